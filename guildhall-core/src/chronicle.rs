@@ -1,0 +1,405 @@
+//! The Chronicle: the append-only, totally ordered log of entries (DESIGN section 5).
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::cid::LeafHash;
+use crate::custody::hash_fields;
+use crate::error::StoreError;
+use crate::event::{Decoded, Event, EventType, decode};
+use crate::ids::{EventId, Position, StreamId, Version};
+use crate::invariant::Violation;
+use crate::json::Json;
+use crate::time::Timestamp;
+
+pub mod append;
+
+/// Names a Chronicle for ever: fixed by its first entry, part of every leaf hash, and the `source`
+/// of its exported lines. One to 255 characters, none of them a control character.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Origin(Arc<str>);
+
+/// A text that cannot name a Chronicle.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("an origin has 1 to 255 characters and no control character; found {found:?}")]
+pub struct OriginError {
+    /// The text, cut to 64 characters.
+    pub found: String,
+}
+
+impl Origin {
+    /// A name of its own: `guildhall/<uuid>`.
+    pub fn unique() -> Self {
+        Self(format!("guildhall/{}", EventId::new()).into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Origin {
+    type Err = OriginError;
+
+    fn from_str(text: &str) -> Result<Self, OriginError> {
+        if (1..=255).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
+            Ok(Self(text.into()))
+        } else {
+            Err(OriginError { found: text.chars().take(64).collect() })
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Origin {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What ties an entry to its cause: CloudEvents extension attributes, each at most 1,024 bytes.
+/// They are stored and shown, and nothing is decided by them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metadata {
+    /// The event or command that caused this one.
+    #[serde(rename = "causationid", default, skip_serializing_if = "Option::is_none")]
+    pub causation_id: Option<String>,
+    /// What everything of one undertaking shares.
+    #[serde(rename = "correlationid", default, skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
+    /// The W3C trace context.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+}
+
+impl Metadata {
+    /// How long each attribute may be, in bytes.
+    pub const MAX_ATTRIBUTE_BYTES: usize = 1024;
+
+    /// Its JSON: an object of the attributes that are there.
+    pub fn to_json(&self) -> String {
+        // A struct of strings serialises.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    fn attributes(&self) -> [(&'static str, Option<&String>); 3] {
+        [
+            ("causationid", self.causation_id.as_ref()),
+            ("correlationid", self.correlation_id.as_ref()),
+            ("traceparent", self.traceparent.as_ref()),
+        ]
+    }
+}
+
+/// One recorded event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Where it stands in the Chronicle.
+    pub position: Position,
+    /// Its id, for ever.
+    pub event_id: EventId,
+    /// The stream that it belongs to.
+    pub stream_id: StreamId,
+    /// Where it stands in its stream.
+    pub version: Version,
+    /// Its type.
+    pub event_type: EventType,
+    /// The canonical JSON text of its data, byte for byte as stored. A log that something else
+    /// wrote may hold any text here; [`decode`](Self::decode) says so.
+    pub payload: Box<str>,
+    /// What caused it.
+    pub metadata: Metadata,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// Its leaf hash, as stored.
+    pub leaf_hash: LeafHash,
+}
+
+impl Entry {
+    /// What the payload means.
+    ///
+    /// # Errors
+    /// A [`Violation`] of `CC00`.
+    pub fn decode(&self) -> Result<Decoded, Violation> {
+        decode(&self.event_type, self.stream_id, &self.payload)
+    }
+
+    /// The leaf hash that the other fields have in the Chronicle `origin`: SHA-256(0x00 ‖ record),
+    /// a leaf of RFC 6962 (section 2.1), where the record is the canonical JSON of the payload's
+    /// SHA-256, `event_id`, `origin`, `position`, `stream`, `time`, `type` and `version`.
+    pub fn compute_leaf_hash(&self, origin: &Origin) -> LeafHash {
+        #[derive(Serialize)]
+        struct Record<'a> {
+            data_sha256: LeafHash,
+            event_id: EventId,
+            origin: &'a Origin,
+            position: Position,
+            stream: StreamId,
+            time: Timestamp,
+            r#type: &'a str,
+            version: Version,
+        }
+        let record = Record {
+            data_sha256: LeafHash::from_bytes(Sha256::digest(self.payload.as_bytes()).into()),
+            event_id: self.event_id,
+            origin,
+            position: self.position,
+            stream: self.stream_id,
+            time: self.recorded_at,
+            r#type: self.event_type.as_str(),
+            version: self.version,
+        };
+        LeafHash::from_bytes(hash_fields(&[0], &record))
+    }
+}
+
+/// An event on its way into the Chronicle.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEntry {
+    /// Its id. Appending the same event under the same id again is answered, not recorded twice.
+    pub event_id: EventId,
+    /// The stream that it belongs to.
+    pub stream_id: StreamId,
+    /// Its type.
+    pub event_type: EventType,
+    /// Its data.
+    pub payload: Json,
+    /// What caused it.
+    pub metadata: Metadata,
+    /// When it was recorded; the store's clock where none is given.
+    pub recorded_at: Option<Timestamp>,
+}
+
+impl NewEntry {
+    /// The entry of an event, under a fresh id.
+    pub fn new(event: &Event) -> Self {
+        Self::with_id(EventId::new(), event)
+    }
+
+    /// The entry of an event under this id.
+    pub fn with_id(event_id: EventId, event: &Event) -> Self {
+        Self {
+            event_id,
+            stream_id: event.stream(),
+            event_type: event.kind().into(),
+            payload: event.to_payload(),
+            metadata: Metadata::default(),
+            recorded_at: None,
+        }
+    }
+}
+
+/// What a stream must look like for an append to go ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    /// Anything.
+    Any,
+    /// No entry yet.
+    NoStream,
+    /// Exactly this many entries.
+    Version(Version),
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Any => formatter.write_str("any version"),
+            Self::NoStream => formatter.write_str("no entry"),
+            Self::Version(version) => write!(formatter, "version {version}"),
+        }
+    }
+}
+
+/// Entries to record together: all of them or none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Append {
+    /// The entries, in order.
+    pub entries: Vec<NewEntry>,
+    /// What streams must look like before; a stream that is not named may look any way.
+    pub expected: Vec<(StreamId, Expected)>,
+}
+
+impl Append {
+    /// These entries, whatever the streams look like.
+    pub fn of(entries: impl IntoIterator<Item = NewEntry>) -> Self {
+        Self { entries: entries.into_iter().collect(), expected: Vec::new() }
+    }
+
+    /// The same, only if `stream` looks as expected.
+    #[must_use]
+    pub fn expecting(mut self, stream: impl Into<StreamId>, expected: Expected) -> Self {
+        self.expected.push((stream.into(), expected));
+        self
+    }
+}
+
+/// Where an appended entry stands, from now on or since it was first appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Its position.
+    pub position: Position,
+    /// Its version in its stream.
+    pub version: Version,
+    /// Whether it was recorded before, so that this append took no new position for it.
+    pub was_recorded: bool,
+}
+
+/// Why nothing was appended.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppendError {
+    /// The stream does not look as expected: read it again and decide anew.
+    #[error("stream {stream} is at version {found}, expected {expected}")]
+    Conflict {
+        /// The stream.
+        stream: StreamId,
+        /// What the append expected.
+        expected: Expected,
+        /// The stream's version.
+        found: Version,
+    },
+    /// The event id is taken by another event: give the new one an id of its own.
+    #[error("event id {event_id} was recorded at position {position} with another {differs}")]
+    IdReused {
+        /// The id.
+        event_id: EventId,
+        /// Where the event that has it stands; where it will stand, if it is in the same append.
+        position: Position,
+        /// What differs: "type", "stream" or "data".
+        differs: &'static str,
+    },
+    /// A payload is too long.
+    #[error("the payload of event {event_id} has {found_bytes} bytes, the limit is {limit_bytes}")]
+    PayloadTooLong {
+        /// Its event id.
+        event_id: EventId,
+        /// How long it is.
+        found_bytes: usize,
+        /// How long it may be.
+        limit_bytes: usize,
+    },
+    /// A metadata attribute is too long or holds U+0000.
+    #[error("the {attribute} of event {event_id} is longer than 1,024 bytes or holds U+0000")]
+    BadMetadata {
+        /// Its event id.
+        event_id: EventId,
+        /// Which attribute.
+        attribute: &'static str,
+    },
+    /// The event type is empty, longer than 255 bytes or holds a control character.
+    #[error("the type of event {event_id} is empty, longer than 255 bytes or holds a control character")]
+    BadType {
+        /// Its event id.
+        event_id: EventId,
+    },
+    /// The store failed. Whether the entries are recorded is unknown; the same append, with the
+    /// same event ids, tells.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Where the Chronicle ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The last position; [`Position::ZERO`] where there is no entry.
+    pub position: Position,
+    /// The leaf hash of the last entry; none where there is none.
+    pub leaf_hash: Option<LeafHash>,
+}
+
+/// How much a read answers at most. It answers at least one entry where there is one, however
+/// long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadLimit {
+    /// How many entries.
+    pub entries: usize,
+    /// How many bytes of payload.
+    pub bytes: usize,
+}
+
+impl ReadLimit {
+    /// So many entries, and 16 MiB.
+    pub const fn entries(entries: usize) -> Self {
+        Self { entries, bytes: 16 << 20 }
+    }
+
+    /// Whether a read that has this much must stop before an entry of `next_bytes`.
+    pub const fn is_reached(&self, entries: usize, bytes: usize, next_bytes: usize) -> bool {
+        entries > 0 && (entries >= self.entries || bytes.saturating_add(next_bytes) > self.bytes)
+    }
+}
+
+/// The append-only, totally ordered log.
+///
+/// Order is dense: positions are 1, 2, 3 … with no gap, and a reader that has seen position *n*
+/// has seen everything up to *n*, also under concurrent writers.
+///
+/// # Cancel safety
+/// Dropping a read or a wait changes nothing. Dropping an append leaves open whether it was
+/// recorded; the same append again, with the same event ids, tells.
+#[async_trait]
+pub trait Chronicle: Send + Sync {
+    /// The Chronicle's origin; none while it has no entry and none was fixed.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn origin(&self) -> Result<Option<Origin>, StoreError>;
+
+    /// Fixes the origin if none is fixed yet, and answers the one that holds.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn fix_origin(&self, origin: Origin) -> Result<Origin, StoreError>;
+
+    /// Records all of the entries or none. Returned means durable: the entries survive a power
+    /// cut. An event id seen before with the same type, stream and data is answered with its first
+    /// position; an append of which every event was seen before does not check what it expects.
+    /// Where no origin is fixed yet, [`Origin::unique`] becomes it.
+    ///
+    /// # Errors
+    /// [`AppendError`]; nothing is recorded then.
+    async fn append(&self, append: Append) -> Result<Vec<Appended>, AppendError>;
+
+    /// The entries after a position, in order, without a gap.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Entry>, StoreError>;
+
+    /// The entries of one stream after a version, in order.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn read_stream(
+        &self,
+        stream: StreamId,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Vec<Entry>, StoreError>;
+
+    /// Where the log ends.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn head(&self) -> Result<Head, StoreError>;
+
+    /// Waits until the log reaches beyond `position`, woken by a commit of this process or another,
+    /// and answers how far it reaches; after `patience` it answers all the same.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn wait_beyond(&self, position: Position, patience: Duration) -> Result<Position, StoreError>;
+}

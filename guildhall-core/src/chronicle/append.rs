@@ -1,0 +1,209 @@
+//! What an append means, for every store: idempotence, expected versions, positions, leaf hashes.
+//!
+//! A store loads what [`AppendState`] has to know, asks it to [`admit`](AppendState::admit) each
+//! append of a group, writes the admitted entries and commits. It decides nothing itself.
+
+use std::collections::HashMap;
+
+use super::{Append, AppendError, Appended, Entry, Expected, Metadata, NewEntry, Origin};
+use crate::cid::LeafHash;
+use crate::event::EventType;
+use crate::ids::{EventId, Position, StreamId, Version};
+use crate::time::Timestamp;
+
+/// An event id that is taken: by what, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Where the entry stands.
+    pub position: Position,
+    /// Where it stands in its stream.
+    pub version: Version,
+    /// Its type.
+    pub event_type: EventType,
+    /// Its stream.
+    pub stream_id: StreamId,
+    /// Its payload.
+    pub payload: Box<str>,
+}
+
+/// What a group of appends is judged against: the end of the log, the versions of the streams that
+/// the group names, and the entries that have its event ids already.
+#[derive(Debug, Clone)]
+pub struct AppendState {
+    origin: Origin,
+    head: Position,
+    payload_limit_bytes: usize,
+    versions: HashMap<StreamId, Version>,
+    recorded: HashMap<EventId, Recorded>,
+}
+
+/// The outcome of one append: what to write and what to answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// The new entries, complete, in order of position.
+    pub entries: Vec<Entry>,
+    /// The answer for each entry of the append, in its order.
+    pub answers: Vec<Appended>,
+}
+
+impl AppendState {
+    /// The state of a log that ends at `head`.
+    pub fn new(origin: Origin, head: Position, payload_limit_bytes: usize) -> Self {
+        Self { origin, head, payload_limit_bytes, versions: HashMap::new(), recorded: HashMap::new() }
+    }
+
+    /// The streams that an append names.
+    pub fn streams(append: &Append) -> impl Iterator<Item = StreamId> {
+        let named = append.expected.iter().map(|(stream, _)| *stream);
+        named.chain(append.entries.iter().map(|entry| entry.stream_id))
+    }
+
+    /// Tells the version of a stream. One that is not told is taken to be empty.
+    pub fn know_version(&mut self, stream: StreamId, version: Version) {
+        self.versions.insert(stream, version);
+    }
+
+    /// Tells the entry that has an event id. An id that is not told is taken to be free.
+    pub fn know_recorded(&mut self, event_id: EventId, recorded: Recorded) {
+        self.recorded.insert(event_id, recorded);
+    }
+
+    /// Whether the version of a stream was told.
+    pub fn knows_version(&self, stream: StreamId) -> bool {
+        self.versions.contains_key(&stream)
+    }
+
+    /// Where the log ends, with everything admitted so far.
+    pub fn head(&self) -> Position {
+        self.head
+    }
+
+    /// Judges one append, after those admitted before it. An append that is refused leaves the
+    /// state as it was.
+    ///
+    /// # Errors
+    /// Any [`AppendError`] but [`AppendError::Store`].
+    pub fn admit(&mut self, append: Append, now: Timestamp) -> Result<Admitted, AppendError> {
+        let mut fresh = Vec::new();
+        let mut within: HashMap<EventId, usize> = HashMap::new();
+        // Where each entry of the append stands: recorded before, or the n-th fresh one.
+        let mut places = Vec::with_capacity(append.entries.len());
+        for entry in append.entries {
+            self.check_form(&entry)?;
+            if let Some(recorded) = self.recorded.get(&entry.event_id) {
+                let known = (&recorded.event_type, recorded.stream_id, &*recorded.payload);
+                refuse_reuse(&entry, known, recorded.position)?;
+                places.push(Err(Appended {
+                    position: recorded.position,
+                    version: recorded.version,
+                    was_recorded: true,
+                }));
+            } else if let Some(&nth) = within.get(&entry.event_id) {
+                let first: &NewEntry = &fresh[nth];
+                let known = (&first.event_type, first.stream_id, first.payload.as_str());
+                let position = Position::new(self.head.get() + nth as u64 + 1);
+                refuse_reuse(&entry, known, position)?;
+                places.push(Ok((nth, true)));
+            } else {
+                within.insert(entry.event_id, fresh.len());
+                places.push(Ok((fresh.len(), false)));
+                fresh.push(entry);
+            }
+        }
+        if !fresh.is_empty() || places.is_empty() {
+            self.check_expected(&append.expected)?;
+        }
+        let entries: Vec<Entry> = fresh.into_iter().map(|entry| self.record(entry, now)).collect();
+        let answers = places.into_iter().map(|place| match place {
+            Err(recorded) => recorded,
+            Ok((nth, was_recorded)) => {
+                Appended { position: entries[nth].position, version: entries[nth].version, was_recorded }
+            }
+        });
+        Ok(Admitted { answers: answers.collect(), entries })
+    }
+
+    fn check_form(&self, entry: &NewEntry) -> Result<(), AppendError> {
+        let event_id = entry.event_id;
+        let (found_bytes, limit_bytes) = (entry.payload.as_str().len(), self.payload_limit_bytes);
+        if found_bytes > limit_bytes {
+            return Err(AppendError::PayloadTooLong { event_id, found_bytes, limit_bytes });
+        }
+        let name = entry.event_type.as_str();
+        if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
+            return Err(AppendError::BadType { event_id });
+        }
+        for (attribute, value) in entry.metadata.attributes() {
+            let is_bad = |text: &String| text.len() > Metadata::MAX_ATTRIBUTE_BYTES || text.contains('\0');
+            if value.is_some_and(is_bad) {
+                return Err(AppendError::BadMetadata { event_id, attribute });
+            }
+        }
+        Ok(())
+    }
+
+    fn version(&self, stream: StreamId) -> Version {
+        self.versions.get(&stream).copied().unwrap_or(Version::ZERO)
+    }
+
+    fn check_expected(&self, expected: &[(StreamId, Expected)]) -> Result<(), AppendError> {
+        for &(stream, expected) in expected {
+            let found = self.version(stream);
+            let holds = match expected {
+                Expected::Any => true,
+                Expected::NoStream => found == Version::ZERO,
+                Expected::Version(version) => found == version,
+            };
+            if !holds {
+                return Err(AppendError::Conflict { stream, expected, found });
+            }
+        }
+        Ok(())
+    }
+
+    fn record(&mut self, new: NewEntry, now: Timestamp) -> Entry {
+        self.head = self.head.next();
+        let version = self.versions.entry(new.stream_id).or_insert(Version::ZERO);
+        *version = version.next();
+        let mut entry = Entry {
+            position: self.head,
+            event_id: new.event_id,
+            stream_id: new.stream_id,
+            version: *version,
+            event_type: new.event_type,
+            payload: new.payload.into_string().into(),
+            metadata: new.metadata,
+            recorded_at: new.recorded_at.unwrap_or(now),
+            leaf_hash: LeafHash::from_bytes([0; 32]),
+        };
+        entry.leaf_hash = entry.compute_leaf_hash(&self.origin);
+        self.recorded.insert(
+            entry.event_id,
+            Recorded {
+                position: entry.position,
+                version: entry.version,
+                event_type: entry.event_type.clone(),
+                stream_id: entry.stream_id,
+                payload: entry.payload.clone(),
+            },
+        );
+        entry
+    }
+}
+
+fn refuse_reuse(
+    entry: &NewEntry,
+    (event_type, stream_id, payload): (&EventType, StreamId, &str),
+    position: Position,
+) -> Result<(), AppendError> {
+    let differs = if *event_type != entry.event_type {
+        "type"
+    } else if stream_id != entry.stream_id {
+        "stream"
+    } else if payload != entry.payload.as_str() {
+        "data"
+    } else {
+        return Ok(());
+    };
+    Err(AppendError::IdReused { event_id: entry.event_id, position, differs })
+}

@@ -1,0 +1,174 @@
+//! What a store writes: rows to insert, rows to put in place of others, entries to set aside.
+
+use super::heads::{Place, SlotMut};
+use crate::cid::Cid;
+use crate::custody::CustodyState;
+use crate::ids::{ArtifactId, Position, Seq};
+use crate::json::Json;
+use crate::ops::{
+    AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, QuarantinedEntry,
+    VerificationResult,
+};
+use crate::time::Timestamp;
+
+/// The changes of some entries, coalesced: each row at most once. Written in the order of the
+/// fields, foreign keys hold at every step.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// To insert.
+    pub accords: Vec<AccordBinding>,
+    /// To insert.
+    pub artifacts: Vec<GovernedArtifact>,
+    /// To update: rows that stood in the table before.
+    pub artifact_updates: Vec<ArtifactUpdate>,
+    /// To insert.
+    pub transitions: Vec<CustodyTransition>,
+    /// To insert, or to put in place of the row with the same artifact and target.
+    pub deployments: Vec<DeploymentState>,
+    /// To insert.
+    pub verifications: Vec<VerificationResult>,
+    /// To insert.
+    pub quarantined: Vec<QuarantinedEntry>,
+    /// How many entries have a type that this version does not know.
+    pub skipped: u64,
+    pub(super) held_bytes: usize,
+}
+
+/// What changes in a row of `governed_artifacts` that stood there before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtifactUpdate {
+    /// The artifact.
+    pub id: ArtifactId,
+    /// Its custody, if that moved.
+    pub custody: Option<CustodyUpdate>,
+    /// Its content, if that was revised.
+    pub content: Option<ContentUpdate>,
+    /// The entry that wrote last.
+    pub position: Position,
+}
+
+/// New values of `custody_state` and `custody_seq`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CustodyUpdate {
+    /// The state.
+    pub state: CustodyState,
+    /// The newest link.
+    pub seq: Seq,
+}
+
+/// New values of the content columns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContentUpdate {
+    /// The CID of the content.
+    pub cid: Cid,
+    /// The content.
+    pub content: Json,
+    /// The URI of the schema that it follows.
+    pub content_schema: String,
+    /// The time of the entry.
+    pub revised_at: Timestamp,
+}
+
+/// What can be changed in an artifact, whether its row is new or not.
+pub(super) trait Changing {
+    fn set_custody(&mut self, custody: CustodyUpdate);
+    fn set_content(&mut self, content: ContentUpdate);
+}
+
+impl Changing for GovernedArtifact {
+    fn set_custody(&mut self, custody: CustodyUpdate) {
+        self.custody_state = Some(custody.state);
+        self.custody_seq = Some(custody.seq);
+    }
+
+    fn set_content(&mut self, content: ContentUpdate) {
+        self.cid = content.cid;
+        self.content = content.content;
+        self.content_schema = content.content_schema;
+        self.revised_at = Some(content.revised_at);
+    }
+}
+
+impl Changing for ArtifactUpdate {
+    fn set_custody(&mut self, custody: CustodyUpdate) {
+        self.custody = Some(custody);
+    }
+
+    fn set_content(&mut self, content: ContentUpdate) {
+        self.content = Some(content);
+    }
+}
+
+/// What a held row takes in memory beside its JSON, about.
+const ROW_BYTES: usize = 400;
+
+impl Changes {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.accords.is_empty()
+            && self.artifacts.is_empty()
+            && self.artifact_updates.is_empty()
+            && self.transitions.is_empty()
+            && self.deployments.is_empty()
+            && self.verifications.is_empty()
+            && self.quarantined.is_empty()
+    }
+
+    /// About how many bytes the rows that go on coalescing hold.
+    pub(super) fn weight_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
+    pub(super) fn push_artifact(&mut self, row: GovernedArtifact) {
+        self.held_bytes += ROW_BYTES + row.content.as_str().len();
+        self.artifacts.push(row);
+    }
+
+    pub(super) fn update_artifact(
+        &mut self,
+        id: ArtifactId,
+        mut slot: SlotMut<'_>,
+        position: Position,
+        change: impl FnOnce(&mut dyn Changing),
+    ) {
+        match slot.get() {
+            Place::Inserted(place) => {
+                let row = &mut self.artifacts[place];
+                self.held_bytes -= row.content.as_str().len();
+                change(row);
+                self.held_bytes += row.content.as_str().len();
+                row.position = position;
+            }
+            Place::Updated(place) => {
+                let update = &mut self.artifact_updates[place];
+                self.held_bytes -= content_bytes(update);
+                change(update);
+                self.held_bytes += content_bytes(update);
+                update.position = position;
+            }
+            Place::Nowhere => {
+                slot.set(Place::Updated(self.artifact_updates.len()));
+                let mut update = ArtifactUpdate { id, custody: None, content: None, position };
+                change(&mut update);
+                self.held_bytes += ROW_BYTES + content_bytes(&update);
+                self.artifact_updates.push(update);
+            }
+        }
+    }
+
+    pub(super) fn put_deployment(&mut self, mut slot: SlotMut<'_>, row: DeploymentState) {
+        let bytes = row.detail.as_str().len();
+        if let Place::Updated(place) = slot.get() {
+            let before = std::mem::replace(&mut self.deployments[place], row);
+            self.held_bytes = self.held_bytes + bytes - before.detail.as_str().len();
+        } else {
+            slot.set(Place::Updated(self.deployments.len()));
+            self.held_bytes += ROW_BYTES + bytes;
+            self.deployments.push(row);
+        }
+    }
+}
+
+fn content_bytes(update: &ArtifactUpdate) -> usize {
+    update.content.as_ref().map_or(0, |content| content.content.as_str().len())
+}

@@ -1,0 +1,270 @@
+//! What is known of the accords, artifacts and targets that entries touch.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::HeadNotLoaded;
+use crate::custody::CustodyPolicy;
+use crate::event::{Decoded, Event};
+use crate::ids::{AccordId, ArtifactId, Position};
+use crate::invariant::{ArtifactHead, Context};
+use crate::ops::Health;
+use crate::projector::DecodedEntry;
+use crate::time::Timestamp;
+
+/// What the next observation of a target is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TargetHead {
+    /// The health of its row.
+    pub health: Health,
+    /// Since when.
+    pub health_since: Timestamp,
+    /// The time of its latest observation.
+    pub observed_at: Timestamp,
+}
+
+/// What has to be loaded before a batch can be folded; each once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// Whether these accords exist.
+    pub accords: Vec<AccordId>,
+    /// The heads of these artifacts.
+    pub artifacts: Vec<ArtifactId>,
+    /// The heads of these targets.
+    pub targets: Vec<(ArtifactId, Box<str>)>,
+}
+
+impl Keys {
+    /// Whether nothing has to be loaded.
+    pub fn is_empty(&self) -> bool {
+        self.accords.is_empty() && self.artifacts.is_empty() && self.targets.is_empty()
+    }
+}
+
+/// Where a row stands in the changes that were not taken yet: in the `round` in which it was put
+/// there. In a later round it means nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Slot {
+    round: u64,
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Place {
+    #[default]
+    Nowhere,
+    Inserted(usize),
+    Updated(usize),
+}
+
+/// A slot that the changes can read and set.
+pub(super) struct SlotMut<'h> {
+    round: u64,
+    slot: &'h mut Slot,
+}
+
+impl SlotMut<'_> {
+    pub(super) fn get(&self) -> Place {
+        if self.slot.round == self.round { self.slot.place } else { Place::Nowhere }
+    }
+
+    pub(super) fn set(&mut self, place: Place) {
+        *self.slot = Slot { round: self.round, place };
+    }
+}
+
+#[derive(Debug)]
+struct Artifact {
+    head: ArtifactHead,
+    slot: Slot,
+    /// Whether a target that is not listed has no row: the artifact was met before its first.
+    has_all_targets: bool,
+    targets: BTreeMap<Box<str>, Target>,
+}
+
+#[derive(Debug, Default)]
+struct Target {
+    head: Option<TargetHead>,
+    slot: Slot,
+}
+
+/// What is known; a bounded cache of what the tables hold, as the entries folded so far leave it.
+#[derive(Debug, Default)]
+pub struct Heads {
+    round: u64,
+    /// Whether what is not listed does not exist: the tables were empty at the start.
+    is_complete: bool,
+    accords: HashMap<AccordId, bool>,
+    artifacts: HashMap<ArtifactId, Option<Artifact>>,
+    weight_bytes: usize,
+}
+
+/// What a listed accord, artifact and target take in memory, about (keys, values and the maps'
+/// own; measured on x86-64).
+const ACCORD_BYTES: usize = 40;
+const ARTIFACT_BYTES: usize = 320;
+const TARGET_BYTES: usize = 120;
+
+impl Heads {
+    pub(super) fn complete() -> Self {
+        Self { is_complete: true, ..Self::default() }
+    }
+
+    /// Tells whether an accord exists.
+    pub fn know_accord(&mut self, id: AccordId, exists: bool) {
+        if self.accords.insert(id, exists).is_none() {
+            self.weight_bytes += ACCORD_BYTES;
+        }
+    }
+
+    /// Tells the head of an artifact; none where it does not exist.
+    pub fn know_artifact(&mut self, id: ArtifactId, head: Option<ArtifactHead>) {
+        let artifact = head.map(|head| Artifact {
+            head,
+            slot: Slot::default(),
+            has_all_targets: false,
+            targets: BTreeMap::new(),
+        });
+        if self.artifacts.insert(id, artifact).is_none() {
+            self.weight_bytes += ARTIFACT_BYTES;
+        }
+    }
+
+    /// Tells the head of a target of an artifact that was told before; none where it has no row.
+    pub fn know_target(&mut self, id: ArtifactId, target: Box<str>, head: Option<TargetHead>) {
+        if let Some(Some(artifact)) = self.artifacts.get_mut(&id) {
+            let weight = TARGET_BYTES + target.len();
+            if artifact.targets.insert(target, Target { head, slot: Slot::default() }).is_none() {
+                self.weight_bytes += weight;
+            }
+        }
+    }
+
+    pub(super) fn weight_bytes(&self) -> usize {
+        self.weight_bytes
+    }
+
+    /// From here on every slot means nothing.
+    pub(super) fn start_anew(&mut self) {
+        self.round += 1;
+    }
+
+    pub(super) fn missing(&self, entries: &[DecodedEntry]) -> Keys {
+        let mut keys = Keys::default();
+        if self.is_complete {
+            return keys;
+        }
+        let mut accords = HashSet::new();
+        let mut artifacts = HashSet::new();
+        let mut targets = HashSet::new();
+        for entry in entries {
+            let Ok(Decoded::Event(event)) = &entry.decoded else { continue };
+            if let Some(id) = accord_of(event)
+                && !self.accords.contains_key(&id)
+                && accords.insert(id)
+            {
+                keys.accords.push(id);
+            }
+            let Some(id) = artifact_of(event) else { continue };
+            let known = self.artifacts.get(&id);
+            if known.is_none() && artifacts.insert(id) {
+                keys.artifacts.push(id);
+            }
+            if let Event::DeploymentObserved(event) = event {
+                let target = event.target.as_str();
+                let is_known = known.is_some_and(|known| {
+                    known.as_ref().is_none_or(|artifact| {
+                        artifact.has_all_targets || artifact.targets.contains_key(target)
+                    })
+                });
+                if !is_known && targets.insert((id, target)) {
+                    keys.targets.push((id, target.into()));
+                }
+            }
+        }
+        keys
+    }
+
+    pub(super) fn require(&self, event: &Event, position: Position) -> Result<(), HeadNotLoaded> {
+        if self.is_complete {
+            return Ok(());
+        }
+        let has_accord = accord_of(event).is_none_or(|id| self.accords.contains_key(&id));
+        let has_artifact = artifact_of(event).is_none_or(|id| match (self.artifacts.get(&id), event) {
+            (None, _) => false,
+            (Some(Some(artifact)), Event::DeploymentObserved(event)) => {
+                artifact.has_all_targets || artifact.targets.contains_key(event.target.as_str())
+            }
+            _ => true,
+        });
+        if has_accord && has_artifact { Ok(()) } else { Err(HeadNotLoaded { position }) }
+    }
+
+    pub(super) fn context<'h>(&'h self, event: &Event, policy: &'h CustodyPolicy) -> Context<'h> {
+        let accord = accord_of(event).and_then(|id| self.accords.get(&id));
+        let artifact = artifact_of(event).and_then(|id| self.artifacts.get(&id)?.as_ref());
+        Context {
+            policy,
+            accord_exists: accord.copied().unwrap_or(false),
+            artifact: artifact.map(|artifact| &artifact.head),
+        }
+    }
+
+    /// Puts an artifact that was just registered, whose row is the `place`-th inserted.
+    pub(super) fn insert_artifact(&mut self, id: ArtifactId, head: ArtifactHead, place: usize) {
+        let slot = Slot { round: self.round, place: Place::Inserted(place) };
+        let artifact = Artifact { head, slot, has_all_targets: true, targets: BTreeMap::new() };
+        if self.artifacts.insert(id, Some(artifact)).is_none() {
+            self.weight_bytes += ARTIFACT_BYTES;
+        }
+    }
+
+    pub(super) fn artifact_mut(&mut self, id: ArtifactId) -> Option<KnownArtifact<'_>> {
+        let artifact = self.artifacts.get_mut(&id)?.as_mut()?;
+        let slot = SlotMut { round: self.round, slot: &mut artifact.slot };
+        Some(KnownArtifact { head: &mut artifact.head, slot })
+    }
+
+    pub(super) fn target_mut(&mut self, id: ArtifactId, target: &str) -> Option<KnownTarget<'_>> {
+        let artifact = self.artifacts.get_mut(&id)?.as_mut()?;
+        if !artifact.targets.contains_key(target) {
+            self.weight_bytes += TARGET_BYTES + target.len();
+            artifact.targets.insert(target.into(), Target::default());
+        }
+        let Target { head, slot } = artifact.targets.get_mut(target)?;
+        Some(KnownTarget { head, slot: SlotMut { round: self.round, slot } })
+    }
+}
+
+pub(super) struct KnownArtifact<'h> {
+    pub(super) head: &'h mut ArtifactHead,
+    pub(super) slot: SlotMut<'h>,
+}
+
+pub(super) struct KnownTarget<'h> {
+    pub(super) head: &'h mut Option<TargetHead>,
+    pub(super) slot: SlotMut<'h>,
+}
+
+/// The accord whose existence decides about an event.
+fn accord_of(event: &Event) -> Option<AccordId> {
+    match event {
+        Event::AccordBound(event) => Some(event.accord_id),
+        Event::ArtifactRegistered(event) => Some(event.accord_id),
+        Event::ArtifactRevised(_)
+        | Event::CustodyTransitioned(_)
+        | Event::DeploymentObserved(_)
+        | Event::VerificationRecorded(_) => None,
+    }
+}
+
+/// The artifact that an event is about.
+fn artifact_of(event: &Event) -> Option<ArtifactId> {
+    match event {
+        Event::AccordBound(_) => None,
+        Event::ArtifactRegistered(event) => Some(event.artifact_id),
+        Event::ArtifactRevised(event) => Some(event.artifact_id),
+        Event::CustodyTransitioned(event) => Some(event.artifact_id),
+        Event::DeploymentObserved(event) => Some(event.artifact_id),
+        Event::VerificationRecorded(event) => Some(event.artifact_id),
+    }
+}

@@ -1,0 +1,391 @@
+//! I-JSON in, canonical JSON out; whatever would hash two ways is refused here.
+//!
+//! [`Json`] is a JSON value as its canonical text (RFC 8785), and can be made only from I-JSON
+//! (RFC 7493). Text that two readers could understand differently (a duplicate key, an integer
+//! that no double holds) is refused *before* it is canonicalised, because afterwards two contents
+//! would share one CID.
+
+mod canonical;
+mod contains;
+mod strict;
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// How deep objects and arrays may nest: 128 levels (DESIGN section 3).
+pub const MAX_DEPTH: usize = 128;
+
+/// How long a payload may be unless set otherwise: 16 MiB (DESIGN section 3).
+pub const MAX_PAYLOAD_BYTES: usize = 16 << 20;
+
+/// Why a text is not the JSON that Guildhall keeps.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JsonError {
+    /// It is not JSON at all.
+    #[error("not JSON: {reason}")]
+    Syntax {
+        /// What the parser found, and at which column.
+        reason: String,
+    },
+    /// An object names one key twice.
+    #[error("the key {key:?} stands twice in one object")]
+    DuplicateKey {
+        /// The key.
+        key: String,
+    },
+    /// An integer literal that a double cannot hold as written.
+    #[error("the integer {literal} would be read as {canonical}; write it as a string")]
+    InexactInteger {
+        /// The literal.
+        literal: String,
+        /// What RFC 8785 would print for it.
+        canonical: String,
+    },
+    /// A number beyond the largest double.
+    #[error("the number {literal} is too large for a double")]
+    NumberOverflow {
+        /// The literal, cut to 64 characters.
+        literal: String,
+    },
+    /// A string holds U+0000, which PostgreSQL cannot store.
+    #[error("a string holds the character U+0000")]
+    Nul,
+    /// A string holds a noncharacter (RFC 7493, section 2.1).
+    #[error("a string holds the noncharacter U+{code_point:04X}")]
+    Noncharacter {
+        /// Its code point.
+        code_point: u32,
+    },
+    /// Objects and arrays nest too deep.
+    #[error("nested deeper than {limit} levels")]
+    TooDeep {
+        /// How deep they may.
+        limit: usize,
+    },
+    /// The text is not the canonical form of its value.
+    #[error("not canonical JSON (RFC 8785) at byte {at}: {reason}")]
+    NotCanonical {
+        /// The offset of the first byte that differs.
+        at: usize,
+        /// What RFC 8785 wants there.
+        reason: &'static str,
+    },
+}
+
+/// A JSON value as its canonical text (RFC 8785).
+///
+/// Two values are equal exactly when their texts are, and [`Cid::of`](crate::Cid::of) hashes that
+/// text. It deserialises from any I-JSON and serialises as itself, both through `serde_json` only.
+///
+/// ```
+/// use guildhall_core::{Json, JsonError};
+///
+/// let json = Json::parse(r#"{"b": [1.0, 1e2], "a": "\u00e9"}"#)?;
+/// assert_eq!(json.as_str(), r#"{"a":"é","b":[1,100]}"#);
+/// assert!(matches!(Json::parse(r#"{"a":1,"a":2}"#), Err(JsonError::DuplicateKey { .. })));
+/// assert!(matches!(Json::parse("9007199254740993"), Err(JsonError::InexactInteger { .. })));
+/// # Ok::<(), JsonError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Json(Box<str>);
+
+impl Json {
+    /// Reads I-JSON and keeps its canonical form.
+    ///
+    /// # Errors
+    /// Any [`JsonError`] but [`NotCanonical`](JsonError::NotCanonical).
+    pub fn parse(text: &str) -> Result<Self, JsonError> {
+        if canonical::check(text, MAX_DEPTH).is_ok() {
+            return Ok(Self(text.into()));
+        }
+        strict::parse(text, MAX_DEPTH).and_then(|value| canonicalise(&value))
+    }
+
+    /// Takes text that is canonical already, and checks that it is: one pass, no allocation.
+    ///
+    /// # Errors
+    /// [`JsonError::NotCanonical`] or [`JsonError::TooDeep`].
+    pub fn from_canonical(text: impl Into<Box<str>>) -> Result<Self, JsonError> {
+        let text = text.into();
+        canonical::check(&text, MAX_DEPTH)?;
+        Ok(Self(text))
+    }
+
+    /// The canonical form of a value, held to the same rules as a text.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn from_value(value: &Value) -> Result<Self, JsonError> {
+        // Its own text shows an integer beyond what a double holds.
+        let text = serde_json::to_string(value).map_err(syntax)?;
+        Self::parse(&text)
+    }
+
+    /// JSON's `null`.
+    pub fn null() -> Self {
+        Self("null".into())
+    }
+
+    /// The canonical text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The canonical text, moved out.
+    pub fn into_string(self) -> String {
+        self.0.into()
+    }
+
+    /// The value as a tree.
+    pub fn to_value(&self) -> Value {
+        // The text was checked when it came in, also for its depth.
+        let mut deserializer = serde_json::Deserializer::from_str(&self.0);
+        deserializer.disable_recursion_limit();
+        Value::deserialize(&mut deserializer).unwrap_or_default()
+    }
+
+    /// Whether the value is an object.
+    pub fn is_object(&self) -> bool {
+        self.0.starts_with('{')
+    }
+
+    /// Whether this value contains `fragment`, as PostgreSQL's `@>` decides: an object contains
+    /// one whose every member it contains, an array one whose every element some element of it
+    /// contains, a scalar its equal; at the top, an array also contains a scalar element.
+    ///
+    /// ```
+    /// # use guildhall_core::Json;
+    /// let content = Json::parse(r#"{"records":[{"type":"A","ttl":300},{"type":"MX"}]}"#)?;
+    /// assert!(content.contains(&Json::parse(r#"{"records":[{"type":"A"}]}"#)?));
+    /// assert!(!content.contains(&Json::parse(r#"{"records":[{"type":"AAAA"}]}"#)?));
+    /// # Ok::<(), guildhall_core::JsonError>(())
+    /// ```
+    pub fn contains(&self, fragment: &Json) -> bool {
+        contains::contains(&self.to_value(), &fragment.to_value())
+    }
+}
+
+/// The strict reading of a whole text as a tree, for what is not kept as [`Json`].
+pub(crate) fn parse_value(text: &str, max_depth: usize) -> Result<Value, JsonError> {
+    strict::parse(text, max_depth)
+}
+
+fn canonicalise(value: &Value) -> Result<Json, JsonError> {
+    serde_json_canonicalizer::to_string(value).map(|text| Json(text.into())).map_err(syntax)
+}
+
+/// Whether a text is canonical JSON already.
+pub(crate) fn check_canonical(text: &str) -> Result<(), JsonError> {
+    canonical::check(text, MAX_DEPTH)
+}
+
+/// The canonical form of a tree that [`parse_value`] made.
+pub(crate) fn from_strict_value(value: &Value, max_depth: usize) -> Result<Json, JsonError> {
+    let json = canonicalise(value)?;
+    strict::check_depth(&json.0, max_depth)?;
+    Ok(json)
+}
+
+pub(crate) fn syntax(error: impl fmt::Display) -> JsonError {
+    JsonError::Syntax { reason: error.to_string() }
+}
+
+/// The noncharacters of Unicode: the last two of each plane and U+FDD0 to U+FDEF.
+const fn is_noncharacter(code_point: u32) -> bool {
+    code_point & 0xFFFE == 0xFFFE || (code_point >= 0xFDD0 && code_point <= 0xFDEF)
+}
+
+/// What neither a string nor a key may hold.
+fn check_string(text: &str) -> Result<(), JsonError> {
+    match text.chars().find(|&c| c == '\0' || is_noncharacter(u32::from(c))) {
+        None => Ok(()),
+        Some('\0') => Err(JsonError::Nul),
+        Some(c) => Err(JsonError::Noncharacter { code_point: u32::from(c) }),
+    }
+}
+
+impl fmt::Display for Json {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Json {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Json({})", self.0)
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(&self.0).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        if canonical::check(raw.get(), MAX_DEPTH).is_ok() {
+            return Ok(Self(raw.into()));
+        }
+        Self::parse(raw.get()).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn nested(depth: usize) -> String {
+        "[".repeat(depth) + &"]".repeat(depth)
+    }
+
+    #[test]
+    fn what_would_hash_two_ways_is_refused() {
+        for (text, is_expected) in [
+            (r#"{"a":1,"a":1}"#, (|e| matches!(e, JsonError::DuplicateKey { .. })) as fn(&JsonError) -> bool),
+            (r#"{"a":{"b":1,"\u0062":2}}"#, |e| matches!(e, JsonError::DuplicateKey { .. })),
+            ("9007199254740993", |e| matches!(e, JsonError::InexactInteger { .. })),
+            ("[18446744073709551615]", |e| matches!(e, JsonError::InexactInteger { .. })),
+            ("100000000000000000001", |e| matches!(e, JsonError::InexactInteger { .. })),
+            ("1152921504606846976", |e| matches!(e, JsonError::InexactInteger { .. })),
+            ("-9007199254740993", |e| matches!(e, JsonError::InexactInteger { .. })),
+            ("1e400", |e| matches!(e, JsonError::NumberOverflow { .. })),
+            (r#""\u0000""#, |e| matches!(e, JsonError::Nul)),
+            (r#"{"\u0000":1}"#, |e| matches!(e, JsonError::Nul)),
+            ("\"\u{fffe}\"", |e| matches!(e, JsonError::Noncharacter { .. })),
+            (r#""\ud800""#, |e| matches!(e, JsonError::Syntax { .. })),
+            ("NaN", |e| matches!(e, JsonError::Syntax { .. })),
+            ("\u{feff}1", |e| matches!(e, JsonError::Syntax { .. })),
+            ("01", |e| matches!(e, JsonError::Syntax { .. })),
+            ("[1,]", |e| matches!(e, JsonError::Syntax { .. })),
+            ("1 2", |e| matches!(e, JsonError::Syntax { .. })),
+            ("", |e| matches!(e, JsonError::Syntax { .. })),
+        ] {
+            let error = Json::parse(text).unwrap_err();
+            assert!(is_expected(&error), "{text}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_canonical_text_may_hold_is_accepted() {
+        for (text, canonical) in [
+            ("100000000000000000000", "100000000000000000000"),
+            ("1e20", "100000000000000000000"),
+            ("9007199254740994", "9007199254740994"),
+            ("1e21", "1e+21"),
+            ("-0", "0"),
+            ("-0.0", "0"),
+            ("0.1", "0.1"),
+            ("1E-7", "1e-7"),
+            ("5e-324", "5e-324"),
+            (" [ 1 , 2 ] ", "[1,2]"),
+            ("{\"\u{10000}\":1,\"\u{e000}\":2}", "{\"\u{10000}\":1,\"\u{e000}\":2}"),
+            (r#""\u0001\n\/\u00e9""#, "\"\\u0001\\n/é\""),
+        ] {
+            let json = Json::parse(text).unwrap();
+            assert_eq!(json.as_str(), canonical);
+            assert_eq!(Json::from_canonical(canonical).unwrap(), json);
+        }
+    }
+
+    #[test]
+    fn depth_is_limited_to_128_levels() {
+        assert!(Json::parse(&nested(128)).is_ok());
+        assert!(Json::parse(&nested(128)).unwrap().to_value().is_array());
+        assert_eq!(Json::parse(&nested(129)), Err(JsonError::TooDeep { limit: 128 }));
+        assert_eq!(Json::parse(&nested(100_000)), Err(JsonError::TooDeep { limit: 128 }));
+        assert_eq!(Json::parse(&format!(" {}", nested(129))), Err(JsonError::TooDeep { limit: 128 }));
+    }
+
+    #[test]
+    fn containment_is_that_of_postgresql() {
+        for (content, fragment, expected) in [
+            (json!({"a":1,"b":{"c":[1,2,{"d":3}]}}), json!({"b":{"c":[{"d":3}]}}), true),
+            (json!({"a":1}), json!({"a":2}), false),
+            (json!({"a":1}), json!({}), true),
+            (json!([1, 2, 3]), json!([3, 1, 1]), true),
+            (json!([1, 2, 3]), json!(2), true),
+            (json!({"a":[1,2]}), json!({"a":2}), false),
+            (json!([[1, 2]]), json!([1]), false),
+            (json!([[1, 2]]), json!([[1]]), true),
+            (json!("x"), json!("x"), true),
+            (json!("x"), json!(["x"]), false),
+            (json!({"a":null}), json!({"a":null}), true),
+        ] {
+            let (content, fragment) =
+                (Json::from_value(&content).unwrap(), Json::from_value(&fragment).unwrap());
+            assert_eq!(content.contains(&fragment), expected, "{content} @> {fragment}");
+        }
+    }
+
+    /// Any JSON value, with the strings and numbers that are hard to print.
+    fn any_value() -> impl Strategy<Value = Value> {
+        let key = prop_oneof!["[a-c]{0,2}", "[\u{e000}\u{10000}é\"\\\\\n]{0,3}"];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (-(1i64 << 53)..=(1i64 << 53)).prop_map(Value::from),
+            any::<f64>().prop_filter_map("finite", |n| n.is_finite().then(|| json!(n))),
+            ".*".prop_filter("a character that I-JSON allows", |s| check_string(s).is_ok())
+                .prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 32, 5, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map(key.clone(), inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_canonical_text_is_that_of_the_reference(value in any_value()) {
+            let text = serde_json::to_string(&value).unwrap();
+            let json = Json::parse(&text).unwrap();
+            prop_assert_eq!(json.as_str(), serde_json_canonicalizer::to_string(&value).unwrap());
+            prop_assert_eq!(Json::parse(&serde_json::to_string_pretty(&value).unwrap()).unwrap(), json.clone());
+            // What is canonical is accepted as it is, also through serde and as a tree.
+            prop_assert_eq!(&Json::from_canonical(json.as_str()).unwrap(), &json);
+            prop_assert_eq!(&serde_json::from_str::<Json>(&text).unwrap(), &json);
+            prop_assert_eq!(&Json::from_value(&json.to_value()).unwrap(), &json);
+            prop_assert!(json.contains(&json));
+        }
+
+        /// The fast check accepts exactly what the slow reading leaves unchanged.
+        #[test]
+        fn the_canonical_check_is_exact(text in r#"[\[\]{}:, "a\\u0e1.+-]{0,12}"#) {
+            let slow = strict::parse(&text, MAX_DEPTH).and_then(|value| canonicalise(&value));
+            let is_canonical = slow.is_ok_and(|json| json.as_str() == text);
+            prop_assert_eq!(canonical::check(&text, MAX_DEPTH).is_ok(), is_canonical, "{}", text);
+        }
+
+        #[test]
+        fn a_changed_byte_is_seen(value in any_value(), at in any::<prop::sample::Index>(), byte in 0u8..128) {
+            let mut bytes = Json::from_value(&value).unwrap().into_string().into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(text) = String::from_utf8(bytes) {
+                let slow = strict::parse(&text, MAX_DEPTH).and_then(|value| canonicalise(&value));
+                let is_canonical = slow.is_ok_and(|json| json.as_str() == text);
+                prop_assert_eq!(canonical::check(&text, MAX_DEPTH).is_ok(), is_canonical, "{}", text);
+            }
+        }
+
+        #[test]
+        fn no_text_panics(text in ".{0,64}") {
+            let _ = Json::parse(&text);
+            let _ = Json::from_canonical(text.as_str());
+        }
+    }
+}

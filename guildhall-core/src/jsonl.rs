@@ -1,0 +1,1 @@
+//! JSONL import and export.

@@ -1,0 +1,1 @@
+//! In-memory stores, for an embedder's own tests.

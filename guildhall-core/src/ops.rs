@@ -1,0 +1,262 @@
+//! The Ops DB: its typed rows and what can be asked of it (DESIGN section 6).
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::cid::{Cid, LeafHash, LinkHash};
+use crate::custody::CustodyState;
+use crate::error::StoreError;
+use crate::event::{EventType, Outcome, Tier, words};
+use crate::chronicle::Origin;
+use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, Position, Seq, StreamId};
+use crate::invariant::Code;
+use crate::json::Json;
+use crate::time::Timestamp;
+
+mod query;
+
+pub use query::*;
+
+words!(
+    /// Whether what runs on one target is what should.
+    Health, "health" {
+        /// Nothing was seen there.
+        Unknown = "unknown",
+        /// It is.
+        Healthy = "healthy",
+        /// It is not.
+        Drifted = "drifted",
+    }
+);
+
+impl Health {
+    /// What an observation says: `unknown` where nothing was seen, `healthy` where it is the
+    /// desired content, else `drifted`.
+    pub fn of(desired: Cid, observed: Option<Cid>) -> Self {
+        match observed {
+            None => Self::Unknown,
+            Some(observed) if observed == desired => Self::Healthy,
+            Some(_) => Self::Drifted,
+        }
+    }
+}
+
+words!(
+    /// An artifact's health over all its targets: the worst that is known.
+    Drift, "drift" {
+        /// No target at all.
+        Undeployed = "undeployed",
+        /// Some target is drifted.
+        Drifted = "drifted",
+        /// None is drifted, and some target is unknown.
+        Unknown = "unknown",
+        /// Every target is healthy.
+        Healthy = "healthy",
+    }
+);
+
+/// A row of `accord_bindings`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AccordBinding {
+    /// The accord.
+    pub id: AccordId,
+    /// What people call it.
+    pub name: String,
+    /// Its terms: a JSON object.
+    pub accord_terms: Json,
+    /// Who bound it.
+    pub bound_by: String,
+    /// From when its terms hold.
+    pub effective_at: Timestamp,
+    /// The entry that wrote the row.
+    pub position: Position,
+}
+
+/// A row of `governed_artifacts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GovernedArtifact {
+    /// The artifact.
+    pub id: ArtifactId,
+    /// The accord that governs it.
+    pub accord_binding_id: AccordId,
+    /// What people call it.
+    pub name: String,
+    /// What kind of thing it is.
+    pub artifact_type: String,
+    /// How critical it is.
+    pub tier: Tier,
+    /// The CID of its current content.
+    pub cid: Cid,
+    /// Its current content.
+    pub content: Json,
+    /// The URI of the schema that the content follows.
+    pub content_schema: String,
+    /// Where it stands; none before genesis.
+    pub custody_state: Option<CustodyState>,
+    /// The newest link of its chain; none before genesis.
+    pub custody_seq: Option<Seq>,
+    /// The time of the entry that registered it.
+    pub registered_at: Timestamp,
+    /// The time of the entry that last revised it.
+    pub revised_at: Option<Timestamp>,
+    /// The entry that last wrote the row: a registration, a revision or a transition.
+    pub position: Position,
+}
+
+/// A row of `custody_transitions`: one link of a chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CustodyTransition {
+    /// The artifact.
+    pub artifact_id: ArtifactId,
+    /// Where the link stands in its chain.
+    pub seq: Seq,
+    /// The state before; none at genesis.
+    pub from_state: Option<CustodyState>,
+    /// The state after.
+    pub to_state: CustodyState,
+    /// The content that moved.
+    pub cid: Cid,
+    /// Who moved it.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// The ceremony entered or left; none outside one.
+    pub ceremony_id: Option<CeremonyId>,
+    /// What the actor put forward.
+    pub evidence: Json,
+    /// When it happened.
+    pub occurred_at: Timestamp,
+    /// The hash of the link before; none at genesis.
+    pub prev_hash: Option<LinkHash>,
+    /// The hash of the link.
+    pub hash: LinkHash,
+    /// The entry that wrote the row.
+    pub position: Position,
+}
+
+/// A row of `deployment_states`: the latest observation of one target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeploymentState {
+    /// The artifact.
+    pub artifact_id: ArtifactId,
+    /// Where.
+    pub target: String,
+    /// What should run there.
+    pub desired_cid: Cid,
+    /// What does; none where nothing was seen.
+    pub observed_cid: Option<Cid>,
+    /// What the two say.
+    pub health: Health,
+    /// The `observed_at` of the observation that last changed `health`.
+    pub health_since: Timestamp,
+    /// What the observer saw besides.
+    pub detail: Json,
+    /// When it was seen.
+    pub observed_at: Timestamp,
+    /// The entry that last wrote the row.
+    pub position: Position,
+}
+
+/// A row of `verification_results`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerificationResult {
+    /// The event id of its entry.
+    pub id: EventId,
+    /// The artifact.
+    pub artifact_id: ArtifactId,
+    /// Where; none when it is about the artifact itself.
+    pub target: Option<String>,
+    /// Who judged.
+    pub verifier: String,
+    /// What it found.
+    pub outcome: Outcome,
+    /// What the outcome rests on.
+    pub evidence: Json,
+    /// When it was judged.
+    pub verified_at: Timestamp,
+    /// The entry that wrote the row.
+    pub position: Position,
+}
+
+/// A row of `quarantined_entries`: an entry that broke an invariant and touched nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct QuarantinedEntry {
+    /// The entry.
+    pub position: Position,
+    /// Its event id.
+    pub event_id: EventId,
+    /// Its stream.
+    pub stream_id: StreamId,
+    /// Its type, the full name.
+    #[serde(serialize_with = "as_str")]
+    pub event_type: EventType,
+    /// The invariant that it breaks.
+    pub code: Code,
+    /// What was found and what was expected.
+    pub reason: String,
+}
+
+fn as_str<S: serde::Serializer>(event_type: &EventType, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(event_type.as_str())
+}
+
+/// How far a read model has got: the last position whose effects are durable, committed with
+/// them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// The last entry applied; [`Position::ZERO`] before the first.
+    pub position: Position,
+    /// Its leaf hash; none at 0.
+    pub leaf_hash: Option<LeafHash>,
+    /// The Chronicle that it was read from; none at 0.
+    pub origin: Option<Origin>,
+}
+
+impl Checkpoint {
+    /// Before the first entry, of whichever Chronicle.
+    pub const ZERO: Self = Self { position: Position::ZERO, leaf_hash: None, origin: None };
+}
+
+/// What can be asked of the Ops DB. Both backends give the same answers, in the same order; texts
+/// are ordered by their bytes.
+///
+/// Every method reads one consistent state. A page holds at most [`MAX_PAGE_ROWS`] rows, whatever
+/// is asked.
+///
+/// # Errors
+/// Every method fails only with the store's own [`StoreError`].
+///
+/// # Cancel safety
+/// Dropping a future changes nothing.
+#[async_trait]
+pub trait OpsDb: Send + Sync {
+    /// The counts that a dashboard opens with.
+    async fn overview(&self) -> Result<Overview, StoreError>;
+
+    /// The artifacts that match, a page at a time, in the query's order.
+    async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactSummary>, StoreError>;
+
+    /// One artifact with its accord and its drift; nothing where it does not exist.
+    async fn artifact(&self, id: ArtifactId) -> Result<Option<ArtifactDetail>, StoreError>;
+
+    /// The links of one artifact's chain after `after`, in order.
+    async fn chain(&self, id: ArtifactId, after: Seq, limit: u32) -> Result<Vec<CustodyTransition>, StoreError>;
+
+    /// Every accord, by name, after `after`.
+    async fn accords(&self, after: Option<Cursor>, limit: u32) -> Result<Page<AccordBinding>, StoreError>;
+
+    /// The ceremonies that are open, the one opened first first.
+    async fn open_ceremonies(&self, after: Option<Cursor>, limit: u32) -> Result<Page<OpenCeremony>, StoreError>;
+
+    /// The latest observations that match, by artifact and target.
+    async fn deployments(&self, query: &DeploymentQuery) -> Result<Page<DeploymentState>, StoreError>;
+
+    /// The verifications that match, the latest `verified_at` first.
+    async fn verifications(&self, query: &VerificationQuery) -> Result<Page<VerificationResult>, StoreError>;
+
+    /// What was refused, the latest position first.
+    async fn quarantined(&self, after: Option<Cursor>, limit: u32) -> Result<Page<QuarantinedEntry>, StoreError>;
+
+    /// How far the projector of this name has got; nothing where none of that name ever ran.
+    async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError>;
+}

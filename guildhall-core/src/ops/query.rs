@@ -1,0 +1,270 @@
+//! Questions to the Ops DB, and the shapes of their answers.
+
+use serde::{Deserialize, Serialize};
+
+use super::{AccordBinding, CustodyTransition, Drift, GovernedArtifact, Health};
+use crate::custody::CustodyState;
+use crate::event::{Outcome, Tier, words};
+use crate::ids::{AccordId, ArtifactId, CeremonyId, Position};
+use crate::json::Json;
+use crate::time::Timestamp;
+
+/// How many rows a page holds at most.
+pub const MAX_PAGE_ROWS: u32 = 500;
+
+/// Where a page ended: hand it back to get the next one. Its text is made and read by the store
+/// alone; it stays right while rows come and go (keyset paging).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Cursor(String);
+
+impl Cursor {
+    /// The cursor that carries these values, the last row's sort key.
+    pub fn from_key<K: Serialize>(key: &K) -> Self {
+        // Keys are tuples of texts and numbers.
+        Self(serde_json::to_string(key).unwrap_or_default())
+    }
+
+    /// The values; nothing where the text is not one of this query's cursors.
+    pub fn to_key<'c, K: Deserialize<'c>>(&'c self) -> Option<K> {
+        serde_json::from_str(&self.0).ok()
+    }
+
+    /// The cursor that a page of this text named.
+    pub fn from_text(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Some rows, and where to go on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Page<T> {
+    /// The rows, in the query's order.
+    pub rows: Vec<T>,
+    /// Where the next page starts; none where this is the last.
+    pub next: Option<Cursor>,
+}
+
+impl<T> Page<T> {
+    /// The page of rows that were asked for one beyond `limit`, so that the last shows whether
+    /// there are more. `key` is a row's sort key.
+    pub fn from_rows<K: Serialize>(mut rows: Vec<T>, limit: u32, key: impl Fn(&T) -> K) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let has_more = rows.len() > limit;
+        rows.truncate(limit);
+        let next = rows.last().filter(|_| has_more).map(|row| Cursor::from_key(&key(row)));
+        Self { rows, next }
+    }
+}
+
+/// The limit that holds: at least 1, at most [`MAX_PAGE_ROWS`].
+pub fn page_limit(wanted: u32) -> u32 {
+    wanted.clamp(1, MAX_PAGE_ROWS)
+}
+
+/// The counts that a dashboard opens with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Overview {
+    /// Accords.
+    pub accords: u64,
+    /// Artifacts, by tier 0 to 3.
+    pub artifacts_by_tier: [u64; 4],
+    /// Deployments whose health is `healthy`.
+    pub healthy_deployments: u64,
+    /// Deployments whose health is `drifted`.
+    pub drifted_deployments: u64,
+    /// Deployments whose health is `unknown`.
+    pub unknown_deployments: u64,
+    /// Links of all chains.
+    pub custody_transitions: u64,
+    /// Verifications.
+    pub verifications: u64,
+    /// Open ceremonies.
+    pub open_ceremonies: u64,
+    /// When the one that is open longest was opened.
+    pub oldest_ceremony_opened_at: Option<Timestamp>,
+    /// Entries in quarantine.
+    pub quarantined: u64,
+}
+
+impl Overview {
+    /// Artifacts of every tier.
+    pub fn artifacts(&self) -> u64 {
+        self.artifacts_by_tier.iter().sum()
+    }
+}
+
+words!(
+    /// What artifacts are ordered by. Ties are broken by name, then by id.
+    ArtifactSort, "artifact sort" {
+        /// By name.
+        Name = "name",
+        /// By type.
+        ArtifactType = "artifact_type",
+        /// By tier, the most critical first.
+        Tier = "tier",
+        /// By custody state, in alphabetical order; none first.
+        CustodyState = "custody_state",
+        /// By the entry that last wrote the artifact.
+        Position = "position",
+    }
+);
+
+/// Which artifacts, in which order. An empty filter lets all through; several values of one filter
+/// are alternatives; several filters must all hold.
+///
+/// ```
+/// use guildhall_core::{ArtifactQuery, Drift, Tier};
+///
+/// let query = ArtifactQuery {
+///     tiers: vec![Tier::ALL[0], Tier::ALL[1]],
+///     drifts: vec![Drift::Drifted, Drift::Unknown],
+///     ..ArtifactQuery::default()
+/// };
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtifactQuery {
+    /// Of these types.
+    pub artifact_types: Vec<String>,
+    /// Of these tiers.
+    pub tiers: Vec<Tier>,
+    /// In these custody states.
+    pub custody_states: Vec<CustodyState>,
+    /// With these drifts.
+    pub drifts: Vec<Drift>,
+    /// Under these accords.
+    pub accords: Vec<AccordId>,
+    /// Whose name contains this text, ASCII letters compared without case; `%` and `_` are
+    /// themselves.
+    pub name_contains: Option<String>,
+    /// Whose content contains this fragment ([`Json::contains`]).
+    pub content_contains: Option<Json>,
+    /// Whose accord's terms contain this fragment.
+    pub terms_contain: Option<Json>,
+    /// The order.
+    pub sort: ArtifactSort,
+    /// Whether the order is turned round.
+    pub is_descending: bool,
+    /// Where the page before ended. A cursor of another query starts anew.
+    pub after: Option<Cursor>,
+    /// How many rows, at most [`MAX_PAGE_ROWS`].
+    pub limit: u32,
+}
+
+impl Default for ArtifactQuery {
+    fn default() -> Self {
+        Self {
+            artifact_types: Vec::new(),
+            tiers: Vec::new(),
+            custody_states: Vec::new(),
+            drifts: Vec::new(),
+            accords: Vec::new(),
+            name_contains: None,
+            content_contains: None,
+            terms_contain: None,
+            sort: ArtifactSort::Name,
+            is_descending: false,
+            after: None,
+            limit: 100,
+        }
+    }
+}
+
+/// An artifact as a list shows it: everything but its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ArtifactSummary {
+    /// The artifact.
+    pub id: ArtifactId,
+    /// The accord that governs it.
+    pub accord_binding_id: AccordId,
+    /// What people call it.
+    pub name: String,
+    /// What kind of thing it is.
+    pub artifact_type: String,
+    /// How critical it is.
+    pub tier: Tier,
+    /// The CID of its current content.
+    pub cid: crate::cid::Cid,
+    /// Where it stands; none before genesis.
+    pub custody_state: Option<CustodyState>,
+    /// Its health over all targets.
+    pub drift: Drift,
+    /// Since when: the earliest `health_since` of the targets that make it so; none where it is
+    /// undeployed.
+    pub drift_since: Option<Timestamp>,
+    /// The entry that last wrote the artifact.
+    pub position: Position,
+}
+
+/// One artifact, whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ArtifactDetail {
+    /// Its row.
+    pub artifact: GovernedArtifact,
+    /// The accord that governs it.
+    pub accord: AccordBinding,
+    /// Its health over all targets.
+    pub drift: Drift,
+    /// Since when; as in [`ArtifactSummary`].
+    pub drift_since: Option<Timestamp>,
+}
+
+/// A ceremony that has not closed: an artifact whose latest transition entered `ceremony_open`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenCeremony {
+    /// The ceremony.
+    pub ceremony_id: Option<CeremonyId>,
+    /// The artifact's name.
+    pub name: String,
+    /// The artifact's type.
+    pub artifact_type: String,
+    /// The artifact's tier.
+    pub tier: Tier,
+    /// The accord's name.
+    pub accord: String,
+    /// The transition that opened it: artifact, who, why and when.
+    pub opened: CustodyTransition,
+}
+
+/// Which deployments. An empty filter lets all through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeploymentQuery {
+    /// Of this artifact.
+    pub artifact_id: Option<ArtifactId>,
+    /// With these healths.
+    pub healths: Vec<Health>,
+    /// Where the page before ended.
+    pub after: Option<Cursor>,
+    /// How many rows, at most [`MAX_PAGE_ROWS`].
+    pub limit: u32,
+}
+
+impl Default for DeploymentQuery {
+    fn default() -> Self {
+        Self { artifact_id: None, healths: Vec::new(), after: None, limit: 100 }
+    }
+}
+
+/// Which verifications. An empty filter lets all through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerificationQuery {
+    /// Of this artifact.
+    pub artifact_id: Option<ArtifactId>,
+    /// With these outcomes.
+    pub outcomes: Vec<Outcome>,
+    /// Where the page before ended.
+    pub after: Option<Cursor>,
+    /// How many rows, at most [`MAX_PAGE_ROWS`].
+    pub limit: u32,
+}
+
+impl Default for VerificationQuery {
+    fn default() -> Self {
+        Self { artifact_id: None, outcomes: Vec::new(), after: None, limit: 100 }
+    }
+}

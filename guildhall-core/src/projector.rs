@@ -1,0 +1,354 @@
+//! Projecting: what a read model's store does, and what it is handed (DESIGN section 7).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::chronicle::{Entry, Origin};
+use crate::cid::LeafHash;
+use crate::error::StoreError;
+use crate::event::{Decoded, EventType};
+use crate::ids::{EventId, HolderId, Position, StreamId};
+use crate::invariant::Violation;
+use crate::ops::Checkpoint;
+use crate::time::Timestamp;
+
+/// The projector name of the Ops DB itself.
+pub const OPS_DB: &str = "ops_db";
+
+/// An entry with its payload decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DecodedEntry {
+    /// Where it stands in the Chronicle.
+    pub position: Position,
+    /// Its id.
+    pub event_id: EventId,
+    /// Its stream.
+    pub stream_id: StreamId,
+    /// Its type.
+    pub event_type: EventType,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// Its leaf hash.
+    pub leaf_hash: LeafHash,
+    /// What its payload means, or why it means nothing (`CC00`).
+    pub decoded: Result<Decoded, Violation>,
+}
+
+impl From<Entry> for DecodedEntry {
+    fn from(entry: Entry) -> Self {
+        Self {
+            decoded: entry.decode(),
+            position: entry.position,
+            event_id: entry.event_id,
+            stream_id: entry.stream_id,
+            event_type: entry.event_type,
+            recorded_at: entry.recorded_at,
+            leaf_hash: entry.leaf_hash,
+        }
+    }
+}
+
+/// Consecutive entries of one Chronicle, decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    origin: Origin,
+    entries: Vec<DecodedEntry>,
+}
+
+/// Entries that do not follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("position {found} follows {before}; a batch holds consecutive entries")]
+pub struct NotConsecutive {
+    /// A position.
+    pub before: Position,
+    /// The one that stands after it.
+    pub found: Position,
+}
+
+impl Batch {
+    /// Decodes entries that were read from the Chronicle `origin`. This is the expensive part of
+    /// reading, about a microsecond an entry: do it ahead, beside the writing.
+    ///
+    /// # Errors
+    /// [`NotConsecutive`] where there is a gap or a repetition.
+    pub fn decode(origin: Origin, entries: Vec<Entry>) -> Result<Self, NotConsecutive> {
+        let gap = entries.windows(2).find(|pair| pair[1].position != pair[0].position.next());
+        if let Some([before, found]) = gap {
+            return Err(NotConsecutive { before: before.position, found: found.position });
+        }
+        Ok(Self { origin, entries: entries.into_iter().map(DecodedEntry::from).collect() })
+    }
+
+    /// The Chronicle that the entries come from.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The entries, in order.
+    pub fn entries(&self) -> &[DecodedEntry] {
+        &self.entries
+    }
+
+    /// The last position; none where the batch is empty.
+    pub fn last_position(&self) -> Option<Position> {
+        self.entries.last().map(|entry| entry.position)
+    }
+
+    /// The entries that a read model at this checkpoint has not seen yet, after checking that it
+    /// may apply them: the Chronicle is its own, nothing is left out in between, and where the
+    /// batch reaches back to the checkpoint, the entry there is the one that it was.
+    ///
+    /// # Errors
+    /// [`ContinuityError`]: nothing may be applied.
+    pub fn after(&self, checkpoint: &Checkpoint) -> Result<&[DecodedEntry], ContinuityError> {
+        if let Some(expected) = checkpoint.origin.as_ref().filter(|origin| **origin != self.origin) {
+            return Err(ContinuityError::OtherOrigin {
+                found: self.origin.clone(),
+                expected: expected.clone(),
+            });
+        }
+        let Some(first) = self.entries.first() else { return Ok(&[]) };
+        if first.position > checkpoint.position.next() {
+            return Err(ContinuityError::Gap { found: first.position, checkpoint: checkpoint.position });
+        }
+        let seen = self.entries.partition_point(|entry| entry.position <= checkpoint.position);
+        let at_checkpoint =
+            self.entries[..seen].last().filter(|entry| entry.position == checkpoint.position);
+        if let (Some(entry), Some(expected)) = (at_checkpoint, checkpoint.leaf_hash)
+            && entry.leaf_hash != expected
+        {
+            return Err(ContinuityError::Rewritten {
+                position: entry.position,
+                found: entry.leaf_hash,
+                expected,
+            });
+        }
+        Ok(&self.entries[seen..])
+    }
+
+    /// The checkpoint of a read model that has applied the batch up to and with `position`; the
+    /// one before where the batch does not hold that position.
+    pub fn checkpoint_at(&self, position: Position, before: &Checkpoint) -> Checkpoint {
+        let at = self.entries.iter().rev().find(|entry| entry.position == position);
+        at.map_or_else(
+            || before.clone(),
+            |entry| Checkpoint {
+                position,
+                leaf_hash: Some(entry.leaf_hash),
+                origin: Some(self.origin.clone()),
+            },
+        )
+    }
+
+    /// The entries, moved out, without those up to and with `checkpoint`.
+    pub fn into_entries_after(mut self, checkpoint: Position) -> Vec<DecodedEntry> {
+        let seen = self.entries.partition_point(|entry| entry.position <= checkpoint);
+        self.entries.drain(..seen);
+        self.entries
+    }
+}
+
+/// Why a batch does not go on where a read model stands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContinuityError {
+    /// Entries are left out between the checkpoint and the batch: read from the checkpoint.
+    #[error("the batch begins at position {found}, the checkpoint is {checkpoint}")]
+    Gap {
+        /// Where the batch begins.
+        found: Position,
+        /// Where the read model stands.
+        checkpoint: Position,
+    },
+    /// The Chronicle is another one.
+    #[error("the Chronicle is {found}, the checkpoint is of {expected}")]
+    OtherOrigin {
+        /// The batch's.
+        found: Origin,
+        /// The checkpoint's.
+        expected: Origin,
+    },
+    /// The entry at the checkpoint is not the one that was applied: the Chronicle was restored or
+    /// rewritten. Restore it whole, or rebuild the read model from what it is now.
+    #[error("the entry at position {position} has leaf hash {found}, the checkpoint {expected}: the Chronicle was restored or rewritten")]
+    Rewritten {
+        /// The checkpoint's position.
+        position: Position,
+        /// The leaf hash of the entry.
+        found: LeafHash,
+        /// The checkpoint's.
+        expected: LeafHash,
+    },
+    /// The Chronicle ends before the checkpoint: it was restored from an older copy.
+    #[error("the Chronicle ends at position {head}, before the checkpoint {checkpoint}: it was restored or rewritten")]
+    EndsBefore {
+        /// Where the Chronicle ends.
+        head: Position,
+        /// Where the read model stands.
+        checkpoint: Position,
+    },
+}
+
+/// What to do with an entry that breaks an invariant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnViolation {
+    /// Set it aside in `quarantined_entries` and go on.
+    #[default]
+    Quarantine,
+    /// Stop before it.
+    Halt,
+}
+
+/// What one batch did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Applied {
+    /// Where the read model stands now.
+    pub position: Position,
+    /// How many entries were new to it.
+    pub entries: u64,
+    /// How many of them went to quarantine.
+    pub quarantined: u64,
+    /// How many of them have a type that this version does not know.
+    pub skipped: u64,
+}
+
+/// Why a batch was not applied. Nothing of it was, unless a variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// The batch does not go on where the read model stands.
+    #[error(transparent)]
+    Continuity(#[from] ContinuityError),
+    /// Another projector of the same name holds the lease: stand by.
+    #[error("{holder:?} holds the lease of projector {projector:?} until {until}")]
+    Standby {
+        /// The projector's name.
+        projector: String,
+        /// Who holds it.
+        holder: HolderId,
+        /// Until when, by the database's clock.
+        until: Timestamp,
+    },
+    /// An entry breaks an invariant and the projector is to [halt](OnViolation::Halt). Everything
+    /// before it is applied.
+    #[error("halted before position {position}: {} {violation}", .violation.code())]
+    Halted {
+        /// The entry.
+        position: Position,
+        /// What it breaks.
+        violation: Violation,
+    },
+    /// An embedder's read model refused the batch.
+    #[error("the read model {name:?} failed")]
+    ReadModel {
+        /// Its name.
+        name: String,
+        /// What it said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl ApplyError {
+    /// Whether trying again can help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_transient())
+    }
+}
+
+/// Whether this projector may write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lease {
+    /// It holds the lease.
+    Held,
+    /// Another holds it, until then by the database's clock.
+    Standby {
+        /// Who.
+        holder: HolderId,
+        /// Until when, unless it is renewed.
+        until: Timestamp,
+    },
+}
+
+/// Applies entries to a read model, idempotently, with its checkpoint in the same transaction.
+///
+/// Of several projectors of one name, one holds the lease and the others stand by. A deposed one
+/// cannot write: the lease is checked inside the transaction that writes.
+///
+/// # Cancel safety
+/// Dropping [`apply`](Self::apply) leaves open whether the batch was applied; applying it again
+/// changes nothing.
+#[async_trait]
+pub trait Projector: Send + Sync {
+    /// Where the read model stands. With several read models in one projector, the one that is
+    /// furthest behind.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn checkpoint(&self) -> Result<Checkpoint, StoreError>;
+
+    /// Applies what is new in the batch, and the checkpoint with it, in one transaction; takes or
+    /// renews the lease.
+    ///
+    /// # Errors
+    /// [`ApplyError`].
+    async fn apply(&self, batch: Batch) -> Result<Applied, ApplyError>;
+
+    /// Takes the lease if it is free or lapsed, renews it if it is held.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn hold_lease(&self) -> Result<Lease, StoreError>;
+
+    /// Gives the lease up, so that another need not wait for it to lapse.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn release_lease(&self) -> Result<(), StoreError>;
+
+    /// How long a lease holds without being renewed.
+    fn lease_time(&self) -> Duration;
+}
+
+/// A read model that can be built anew beside the live one.
+#[async_trait]
+pub trait Rebuild: Send + Sync {
+    /// Starts an empty generation beside the live one, after throwing away an unfinished one.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn begin_rebuild(&self) -> Result<Box<dyn Generation>, StoreError>;
+}
+
+/// A generation of the Ops DB that nobody reads yet. Dropping it throws it away, at the latest
+/// when the next one is begun.
+#[async_trait]
+pub trait Generation: Send {
+    /// Where this generation stands.
+    fn checkpoint(&self) -> Checkpoint;
+
+    /// Applies what is new in the batch.
+    ///
+    /// # Errors
+    /// [`ApplyError`]; the generation is of no more use.
+    async fn apply(&mut self, batch: Batch) -> Result<Applied, ApplyError>;
+
+    /// Makes indexes and constraints, so that [`swap`](Self::swap) has only names to change.
+    /// Batches can still be applied afterwards.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn seal(&mut self) -> Result<(), StoreError>;
+
+    /// Puts this generation in the live one's place, in one transaction, if it stands no further
+    /// back; answers false, and changes nothing, if the live one has gone further meanwhile.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn swap(&mut self) -> Result<bool, StoreError>;
+}

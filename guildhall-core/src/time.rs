@@ -1,0 +1,241 @@
+//! One time format: UTC, microseconds, `2026-11-23T10:05:00.000000Z` (DESIGN section 3).
+
+use std::fmt;
+use std::str::FromStr;
+
+use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A moment in UTC, to the microsecond, in the years 1 to 9999 (what RFC 3339 and both databases
+/// can write).
+///
+/// Its text is exactly 27 bytes, so that texts sort as the moments do:
+///
+/// ```
+/// use guildhall_core::Timestamp;
+///
+/// let at: Timestamp = "2026-11-23T10:05:00.000000Z".parse()?;
+/// assert_eq!(at.to_string(), "2026-11-23T10:05:00.000000Z");
+/// // `from_rfc3339` also reads other offsets and digits, and drops what is finer.
+/// assert_eq!(Timestamp::from_rfc3339("2026-11-23T12:05:00.0000009+02:00")?, at);
+/// # Ok::<(), guildhall_core::TimestampError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp {
+    micros: i64,
+}
+
+/// Why a text or a number is not a [`Timestamp`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TimestampError {
+    /// The text is not UTC with exactly six fractional digits.
+    #[error("{found:?} is not a UTC time with six fractional digits, such as 2026-11-23T10:05:00.000000Z")]
+    NotExact {
+        /// The text, cut to 64 characters.
+        found: String,
+    },
+    /// The text is not RFC 3339.
+    #[error("{found:?} is not an RFC 3339 time")]
+    NotRfc3339 {
+        /// The text, cut to 64 characters.
+        found: String,
+    },
+    /// The moment is outside the years 1 to 9999.
+    #[error("the time is outside the years 1 to 9999")]
+    OutOfRange,
+}
+
+impl Timestamp {
+    /// 0001-01-01T00:00:00.000000Z, the earliest.
+    pub const MIN: Self = Self { micros: -62_135_596_800_000_000 };
+    /// 9999-12-31T23:59:59.999999Z, the latest.
+    pub const MAX: Self = Self { micros: 253_402_300_799_999_999 };
+
+    /// The moment that many microseconds after 1970-01-01T00:00:00Z.
+    ///
+    /// # Errors
+    /// [`TimestampError::OutOfRange`] outside [`MIN`](Self::MIN) to [`MAX`](Self::MAX).
+    pub const fn from_micros(micros: i64) -> Result<Self, TimestampError> {
+        if micros < Self::MIN.micros || micros > Self::MAX.micros {
+            return Err(TimestampError::OutOfRange);
+        }
+        Ok(Self { micros })
+    }
+
+    /// Microseconds since 1970-01-01T00:00:00Z.
+    pub const fn as_micros(self) -> i64 {
+        self.micros
+    }
+
+    /// Reads any RFC 3339 time: other offsets become UTC, digits finer than a microsecond are
+    /// dropped, a leap second becomes the last microsecond before the next minute.
+    ///
+    /// # Errors
+    /// [`TimestampError::NotRfc3339`] or [`TimestampError::OutOfRange`].
+    pub fn from_rfc3339(text: &str) -> Result<Self, TimestampError> {
+        let time = DateTime::parse_from_rfc3339(text)
+            .map_err(|_| TimestampError::NotRfc3339 { found: text.chars().take(64).collect() })?;
+        // chrono writes a leap second as nanoseconds from 1e9; it must not spill into the next.
+        let micros = i64::from((time.timestamp_subsec_nanos() / 1000).min(999_999));
+        Self::from_micros(time.timestamp() * 1_000_000 + micros)
+    }
+
+    /// The 27 bytes of the text, without allocating.
+    pub fn to_bytes(self) -> [u8; 27] {
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        // `from_micros` keeps the value well inside what chrono holds.
+        let time = DateTime::<Utc>::from_timestamp_micros(self.micros).unwrap_or_default();
+        let mut put = |at: usize, digits: usize, mut value: u32| {
+            for slot in text[at..at + digits].iter_mut().rev() {
+                *slot = b'0' + u8::try_from(value % 10).unwrap_or(0);
+                value /= 10;
+            }
+        };
+        put(0, 4, time.year().unsigned_abs());
+        put(5, 2, time.month());
+        put(8, 2, time.day());
+        put(11, 2, time.hour());
+        put(14, 2, time.minute());
+        put(17, 2, time.second());
+        put(20, 6, time.nanosecond() / 1000);
+        text
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+
+    /// Reads exactly the form that [`Display`](fmt::Display) writes.
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        fn exact(bytes: &[u8]) -> Option<i64> {
+            let number = |from: usize, to: usize| {
+                bytes[from..to].iter().try_fold(0u32, |value, byte| {
+                    byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0'))
+                })
+            };
+            let is_shaped = bytes.len() == 27
+                && [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (26, b'Z')]
+                    .iter()
+                    .all(|&(at, mark)| bytes[at] == mark);
+            if !is_shaped {
+                return None;
+            }
+            let date = NaiveDate::from_ymd_opt(
+                i32::try_from(number(0, 4)?).ok()?,
+                number(5, 7)?,
+                number(8, 10)?,
+            )?;
+            let time = date.and_hms_opt(number(11, 13)?, number(14, 16)?, number(17, 19)?)?;
+            Some(time.and_utc().timestamp() * 1_000_000 + i64::from(number(20, 26)?))
+        }
+        exact(text.as_bytes())
+            .ok_or_else(|| TimestampError::NotExact { found: text.chars().take(64).collect() })
+            .and_then(Self::from_micros)
+    }
+}
+
+impl TryFrom<DateTime<Utc>> for Timestamp {
+    type Error = TimestampError;
+
+    /// The moment, with digits finer than a microsecond dropped.
+    fn try_from(time: DateTime<Utc>) -> Result<Self, TimestampError> {
+        Self::from_micros(time.timestamp_micros())
+    }
+}
+
+impl From<Timestamp> for DateTime<Utc> {
+    fn from(at: Timestamp) -> Self {
+        // `Timestamp` holds only moments that chrono holds.
+        Self::from_timestamp_micros(at.micros).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.to_bytes();
+        formatter.pad(std::str::from_utf8(&bytes).map_err(|_| fmt::Error)?)
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, formatter)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes = self.to_bytes();
+        serializer.serialize_str(std::str::from_utf8(&bytes).map_err(serde::ser::Error::custom)?)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Timestamp;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a UTC time with six fractional digits")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Timestamp, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Visitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn only_the_exact_form_is_read_inside_data() {
+        for text in [
+            "2026-11-23T10:05:00Z",
+            "2026-11-23T10:05:00.000Z",
+            "2026-11-23T10:05:00.000000+00:00",
+            "2026-11-23t10:05:00.000000z",
+            "2026-13-23T10:05:00.000000Z",
+            "2026-02-30T10:05:00.000000Z",
+            "2026-11-23T24:00:00.000000Z",
+            "0000-11-23T10:00:00.000000Z",
+            "+026-11-23T10:05:00.000000Z",
+            "",
+        ] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_leap_second_stays_in_its_minute() {
+        let leap = Timestamp::from_rfc3339("2016-12-31T23:59:60.5Z").unwrap();
+        assert_eq!(leap.to_string(), "2016-12-31T23:59:59.999999Z");
+    }
+
+    #[test]
+    fn rfc3339_is_normalised_to_utc_microseconds() {
+        let at = Timestamp::from_rfc3339("1969-12-31T23:59:59.9999999-05:30").unwrap();
+        assert_eq!(at.to_string(), "1970-01-01T05:29:59.999999Z");
+        assert!(Timestamp::from_rfc3339("0001-01-01T00:00:00+01:00").is_err());
+        assert!(Timestamp::from_rfc3339("yesterday").is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn text_round_trips_and_sorts_as_time(a in Timestamp::MIN.micros..=Timestamp::MAX.micros,
+                                              b in Timestamp::MIN.micros..=Timestamp::MAX.micros) {
+            let (a, b) = (Timestamp::from_micros(a).unwrap(), Timestamp::from_micros(b).unwrap());
+            proptest::prop_assert_eq!(a.to_string().parse::<Timestamp>().unwrap(), a);
+            proptest::prop_assert_eq!(a.to_string().cmp(&b.to_string()), a.cmp(&b));
+            proptest::prop_assert_eq!(Timestamp::from_rfc3339(&a.to_string()).unwrap(), a);
+        }
+    }
+}
