@@ -1,1 +1,15 @@
-//! Placeholder.
+//! Guildhall on SQLite: the Chronicle and the Ops DB in a file of the embedder's.
+#![deny(missing_docs)]
+
+mod chronicle;
+mod connection;
+mod error;
+mod migrate;
+mod options;
+mod store;
+
+pub use chronicle::SqliteChronicle;
+pub use error::OpenError;
+pub use migrate::{APPLICATION_ID, Family};
+pub use options::Options;
+pub use store::SqliteStore;

@@ -1,0 +1,273 @@
+//! Connections: their settings, the gate that writers of one process pass, and the threads that
+//! own them so that no runtime thread ever blocks.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use guildhall_core::StoreError;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{Doing, NoAnswer};
+use crate::options::Options;
+
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Appends: a commit survives a power cut (`synchronous=FULL`).
+    Append,
+    /// Projects: what a power cut takes is replayed from the checkpoint (`synchronous=NORMAL`).
+    Project,
+    /// Reads, and cannot write.
+    Read,
+}
+
+/// One database file of a store, opened, checked and migrated.
+#[derive(Debug, Clone)]
+pub(crate) struct DatabaseFile {
+    path: Arc<Path>,
+    gate: Gate,
+    busy_timeout: Duration,
+    cache_bytes: usize,
+}
+
+impl DatabaseFile {
+    /// The file at a canonical path.
+    pub(crate) fn new(path: PathBuf, options: &Options) -> Self {
+        Self {
+            gate: Gate::of(&path),
+            path: path.into(),
+            busy_timeout: options.busy_timeout,
+            cache_bytes: options.cache_bytes,
+        }
+    }
+
+    /// Its canonical path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The gate that every writer of this process passes before it begins a transaction.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// A new connection. Blocks.
+    pub(crate) fn connect(&self, role: Role) -> Result<Connection, StoreError> {
+        self.try_connect(role).doing("opening the database")
+    }
+
+    fn try_connect(&self, role: Role) -> rusqlite::Result<Connection> {
+        // Not CREATE: the file is there, and one that was removed meanwhile must not come back
+        // empty. NO_MUTEX: a connection has one thread at a time.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(self.busy_timeout)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.pragma_update(None, "cell_size_check", true)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "recursive_triggers", true)?;
+        connection.pragma_update(None, "temp_store", "memory")?;
+        // A checkpointed log is cut back to this, in bytes.
+        connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        let cache_bytes = match role {
+            Role::Append => {
+                connection.pragma_update(None, "synchronous", "full")?;
+                // macOS keeps what `fsync` wrote in the drive's cache.
+                connection.pragma_update(None, "fullfsync", true)?;
+                connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+                self.cache_bytes
+            }
+            Role::Project => {
+                connection.pragma_update(None, "synchronous", "normal")?;
+                connection.pragma_update(None, "checkpoint_fullfsync", true)?;
+                self.cache_bytes
+            }
+            Role::Read => {
+                connection.pragma_update(None, "query_only", true)?;
+                self.cache_bytes / 16
+            }
+        };
+        // Negative: in KiB rather than pages.
+        let cache_kib = i64::try_from(cache_bytes / 1024).unwrap_or(i64::MAX);
+        connection.pragma_update(None, "cache_size", -cache_kib)?;
+        Ok(connection)
+    }
+}
+
+/// Lets the writers of one process into a database file one at a time, in the order in which they
+/// come. SQLite alone would let them poll, and starve whom it likes.
+#[derive(Clone)]
+pub(crate) struct Gate(Arc<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    tickets: Mutex<Tickets>,
+    moved: Condvar,
+}
+
+#[derive(Default)]
+struct Tickets {
+    next: u64,
+    serving: u64,
+}
+
+/// A writer's turn; it ends when this is dropped.
+#[must_use]
+pub(crate) struct Turn<'a>(&'a Queue);
+
+impl Gate {
+    /// The gate of the file at a canonical path: the same one for every handle of this process.
+    pub(crate) fn of(path: &Path) -> Self {
+        static GATES: LazyLock<Mutex<HashMap<PathBuf, Weak<Queue>>>> = LazyLock::new(Mutex::default);
+        let mut gates = lock(&GATES);
+        gates.retain(|_, gate| gate.strong_count() > 0);
+        if let Some(queue) = gates.get(path).and_then(Weak::upgrade) {
+            return Self(queue);
+        }
+        let queue = Arc::default();
+        gates.insert(path.to_owned(), Arc::downgrade(&queue));
+        Self(queue)
+    }
+
+    /// Waits for its turn. Blocks; not from a runtime's thread.
+    pub(crate) fn enter(&self) -> Turn<'_> {
+        let mut tickets = lock(&self.0.tickets);
+        let mine = tickets.next;
+        tickets.next += 1;
+        while tickets.serving != mine {
+            tickets = self.0.moved.wait(tickets).unwrap_or_else(PoisonError::into_inner);
+        }
+        Turn(&self.0)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.tickets).serving += 1;
+        self.0.moved.notify_all();
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Gate").finish_non_exhaustive()
+    }
+}
+
+/// What a panic under one of these locks left behind is whole: counters and maps.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+type Job = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// Threads that own a connection each and run what they are sent, in order where there is one.
+///
+/// They end when the last clone is dropped and what was sent is done; nobody waits for them.
+#[derive(Debug, Clone)]
+pub(crate) struct Workers {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Workers {
+    /// How many jobs may wait before a caller does.
+    const QUEUED_JOBS: usize = 64;
+
+    /// A thread for each connection.
+    pub(crate) fn spawn(name: &str, connections: Vec<Connection>) -> Result<Self, StoreError> {
+        let (jobs, queue) = mpsc::channel::<Job>(Self::QUEUED_JOBS);
+        let queue = Arc::new(Mutex::new(queue));
+        for mut connection in connections {
+            let queue = Arc::clone(&queue);
+            spawn_thread(name, move || {
+                loop {
+                    let job = lock(&queue).blocking_recv();
+                    let Some(job) = job else { break };
+                    // A panic in a job is its caller's error, not the end of everyone's store.
+                    // Its transaction was rolled back as it unwound.
+                    if catch_unwind(AssertUnwindSafe(|| job(&mut connection))).is_err() {
+                        tracing::error!("work on a database connection panicked");
+                    }
+                }
+            })?;
+        }
+        Ok(Self { jobs })
+    }
+
+    /// Runs `work` on one of the connections and answers what it answers.
+    ///
+    /// # Cancel safety
+    /// Dropped before the work began, it is not done; afterwards it is done to its end.
+    pub(crate) async fn run<T, E, F>(&self, doing: &'static str, work: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            if !answer.is_closed() {
+                // A caller that has gone meanwhile wants no answer.
+                let _ = answer.send(work(connection));
+            }
+        });
+        let no_answer = || E::from(StoreError::permanent(doing, NoAnswer));
+        self.jobs.send(job).await.map_err(|_| no_answer())?;
+        answered.await.map_err(|_| no_answer())?
+    }
+}
+
+/// Runs blocking work on a thread of its own.
+pub(crate) async fn run_blocking<T, E>(
+    doing: &'static str,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
+) -> Result<Result<T, E>, StoreError>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+{
+    let (answer, answered) = oneshot::channel();
+    spawn_thread("guildhall-open", move || {
+        // A caller that has gone meanwhile wants no answer.
+        let _ = answer.send(work());
+    })?;
+    answered.await.map_err(|_| StoreError::permanent(doing, NoAnswer))
+}
+
+/// A named thread that nobody joins.
+pub(crate) fn spawn_thread(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<(), StoreError> {
+    let spawned = thread::Builder::new().name(name.to_owned()).spawn(body);
+    spawned.map(drop).map_err(|error| StoreError::transient("starting a thread", error))
+}
+
+/// Tries again while another connection is in the way, until `patience` is over: for the few
+/// statements that do not call SQLite's busy handler.
+pub(crate) fn retry_busy<T>(
+    patience: Duration,
+    mut attempt: impl FnMut() -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match attempt() {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < deadline =>
+            {
+                thread::sleep(Duration::from_millis(5));
+            }
+            outcome => return outcome,
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Opening a file: is it ours, does this version know its tables, and which ones are missing?
+//!
+//! Migrations are numbered, go forward only, and are recorded in `guildhall_migrations`. A file
+//! that is refused is left as it is: everything is checked before anything is written, by reading
+//! the header and then through a connection that cannot write.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use guildhall_core::{StoreError, Timestamp};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::connection::{DatabaseFile, Role, retry_busy};
+use crate::error::{Doing, OpenError, fault};
+use crate::options::Options;
+
+/// The `application_id` in the header of a file of Guildhall's: "GHLD".
+pub const APPLICATION_ID: u32 = 0x4748_4c44;
+
+/// One step of a family's tables.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Migration {
+    /// 1, 2, 3 …
+    pub(crate) number: u32,
+    /// What it does, in the words of its file's name.
+    pub(crate) name: &'static str,
+    /// Its statements.
+    pub(crate) sql: &'static str,
+}
+
+/// Which tables: a file holds one family or both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// The Chronicle's.
+    Chronicle,
+    /// The Ops DB's.
+    Ops,
+}
+
+impl Family {
+    /// The name in `guildhall_migrations`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Chronicle => "chronicle",
+            Self::Ops => "ops",
+        }
+    }
+
+    fn migrations(self) -> &'static [Migration] {
+        match self {
+            Self::Chronicle => CHRONICLE,
+            Self::Ops => OPS,
+        }
+    }
+
+    fn newest(self) -> u32 {
+        self.migrations().last().map_or(0, |migration| migration.number)
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+const CHRONICLE: &[Migration] = &[
+    Migration {
+        number: 1,
+        name: "entries",
+        sql: include_str!("../migrations/chronicle/0001_entries.sql"),
+    },
+    Migration {
+        number: 2,
+        name: "append_only",
+        sql: include_str!("../migrations/chronicle/0002_append_only.sql"),
+    },
+];
+
+const OPS: &[Migration] = &[];
+
+/// Opens a file, or creates it, with the tables of these families in their newest form. Blocks.
+pub(crate) fn open_file(
+    path: &Path,
+    families: &[Family],
+    options: &Options,
+) -> Result<DatabaseFile, OpenError> {
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    // An existing file is opened for reading only; a missing one comes into being empty.
+    if !path.try_exists().map_err(io)? {
+        File::options().append(true).create(true).open(path).map_err(io)?;
+    }
+    let path = path.canonicalize().map_err(io)?;
+    if read_header(&path)? {
+        check_unopened(&path, families)?;
+    }
+    let file = DatabaseFile::new(path, options);
+    prepare(&file, families, options)?;
+    Ok(file)
+}
+
+/// Whether the file holds a database of ours (or nothing at all), by the first 100 bytes.
+///
+/// They tell in every state: the application id is committed before the file is switched to its
+/// write-ahead log, so it is never in the log alone.
+fn read_header(path: &Path) -> Result<bool, OpenError> {
+    let mut header = Vec::with_capacity(100);
+    File::open(path)
+        .and_then(|file| file.take(100).read_to_end(&mut header))
+        .map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+    if header.is_empty() {
+        return Ok(false);
+    }
+    if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
+        return Err(OpenError::NotSqlite { path: path.to_owned() });
+    }
+    let application_id = u32::from_be_bytes([header[68], header[69], header[70], header[71]]);
+    if application_id != APPLICATION_ID {
+        return Err(OpenError::OtherProgram { path: path.to_owned(), application_id });
+    }
+    Ok(true)
+}
+
+/// Checks a file of ours without writing a byte, neither to it nor beside it.
+fn check_unopened(path: &Path, families: &[Family]) -> Result<(), OpenError> {
+    if is_there(path, "-journal") {
+        // It was cut off while it was created. Only a connection that writes can undo that.
+        return Ok(());
+    }
+    let has_log = is_there(path, "-wal");
+    let outcome = open_to_check(path, has_log)
+        .map_err(|error| open_error(path, error))
+        .and_then(|connection| pending(&connection, path, families));
+    match outcome {
+        // Another process began to write meanwhile, so what was read may be torn.
+        Err(_) if !has_log && is_there(path, "-wal") => Ok(()),
+        outcome => outcome.map(drop),
+    }
+}
+
+/// Whether there is something in the file beside this one.
+fn is_there(path: &Path, suffix: &str) -> bool {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(suffix);
+    fs::metadata(PathBuf::from(beside)).is_ok_and(|metadata| metadata.len() > 0)
+}
+
+fn open_to_check(path: &Path, has_log: bool) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = if has_log {
+        Connection::open_with_flags(path, flags)?
+    } else {
+        // Without a log the file says all, and `immutable` keeps SQLite from making one.
+        Connection::open_with_flags(immutable_uri(path), flags | OpenFlags::SQLITE_OPEN_URI)?
+    };
+    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    Ok(connection)
+}
+
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    if cfg!(windows) {
+        uri.push('/');
+    }
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'\\' if cfg!(windows) => uri.push('/'),
+            b'/' | b'.' | b'-' | b'_' => uri.push(byte.into()),
+            _ if byte.is_ascii_alphanumeric() => uri.push(byte.into()),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
+}
+
+/// Creates what is missing.
+fn prepare(file: &DatabaseFile, families: &[Family], options: &Options) -> Result<(), OpenError> {
+    let path = file.path();
+    let sqlite = |error| open_error(path, error);
+    let mut connection = file
+        .connect(Role::Append)
+        .map_err(|source| OpenError::Store { path: path.to_owned(), source })?;
+    let application_id = || -> rusqlite::Result<u32> {
+        connection.query_row("PRAGMA application_id", [], |row| row.get(0))
+    };
+    let is_ours = retry_busy(options.busy_timeout, application_id).map_err(sqlite)? == APPLICATION_ID;
+    if !is_ours || !pending(&connection, path, families)?.is_empty() {
+        let _turn = file.gate().enter();
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+        claim(&transaction, path)?;
+        for (family, migration) in pending(&transaction, path, families)? {
+            run(&transaction, family, migration).map_err(sqlite)?;
+        }
+        transaction.commit().map_err(sqlite)?;
+    }
+    use_write_ahead_log(&connection, path, options)
+}
+
+/// Makes an empty file ours; one that became another program's meanwhile is refused.
+fn claim(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let sqlite = |error| open_error(path, error);
+    let (application_id, tables): (u32, u32) = connection
+        .query_row(
+            "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .map_err(sqlite)?;
+    match (application_id, tables) {
+        (APPLICATION_ID, _) => Ok(()),
+        (0, 0) => connection
+            .execute_batch(&format!(
+                "PRAGMA application_id = {APPLICATION_ID}; {}",
+                include_str!("sql/create_migrations.sql")
+            ))
+            .map_err(sqlite),
+        _ => Err(OpenError::OtherProgram { path: path.to_owned(), application_id }),
+    }
+}
+
+/// What a file of ours does not have yet.
+fn pending(
+    connection: &Connection,
+    path: &Path,
+    families: &[Family],
+) -> Result<Vec<(Family, &'static Migration)>, OpenError> {
+    let mut pending = Vec::new();
+    for &family in families {
+        let found: u32 = connection
+            .query_row(
+                "SELECT coalesce(max(number), 0) FROM guildhall_migrations WHERE family = ?1",
+                [family.as_str()],
+                |row| row.get(0),
+            )
+            .map_err(|error| open_error(path, error))?;
+        if found > family.newest() {
+            let (path, known) = (path.to_owned(), family.newest());
+            return Err(OpenError::NewerSchema { path, family, found, known });
+        }
+        let missing = family.migrations().iter().filter(|migration| migration.number > found);
+        pending.extend(missing.map(|migration| (family, migration)));
+    }
+    Ok(pending)
+}
+
+fn run(connection: &Connection, family: Family, migration: &Migration) -> rusqlite::Result<()> {
+    connection.execute_batch(migration.sql)?;
+    connection.execute(
+        "INSERT INTO guildhall_migrations (family, number, name, applied_at) VALUES (?1, ?2, ?3, ?4)",
+        (family.as_str(), migration.number, migration.name, now().to_string()),
+    )?;
+    Ok(())
+}
+
+fn use_write_ahead_log(
+    connection: &Connection,
+    path: &Path,
+    options: &Options,
+) -> Result<(), OpenError> {
+    // Switching over needs the file for itself and does not call the busy handler.
+    let mode: String = retry_busy(options.busy_timeout, || {
+        connection.query_row("PRAGMA journal_mode = wal", [], |row| row.get(0))
+    })
+    .map_err(|error| open_error(path, error))?;
+    if mode == "wal" {
+        Ok(())
+    } else {
+        Err(OpenError::NoWriteAheadLog { path: path.to_owned(), found: mode })
+    }
+}
+
+fn open_error(path: &Path, error: rusqlite::Error) -> OpenError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            OpenError::Corrupt { path, source: error.into() }
+        }
+        _ => {
+            let source =
+                StoreError { doing: "opening the database", fault: fault(&error), source: error.into() };
+            OpenError::Store { path, source }
+        }
+    }
+}
+
+/// The wall clock.
+pub(crate) fn now() -> Timestamp {
+    // A clock beyond the year 9999 is not worth an error path through every append.
+    Timestamp::try_from(chrono::Utc::now()).unwrap_or(Timestamp::MAX)
+}

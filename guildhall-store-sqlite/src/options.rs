@@ -1,0 +1,67 @@
+//! What an embedder can choose when opening a store.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use guildhall_core::MAX_PAYLOAD_BYTES;
+
+/// Where a store lives and what it may use. [`Options::at`] holds the defaults; set what differs:
+///
+/// ```
+/// use guildhall_store_sqlite::Options;
+///
+/// let mut options = Options::at("chronicle.db");
+/// options.ops_path = Some("ops.db".into());
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// The file of the Chronicle; created where there is none.
+    pub chronicle_path: PathBuf,
+    /// The file of the Ops DB; none, the default, puts it into the Chronicle's.
+    pub ops_path: Option<PathBuf>,
+    /// How large the page cache of each writing connection may grow, in bytes; a reading one has a
+    /// sixteenth. 64 MiB by default: on SQLite's own 2 MB the Chronicle's two unique indexes halve
+    /// the insert rate by a million rows.
+    pub cache_bytes: usize,
+    /// How many connections answer reads at a time, for each file. 4 by default; at least 1.
+    pub readers: usize,
+    /// How long a writer waits for another process's transaction before its error is transient.
+    /// 5 s by default. Writers of one process queue up and do not use it.
+    pub busy_timeout: Duration,
+    /// How many entries of waiting appends share one transaction, at most. 4,096 by default. An
+    /// append is never split, so a longer one has a transaction of its own.
+    pub group_entries: usize,
+    /// How many bytes of payload share one transaction, at most. 16 MiB by default.
+    pub group_bytes: usize,
+    /// How long a payload may be, in bytes. [`MAX_PAYLOAD_BYTES`] by default.
+    pub payload_limit_bytes: usize,
+    /// How much a wait costs at most when its wake-up is lost: so often a waiter looks for itself.
+    /// 1 s by default.
+    pub poll_interval: Duration,
+    /// How long a projector's lease holds without being renewed. 15 s by default.
+    pub lease_time: Duration,
+}
+
+impl Options {
+    /// The defaults, with this file for everything.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self {
+            chronicle_path: path.into(),
+            ops_path: None,
+            cache_bytes: 64 << 20,
+            readers: 4,
+            busy_timeout: Duration::from_secs(5),
+            group_entries: 4096,
+            group_bytes: 16 << 20,
+            payload_limit_bytes: MAX_PAYLOAD_BYTES,
+            poll_interval: Duration::from_secs(1),
+            lease_time: Duration::from_secs(15),
+        }
+    }
+
+    /// The file of the Ops DB.
+    pub fn ops_path(&self) -> &Path {
+        self.ops_path.as_deref().unwrap_or(&self.chronicle_path)
+    }
+}
