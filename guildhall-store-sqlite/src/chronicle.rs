@@ -1,23 +1,130 @@
-//! The Chronicle on SQLite.
+//! The Chronicle's handle: appends go to the one thread that commits, reads to any that reads.
 
-use guildhall_core::StoreError;
+use std::sync::Arc;
+use std::time::Duration;
 
+use async_trait::async_trait;
+use guildhall_core::{
+    Append, AppendError, Appended, Chronicle, Entry, Head, Origin, Position, ReadLimit, StoreError,
+    StreamId, Version,
+};
+use rusqlite::Connection;
+
+use crate::append::Appender;
 use crate::connection::{DatabaseFile, Workers};
 use crate::options::Options;
+use crate::row::{BadRow, Failure, load_entries, load_head, load_origin};
+use crate::watch::Signal;
 
-/// The Chronicle in a SQLite file. Clones are cheap and share everything.
+/// The Chronicle in a SQLite file (see [`Chronicle`] for what it promises). Clones are cheap and
+/// share everything.
 #[derive(Debug, Clone)]
 pub struct SqliteChronicle {
-    #[expect(dead_code, reason = "reads follow")]
+    file: DatabaseFile,
+    appender: Appender,
     readers: Workers,
+    signal: Arc<Signal>,
+    poll_interval: Duration,
 }
 
 impl SqliteChronicle {
+    /// Starts the appending thread. Blocks for a moment.
     pub(crate) fn start(
-        _file: &DatabaseFile,
+        file: &DatabaseFile,
         readers: Workers,
-        _options: &Options,
+        options: &Options,
     ) -> Result<Self, StoreError> {
-        Ok(Self { readers })
+        Ok(Self {
+            file: file.clone(),
+            appender: Appender::start(file, options)?,
+            readers,
+            signal: Signal::of(file.path()),
+            poll_interval: options.poll_interval,
+        })
     }
+
+    async fn load<T: Send + 'static>(
+        &self,
+        load: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        const DOING: &str = "reading the Chronicle";
+        self.readers
+            .run(DOING, move |connection| {
+                load(connection).map_err(|failure| failure.to_error(DOING))
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl Chronicle for SqliteChronicle {
+    async fn origin(&self) -> Result<Option<Origin>, StoreError> {
+        self.load(load_origin).await
+    }
+
+    async fn fix_origin(&self, origin: Origin) -> Result<Origin, StoreError> {
+        self.appender.fix_origin(origin).await
+    }
+
+    async fn append(&self, append: Append) -> Result<Vec<Appended>, AppendError> {
+        self.appender.append(append).await
+    }
+
+    async fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Entry>, StoreError> {
+        self.load(move |connection| {
+            let sql = include_str!("sql/read_entries.sql");
+            let entries = load_entries(connection, sql, (after.as_i64(), most(limit)), limit)?;
+            let mut expected = after;
+            for entry in &entries {
+                expected = expected.next();
+                if entry.position != expected {
+                    return Err(BadRow::Gap { expected, found: entry.position }.into());
+                }
+            }
+            Ok(entries)
+        })
+        .await
+    }
+
+    async fn read_stream(
+        &self,
+        stream: StreamId,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.load(move |connection| {
+            let sql = include_str!("sql/read_stream.sql");
+            let parameters = (stream.as_uuid().as_bytes(), after.as_i64(), most(limit));
+            load_entries(connection, sql, parameters, limit)
+        })
+        .await
+    }
+
+    async fn head(&self) -> Result<Head, StoreError> {
+        self.load(load_head).await
+    }
+
+    async fn wait_beyond(
+        &self,
+        position: Position,
+        patience: Duration,
+    ) -> Result<Position, StoreError> {
+        let look = || {
+            let (chronicle, signal) = (self.clone(), Arc::clone(&self.signal));
+            async move {
+                let file = chronicle.file.clone();
+                let load = move |connection: &Connection| {
+                    signal.watch(file.path());
+                    load_head(connection).map(|head| head.position)
+                };
+                chronicle.load(load).await
+            }
+        };
+        self.signal.wait_beyond(position, patience, self.poll_interval, look).await
+    }
+}
+
+/// How many rows a read can need: at least one.
+fn most(limit: ReadLimit) -> i64 {
+    i64::try_from(limit.entries.max(1)).unwrap_or(i64::MAX)
 }

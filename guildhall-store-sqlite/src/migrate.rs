@@ -1,19 +1,19 @@
 //! Opening a file: is it ours, does this version know its tables, and which ones are missing?
 //!
 //! Migrations are numbered, go forward only, and are recorded in `guildhall_migrations`. A file
-//! that is refused is left as it is: everything is checked before anything is written, by reading
-//! the header and then through a connection that cannot write.
+//! that is refused is left as it is: everything is checked, through connections that cannot write,
+//! before anything is written.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use guildhall_core::{StoreError, Timestamp};
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::connection::{DatabaseFile, Role, retry_busy};
-use crate::error::{Doing, OpenError, fault};
+use crate::error::{OpenError, fault};
 use crate::options::Options;
 
 /// The `application_id` in the header of a file of Guildhall's: "GHLD".
@@ -88,56 +88,53 @@ pub(crate) fn open_file(
     options: &Options,
 ) -> Result<DatabaseFile, OpenError> {
     let io = |source| OpenError::Io { path: path.to_owned(), source };
-    // An existing file is opened for reading only; a missing one comes into being empty.
     if !path.try_exists().map_err(io)? {
-        File::options().append(true).create(true).open(path).map_err(io)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        Connection::open_with_flags(path, flags).map_err(|error| open_error(path, error))?;
     }
     let path = path.canonicalize().map_err(io)?;
-    if read_header(&path)? {
-        check_unopened(&path, families)?;
+    if path.metadata().map_err(io)?.len() > 0 {
+        check_untouched(&path, families)?;
     }
     let file = DatabaseFile::new(path, options);
     prepare(&file, families, options)?;
     Ok(file)
 }
 
-/// Whether the file holds a database of ours (or nothing at all), by the first 100 bytes.
-///
-/// They tell in every state: the application id is committed before the file is switched to its
-/// write-ahead log, so it is never in the log alone.
-fn read_header(path: &Path) -> Result<bool, OpenError> {
-    let mut header = Vec::with_capacity(100);
-    File::open(path)
-        .and_then(|file| file.take(100).read_to_end(&mut header))
-        .map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
-    if header.is_empty() {
-        return Ok(false);
-    }
-    if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
-        return Err(OpenError::NotSqlite { path: path.to_owned() });
-    }
-    let application_id = u32::from_be_bytes([header[68], header[69], header[70], header[71]]);
+/// Checks that a file is ours and known, without writing a byte to it or beside it.
+fn check_untouched(path: &Path, families: &[Family]) -> Result<(), OpenError> {
+    // The main file alone says whose it is, in every state: the application id is committed before
+    // the file is switched to its write-ahead log. It is read through SQLite, because closing a
+    // file of one's own would drop the locks that this process holds on it.
+    let untouched = open_untouched(path).map_err(|error| open_error(path, error))?;
+    let application_id =
+        read_application_id(&untouched).map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => OpenError::NotSqlite { path: path.to_owned() },
+            _ => open_error(path, error),
+        })?;
     if application_id != APPLICATION_ID {
         return Err(OpenError::OtherProgram { path: path.to_owned(), application_id });
     }
-    Ok(true)
-}
-
-/// Checks a file of ours without writing a byte, neither to it nor beside it.
-fn check_unopened(path: &Path, families: &[Family]) -> Result<(), OpenError> {
     if is_there(path, "-journal") {
         // It was cut off while it was created. Only a connection that writes can undo that.
         return Ok(());
     }
-    let has_log = is_there(path, "-wal");
-    let outcome = open_to_check(path, has_log)
-        .map_err(|error| open_error(path, error))
-        .and_then(|connection| pending(&connection, path, families));
-    match outcome {
-        // Another process began to write meanwhile, so what was read may be torn.
-        Err(_) if !has_log && is_there(path, "-wal") => Ok(()),
-        outcome => outcome.map(drop),
-    }
+    let outcome = if is_there(path, "-wal") {
+        let connection = open_with_log(path).map_err(|error| open_error(path, error))?;
+        pending(&connection, path, families)
+    } else {
+        match pending(&untouched, path, families) {
+            // Another process began to write meanwhile, so what was read may be torn.
+            Err(_) if is_there(path, "-wal") => return Ok(()),
+            outcome => outcome,
+        }
+    };
+    outcome.map(drop)
+}
+
+fn read_application_id(connection: &Connection) -> rusqlite::Result<u32> {
+    // A signed number in SQL, whose bits are meant.
+    connection.query_row("PRAGMA application_id", [], |row| row.get(0)).map(i32::cast_unsigned)
 }
 
 /// Whether there is something in the file beside this one.
@@ -147,28 +144,27 @@ fn is_there(path: &Path, suffix: &str) -> bool {
     fs::metadata(PathBuf::from(beside)).is_ok_and(|metadata| metadata.len() > 0)
 }
 
-fn open_to_check(path: &Path, has_log: bool) -> rusqlite::Result<Connection> {
+/// A connection that reads the main file alone: `immutable` keeps SQLite from taking locks and
+/// from making a write-ahead log.
+fn open_untouched(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = if has_log {
-        Connection::open_with_flags(path, flags)?
-    } else {
-        // Without a log the file says all, and `immutable` keeps SQLite from making one.
-        Connection::open_with_flags(immutable_uri(path), flags | OpenFlags::SQLITE_OPEN_URI)?
-    };
-    connection.busy_timeout(std::time::Duration::from_secs(5))?;
+    Connection::open_with_flags(immutable_uri(path), flags | OpenFlags::SQLITE_OPEN_URI)
+}
+
+/// A connection that reads the main file and its write-ahead log, and writes neither.
+fn open_with_log(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
     Ok(connection)
 }
 
 fn immutable_uri(path: &Path) -> String {
-    let mut uri = String::from("file:");
-    if cfg!(windows) {
-        uri.push('/');
-    }
+    let mut uri = String::from(if cfg!(windows) { "file:/" } else { "file:" });
     for &byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'\\' if cfg!(windows) => uri.push('/'),
-            b'/' | b'.' | b'-' | b'_' => uri.push(byte.into()),
-            _ if byte.is_ascii_alphanumeric() => uri.push(byte.into()),
+        match char::from(byte) {
+            '\\' if cfg!(windows) => uri.push('/'),
+            plain @ ('/' | '.' | '-' | '_' | '0'..='9' | 'A'..='Z' | 'a'..='z') => uri.push(plain),
             _ => uri.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -183,10 +179,9 @@ fn prepare(file: &DatabaseFile, families: &[Family], options: &Options) -> Resul
     let mut connection = file
         .connect(Role::Append)
         .map_err(|source| OpenError::Store { path: path.to_owned(), source })?;
-    let application_id = || -> rusqlite::Result<u32> {
-        connection.query_row("PRAGMA application_id", [], |row| row.get(0))
-    };
-    let is_ours = retry_busy(options.busy_timeout, application_id).map_err(sqlite)? == APPLICATION_ID;
+    let is_ours = retry_busy(options.busy_timeout, || read_application_id(&connection))
+        .map_err(sqlite)?
+        == APPLICATION_ID;
     if !is_ours || !pending(&connection, path, families)?.is_empty() {
         let _turn = file.gate().enter();
         let transaction =
@@ -203,12 +198,9 @@ fn prepare(file: &DatabaseFile, families: &[Family], options: &Options) -> Resul
 /// Makes an empty file ours; one that became another program's meanwhile is refused.
 fn claim(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let sqlite = |error| open_error(path, error);
-    let (application_id, tables): (u32, u32) = connection
-        .query_row(
-            "SELECT application_id, (SELECT count(*) FROM sqlite_schema) FROM pragma_application_id",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
+    let application_id = read_application_id(connection).map_err(sqlite)?;
+    let tables: u32 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
         .map_err(sqlite)?;
     match (application_id, tables) {
         (APPLICATION_ID, _) => Ok(()),
@@ -280,8 +272,11 @@ fn open_error(path: &Path, error: rusqlite::Error) -> OpenError {
             OpenError::Corrupt { path, source: error.into() }
         }
         _ => {
-            let source =
-                StoreError { doing: "opening the database", fault: fault(&error), source: error.into() };
+            let source = StoreError {
+                doing: "opening the database",
+                fault: fault(&error),
+                source: error.into(),
+            };
             OpenError::Store { path, source }
         }
     }

@@ -41,7 +41,8 @@ impl SqliteStore {
     /// [`OpenError`]; the file that it names is as it was.
     pub async fn open_with(options: Options) -> Result<Self, OpenError> {
         let path = options.chronicle_path.clone();
-        let opened = run_blocking("opening the database", move || Self::open_blocking(options)).await;
+        let opened =
+            run_blocking("opening the database", move || Self::open_blocking(options)).await;
         opened.map_err(|source| OpenError::Store { path, source })?
     }
 

@@ -7,8 +7,9 @@ CREATE TABLE chronicle_entries (
     stream_id BLOB NOT NULL CHECK (length(stream_id) = 16),
     version INTEGER NOT NULL CHECK (version BETWEEN 1 AND 9007199254740991),
     event_type TEXT NOT NULL CHECK (length(event_type) BETWEEN 1 AND 255),
-    -- The canonical JSON text of the event's data, byte for byte.
-    payload TEXT NOT NULL CHECK (json_valid(payload)),
+    -- The canonical JSON text of the event's data, byte for byte. What is no JSON is not refused
+    -- here but shown: a projector sets it aside under its code.
+    payload TEXT NOT NULL,
     metadata TEXT NOT NULL CHECK (json_valid(metadata)),
     recorded_at TEXT NOT NULL CHECK (length(recorded_at) = 27),
     leaf_hash BLOB NOT NULL CHECK (length(leaf_hash) = 32),

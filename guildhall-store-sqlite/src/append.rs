@@ -1,0 +1,327 @@
+//! Group commit: one thread that appends for every caller of this process.
+//!
+//! Dense order lets one transaction at a time into the log, so what waits while one commits goes
+//! into the next together and shares its sync.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use guildhall_core::append::{Admitted, AppendState, Recorded};
+use guildhall_core::{
+    Append, AppendError, Appended, Entry, EventId, EventType, Origin, StoreError, StreamId, Version,
+};
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::connection::{DatabaseFile, Gate, Role, spawn_thread};
+use crate::error::NoAnswer;
+use crate::migrate::now;
+use crate::options::Options;
+use crate::row::{Failure, Stored, load_head, load_origin};
+use crate::watch::Signal;
+
+const DOING: &str = "appending to the Chronicle";
+
+/// Hands appends to the thread that commits them, which ends when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Appender {
+    requests: mpsc::Sender<Request>,
+}
+
+#[derive(Debug)]
+enum Request {
+    Append { append: Append, answer: oneshot::Sender<Result<Vec<Appended>, AppendError>> },
+    FixOrigin { origin: Origin, answer: oneshot::Sender<Result<Origin, StoreError>> },
+}
+
+impl Appender {
+    /// How many requests may wait before a caller does.
+    const QUEUED_REQUESTS: usize = 256;
+
+    /// Starts the thread. Blocks for a moment.
+    pub(crate) fn start(file: &DatabaseFile, options: &Options) -> Result<Self, StoreError> {
+        let (requests, queue) = mpsc::channel(Self::QUEUED_REQUESTS);
+        let mut committer = Committer {
+            connection: file.connect(Role::Append)?,
+            gate: file.gate().clone(),
+            signal: Signal::of(file.path()),
+            queue,
+            left_over: None,
+            group_entries: options.group_entries,
+            group_bytes: options.group_bytes,
+            payload_limit_bytes: options.payload_limit_bytes,
+        };
+        spawn_thread("guildhall-append", move || while committer.commit_group() {})?;
+        Ok(Self { requests })
+    }
+
+    /// See [`Chronicle::append`](guildhall_core::Chronicle::append).
+    pub(crate) async fn append(&self, append: Append) -> Result<Vec<Appended>, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Request::Append { append, answer }).await?;
+        answered.await.map_err(|_| no_answer())?
+    }
+
+    /// See [`Chronicle::fix_origin`](guildhall_core::Chronicle::fix_origin).
+    pub(crate) async fn fix_origin(&self, origin: Origin) -> Result<Origin, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Request::FixOrigin { origin, answer }).await?;
+        answered.await.map_err(|_| no_answer())?
+    }
+
+    async fn send(&self, request: Request) -> Result<(), StoreError> {
+        self.requests.send(request).await.map_err(|_| no_answer())
+    }
+}
+
+fn no_answer() -> StoreError {
+    StoreError::permanent(DOING, NoAnswer)
+}
+
+impl Request {
+    /// How many entries and bytes it puts into a transaction.
+    fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Append { append, .. } => {
+                let bytes = append.entries.iter().map(|entry| entry.payload.as_str().len()).sum();
+                (append.entries.len(), bytes)
+            }
+            Self::FixOrigin { .. } => (0, 0),
+        }
+    }
+
+    /// Whether nobody waits for its answer any more.
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Append { answer, .. } => answer.is_closed(),
+            Self::FixOrigin { answer, .. } => answer.is_closed(),
+        }
+    }
+}
+
+/// An answer that is true once the transaction is committed.
+enum Reply {
+    Append(oneshot::Sender<Result<Vec<Appended>, AppendError>>, Result<Vec<Appended>, AppendError>),
+    FixOrigin(oneshot::Sender<Result<Origin, StoreError>>, Origin),
+}
+
+impl Reply {
+    fn send(self, committed: &Result<(), Failure>) {
+        // A caller that has gone meanwhile wants no answer.
+        match (self, committed) {
+            // A refusal wrote nothing; but it was judged against a state that did not come to be.
+            (Self::Append(answer, outcome), Ok(())) => drop(answer.send(outcome)),
+            (Self::Append(answer, _), Err(failure)) => {
+                drop(answer.send(Err(failure.to_error(DOING).into())))
+            }
+            (Self::FixOrigin(answer, origin), Ok(())) => drop(answer.send(Ok(origin))),
+            (Self::FixOrigin(answer, _), Err(failure)) => {
+                drop(answer.send(Err(failure.to_error(DOING))))
+            }
+        }
+    }
+}
+
+/// The thread's own.
+struct Committer {
+    connection: Connection,
+    gate: Gate,
+    signal: Arc<Signal>,
+    queue: mpsc::Receiver<Request>,
+    /// Taken from the queue, but too much for the last group.
+    left_over: Option<Request>,
+    group_entries: usize,
+    group_bytes: usize,
+    payload_limit_bytes: usize,
+}
+
+impl Committer {
+    /// Waits for requests and commits a group of them; false when nobody can send any more.
+    fn commit_group(&mut self) -> bool {
+        let Some(first) = self.left_over.take().or_else(|| self.queue.blocking_recv()) else {
+            return false;
+        };
+        // A panic answers its group by dropping it, rolls back, and leaves the store open.
+        let gate = self.gate.clone();
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let turn = gate.enter();
+            let group = self.gather(first);
+            let (replies, committed) = self.commit(group);
+            drop(turn);
+            replies.into_iter().for_each(|reply| reply.send(&committed));
+        }));
+        if outcome.is_err() {
+            tracing::error!("an append panicked");
+        }
+        true
+    }
+
+    /// Takes what waits, up to the limits.
+    fn gather(&mut self, first: Request) -> Vec<Request> {
+        let (mut entries, mut bytes) = first.size();
+        let mut group = vec![first];
+        while let Ok(next) = self.queue.try_recv() {
+            let (more_entries, more_bytes) = next.size();
+            entries += more_entries;
+            bytes += more_bytes;
+            if entries > self.group_entries || bytes > self.group_bytes {
+                self.left_over = Some(next);
+                break;
+            }
+            group.push(next);
+        }
+        group.retain(|request| !request.is_abandoned());
+        group
+    }
+
+    fn commit(&mut self, group: Vec<Request>) -> (Vec<Reply>, Result<(), Failure>) {
+        let mut replies = Vec::with_capacity(group.len());
+        let mut requests = group.into_iter();
+        let committed = self.try_commit(&mut requests, &mut replies);
+        if committed.is_err() {
+            // Those that the failure came before share it.
+            replies.extend(requests.map(|request| match request {
+                Request::Append { answer, .. } => Reply::Append(answer, Ok(Vec::new())),
+                Request::FixOrigin { origin, answer } => Reply::FixOrigin(answer, origin),
+            }));
+        }
+        (replies, committed)
+    }
+
+    fn try_commit(
+        &mut self,
+        requests: &mut impl Iterator<Item = Request>,
+        replies: &mut Vec<Reply>,
+    ) -> Result<(), Failure> {
+        let transaction =
+            self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut log = Log::load(&transaction, self.payload_limit_bytes)?;
+        for request in requests {
+            match request {
+                Request::Append { append, answer } => match log.append(append) {
+                    Ok(outcome) => replies.push(Reply::Append(answer, outcome)),
+                    Err(failure) => {
+                        replies.push(Reply::Append(answer, Ok(Vec::new())));
+                        return Err(failure);
+                    }
+                },
+                Request::FixOrigin { origin, answer } => {
+                    let fixed = log.fix_origin(&origin);
+                    replies.push(Reply::FixOrigin(answer, log.origin.clone()));
+                    fixed?;
+                }
+            }
+        }
+        let head = log.state.head();
+        transaction.commit()?;
+        self.signal.tell(head);
+        Ok(())
+    }
+}
+
+/// The log inside a transaction.
+struct Log<'t> {
+    connection: &'t Connection,
+    /// The origin that the entries have: fixed, or about to be.
+    origin: Origin,
+    is_origin_fixed: bool,
+    state: AppendState,
+    payload_limit_bytes: usize,
+}
+
+impl<'t> Log<'t> {
+    fn load(connection: &'t Connection, payload_limit_bytes: usize) -> Result<Self, Failure> {
+        let fixed = load_origin(connection)?;
+        let head = load_head(connection)?.position;
+        let is_origin_fixed = fixed.is_some();
+        let origin = fixed.unwrap_or_else(Origin::unique);
+        let state = AppendState::new(origin.clone(), head, payload_limit_bytes);
+        Ok(Self { connection, origin, is_origin_fixed, state, payload_limit_bytes })
+    }
+
+    fn fix_origin(&mut self, origin: &Origin) -> Result<(), Failure> {
+        if !self.is_origin_fixed {
+            self.origin = origin.clone();
+            // Leaf hashes commit to the origin. There is no entry yet that has one.
+            self.state =
+                AppendState::new(self.origin.clone(), self.state.head(), self.payload_limit_bytes);
+            self.insert_origin()?;
+        }
+        Ok(())
+    }
+
+    fn insert_origin(&mut self) -> Result<(), Failure> {
+        self.connection
+            .prepare_cached("INSERT INTO chronicle_origin (id, origin) VALUES (1, ?1)")?
+            .execute([self.origin.as_str()])?;
+        self.is_origin_fixed = true;
+        Ok(())
+    }
+
+    /// Judges one append and writes what it adds; the inner error refuses it and has no effect.
+    fn append(&mut self, append: Append) -> Result<Result<Vec<Appended>, AppendError>, Failure> {
+        for stream in AppendState::streams(&append) {
+            if !self.state.knows_version(stream) {
+                self.state.know_version(stream, self.load_version(stream)?);
+            }
+        }
+        for entry in &append.entries {
+            if let Some(recorded) = self.load_recorded(entry.event_id)? {
+                self.state.know_recorded(entry.event_id, recorded);
+            }
+        }
+        let Admitted { entries, answers } = match self.state.admit(append, now()) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if !entries.is_empty() && !self.is_origin_fixed {
+            self.insert_origin()?;
+        }
+        for entry in &entries {
+            self.insert(entry)?;
+        }
+        Ok(Ok(answers))
+    }
+
+    fn load_version(&self, stream: StreamId) -> Result<Version, Failure> {
+        let version: i64 = self
+            .connection
+            .prepare_cached(
+                "SELECT coalesce(max(version), 0) FROM chronicle_entries WHERE stream_id = ?1",
+            )?
+            .query_row([stream.as_uuid().as_bytes()], |row| row.get(0))?;
+        Ok(Version::from_i64(version).unwrap_or(Version::MAX))
+    }
+
+    fn load_recorded(&self, event_id: EventId) -> Result<Option<Recorded>, Failure> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT position, version, event_type, stream_id, payload
+             FROM chronicle_entries WHERE event_id = ?1",
+        )?;
+        let mut rows = statement.query([event_id.as_uuid().as_bytes()])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let stored = Stored::at(row, 0)?;
+        Ok(Some(Recorded {
+            position: stored.position(),
+            version: stored.version(1)?,
+            event_type: EventType::new(stored.text(2, "event_type")?),
+            stream_id: StreamId::from_uuid(stored.uuid(3, "stream_id")?),
+            payload: stored.text(4, "payload")?.into(),
+        }))
+    }
+
+    fn insert(&self, entry: &Entry) -> Result<(), Failure> {
+        self.connection.prepare_cached(include_str!("sql/insert_entry.sql"))?.execute((
+            entry.position.as_i64(),
+            entry.event_id.as_uuid().as_bytes(),
+            entry.stream_id.as_uuid().as_bytes(),
+            entry.version.as_i64(),
+            entry.event_type.as_str(),
+            &*entry.payload,
+            entry.metadata.to_json(),
+            entry.recorded_at.to_string(),
+            entry.leaf_hash.as_bytes(),
+        ))?;
+        Ok(())
+    }
+}

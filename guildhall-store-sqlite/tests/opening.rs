@@ -1,0 +1,224 @@
+//! Opening: what is refused is left as it was, byte for byte, with nothing beside it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use common::{append_one, new_folder};
+use guildhall_core::{Chronicle, Position};
+use guildhall_store_sqlite::{APPLICATION_ID, Family, OpenError, Options, SqliteStore};
+use rusqlite::Connection;
+
+/// Every file of a folder with its bytes.
+fn snapshot(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(folder).unwrap().map(|file| {
+        let file = file.unwrap();
+        (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())
+    });
+    files.collect()
+}
+
+/// The error of opening a file that must be left as it is.
+async fn refuse(path: &Path) -> OpenError {
+    let folder = path.parent().unwrap();
+    let before = snapshot(folder);
+    let error = SqliteStore::open(path).await.unwrap_err();
+    assert!(snapshot(folder) == before, "opening changed something: {error}");
+    assert!(!error.is_transient(), "{error}");
+    error
+}
+
+/// A Guildhall file with one entry, closed, its log folded in.
+async fn closed_store(path: &Path) {
+    let chronicle = SqliteStore::open(path).await.unwrap().chronicle();
+    append_one(&chronicle, 1).await;
+    drop(chronicle);
+    fold_log_in(path);
+}
+
+/// Leaves the main file alone, whoever still closes theirs.
+fn fold_log_in(path: &Path) {
+    let connection = Connection::open(path).unwrap();
+    connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    // Leaving WAL takes the file for itself, so it succeeds once every other has closed.
+    while connection.query_row("PRAGMA journal_mode = delete", [], |row| row.get(0)).ok()
+        != Some("delete".to_owned())
+    {
+        assert!(std::time::Instant::now() < deadline, "somebody keeps the file open");
+        std::thread::yield_now();
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    for content in [&b"# Notes\n"[..], &[0; 4096], &[b'x'; 5000], b"SQLite format 3\0"] {
+        let folder = new_folder();
+        let path = folder.path().join("notes.md");
+        fs::write(&path, content).unwrap();
+        let error = refuse(&path).await;
+        assert!(matches!(error, OpenError::NotSqlite { .. }), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_refused() {
+    for (sql, expected) in [
+        ("CREATE TABLE songs (title TEXT)", 0),
+        ("PRAGMA application_id = 252006673; CREATE TABLE songs (title TEXT)", 252_006_673),
+        ("PRAGMA journal_mode = wal; CREATE TABLE songs (title TEXT)", 0),
+    ] {
+        let folder = new_folder();
+        let path = folder.path().join("music.db");
+        Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        match refuse(&path).await {
+            OpenError::OtherProgram { application_id, .. } => assert_eq!(application_id, expected),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_live_database_of_another_program_is_refused() {
+    let folder = new_folder();
+    let path = folder.path().join("music.db");
+    let stranger = Connection::open(&path).unwrap();
+    stranger.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE songs (title TEXT)").unwrap();
+    assert!(matches!(refuse(&path).await, OpenError::OtherProgram { .. }));
+    stranger.execute_batch("INSERT INTO songs VALUES ('still mine')").unwrap();
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused() {
+    for family in [Family::Chronicle, Family::Ops] {
+        let folder = new_folder();
+        let path = folder.path().join("guildhall.db");
+        closed_store(&path).await;
+        Connection::open(&path)
+            .unwrap()
+            .execute(
+                "INSERT INTO guildhall_migrations VALUES (?1, 999, 'later', '')",
+                [family.as_str()],
+            )
+            .unwrap();
+        match refuse(&path).await {
+            OpenError::NewerSchema { family: found_family, found: 999, known, .. } => {
+                assert_eq!(found_family, family);
+                assert!(known < 999);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_newer_schema_that_is_still_in_the_log_is_refused() {
+    let folder = new_folder();
+    let path = folder.path().join("guildhall.db");
+    closed_store(&path).await;
+    let newer = Connection::open(&path).unwrap();
+    newer
+        .execute_batch(
+            "PRAGMA journal_mode = wal;
+             INSERT INTO guildhall_migrations VALUES ('chronicle', 999, 'later', '')",
+        )
+        .unwrap();
+    let bytes = || (fs::read(&path).unwrap(), fs::read(path.with_extension("db-wal")).unwrap());
+    let before = bytes();
+    let error = SqliteStore::open(&path).await.unwrap_err();
+    assert!(matches!(error, OpenError::NewerSchema { found: 999, .. }), "{error:?}");
+    assert!(bytes() == before);
+}
+
+#[tokio::test]
+async fn a_corrupt_file_is_refused() {
+    // Cut off, and scribbled over: the schema's page and the page size.
+    let damage: [fn(&mut Vec<u8>); 3] = [
+        |bytes| bytes.truncate(bytes.len() / 2 + 100),
+        |bytes| bytes[100..300].fill(0xff),
+        |bytes| bytes[16..18].fill(0xff),
+    ];
+    for (nth, damage) in damage.into_iter().enumerate() {
+        let folder = new_folder();
+        let path = folder.path().join("guildhall.db");
+        closed_store(&path).await;
+        let mut bytes = fs::read(&path).unwrap();
+        damage(&mut bytes);
+        fs::write(&path, bytes).unwrap();
+        let error = refuse(&path).await;
+        assert!(matches!(error, OpenError::Corrupt { .. }), "damage {nth}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_missing_folder_and_a_folder_are_refused() {
+    let folder = new_folder();
+    refuse_without_change(folder.path(), &folder.path().join("nowhere/guildhall.db")).await;
+    fs::create_dir(folder.path().join("guildhall.db")).unwrap();
+    let error = SqliteStore::open(folder.path().join("guildhall.db")).await.unwrap_err();
+    assert!(!error.is_transient(), "{error:?}");
+}
+
+async fn refuse_without_change(folder: &Path, path: &Path) {
+    let before = snapshot(folder);
+    assert!(!SqliteStore::open(path).await.unwrap_err().is_transient());
+    assert!(snapshot(folder) == before);
+}
+
+#[tokio::test]
+async fn an_empty_file_becomes_a_store() {
+    let folder = new_folder();
+    let path = folder.path().join("spaces & 100%? #1.db");
+    fs::write(&path, []).unwrap();
+    closed_store(&path).await;
+    let chronicle = SqliteStore::open(&path).await.unwrap().chronicle();
+    assert_eq!(chronicle.head().await.unwrap().position, Position::FIRST);
+    let connection = Connection::open(&path).unwrap();
+    let application_id: u32 =
+        connection.query_row("PRAGMA application_id", [], |row| row.get(0)).unwrap();
+    assert_eq!(application_id, APPLICATION_ID);
+    let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_new_file_can_be_opened_by_many_at_once() {
+    let folder = new_folder();
+    let path = folder.path().join("guildhall.db");
+    let opens = (0..8u128).map(|nth| {
+        let path = path.clone();
+        tokio::spawn(async move {
+            let chronicle = SqliteStore::open(path).await.unwrap().chronicle();
+            append_one(&chronicle, nth).await;
+        })
+    });
+    for open in opens.collect::<Vec<_>>() {
+        open.await.unwrap();
+    }
+    let chronicle = SqliteStore::open(&path).await.unwrap().chronicle();
+    assert_eq!(chronicle.head().await.unwrap().position, Position::new(8));
+}
+
+#[tokio::test]
+async fn two_files_hold_one_family_each() {
+    let folder = new_folder();
+    let mut options = Options::at(folder.path().join("chronicle.db"));
+    options.ops_path = Some(folder.path().join("ops.db"));
+    let store = SqliteStore::open_with(options).await.unwrap();
+    append_one(&store.chronicle(), 1).await;
+    let has_log = |name: &str| -> bool {
+        Connection::open(folder.path().join(name))
+            .unwrap()
+            .query_row(
+                "SELECT count(*) FROM sqlite_schema WHERE name = 'chronicle_entries'",
+                [],
+                |row| row.get(0),
+            )
+            .unwrap()
+    };
+    assert!(has_log("chronicle.db"));
+    assert!(!has_log("ops.db"));
+}
