@@ -18,6 +18,10 @@ use crate::watch::Signal;
 
 /// The Chronicle in a SQLite file (see [`Chronicle`] for what it promises). Clones are cheap and
 /// share everything.
+///
+/// Appends that wait at the same time are committed together and share one sync, also those of
+/// callers that know nothing of each other; one that is refused does not touch the others. A
+/// transaction that fails, fails for all who share it.
 #[derive(Debug, Clone)]
 pub struct SqliteChronicle {
     file: DatabaseFile,

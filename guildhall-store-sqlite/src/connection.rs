@@ -287,3 +287,104 @@ pub(crate) fn retry_busy<T>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+    use std::sync::mpsc as std_mpsc;
+
+    use super::*;
+
+    fn file() -> (tempfile::TempDir, DatabaseFile) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("g.db");
+        Connection::open(&path).unwrap();
+        let options = Options::at(&path);
+        (folder, DatabaseFile::new(path, &options))
+    }
+
+    #[test]
+    fn appends_are_synced_and_readers_cannot_write() {
+        let (_folder, file) = file();
+        let number = |connection: &Connection, pragma: &str| -> i64 {
+            connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0)).unwrap()
+        };
+        let append = file.connect(Role::Append).unwrap();
+        assert_eq!(number(&append, "synchronous"), 2);
+        assert_eq!(number(&append, "fullfsync"), 1);
+        let project = file.connect(Role::Project).unwrap();
+        assert_eq!(number(&project, "synchronous"), 1);
+        for connection in [&append, &project] {
+            assert_eq!(number(connection, "foreign_keys"), 1);
+            assert_eq!(number(connection, "recursive_triggers"), 1);
+            assert_eq!(number(connection, "cache_size"), -65536);
+        }
+        let read = file.connect(Role::Read).unwrap();
+        let error = read.execute_batch("CREATE TABLE t (c)").unwrap_err();
+        assert_eq!(error.sqlite_error_code(), Some(ErrorCode::ReadOnly));
+    }
+
+    #[test]
+    fn a_removed_file_does_not_come_back_empty() {
+        let (folder, file) = file();
+        std::fs::remove_file(file.path()).unwrap();
+        assert!(file.connect(Role::Append).is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn writers_enter_in_the_order_in_which_they_come() {
+        let gate = Gate::of(Path::new("/writers/enter/in/order"));
+        let same = Gate::of(Path::new("/writers/enter/in/order"));
+        let (entered, order) = std_mpsc::channel();
+        let first = gate.enter();
+        thread::scope(|scope| {
+            for nth in 0..8u64 {
+                let (same, entered) = (&same, entered.clone());
+                scope.spawn(move || {
+                    let _turn = same.enter();
+                    entered.send(nth).unwrap();
+                });
+                // The next one comes once this one has drawn its ticket.
+                while lock(&gate.0.tickets).next != nth + 2 {
+                    thread::yield_now();
+                }
+            }
+            assert!(order.try_recv().is_err());
+            drop(first);
+        });
+        assert_eq!(order.try_iter().collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_its_callers_error_and_the_thread_goes_on() {
+        let (_folder, file) = file();
+        let workers = Workers::spawn("test", vec![file.connect(Role::Append).unwrap()]).unwrap();
+        let panicked: Result<(), StoreError> =
+            workers.run("panicking", |_| panic!("on purpose")).await;
+        assert!(!panicked.unwrap_err().is_transient());
+        let answer: Result<u32, StoreError> = workers.run("answering", |_| Ok(7)).await;
+        assert_eq!(answer.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_before_the_last_handle_is_dropped_is_still_answered() {
+        let (_folder, file) = file();
+        let workers = Workers::spawn("test", vec![file.connect(Role::Append).unwrap()]).unwrap();
+        let (begin, begun) = std_mpsc::channel::<()>();
+        let first = tokio::spawn({
+            let workers = workers.clone();
+            async move {
+                workers.run("waiting", move |_| Ok::<_, StoreError>(begun.recv().is_ok())).await
+            }
+        });
+        let second = tokio::spawn({
+            let workers = workers.clone();
+            async move { workers.run("answering", |_| Ok::<_, StoreError>(true)).await }
+        });
+        drop(workers);
+        tokio::task::yield_now().await;
+        begin.send(()).unwrap();
+        assert!(first.await.unwrap().unwrap() && second.await.unwrap().unwrap());
+    }
+}

@@ -1,4 +1,38 @@
-//! Guildhall on SQLite: the Chronicle and the Ops DB in a file of the embedder's.
+//! Guildhall on SQLite: the Chronicle and the Ops DB in a file of the embedder's, with no server.
+//!
+//! Open a store, append what happened, read it back:
+//!
+//! ```
+//! use guildhall_core::{AccordBound, Append, Chronicle, Json, NewEntry, Position, ReadLimit};
+//! use guildhall_store_sqlite::SqliteStore;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("guildhall.db");
+//! let store = SqliteStore::open(path).await?;
+//! let chronicle = store.chronicle();
+//!
+//! let bound = AccordBound {
+//!     accord_id: "0193a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b".parse()?,
+//!     accord_terms: Json::parse(r#"{"review_days": 90}"#)?,
+//!     bound_by: "council".to_owned(),
+//!     effective_at: "2026-11-23T10:05:00.000000Z".parse()?,
+//!     name: "Workplace devices".to_owned(),
+//! };
+//! // Returned means durable, whatever happens to the power.
+//! let appended = chronicle.append(Append::of([NewEntry::new(&bound.into())])).await?;
+//! assert_eq!(appended[0].position, Position::FIRST);
+//!
+//! let entries = chronicle.read(Position::ZERO, ReadLimit::entries(100)).await?;
+//! assert_eq!(entries[0].position, Position::FIRST);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! SQLite blocks, so threads of the store's own talk to it and no thread of the runtime waits: one
+//! that appends for everyone ([group commit](SqliteChronicle)), and some that read. Several
+//! handles and several processes can share a file; it has to be on a local file system.
 #![deny(missing_docs)]
 
 mod append;

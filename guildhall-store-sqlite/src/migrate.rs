@@ -93,7 +93,11 @@ pub(crate) fn open_file(
         Connection::open_with_flags(path, flags).map_err(|error| open_error(path, error))?;
     }
     let path = path.canonicalize().map_err(io)?;
-    if path.metadata().map_err(io)?.len() > 0 {
+    let metadata = path.metadata().map_err(io)?;
+    if !metadata.is_file() {
+        return Err(OpenError::NotSqlite { path });
+    }
+    if metadata.len() > 0 {
         check_untouched(&path, families)?;
     }
     let file = DatabaseFile::new(path, options);

@@ -7,27 +7,27 @@ use guildhall_core::{
 };
 
 /// A folder of the test's own, removed when dropped.
-pub fn new_folder() -> tempfile::TempDir {
+pub(crate) fn new_folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
 /// The artifact that a number stands for.
-pub fn artifact(nth: u128) -> ArtifactId {
+pub(crate) fn artifact(nth: u128) -> ArtifactId {
     ArtifactId::from_uuid(uuid::Uuid::from_u128(nth))
 }
 
 /// Its stream.
-pub fn stream(nth: u128) -> StreamId {
+pub(crate) fn stream(nth: u128) -> StreamId {
     artifact(nth).into()
 }
 
 /// The accord that a number stands for.
-pub fn accord(nth: u128) -> AccordId {
+pub(crate) fn accord(nth: u128) -> AccordId {
     AccordId::from_uuid(uuid::Uuid::from_u128(nth))
 }
 
 /// Some event of an artifact.
-pub fn event(nth: u128) -> Event {
+pub(crate) fn event(nth: u128) -> Event {
     Event::VerificationRecorded(VerificationRecorded {
         artifact_id: artifact(nth),
         evidence: Json::null(),
@@ -39,6 +39,6 @@ pub fn event(nth: u128) -> Event {
 }
 
 /// Appends one fresh event of an artifact.
-pub async fn append_one(chronicle: &impl Chronicle, nth: u128) -> Appended {
+pub(crate) async fn append_one(chronicle: &impl Chronicle, nth: u128) -> Appended {
     chronicle.append(Append::of([NewEntry::new(&event(nth))])).await.unwrap()[0]
 }
