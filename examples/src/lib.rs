@@ -4,4 +4,6 @@
 //! `cargo run --example projector` and so on.
 #![deny(missing_docs)]
 
+pub mod progress;
+pub mod report;
 pub mod story;
