@@ -36,12 +36,20 @@
 #![deny(missing_docs)]
 
 mod append;
+mod changes;
 mod chronicle;
 mod connection;
 mod error;
+mod heads;
+mod lease;
 mod migrate;
 mod options;
+mod projector;
+mod query;
+mod read_model;
+mod rebuild;
 mod row;
+mod rows;
 mod store;
 mod watch;
 
@@ -49,5 +57,11 @@ pub use chronicle::SqliteChronicle;
 pub use error::OpenError;
 pub use migrate::{APPLICATION_ID, Family};
 pub use options::Options;
+pub use projector::{ProjectorBuilder, SqliteProjector};
+pub use query::SqliteOpsDb;
+pub use read_model::ReadModel;
 pub use row::BadRow;
 pub use store::SqliteStore;
+
+/// The driver whose types a [`ReadModel`] is handed.
+pub use rusqlite;

@@ -79,7 +79,23 @@ const CHRONICLE: &[Migration] = &[
     },
 ];
 
-const OPS: &[Migration] = &[];
+const OPS: &[Migration] = &[
+    Migration {
+        number: 1,
+        name: "tables",
+        sql: include_str!("../migrations/ops/0001_tables.sql"),
+    },
+    Migration {
+        number: 2,
+        name: "indexes",
+        sql: include_str!("../migrations/ops/0002_indexes.sql"),
+    },
+    Migration {
+        number: 3,
+        name: "append_only",
+        sql: include_str!("../migrations/ops/0003_append_only.sql"),
+    },
+];
 
 /// Opens a file, or creates it, with the tables of these families in their newest form. Blocks.
 pub(crate) fn open_file(

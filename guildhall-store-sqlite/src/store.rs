@@ -84,13 +84,11 @@ impl SqliteStore {
     }
 
     /// The file of the Ops DB.
-    #[expect(dead_code, reason = "the Ops DB's")]
     pub(crate) fn ops_file(&self) -> &DatabaseFile {
         &self.shared.ops_file
     }
 
     /// Connections that read the Ops DB.
-    #[expect(dead_code, reason = "the Ops DB's")]
     pub(crate) fn ops_readers(&self) -> &Workers {
         &self.shared.ops_readers
     }

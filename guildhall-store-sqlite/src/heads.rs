@@ -1,0 +1,72 @@
+//! Loading the heads that a batch touches.
+
+use guildhall_core::custody::ChainHead;
+use guildhall_core::fold::{Heads, Keys, TargetHead};
+use guildhall_core::invariant::ArtifactHead;
+use guildhall_core::{ArtifactId, CeremonyId};
+use rusqlite::{Connection, OptionalExtension};
+
+use crate::changes::Statements;
+use crate::rows::Columns;
+
+/// Tells `heads` what the tables hold under `keys`: artifacts before their targets.
+pub(crate) fn load_heads(
+    connection: &Connection,
+    statements: &Statements,
+    keys: &Keys,
+    heads: &mut Heads,
+) -> rusqlite::Result<()> {
+    let mut has_accord = connection.prepare_cached(&statements.has_accord)?;
+    for id in &keys.accords {
+        heads.know_accord(*id, has_accord.exists([id.as_uuid().as_bytes()])?);
+    }
+    for id in &keys.artifacts {
+        heads.know_artifact(*id, load_artifact_head(connection, statements, *id)?);
+    }
+    let mut load_target = connection.prepare_cached(&statements.load_target_head)?;
+    for (id, target) in &keys.targets {
+        let head = load_target
+            .query_row((id.as_uuid().as_bytes(), target), |row| {
+                let mut columns = Columns::of(row);
+                Ok(TargetHead {
+                    health: columns.parsed()?,
+                    health_since: columns.parsed()?,
+                    observed_at: columns.parsed()?,
+                })
+            })
+            .optional()?;
+        heads.know_target(*id, target.clone(), head);
+    }
+    Ok(())
+}
+
+fn load_artifact_head(
+    connection: &Connection,
+    statements: &Statements,
+    id: ArtifactId,
+) -> rusqlite::Result<Option<ArtifactHead>> {
+    let mut load_head = connection.prepare_cached(&statements.load_artifact_head)?;
+    let head = load_head.query_row([id.as_uuid().as_bytes()], |row| {
+        let mut columns = Columns::of(row);
+        let cid = columns.parsed()?;
+        let Some(seq) = columns.nullable(Columns::seq)? else {
+            return Ok(ArtifactHead { cid, chain: None, ratified: Vec::new() });
+        };
+        let chain = ChainHead {
+            seq,
+            state: columns.parsed()?,
+            hash: columns.link_hash()?,
+            occurred_at: columns.parsed()?,
+            ceremony_id: columns.nullable(Columns::uuid)?.map(CeremonyId::from_uuid),
+        };
+        Ok(ArtifactHead { cid, chain: Some(chain), ratified: Vec::new() })
+    });
+    let Some(mut head) = head.optional()? else { return Ok(None) };
+    if head.chain.is_some() {
+        let mut load_ratified = connection.prepare_cached(&statements.load_ratified)?;
+        let ratified =
+            load_ratified.query_map([id.as_uuid().as_bytes()], |row| Columns::of(row).parsed())?;
+        head.ratified = ratified.collect::<rusqlite::Result<_>>()?;
+    }
+    Ok(Some(head))
+}

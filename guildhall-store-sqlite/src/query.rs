@@ -1,0 +1,322 @@
+//! The typed queries on the Ops DB, each in one read transaction.
+//!
+//! Every order and filter is served by an index, but two: a text inside a name, and a JSON
+//! fragment. Those are looked for row by row, in the query's order, until the page is full.
+
+mod artifacts;
+
+use async_trait::async_trait;
+use guildhall_core::ops::page_limit;
+use guildhall_core::{
+    AccordBinding, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSummary, Checkpoint, Cursor,
+    CustodyTransition, DeploymentQuery, DeploymentState, Health, OpenCeremony, OpsDb, Outcome,
+    Overview, Page, Position, QuarantinedEntry, Seq, StoreError, Timestamp, VerificationQuery,
+    VerificationResult,
+};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params_from_iter};
+use uuid::Uuid;
+
+use crate::connection::Workers;
+use crate::error::Doing;
+use crate::lease::CheckpointRow;
+use crate::rows::Columns;
+use crate::store::SqliteStore;
+
+/// The Ops DB in a SQLite file (see [`OpsDb`] for what it answers). Clones are cheap.
+#[derive(Debug, Clone)]
+pub struct SqliteOpsDb {
+    readers: Workers,
+}
+
+impl SqliteStore {
+    /// The Ops DB's queries.
+    pub fn ops_db(&self) -> SqliteOpsDb {
+        SqliteOpsDb { readers: self.ops_readers().clone() }
+    }
+}
+
+impl SqliteOpsDb {
+    async fn load<T: Send + 'static>(
+        &self,
+        load: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        const DOING: &str = "reading the Ops DB";
+        self.readers
+            .run(DOING, move |connection| {
+                let transaction = connection.transaction().doing(DOING)?;
+                load(&transaction).doing(DOING)
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl OpsDb for SqliteOpsDb {
+    async fn overview(&self) -> Result<Overview, StoreError> {
+        self.load(load_overview).await
+    }
+
+    async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactSummary>, StoreError> {
+        let query = query.clone();
+        self.load(move |connection| artifacts::load_page(connection, &query)).await
+    }
+
+    async fn artifact(&self, id: ArtifactId) -> Result<Option<ArtifactDetail>, StoreError> {
+        self.load(move |connection| artifacts::load_detail(connection, id)).await
+    }
+
+    async fn chain(
+        &self,
+        id: ArtifactId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Vec<CustodyTransition>, StoreError> {
+        self.load(move |connection| {
+            let select = Select::from(include_str!("sql/select_transitions.sql"))
+                .and("artifact_id = ?", [bytes(id.as_uuid())])
+                .and("seq > ?", [after.as_i64().into()])
+                .ordered("seq", page_limit(limit).into());
+            select.load(connection, |row| Columns::of(row).transition())
+        })
+        .await
+    }
+
+    async fn accords(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<AccordBinding>, StoreError> {
+        let limit = page_limit(limit);
+        self.load(move |connection| {
+            let mut select = Select::from(include_str!("sql/select_accords.sql"));
+            if let Some((name, id)) =
+                after.as_ref().and_then(Cursor::to_key::<(String, ArtifactId)>)
+            {
+                select = select.and("(name, id) > (?, ?)", [name.into(), bytes(id.as_uuid())]);
+            }
+            let select = select.ordered("name, id", i64::from(limit) + 1);
+            let rows = select.load(connection, |row| Columns::of(row).accord())?;
+            Ok(Page::from_rows(rows, limit, |row| (row.name.clone(), row.id)))
+        })
+        .await
+    }
+
+    async fn open_ceremonies(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<OpenCeremony>, StoreError> {
+        let limit = page_limit(limit);
+        self.load(move |connection| {
+            let mut select = Select::from(include_str!("sql/select_open_ceremonies.sql"));
+            if let Some((at, position)) =
+                after.as_ref().and_then(Cursor::to_key::<(Timestamp, Position)>)
+            {
+                let key = [at.to_string().into(), position.as_i64().into()];
+                select = select.and("(link.occurred_at, link.position) > (?, ?)", key);
+            }
+            let select = select.ordered("link.occurred_at, link.position", i64::from(limit) + 1);
+            let rows = select.load(connection, |row| {
+                let mut columns = Columns::of(row);
+                let (name, artifact_type) = (columns.string()?, columns.string()?);
+                let (tier, accord) = (columns.tier()?, columns.string()?);
+                let opened = columns.transition()?;
+                Ok(OpenCeremony {
+                    ceremony_id: opened.ceremony_id,
+                    name,
+                    artifact_type,
+                    tier,
+                    accord,
+                    opened,
+                })
+            })?;
+            Ok(Page::from_rows(rows, limit, |row| (row.opened.occurred_at, row.opened.position)))
+        })
+        .await
+    }
+
+    async fn deployments(
+        &self,
+        query: &DeploymentQuery,
+    ) -> Result<Page<DeploymentState>, StoreError> {
+        let query = query.clone();
+        self.load(move |connection| {
+            let limit = page_limit(query.limit);
+            let rows = select_deployments(&query, limit)
+                .load(connection, |row| Columns::of(row).deployment())?;
+            Ok(Page::from_rows(rows, limit, |row| (row.artifact_id, row.target.clone())))
+        })
+        .await
+    }
+
+    async fn verifications(
+        &self,
+        query: &VerificationQuery,
+    ) -> Result<Page<VerificationResult>, StoreError> {
+        let query = query.clone();
+        self.load(move |connection| {
+            let limit = page_limit(query.limit);
+            let rows = select_verifications(&query, limit)
+                .load(connection, |row| Columns::of(row).verification())?;
+            Ok(Page::from_rows(rows, limit, |row| (row.verified_at, row.position)))
+        })
+        .await
+    }
+
+    async fn quarantined(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<QuarantinedEntry>, StoreError> {
+        let limit = page_limit(limit);
+        self.load(move |connection| {
+            let mut select = Select::from(
+                "SELECT position, event_id, stream_id, event_type, code, reason FROM quarantined_entries",
+            );
+            if let Some((position,)) = after.as_ref().and_then(Cursor::to_key::<(Position,)>) {
+                select = select.and("position < ?", [position.as_i64().into()]);
+            }
+            let select = select.ordered("position DESC", i64::from(limit) + 1);
+            let rows = select.load(connection, |row| Columns::of(row).quarantined())?;
+            Ok(Page::from_rows(rows, limit, |row| (row.position,)))
+        })
+        .await
+    }
+
+    async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError> {
+        let projector = projector.to_owned();
+        self.load(move |connection| {
+            Ok(CheckpointRow::find(connection, &projector)?.map(|row| row.checkpoint))
+        })
+        .await
+    }
+}
+
+/// A statement that is put together from fixed parts, and the values that it binds, in order.
+#[derive(Debug, Clone)]
+struct Select {
+    sql: String,
+    values: Vec<Value>,
+    has_where: bool,
+}
+
+impl Select {
+    fn from(sql: &'static str) -> Self {
+        Self { sql: sql.trim_end().to_owned(), values: Vec::new(), has_where: false }
+    }
+
+    /// Lets only those through for whom `condition` holds.
+    fn and(mut self, condition: &str, values: impl IntoIterator<Item = Value>) -> Self {
+        self.sql.push_str(if self.has_where { " AND " } else { " WHERE " });
+        self.has_where = true;
+        self.sql.push_str(condition);
+        self.values.extend(values);
+        self
+    }
+
+    /// Lets only those through that have one of the values, or all where there are none.
+    fn and_any(self, column: &str, values: Vec<Value>) -> Self {
+        if values.is_empty() {
+            return self;
+        }
+        let marks = vec!["?"; values.len()].join(", ");
+        self.and(&format!("{column} IN ({marks})"), values)
+    }
+
+    fn ordered(mut self, order: &str, limit: i64) -> Self {
+        self.sql.push_str(" ORDER BY ");
+        self.sql.push_str(order);
+        self.sql.push_str(" LIMIT ?");
+        self.values.push(limit.into());
+        self
+    }
+
+    fn load<T>(
+        &self,
+        connection: &Connection,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        let mut statement = connection.prepare_cached(&self.sql)?;
+        statement.query_map(params_from_iter(&self.values), |row| read(row))?.collect()
+    }
+}
+
+fn bytes(id: &Uuid) -> Value {
+    Value::Blob(id.as_bytes().to_vec())
+}
+
+fn words<T: Copy>(words: &[T], text: impl Fn(T) -> &'static str) -> Vec<Value> {
+    words.iter().map(|word| Value::Text(text(*word).to_owned())).collect()
+}
+
+fn select_deployments(query: &DeploymentQuery, limit: u32) -> Select {
+    let mut select = Select::from(include_str!("sql/select_deployments.sql"));
+    if let Some(id) = query.artifact_id {
+        select = select.and("artifact_id = ?", [bytes(id.as_uuid())]);
+    }
+    // Written out, because that is how SQLite knows a partial index to fit.
+    select = match query.healths.as_slice() {
+        [Health::Drifted] => select.and("health = 'drifted'", []),
+        [Health::Unknown] => select.and("health = 'unknown'", []),
+        healths => select.and_any("health", words(healths, Health::as_str)),
+    };
+    if let Some((id, target)) =
+        query.after.as_ref().and_then(Cursor::to_key::<(ArtifactId, String)>)
+    {
+        select = select.and("(artifact_id, target) > (?, ?)", [bytes(id.as_uuid()), target.into()]);
+    }
+    select.ordered("artifact_id, target", i64::from(limit) + 1)
+}
+
+fn select_verifications(query: &VerificationQuery, limit: u32) -> Select {
+    let mut select = Select::from(include_str!("sql/select_verifications.sql"));
+    if let Some(id) = query.artifact_id {
+        select = select.and("artifact_id = ?", [bytes(id.as_uuid())]);
+    }
+    select = match query.outcomes.as_slice() {
+        [Outcome::Failed] => select.and("outcome = 'failed'", []),
+        [Outcome::Inconclusive] => select.and("outcome = 'inconclusive'", []),
+        outcomes => select.and_any("outcome", words(outcomes, Outcome::as_str)),
+    };
+    if let Some((at, position)) =
+        query.after.as_ref().and_then(Cursor::to_key::<(Timestamp, Position)>)
+    {
+        let key = [at.to_string().into(), position.as_i64().into()];
+        select = select.and("(verified_at, position) < (?, ?)", key);
+    }
+    select.ordered("verified_at DESC, position DESC", i64::from(limit) + 1)
+}
+
+fn load_overview(connection: &Connection) -> rusqlite::Result<Overview> {
+    let mut overview = Overview::default();
+    let mut by_tier =
+        connection.prepare_cached("SELECT tier, count(*) FROM governed_artifacts GROUP BY tier")?;
+    let mut rows = by_tier.query([])?;
+    while let Some(row) = rows.next()? {
+        let mut columns = Columns::of(row);
+        let tier = usize::from(columns.tier()?.get());
+        overview.artifacts_by_tier[tier] = columns.count()?;
+    }
+    let mut counts = connection.prepare_cached(include_str!("sql/overview.sql"))?;
+    counts.query_row([], |row| {
+        let mut columns = Columns::of(row);
+        overview.accords = columns.count()?;
+        overview.drifted_deployments = columns.count()?;
+        overview.unknown_deployments = columns.count()?;
+        let others = overview.drifted_deployments + overview.unknown_deployments;
+        overview.healthy_deployments = columns.count()?.saturating_sub(others);
+        overview.custody_transitions = columns.count()?;
+        overview.verifications = columns.count()?;
+        overview.quarantined = columns.count()?;
+        Ok(())
+    })?;
+    let mut ceremonies = connection.prepare_cached(include_str!("sql/count_ceremonies.sql"))?;
+    ceremonies.query_row([], |row| {
+        let mut columns = Columns::of(row);
+        overview.open_ceremonies = columns.count()?;
+        overview.oldest_ceremony_opened_at = columns.nullable(Columns::parsed)?;
+        Ok(())
+    })?;
+    Ok(overview)
+}

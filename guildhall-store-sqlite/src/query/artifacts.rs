@@ -1,0 +1,246 @@
+//! Artifacts: filters, orders, drift.
+
+use std::collections::HashSet;
+
+use guildhall_core::ops::page_limit;
+use guildhall_core::{
+    AccordId, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSort, ArtifactSummary, Cid,
+    Cursor, CustodyState, Drift, Health, Json, Page, Timestamp,
+};
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use serde::{Deserialize, Serialize};
+
+use super::{Select, bytes, words};
+use crate::rows::Columns;
+
+/// Where a page of artifacts ended: the order, and what the last row was ordered by.
+#[derive(Debug, Serialize, Deserialize)]
+struct Key {
+    sort: ArtifactSort,
+    is_descending: bool,
+    value: KeyValue,
+    name: String,
+    id: ArtifactId,
+}
+
+/// What the order goes by beside name and id.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum KeyValue {
+    Number(i64),
+    Text(String),
+    None,
+}
+
+impl Key {
+    fn of(row: &ArtifactSummary, query: &ArtifactQuery) -> Self {
+        let value = match query.sort {
+            ArtifactSort::Name => KeyValue::None,
+            ArtifactSort::ArtifactType => KeyValue::Text(row.artifact_type.clone()),
+            ArtifactSort::Tier => KeyValue::Number(row.tier.get().into()),
+            ArtifactSort::CustodyState => {
+                KeyValue::Text(row.custody_state.map_or("", CustodyState::as_str).to_owned())
+            }
+            ArtifactSort::Position => KeyValue::Number(row.position.as_i64()),
+        };
+        let (sort, is_descending) = (query.sort, query.is_descending);
+        Self { sort, is_descending, value, name: row.name.clone(), id: row.id }
+    }
+
+    /// Its values in the order of [`order_columns`].
+    fn into_values(self) -> Vec<Value> {
+        let value = match self.value {
+            KeyValue::Number(number) => Some(number.into()),
+            KeyValue::Text(text) => Some(text.into()),
+            KeyValue::None => None,
+        };
+        match self.sort {
+            ArtifactSort::Position => value.into_iter().collect(),
+            _ => value.into_iter().chain([self.name.into(), bytes(self.id.as_uuid())]).collect(),
+        }
+    }
+}
+
+/// The columns that an order goes by; each list is that of an index.
+fn order_columns(sort: ArtifactSort) -> &'static [&'static str] {
+    match sort {
+        ArtifactSort::Name => &["name", "id"],
+        ArtifactSort::ArtifactType => &["artifact_type", "name", "id"],
+        ArtifactSort::Tier => &["tier", "name", "id"],
+        ArtifactSort::CustodyState => &["coalesce(custody_state, '')", "name", "id"],
+        // No two artifacts have one position.
+        ArtifactSort::Position => &["position"],
+    }
+}
+
+/// The statement of a page; content last, for the fragment to be looked for.
+pub(super) fn select_page(query: &ArtifactQuery) -> Select {
+    let mut select = Select::from(match query.content_contains {
+        None => include_str!("../sql/select_artifacts.sql"),
+        Some(_) => include_str!("../sql/select_artifacts_with_content.sql"),
+    });
+    let types = query.artifact_types.iter().map(|name| Value::Text(name.clone()));
+    select = select
+        .and_any("artifact_type", types.collect())
+        .and_any("tier", query.tiers.iter().map(|tier| i64::from(tier.get()).into()).collect())
+        .and_any("coalesce(custody_state, '')", words(&query.custody_states, CustodyState::as_str))
+        .and_any("accord_binding_id", query.accords.iter().map(|id| bytes(id.as_uuid())).collect());
+    if let Some(text) = &query.name_contains {
+        // `lower` knows ASCII alone, as wanted.
+        select = select.and("instr(lower(name), lower(?)) > 0", [text.clone().into()]);
+    }
+    if !query.drifts.is_empty() {
+        let drifts: Vec<_> = query.drifts.iter().map(|drift| drift_condition(*drift)).collect();
+        select = select.and(&format!("({})", drifts.join(" OR ")), []);
+    }
+    let columns = order_columns(query.sort);
+    let key = query.after.as_ref().and_then(Cursor::to_key::<Key>);
+    let key = key.filter(|key| key.sort == query.sort && key.is_descending == query.is_descending);
+    if let Some(values) = key.map(Key::into_values).filter(|values| values.len() == columns.len()) {
+        let beyond = if query.is_descending { "<" } else { ">" };
+        let marks = vec!["?"; columns.len()].join(", ");
+        select = select.and(&format!("({}) {beyond} ({marks})", columns.join(", ")), values);
+    }
+    let direction = if query.is_descending { " DESC" } else { "" };
+    let order: Vec<_> = columns.iter().map(|column| format!("{column}{direction}")).collect();
+    let looks_inside = query.content_contains.is_some() || query.terms_contain.is_some();
+    // Whoever looks inside the rows stops by itself.
+    let limit = if looks_inside { -1 } else { i64::from(page_limit(query.limit)) + 1 };
+    select.ordered(&order.join(", "), limit)
+}
+
+/// Sets of the few artifacts that are not healthy, from partial indexes.
+fn drift_condition(drift: Drift) -> &'static str {
+    match drift {
+        Drift::Undeployed => {
+            "NOT EXISTS (SELECT 1 FROM deployment_states AS target WHERE target.artifact_id = governed_artifacts.id)"
+        }
+        Drift::Drifted => {
+            "id IN (SELECT artifact_id FROM deployment_states WHERE health = 'drifted')"
+        }
+        Drift::Unknown => {
+            "(id IN (SELECT artifact_id FROM deployment_states WHERE health = 'unknown') \
+              AND id NOT IN (SELECT artifact_id FROM deployment_states WHERE health = 'drifted'))"
+        }
+        Drift::Healthy => {
+            "(EXISTS (SELECT 1 FROM deployment_states AS target WHERE target.artifact_id = governed_artifacts.id) \
+              AND id NOT IN (SELECT artifact_id FROM deployment_states WHERE health = 'unknown') \
+              AND id NOT IN (SELECT artifact_id FROM deployment_states WHERE health = 'drifted'))"
+        }
+    }
+}
+
+pub(super) fn load_page(
+    connection: &Connection,
+    query: &ArtifactQuery,
+) -> rusqlite::Result<Page<ArtifactSummary>> {
+    let limit = page_limit(query.limit);
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
+    let accords = match &query.terms_contain {
+        Some(fragment) => Some(load_accords_containing(connection, fragment)?),
+        None => None,
+    };
+    let select = select_page(query);
+    let mut statement = connection.prepare_cached(&select.sql)?;
+    let mut stored = statement.query(params_from_iter(&select.values))?;
+    let mut rows = Vec::new();
+    while let Some(row) = stored.next()? {
+        let mut columns = Columns::of(row);
+        let mut summary = ArtifactSummary {
+            id: ArtifactId::from_uuid(columns.uuid()?),
+            accord_binding_id: AccordId::from_uuid(columns.uuid()?),
+            name: columns.string()?,
+            artifact_type: columns.string()?,
+            tier: columns.tier()?,
+            cid: columns.parsed::<Cid>()?,
+            custody_state: columns.nullable(Columns::parsed::<CustodyState>)?,
+            drift: Drift::Undeployed,
+            drift_since: None,
+            position: columns.position()?,
+        };
+        if accords.as_ref().is_some_and(|accords| !accords.contains(&summary.accord_binding_id)) {
+            continue;
+        }
+        if let Some(fragment) = &query.content_contains
+            && !columns.json()?.contains(fragment)
+        {
+            continue;
+        }
+        (summary.drift, summary.drift_since) = load_drift(connection, summary.id)?;
+        rows.push(summary);
+        if rows.len() == wanted {
+            break;
+        }
+    }
+    Ok(Page::from_rows(rows, limit, |row| Key::of(row, query)))
+}
+
+fn load_accords_containing(
+    connection: &Connection,
+    fragment: &Json,
+) -> rusqlite::Result<HashSet<AccordId>> {
+    let mut statement =
+        connection.prepare_cached("SELECT id, accord_terms FROM accord_bindings")?;
+    let mut rows = statement.query([])?;
+    let mut found = HashSet::new();
+    while let Some(row) = rows.next()? {
+        let mut columns = Columns::of(row);
+        let id = AccordId::from_uuid(columns.uuid()?);
+        if columns.json()?.contains(fragment) {
+            found.insert(id);
+        }
+    }
+    Ok(found)
+}
+
+/// An artifact's health over all its targets, and since when.
+fn load_drift(
+    connection: &Connection,
+    id: ArtifactId,
+) -> rusqlite::Result<(Drift, Option<Timestamp>)> {
+    let mut load = connection.prepare_cached(
+        "SELECT health, health_since FROM deployment_states WHERE artifact_id = ?1",
+    )?;
+    let mut rows = load.query([id.as_uuid().as_bytes()])?;
+    let (mut worst, mut since) = (Drift::Undeployed, None);
+    while let Some(row) = rows.next()? {
+        let mut columns = Columns::of(row);
+        let drift = match columns.parsed::<Health>()? {
+            Health::Drifted => Drift::Drifted,
+            Health::Unknown => Drift::Unknown,
+            Health::Healthy => Drift::Healthy,
+        };
+        let at: Timestamp = columns.parsed()?;
+        if severity(drift) > severity(worst) {
+            (worst, since) = (drift, Some(at));
+        } else if drift == worst {
+            since = since.map(|since: Timestamp| since.min(at));
+        }
+    }
+    Ok((worst, since))
+}
+
+/// The higher one decides what an artifact is.
+const fn severity(drift: Drift) -> u8 {
+    match drift {
+        Drift::Undeployed => 0,
+        Drift::Healthy => 1,
+        Drift::Unknown => 2,
+        Drift::Drifted => 3,
+    }
+}
+
+pub(super) fn load_detail(
+    connection: &Connection,
+    id: ArtifactId,
+) -> rusqlite::Result<Option<ArtifactDetail>> {
+    let mut load = connection.prepare_cached(include_str!("../sql/load_artifact.sql"))?;
+    let found = load.query_row([id.as_uuid().as_bytes()], |row| {
+        let mut columns = Columns::of(row);
+        Ok((columns.artifact()?, columns.accord()?))
+    });
+    let Some((artifact, accord)) = found.optional()? else { return Ok(None) };
+    let (drift, drift_since) = load_drift(connection, id)?;
+    Ok(Some(ArtifactDetail { artifact, accord, drift, drift_since }))
+}

@@ -1,0 +1,2 @@
+SELECT id, accord_binding_id, name, artifact_type, tier, cid, custody_state, position
+FROM governed_artifacts
