@@ -236,13 +236,13 @@ impl Building {
             fold_entries(&mut self.fold, batch.into_entries_after(self.checkpoint.position))?
         };
         let mut applied = Applied::default();
-        let changes = if self.stage == Stage::Bare {
-            self.fold.take_final_rows()
+        let (changes, deployments) = if self.stage == Stage::Bare {
+            (self.fold.take_final_rows(), Deployments::New)
         } else {
-            self.fold.take_changes()
+            (self.fold.take_changes(), Deployments::Upserted)
         };
         self.write(DOING, |transaction, statements| {
-            statements.write(transaction, &changes, Deployments::Upserted).doing(DOING)
+            statements.write(transaction, &changes, deployments).doing(DOING)
         })?;
         applied.position = checkpoint.position;
         applied.entries = count;
