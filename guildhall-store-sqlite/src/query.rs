@@ -320,3 +320,6 @@ fn load_overview(connection: &Connection) -> rusqlite::Result<Overview> {
     })?;
     Ok(overview)
 }
+
+#[cfg(test)]
+mod tests;

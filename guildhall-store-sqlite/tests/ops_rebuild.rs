@@ -154,7 +154,9 @@ async fn what_an_embedder_made_on_the_tables_outlives_a_rebuild() {
         rebuild(&store, &projector, 500).await;
         assert_eq!(count(), before);
         let table: String = connection
-            .query_row("SELECT tbl_name FROM sqlite_schema WHERE name = ?1", [name], |row| row.get(0))
+            .query_row("SELECT tbl_name FROM sqlite_schema WHERE name = ?1", [name], |row| {
+                row.get(0)
+            })
             .unwrap();
         assert_eq!(table, TABLES[1].0);
     }

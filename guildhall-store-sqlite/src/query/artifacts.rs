@@ -16,7 +16,7 @@ use crate::rows::Columns;
 
 /// Where a page of artifacts ended: the order, and what the last row was ordered by.
 #[derive(Debug, Serialize, Deserialize)]
-struct Key {
+pub(super) struct Key {
     sort: ArtifactSort,
     is_descending: bool,
     value: KeyValue,
@@ -34,7 +34,7 @@ enum KeyValue {
 }
 
 impl Key {
-    fn of(row: &ArtifactSummary, query: &ArtifactQuery) -> Self {
+    pub(super) fn of(row: &ArtifactSummary, query: &ArtifactQuery) -> Self {
         let value = match query.sort {
             ArtifactSort::Name => KeyValue::None,
             ArtifactSort::ArtifactType => KeyValue::Text(row.artifact_type.clone()),
@@ -100,6 +100,10 @@ pub(super) fn select_page(query: &ArtifactQuery) -> Select {
     if let Some(values) = key.map(Key::into_values).filter(|values| values.len() == columns.len()) {
         let beyond = if query.is_descending { "<" } else { ">" };
         let marks = vec!["?"; columns.len()].join(", ");
+        if query.sort == ArtifactSort::CustodyState {
+            // SQLite does not see that a row value begins with an indexed expression.
+            select = select.and(&format!("{} {beyond}= ?", columns[0]), values.first().cloned());
+        }
         select = select.and(&format!("({}) {beyond} ({marks})", columns.join(", ")), values);
     }
     let direction = if query.is_descending { " DESC" } else { "" };

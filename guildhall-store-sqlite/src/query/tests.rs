@@ -1,0 +1,167 @@
+//! That each query is served by an index.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use guildhall_core::{AccordId, ArtifactSort, CustodyState, Drift, Tier};
+
+use super::*;
+
+fn empty() -> Connection {
+    let connection = Connection::open_in_memory().unwrap();
+    for sql in [
+        include_str!("../../migrations/ops/0001_tables.sql"),
+        include_str!("../../migrations/ops/0002_indexes.sql"),
+        include_str!("../../migrations/ops/0003_append_only.sql"),
+    ] {
+        connection.execute_batch(sql).unwrap();
+    }
+    connection
+}
+
+/// The steps of SQLite's plan.
+fn plan(sql: &str, values: &[Value]) -> Vec<String> {
+    let connection = empty();
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let rows = statement.query_map(params_from_iter(values), |row| row.get(3)).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+fn plan_of(select: &Select) -> Vec<String> {
+    plan(&select.sql, &select.values)
+}
+
+/// No table is read whole, and nothing is sorted.
+fn assert_indexed(plan: &[String]) {
+    for step in plan {
+        let is_scan =
+            step.starts_with("SCAN") && !step.contains("INDEX") && step != "SCAN CONSTANT ROW";
+        assert!(!is_scan && !step.contains("TEMP B-TREE"), "{plan:#?}");
+    }
+}
+
+#[test]
+fn every_order_of_artifacts_is_that_of_an_index_and_a_page_begins_inside_it() {
+    for (&sort, is_descending) in
+        ArtifactSort::ALL.iter().flat_map(|sort| [(sort, false), (sort, true)])
+    {
+        let mut query = ArtifactQuery { sort, is_descending, ..ArtifactQuery::default() };
+        assert_indexed(&plan_of(&artifacts::select_page(&query)));
+        let row = ArtifactSummary {
+            id: ArtifactId::new(),
+            accord_binding_id: AccordId::new(),
+            name: "zone".to_owned(),
+            artifact_type: "dns_zone".to_owned(),
+            tier: Tier::ALL[1],
+            cid: guildhall_core::Cid::from_digest([1; 32]),
+            custody_state: None,
+            drift: Drift::Undeployed,
+            drift_since: None,
+            position: Position::FIRST,
+        };
+        let page =
+            Page::from_rows(vec![row.clone(), row], 1, |row| artifacts::Key::of(row, &query));
+        query.after = page.next;
+        let plan = plan_of(&artifacts::select_page(&query));
+        assert_indexed(&plan);
+        assert!(plan[0].starts_with("SEARCH"), "{sort:?}: {plan:#?}");
+    }
+}
+
+#[test]
+fn filters_of_artifacts_use_indexes() {
+    let by_state = ArtifactQuery {
+        custody_states: vec![CustodyState::Retired],
+        sort: ArtifactSort::CustodyState,
+        ..ArtifactQuery::default()
+    };
+    let plan = plan_of(&artifacts::select_page(&by_state));
+    assert!(
+        plan[0].contains("SEARCH") && plan[0].contains("governed_artifacts_by_state"),
+        "{plan:#?}"
+    );
+    for (drift, index) in [
+        (Drift::Drifted, "deployment_states_drifted"),
+        (Drift::Unknown, "deployment_states_unknown"),
+        (Drift::Healthy, "deployment_states_drifted"),
+        (Drift::Undeployed, "deployment_states"),
+    ] {
+        let query = ArtifactQuery { drifts: vec![drift], ..ArtifactQuery::default() };
+        let plan = plan_of(&artifacts::select_page(&query));
+        assert!(plan.iter().any(|step| step.contains(index)), "{drift}: {plan:#?}");
+        let has_scan = plan.iter().any(|step| step.starts_with("SCAN") && !step.contains("INDEX"));
+        assert!(!has_scan, "{drift}: {plan:#?}");
+    }
+    let query = ArtifactQuery { accords: vec![AccordId::new()], ..ArtifactQuery::default() };
+    let plan = plan_of(&artifacts::select_page(&query));
+    assert!(plan[0].contains("INDEX"), "{plan:#?}");
+}
+
+#[test]
+fn deployments_and_verifications_come_from_their_indexes() {
+    let drifted = DeploymentQuery { healths: vec![Health::Drifted], ..DeploymentQuery::default() };
+    let of_one =
+        DeploymentQuery { artifact_id: Some(ArtifactId::new()), ..DeploymentQuery::default() };
+    let next = DeploymentQuery {
+        after: Some(Cursor::from_key(&(ArtifactId::new(), "eu"))),
+        ..DeploymentQuery::default()
+    };
+    for (query, index) in [
+        (drifted, "deployment_states_drifted"),
+        (of_one, "deployment_states_key"),
+        (next, "deployment_states_key"),
+    ] {
+        let plan = plan_of(&select_deployments(&query, 10));
+        assert_indexed(&plan);
+        assert!(plan[0].contains(index), "{plan:#?}");
+    }
+    let failed =
+        VerificationQuery { outcomes: vec![Outcome::Failed], ..VerificationQuery::default() };
+    let of_one =
+        VerificationQuery { artifact_id: Some(ArtifactId::new()), ..VerificationQuery::default() };
+    let next = VerificationQuery {
+        after: Some(Cursor::from_key(&(Timestamp::MAX, Position::MAX))),
+        ..VerificationQuery::default()
+    };
+    for (query, index) in [
+        (failed, "verification_results_failed"),
+        (of_one, "verification_results_by_artifact"),
+        (next, "verification_results_by_time"),
+    ] {
+        let plan = plan_of(&select_verifications(&query, 10));
+        assert_indexed(&plan);
+        assert!(plan[0].contains(index), "{plan:#?}");
+    }
+}
+
+#[test]
+fn open_ceremonies_are_found_among_the_open_ones_alone() {
+    let ordered = Select::from(include_str!("../sql/select_open_ceremonies.sql"))
+        .ordered("link.occurred_at, link.position", 10);
+    for sql in [ordered.sql.as_str(), include_str!("../sql/count_ceremonies.sql")] {
+        let limit = sql.contains("LIMIT ?").then(|| Value::from(10));
+        let plan = plan(sql, limit.as_slice());
+        assert!(plan[0].contains("governed_artifacts_by_state"), "{plan:#?}");
+        assert!(plan[..2].iter().all(|step| step.starts_with("SEARCH")), "{plan:#?}");
+    }
+}
+
+#[test]
+fn heads_chains_and_the_overview_use_indexes() {
+    for sql in [
+        include_str!("../sql/load_artifact_head.sql"),
+        include_str!("../sql/load_artifact.sql"),
+        include_str!("../sql/load_checkpoint.sql"),
+    ] {
+        let plan = plan(sql, &[Value::Null]);
+        assert!(plan.iter().all(|step| step.starts_with("SEARCH")), "{plan:#?}");
+    }
+    let chain = Select::from(include_str!("../sql/select_transitions.sql"))
+        .and("artifact_id = ?", [Value::Null])
+        .and("seq > ?", [Value::from(1)])
+        .ordered("seq", 10);
+    assert_indexed(&plan_of(&chain));
+    assert_indexed(&plan("SELECT tier, count(*) FROM governed_artifacts GROUP BY tier", &[]));
+    let overview = plan(include_str!("../sql/overview.sql"), &[]);
+    for index in ["deployment_states_drifted", "deployment_states_unknown"] {
+        assert!(overview.iter().any(|step| step.contains(index)), "{overview:#?}");
+    }
+}
