@@ -1,1 +1,388 @@
-//! Checked commands.
+//! Commands: checked against the chain, completed, and appended (DESIGN section 4).
+//!
+//! The [`Recorder`] makes sound entries. It reads the streams that a command touches, judges the
+//! event by the same code as the projector, and appends it only if nobody wrote there meanwhile;
+//! if somebody did, it judges again. A command that breaks an invariant is an error, and nothing
+//! is written.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::chronicle::{
+    Append, AppendError, Appended, Chronicle, Entry, Expected, Metadata, NewEntry, ReadLimit,
+};
+use crate::cid::Cid;
+use crate::custody::{self, CustodyPolicy, CustodyState, Move};
+use crate::error::StoreError;
+use crate::event::{ArtifactRevised, Decoded, Event};
+use crate::fold::{Fold, HeadNotLoaded};
+use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, StreamId, Version};
+use crate::invariant::{ArtifactHead, Violation};
+use crate::json::Json;
+use crate::projector::{DecodedEntry, OnViolation};
+use crate::time::Timestamp;
+
+/// Who does something, why, on what grounds and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Act {
+    /// Who.
+    pub actor: String,
+    /// Why.
+    pub reason: String,
+    /// On what grounds; `null` where there are none to show.
+    pub evidence: Json,
+    /// When.
+    pub occurred_at: Timestamp,
+}
+
+impl Act {
+    /// An act without evidence.
+    pub fn new(actor: impl Into<String>, reason: impl Into<String>, occurred_at: Timestamp) -> Self {
+        Self { actor: actor.into(), reason: reason.into(), evidence: Json::null(), occurred_at }
+    }
+
+    /// The same act, on these grounds.
+    #[must_use]
+    pub fn with_evidence(self, evidence: Json) -> Self {
+        Self { evidence, ..self }
+    }
+
+    fn move_to(self, to_state: CustodyState, ceremony_id: Option<CeremonyId>) -> Move {
+        Move {
+            to_state,
+            actor: self.actor,
+            reason: self.reason,
+            ceremony_id,
+            evidence: self.evidence,
+            occurred_at: self.occurred_at,
+        }
+    }
+}
+
+/// Something to record: an event as it is, or one that the artifact's present state completes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    event_id: EventId,
+    metadata: Metadata,
+    recorded_at: Option<Timestamp>,
+    wanted: Wanted,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Wanted {
+    Event(Event),
+    Revision { artifact_id: ArtifactId, content: Json, content_schema: String },
+    Move { artifact_id: ArtifactId, wanted: Move },
+}
+
+impl Command {
+    fn new(wanted: Wanted) -> Self {
+        Self { event_id: EventId::new(), metadata: Metadata::default(), recorded_at: None, wanted }
+    }
+
+    /// Replaces the artifact's content; `cid` and `previous_cid` are computed.
+    pub fn revise(artifact_id: ArtifactId, content: Json, content_schema: impl Into<String>) -> Self {
+        Self::new(Wanted::Revision { artifact_id, content, content_schema: content_schema.into() })
+    }
+
+    /// Moves the artifact's custody; `seq`, `from_state`, `cid`, `prev_hash`, `hash` and the
+    /// ceremony that is left are computed.
+    pub fn transition(artifact_id: ArtifactId, to_state: CustodyState, act: Act) -> Self {
+        Self::new(Wanted::Move { artifact_id, wanted: act.move_to(to_state, None) })
+    }
+
+    /// Opens a ceremony on the artifact's current content.
+    pub fn open_ceremony(artifact_id: ArtifactId, ceremony_id: CeremonyId, act: Act) -> Self {
+        let wanted = act.move_to(CustodyState::CeremonyOpen, Some(ceremony_id));
+        Self::new(Wanted::Move { artifact_id, wanted })
+    }
+
+    /// The same under this event id: recording it twice records it once.
+    #[must_use]
+    pub fn with_id(self, event_id: EventId) -> Self {
+        Self { event_id, ..self }
+    }
+
+    /// The same with this metadata.
+    #[must_use]
+    pub fn with_metadata(self, metadata: Metadata) -> Self {
+        Self { metadata, ..self }
+    }
+
+    /// The same, recorded at this time and not at the store's.
+    #[must_use]
+    pub fn recorded_at(self, recorded_at: Timestamp) -> Self {
+        Self { recorded_at: Some(recorded_at), ..self }
+    }
+
+    fn stream(&self) -> StreamId {
+        match &self.wanted {
+            Wanted::Event(event) => event.stream(),
+            Wanted::Revision { artifact_id, .. } | Wanted::Move { artifact_id, .. } => (*artifact_id).into(),
+        }
+    }
+
+    /// The event, completed by what is known of the artifact.
+    fn complete(&self, artifact: Option<&ArtifactHead>) -> Result<Event, Violation> {
+        let existing = |artifact_id| artifact.ok_or(Violation::NoArtifact { artifact_id });
+        Ok(match &self.wanted {
+            Wanted::Event(event) => event.clone(),
+            Wanted::Revision { artifact_id, content, content_schema } => ArtifactRevised {
+                artifact_id: *artifact_id,
+                cid: Cid::of(content),
+                content: content.clone(),
+                content_schema: content_schema.clone(),
+                previous_cid: existing(*artifact_id)?.cid,
+            }
+            .into(),
+            Wanted::Move { artifact_id, wanted } => {
+                let head = existing(*artifact_id)?;
+                custody::link(*artifact_id, head.cid, head.chain.as_ref(), wanted.clone()).into()
+            }
+        })
+    }
+}
+
+impl<E: Into<Event>> From<E> for Command {
+    /// Records the event as it is.
+    fn from(event: E) -> Self {
+        Self::new(Wanted::Event(event.into()))
+    }
+}
+
+/// Why a command was not recorded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// It breaks an invariant.
+    #[error("{}: {violation}", .violation.code())]
+    Refused {
+        /// The first invariant that it breaks.
+        violation: Violation,
+    },
+    /// The Chronicle refused it. A [conflict](AppendError::Conflict) means that others kept
+    /// writing to the same stream; try again.
+    #[error(transparent)]
+    Append(AppendError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How often a command is judged anew because somebody else wrote to its stream meanwhile.
+const MAX_ATTEMPTS: usize = 16;
+
+/// How many streams' states are kept, so that a long stream is read once.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// What is known of an artifact's stream up to a version.
+#[derive(Debug, Clone)]
+struct Remembered {
+    version: Version,
+    artifact: Option<ArtifactHead>,
+}
+
+/// Records commands, checked.
+///
+/// ```
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// use std::sync::Arc;
+/// use guildhall_core::command::{Act, Command, Recorder};
+/// use guildhall_core::memory::MemoryChronicle;
+/// use guildhall_core::*;
+///
+/// let recorder = Recorder::new(Arc::new(MemoryChronicle::new()), CustodyPolicy::standard());
+/// let at: Timestamp = "2026-11-23T10:05:00.000000Z".parse()?;
+/// let (accord_id, artifact_id) = (AccordId::new(), ArtifactId::new());
+/// let accord = AccordBound {
+///     accord_id,
+///     accord_terms: Json::parse(r#"{"approvals":2}"#)?,
+///     bound_by: "board".into(),
+///     effective_at: at,
+///     name: "change control".into(),
+/// };
+/// recorder.record(accord).await?;
+/// let content = Json::parse(r#"{"ttl":300}"#)?;
+/// let artifact = ArtifactRegistered {
+///     accord_id,
+///     artifact_id,
+///     artifact_type: event::artifact_type::DNS_ZONE.into(),
+///     cid: Cid::of(&content),
+///     content,
+///     content_schema: "https://example.com/zone.json".into(),
+///     name: "example.com".into(),
+///     tier: Tier::ALL[0],
+/// };
+/// recorder.record(artifact).await?;
+/// recorder.record(Command::transition(artifact_id, CustodyState::Drafted, Act::new("ada", "new", at))).await?;
+/// let open = Command::open_ceremony(artifact_id, CeremonyId::new(), Act::new("ada", "please", at));
+/// recorder.record(open).await?;
+/// // Nobody deploys what no ceremony ratified.
+/// let deploy = Command::transition(artifact_id, CustodyState::Deployed, Act::new("bob", "now", at));
+/// assert!(recorder.record(deploy).await.is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Recorder {
+    chronicle: Arc<dyn Chronicle>,
+    policy: CustodyPolicy,
+    remembered: Mutex<HashMap<StreamId, Remembered>>,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Recorder").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+impl Recorder {
+    /// A recorder into this Chronicle, under this policy.
+    pub fn new(chronicle: Arc<dyn Chronicle>, policy: CustodyPolicy) -> Self {
+        Self { chronicle, policy, remembered: Mutex::default() }
+    }
+
+    /// Checks a command, completes it and appends it; returned means durable. A command whose
+    /// event id its stream holds already is answered with where that stands.
+    ///
+    /// # Errors
+    /// [`RecordError`]; nothing is written then, or, after [`RecordError::Store`], the same
+    /// command under the same event id tells whether it was.
+    ///
+    /// # Cancel safety
+    /// As after [`RecordError::Store`].
+    pub async fn record(&self, command: impl Into<Command> + Send) -> Result<Appended, RecordError> {
+        let command = command.into();
+        let mut attempt = 1;
+        loop {
+            match self.attempt(&command).await {
+                Err(RecordError::Append(AppendError::Conflict { .. })) if attempt < MAX_ATTEMPTS => attempt += 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn attempt(&self, command: &Command) -> Result<Appended, RecordError> {
+        let stream = command.stream();
+        let before = self.remembered().get(&stream).cloned();
+        let known = self.load(command, before).await?;
+        let (fold, version) = match known {
+            Known::Recorded(appended) => return Ok(appended),
+            Known::State { fold, version } => (fold, version),
+        };
+        let artifact_id = ArtifactId::from_uuid(*stream.as_uuid());
+        let event = command.complete(fold.artifact(artifact_id)).map_err(|violation| RecordError::Refused { violation })?;
+        fold.judge(&event).map_err(|violation| RecordError::Refused { violation })?;
+        let entry = NewEntry {
+            metadata: command.metadata.clone(),
+            recorded_at: command.recorded_at,
+            ..NewEntry::with_id(command.event_id, &event)
+        };
+        let append = Append::of([entry]).expecting(stream, Expected::Version(version));
+        let answers = match self.chronicle.append(append).await {
+            Ok(answers) => answers,
+            Err(AppendError::Store(error)) => return Err(error.into()),
+            Err(error) => return Err(RecordError::Append(error)),
+        };
+        self.remember(stream, version, &fold);
+        answers.first().copied().ok_or_else(|| {
+            StoreError::permanent("appending", "the Chronicle answered nothing for an entry").into()
+        })
+    }
+
+    /// Replays what is new in the streams that a command touches.
+    async fn load(&self, command: &Command, before: Option<Remembered>) -> Result<Known, RecordError> {
+        let stream = command.stream();
+        let mut fold = Fold::over_empty_tables(self.policy.clone(), OnViolation::Quarantine);
+        let mut version = Version::ZERO;
+        if let Some(before) = before {
+            version = before.version;
+            if let Some(head) = before.artifact {
+                fold.heads_mut().know_artifact(ArtifactId::from_uuid(*stream.as_uuid()), Some(head));
+            }
+        }
+        let mut accords: HashSet<AccordId> = HashSet::new();
+        if let Wanted::Event(Event::ArtifactRegistered(event)) = &command.wanted {
+            accords.insert(event.accord_id);
+        }
+        let mut entries: Vec<DecodedEntry> = Vec::new();
+        while let Some(page) = self.page(stream, version).await? {
+            version = page.last().map_or(version, |entry| entry.version);
+            for entry in page {
+                if entry.event_id == command.event_id {
+                    return self.recorded(command, &entry);
+                }
+                let entry = DecodedEntry::from(entry);
+                match &entry.decoded {
+                    // Observations change nothing that a command is judged by.
+                    Ok(Decoded::Event(Event::DeploymentObserved(_) | Event::VerificationRecorded(_))) => continue,
+                    Ok(Decoded::Event(Event::ArtifactRegistered(event))) => {
+                        accords.insert(event.accord_id);
+                    }
+                    _ => {}
+                }
+                entries.push(entry);
+            }
+        }
+        for accord in accords {
+            let mut accord_version = Version::ZERO;
+            while let Some(page) = self.page(accord.into(), accord_version).await? {
+                accord_version = page.last().map_or(accord_version, |entry| entry.version);
+                entries.extend(page.into_iter().map(DecodedEntry::from));
+            }
+        }
+        entries.sort_by_key(|entry| entry.position);
+        let halted = fold.apply(entries).map_err(bug)?;
+        debug_assert!(halted.is_none(), "the fold is to quarantine");
+        Ok(Known::State { fold, version })
+    }
+
+    async fn page(&self, stream: StreamId, after: Version) -> Result<Option<Vec<Entry>>, StoreError> {
+        let page = self.chronicle.read_stream(stream, after, ReadLimit::entries(1000)).await?;
+        Ok(if page.is_empty() { None } else { Some(page) })
+    }
+
+    /// The answer to a command that was recorded before. A different event under its id is refused
+    /// by the append itself; a command that the chain completes cannot be compared.
+    fn recorded(&self, command: &Command, entry: &Entry) -> Result<Known, RecordError> {
+        if let Wanted::Event(event) = &command.wanted
+            && event.to_payload().as_str() != &*entry.payload
+        {
+            return Err(RecordError::Append(AppendError::IdReused {
+                event_id: command.event_id,
+                position: entry.position,
+                differs: "data",
+            }));
+        }
+        Ok(Known::Recorded(Appended {
+            position: entry.position,
+            version: entry.version,
+            was_recorded: true,
+        }))
+    }
+
+    fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<StreamId, Remembered>> {
+        // The map is whole between any two of its operations.
+        self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, stream: StreamId, version: Version, fold: &Fold) {
+        let artifact = fold.artifact(ArtifactId::from_uuid(*stream.as_uuid())).cloned();
+        let mut remembered = self.remembered();
+        if remembered.len() >= MAX_REMEMBERED {
+            remembered.clear();
+        }
+        remembered.insert(stream, Remembered { version, artifact });
+    }
+}
+
+enum Known {
+    /// The command was recorded before.
+    Recorded(Appended),
+    /// What it is to be judged against.
+    State { fold: Fold, version: Version },
+}
+
+fn bug(error: HeadNotLoaded) -> StoreError {
+    StoreError::permanent("replaying a stream", error)
+}

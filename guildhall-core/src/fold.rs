@@ -15,7 +15,7 @@ use crate::event::{
     AccordBound, ArtifactRegistered, ArtifactRevised, CustodyTransitioned, Decoded,
     DeploymentObserved, Event, VerificationRecorded,
 };
-use crate::ids::{EventId, Position};
+use crate::ids::{ArtifactId, EventId, Position};
 use crate::invariant::{ArtifactHead, Violation, check};
 use crate::ops::{
     AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, Health,
@@ -95,6 +95,19 @@ impl Fold {
         self.heads = Heads::default();
     }
 
+    /// What is known of an artifact, if it exists.
+    pub fn artifact(&self, id: ArtifactId) -> Option<&ArtifactHead> {
+        self.heads.artifact(id)
+    }
+
+    /// Judges an event against the heads, and changes nothing.
+    ///
+    /// # Errors
+    /// The first invariant that it breaks.
+    pub fn judge(&self, event: &Event) -> Result<(), Violation> {
+        check(event, self.heads.context(event, &self.policy))
+    }
+
     /// About how many bytes the heads and the changes hold.
     pub fn weight_bytes(&self) -> usize {
         self.heads.weight_bytes() + self.changes.weight_bytes()
@@ -136,8 +149,7 @@ impl Fold {
                 }
                 Ok(Decoded::Event(event)) => {
                     self.heads.require(&event, entry.position)?;
-                    let context = self.heads.context(&event, &self.policy);
-                    match check(&event, context) {
+                    match self.judge(&event) {
                         Ok(()) => {
                             let at = At {
                                 position: entry.position,

@@ -218,6 +218,10 @@ impl Heads {
         }
     }
 
+    pub(super) fn artifact(&self, id: ArtifactId) -> Option<&ArtifactHead> {
+        self.artifacts.get(&id)?.as_ref().map(|artifact| &artifact.head)
+    }
+
     pub(super) fn artifact_mut(&mut self, id: ArtifactId) -> Option<KnownArtifact<'_>> {
         let artifact = self.artifacts.get_mut(&id)?.as_mut()?;
         let slot = SlotMut { round: self.round, slot: &mut artifact.slot };
