@@ -5,5 +5,8 @@
 #![deny(missing_docs)]
 
 pub mod progress;
+pub mod projecting;
+pub mod random;
 pub mod report;
 pub mod story;
+pub mod synthetic;

@@ -12,6 +12,8 @@ use guildhall_core::{
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::random::Random;
+
 /// One of the nine, and what is known of it so far.
 pub(super) struct Artifact {
     id: ArtifactId,
@@ -41,7 +43,7 @@ pub(super) struct Registration {
 pub(super) struct Teller {
     now_micros: i64,
     change: Option<&'static str>,
-    ids: u64,
+    random: Random,
     artifacts: Vec<Artifact>,
     entries: Vec<Entry>,
     versions: HashMap<StreamId, Version>,
@@ -64,18 +66,8 @@ impl Teller {
         Timestamp::from_micros(self.now_micros).unwrap()
     }
 
-    /// An id of version 7 at this moment, whose random bits are the same in every telling.
     fn id(&mut self) -> Uuid {
-        self.ids += 1;
-        // The mixing step of SplitMix64 spreads the counter over the bits.
-        let mut bits = self.ids.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let mut random = [0; 10];
-        random[..8].copy_from_slice(&bits.to_be_bytes());
-        random[8..].copy_from_slice(&bits.to_le_bytes()[3..5]);
-        let millis = u64::try_from(self.now_micros / 1000).unwrap();
-        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+        self.random.uuid(self.now())
     }
 
     fn push(&mut self, event: impl Into<Event>) {

@@ -1,0 +1,365 @@
+//! The main job in one command: import a Chronicle, project it, show what an operator wants to see.
+//!
+//! `cargo run --example projector -- --help`
+
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser};
+use guildhall_core::event::TYPE_PREFIX;
+use guildhall_core::jsonl::{self, ImportOptions, Imported};
+use guildhall_core::{
+    Append, Applied, Chronicle, OnViolation, Position, Projector as _, ReadLimit,
+};
+use guildhall_examples::progress::{Progress, say};
+use guildhall_examples::projecting::{self, Step};
+use guildhall_examples::report::Report;
+use guildhall_examples::{story, synthetic};
+use guildhall_store_sqlite::{Options, SqliteProjector, SqliteStore};
+use tokio::io::{AsyncBufRead, BufReader};
+
+const EXAMPLES: &str = "\
+Without --chronicle and --generate, the bundled story of nine artifacts is imported, unless the
+database holds another Chronicle already. An import appends only what is missing: a run that was
+killed at any moment continues where it was when run again.
+
+Examples:
+  projector                                    the bundled story, in ./guildhall.db
+  projector --chronicle log.jsonl --json       import a file, show the report as JSON
+  projector --export - | head -3               the Chronicle as CloudEvents, one a line
+  projector --database sqlite:big.db --generate 1000000
+  projector --follow                           stay, and say what changes, until Ctrl-C
+
+Exit codes: 0 done, 1 failed (one message on standard error), 2 wrong usage.";
+
+/// Imports a Chronicle, projects it into the Ops DB and shows what an operator wants to see.
+#[derive(Debug, Parser)]
+#[command(name = "projector", after_help = EXAMPLES)]
+struct Args {
+    /// Where the Chronicle and the Ops DB are; created if missing
+    #[arg(long, value_name = "sqlite:PATH", default_value = "sqlite:guildhall.db")]
+    database: String,
+
+    /// Import this JSONL file first; - is standard input
+    #[arg(long, value_name = "FILE|-", conflicts_with = "generate")]
+    chronicle: Option<PathBuf>,
+
+    /// Append N synthetic entries first, the same for the same N
+    #[arg(long, value_name = "N")]
+    generate: Option<u64>,
+
+    /// Build the Ops DB anew from the Chronicle and swap it in
+    #[arg(long)]
+    rebuild: bool,
+
+    /// Stop before the first entry that breaks an invariant, rather than quarantine it
+    #[arg(long)]
+    halt_on_violation: bool,
+
+    /// Write the Chronicle as JSONL afterwards; - is standard output, which then holds nothing else
+    #[arg(long, value_name = "FILE|-")]
+    export: Option<PathBuf>,
+
+    /// Stay and show every batch of changes, until Ctrl-C
+    #[arg(long)]
+    follow: bool,
+
+    /// Print the report as one line of JSON (with --follow, one more after every batch)
+    #[arg(long)]
+    json: bool,
+}
+
+impl Args {
+    /// The file of the database, or why there is none.
+    fn database_path(&self) -> Result<&Path, &'static str> {
+        if self.database.starts_with("postgres:") || self.database.starts_with("postgresql:") {
+            // The URL may hold a password: it is not repeated.
+            return Err("--database: PostgreSQL is not supported by this version; write \
+                        sqlite:PATH, such as sqlite:guildhall.db");
+        }
+        match self.database.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => Ok(Path::new(path)),
+            _ => Err("--database: write sqlite:PATH, such as sqlite:guildhall.db"),
+        }
+    }
+
+    /// What cannot be asked for at once.
+    fn check(&self) -> Result<(), &'static str> {
+        let exports_to_stdout = self.export.as_deref().is_some_and(is_dash);
+        if exports_to_stdout && (self.json || self.follow) {
+            return Err(
+                "--export - needs standard output for itself: leave out --json and --follow",
+            );
+        }
+        Ok(())
+    }
+
+    fn on_violation(&self) -> OnViolation {
+        if self.halt_on_violation { OnViolation::Halt } else { OnViolation::Quarantine }
+    }
+}
+
+fn is_dash(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let path = match args.database_path().and_then(|path| args.check().map(|()| path)) {
+        Ok(path) => path.to_owned(),
+        Err(reason) => Args::command().error(ErrorKind::ValueValidation, reason).exit(),
+    };
+    trace_to_stderr();
+    let outcome = tokio::runtime::Runtime::new().context("starting").and_then(|runtime| {
+        let outcome = runtime.block_on(run(&args, &path));
+        // A read of standard input that nobody waits for any more must not hold the process.
+        runtime.shutdown_background();
+        outcome
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read standard output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}").replace('\n', " "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Traces go to standard error where RUST_LOG asks for them.
+fn trace_to_stderr() {
+    if std::env::var_os("RUST_LOG").is_some() {
+        tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_writer(io::stderr)
+            .init();
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let is = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+    };
+    error.chain().any(is)
+}
+
+/// How many generated entries are appended at once.
+const GENERATED_BATCH: usize = 4096;
+
+/// How long a killed run keeps the next one waiting at most.
+const LEASE_TIME: Duration = Duration::from_millis(500);
+
+async fn run(args: &Args, path: &Path) -> Result<()> {
+    let mut options = Options::at(path);
+    options.lease_time = LEASE_TIME;
+    let store = SqliteStore::open_with(options).await?;
+    let chronicle = store.chronicle();
+    fill(args, &chronicle).await?;
+    let projector = store.projector().on_violation(args.on_violation()).start()?;
+    let projected = project(args, &chronicle, &projector).await;
+    // The next process need not wait for the lease to lapse.
+    projector.release_lease().await?;
+    projected?;
+    if let Some(target) = &args.export {
+        export(&chronicle, target).await?;
+        if is_dash(target) {
+            return Ok(());
+        }
+    }
+    show(args, &store, path).await?;
+    if args.follow {
+        let followed = follow(args, &store, path, &projector).await;
+        projector.release_lease().await?;
+        followed?;
+    }
+    Ok(())
+}
+
+/// Brings in what the arguments ask for.
+async fn fill(args: &Args, chronicle: &dyn Chronicle) -> Result<()> {
+    match (&args.chronicle, args.generate) {
+        (Some(path), _) if is_dash(path) => {
+            let input = BufReader::with_capacity(1 << 20, tokio::io::stdin());
+            import(chronicle, input, None).await.context("importing standard input")
+        }
+        (Some(path), _) => {
+            let file = tokio::fs::File::open(path).await;
+            let file = file.with_context(|| format!("opening {}", path.display()))?;
+            let imported = import(chronicle, BufReader::with_capacity(1 << 20, file), None).await;
+            imported.with_context(|| format!("importing {}", path.display()))
+        }
+        (None, Some(entries)) => generate(chronicle, entries).await.context("generating"),
+        (None, None) => {
+            let origin = chronicle.origin().await?;
+            if origin.is_some_and(|origin| origin.as_str() != story::ORIGIN) {
+                return Ok(());
+            }
+            let lines = u64::try_from(story::JSONL.lines().count()).ok();
+            import(chronicle, story::JSONL.as_bytes(), lines).await.context("importing the story")
+        }
+    }
+}
+
+/// Appends in batches; what is there already is answered, not appended again.
+async fn generate(chronicle: &dyn Chronicle, wanted: u64) -> Result<()> {
+    chronicle.fix_origin(synthetic::ORIGIN.parse()?).await?;
+    let mut progress = Progress::start("generating", Some(wanted));
+    let mut entries = synthetic::Synthetic::default();
+    let (mut done, mut appended) = (0, 0);
+    while done < wanted {
+        let batch = usize::try_from(wanted - done).unwrap_or(usize::MAX).min(GENERATED_BATCH);
+        let answers = chronicle.append(Append::of(entries.by_ref().take(batch))).await?;
+        if answers.is_empty() {
+            break;
+        }
+        done += answers.len() as u64;
+        appended += answers.iter().filter(|answer| !answer.was_recorded).count();
+        progress.set(done);
+    }
+    progress.finish(&format!("generated {done} entries, {appended} of them new"));
+    Ok(())
+}
+
+async fn import(
+    chronicle: &dyn Chronicle,
+    reader: impl AsyncBufRead + Unpin + Send,
+    lines: Option<u64>,
+) -> Result<()> {
+    let mut progress = Progress::start("importing", lines);
+    let options = ImportOptions::default();
+    let counted = |imported: &Imported| progress.set(imported.lines);
+    let imported = jsonl::import(chronicle, reader, &options, counted).await?;
+    let Imported { appended, recorded_before, .. } = imported;
+    progress.finish(&format!("imported {appended} entries, {recorded_before} were there before"));
+    Ok(())
+}
+
+async fn project(
+    args: &Args,
+    chronicle: &dyn Chronicle,
+    projector: &SqliteProjector,
+) -> Result<()> {
+    let head = chronicle.head().await?.position.get();
+    let begun = Instant::now();
+    let mut progress = Progress::start("projecting", Some(head));
+    let counted = |position: Position| progress.set(position.get());
+    let applied = if args.rebuild {
+        projecting::rebuild(chronicle, projector, counted).await.context("rebuilding")?
+    } else {
+        projecting::catch_up(chronicle, projector, counted).await.context("projecting")?
+    };
+    let Applied { entries, position, quarantined, skipped, .. } = applied;
+    progress.finish(&match entries {
+        0 => format!("up to date at position {position}"),
+        _ => format!(
+            "projected {entries} entries in {:.2} s: {quarantined} quarantined, {skipped} of an \
+             unknown type skipped",
+            begun.elapsed().as_secs_f64()
+        ),
+    });
+    Ok(())
+}
+
+/// Projects what is appended, by this process or another, until Ctrl-C.
+async fn follow(
+    args: &Args,
+    store: &SqliteStore,
+    path: &Path,
+    projector: &SqliteProjector,
+) -> Result<()> {
+    if !args.json {
+        print("\nfollowing; Ctrl-C ends it\n")?;
+    }
+    let chronicle = store.chronicle();
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    let mut shown = projector.checkpoint().await?.position;
+    loop {
+        tokio::select! {
+            interrupted = &mut interrupted => return interrupted.context("waiting for Ctrl-C"),
+            reached = chronicle.wait_beyond(shown, LEASE_TIME / 2) => reached?,
+        };
+        projector.hold_lease().await?;
+        // Whoever stands by sees what the other has applied.
+        let position = match projecting::step(&chronicle, projector).await? {
+            Step::Applied(applied) => applied.position,
+            Step::UpToDate(position) | Step::StoodBy(position) => position,
+        };
+        if position > shown {
+            if args.json {
+                show(args, store, path).await?;
+            } else {
+                print(&changes(&chronicle, shown, position).await?)?;
+            }
+            shown = position;
+        }
+    }
+}
+
+/// What the entries after one position and up to another were, on one line.
+async fn changes(chronicle: &dyn Chronicle, after: Position, to: Position) -> Result<String> {
+    let count = to.get() - after.get();
+    let newest = chronicle.read(to.previous(), ReadLimit::entries(1)).await?;
+    let newest = newest.first().map_or("", |entry| entry.event_type.as_str());
+    let newest = newest.strip_prefix(TYPE_PREFIX).unwrap_or(newest).escape_debug();
+    Ok(format!("position {to}: {count} new, the last {newest}\n"))
+}
+
+/// Writes the whole file or leaves the one that was there; a pipe or a device is written as it is.
+async fn export(chronicle: &dyn Chronicle, target: &Path) -> Result<()> {
+    let mut progress = Progress::start("exporting", Some(chronicle.head().await?.position.get()));
+    let counted = |position: Position| progress.set(position.get());
+    let exported = if is_dash(target) {
+        jsonl::export(chronicle, tokio::io::stdout(), counted).await?
+    } else {
+        let naming = || format!("writing {}", target.display());
+        let is_special = tokio::fs::metadata(target).await.is_ok_and(|found| !found.is_file());
+        let mut partial = target.as_os_str().to_owned();
+        partial.push(if is_special { "" } else { ".partial" });
+        let mut file = tokio::fs::File::create(&partial).await.with_context(naming)?;
+        let exported = jsonl::export(chronicle, &mut file, counted).await.with_context(naming)?;
+        if !is_special {
+            file.sync_all().await.with_context(naming)?;
+            tokio::fs::rename(&partial, target).await.with_context(naming)?;
+        }
+        exported
+    };
+    progress.finish(&format!("exported {exported} entries"));
+    Ok(())
+}
+
+fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+async fn show(args: &Args, store: &SqliteStore, path: &Path) -> Result<()> {
+    let report = Report::load(&store.chronicle(), &store.ops_db()).await?;
+    if args.json {
+        print(&(report.to_json()? + "\n"))?;
+    } else {
+        print(&report.to_text())?;
+        if !args.follow {
+            print(&what_to_try(path))?;
+        }
+    }
+    Ok(())
+}
+
+fn what_to_try(path: &Path) -> String {
+    format!(
+        "\nWhat to try next\n  \
+         cargo run --example projector                        again: it is up to date\n  \
+         cargo run --example projector -- --json              the same, for programs\n  \
+         cargo run --example projector -- --export - | head   the Chronicle itself\n  \
+         cargo run --example projector -- --follow            watch it; append from another shell\n  \
+         sqlite3 {} 'SELECT name, custody_state FROM governed_artifacts'\n",
+        path.display()
+    )
+}

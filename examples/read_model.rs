@@ -1,0 +1,65 @@
+//! A read model of one's own: how often each actor moved custody. It is written in the transaction
+//! of the Ops DB and has its own checkpoint, so it can neither miss an entry nor count one twice.
+//!
+//! `cargo run --example read_model`
+
+use std::error::Error;
+
+use guildhall_core::{Chronicle as _, Decoded, DecodedEntry, Event, OpsDb as _, jsonl};
+use guildhall_examples::{projecting, story};
+use guildhall_store_sqlite::rusqlite::{Connection, Transaction};
+use guildhall_store_sqlite::{ReadModel, SqliteStore};
+
+struct MovesByActor;
+
+impl ReadModel for MovesByActor {
+    fn name(&self) -> &str {
+        "moves_by_actor"
+    }
+
+    fn apply(
+        &mut self,
+        transaction: &Transaction<'_>,
+        entries: &[DecodedEntry],
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        transaction.execute_batch(
+            "CREATE TABLE IF NOT EXISTS moves_by_actor (actor TEXT PRIMARY KEY, moves INTEGER) STRICT",
+        )?;
+        // The tables of the Ops DB show the batch already: what it refused does not count here.
+        let mut count = transaction.prepare_cached(
+            "INSERT INTO moves_by_actor SELECT ?1, 1
+             WHERE NOT EXISTS (SELECT 1 FROM quarantined_entries WHERE position = ?2)
+             ON CONFLICT (actor) DO UPDATE SET moves = moves + 1",
+        )?;
+        for entry in entries {
+            if let Ok(Decoded::Event(Event::CustodyTransitioned(link))) = &entry.decoded {
+                count.execute((&link.actor, entry.position.as_i64()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("guildhall.db");
+    let store = SqliteStore::open(&path).await?;
+    let options = jsonl::ImportOptions::default();
+    jsonl::import(&store.chronicle(), story::JSONL.as_bytes(), &options, |_| {}).await?;
+
+    let projector = store.projector().read_model(MovesByActor).start()?;
+    projecting::catch_up(&store.chronicle(), &projector, |_| {}).await?;
+
+    let moves: Vec<(String, u32)> = Connection::open(&path)?
+        .prepare("SELECT actor, moves FROM moves_by_actor ORDER BY moves DESC, actor")?
+        .query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    assert!(moves.contains(&("substrate".to_owned(), 10)));
+    // The pipeline that tried to deploy a rejected role moved nothing.
+    assert!(!moves.iter().any(|(actor, _)| actor == "ci-jea-roles"));
+    let (ours, head) =
+        (store.ops_db().checkpoint("moves_by_actor").await?, store.chronicle().head().await?);
+    assert_eq!(ours.map(|at| at.position), Some(head.position));
+    Ok(())
+}
