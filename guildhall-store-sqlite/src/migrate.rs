@@ -114,11 +114,26 @@ pub(crate) fn open_file(
         return Err(OpenError::NotSqlite { path });
     }
     if metadata.len() > 0 {
-        check_untouched(&path, families)?;
+        check_settled(&path, families)?;
     }
     let file = DatabaseFile::new(path, options);
     prepare(&file, families, options)?;
     Ok(file)
+}
+
+/// As [`check_untouched`], of a file that another connection may be closing just now: it folds its
+/// log in and removes it, and the main file alone looks torn meanwhile. What is corrupt stays so.
+fn check_settled(path: &Path, families: &[Family]) -> Result<(), OpenError> {
+    const ATTEMPTS: u32 = 20;
+    for _ in 1..ATTEMPTS {
+        match check_untouched(path, families) {
+            Err(OpenError::Corrupt { .. } | OpenError::Store { .. }) => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            outcome => return outcome,
+        }
+    }
+    check_untouched(path, families)
 }
 
 /// Checks that a file is ours and known, without writing a byte to it or beside it.
