@@ -1,1 +1,59 @@
-//! In-memory stores, for an embedder's own tests.
+//! In-memory stores, for an embedder's own tests: the same meaning, the same answers and the same
+//! refusals as the stores that last, and nothing left when the last handle is dropped.
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
+//! use guildhall_core::{
+//!     AccordBound, Append, Batch, Chronicle, Json, NewEntry, OpsDb, Position, Projector, ReadLimit,
+//! };
+//!
+//! let chronicle = MemoryChronicle::new();
+//! let bound = AccordBound {
+//!     accord_id: "0193a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b".parse()?,
+//!     accord_terms: Json::parse(r#"{"review_days": 90}"#)?,
+//!     bound_by: "council".to_owned(),
+//!     effective_at: "2026-11-23T10:05:00.000000Z".parse()?,
+//!     name: "Workplace devices".to_owned(),
+//! };
+//! chronicle.append(Append::of([NewEntry::new(&bound.into())])).await?;
+//!
+//! let ops_db = MemoryOpsDb::new();
+//! if let Some(origin) = chronicle.origin().await? {
+//!     let entries = chronicle.read(Position::ZERO, ReadLimit::entries(100)).await?;
+//!     ops_db.projector().apply(Batch::decode(origin, entries)?).await?;
+//! }
+//! assert_eq!(ops_db.overview().await?.accords, 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod chronicle;
+mod ops_db;
+mod projector;
+mod tables;
+
+pub use chronicle::MemoryChronicle;
+pub use ops_db::MemoryOpsDb;
+pub use projector::MemoryProjector;
+pub use tables::Tables;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use crate::time::Timestamp;
+
+/// The clock that a store has and core otherwise has not: when an entry was recorded, and until
+/// when a lease holds.
+#[expect(clippy::disallowed_methods, reason = "an in-memory store is a store")]
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX)
+}
+
+/// Every change under these locks is made in one go, so what a panic leaves is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,307 @@
+//! The queries on the tables in memory: every row is looked at, in the order that is asked for.
+
+use std::cmp::Ordering;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::lock;
+use super::projector::ProjectorRow;
+use super::tables::Tables;
+use crate::custody::CustodyState;
+use crate::error::StoreError;
+use crate::ids::{ArtifactId, Seq};
+use crate::ops::{
+    AccordBinding, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, Checkpoint,
+    Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift, GovernedArtifact, Health,
+    OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, VerificationQuery, VerificationResult,
+    page_limit,
+};
+use crate::projector::OPS_DB;
+use crate::time::Timestamp;
+
+/// An Ops DB in memory (see [`OpsDb`] for what it answers). Clones are cheap and share everything.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryOpsDb {
+    pub(super) database: Arc<Mutex<Database>>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Database {
+    pub(super) tables: Tables,
+    /// None where no projector ever ran.
+    pub(super) projector: Option<ProjectorRow>,
+    /// How many rebuilds were begun.
+    pub(super) rebuilds: u64,
+}
+
+impl MemoryOpsDb {
+    /// Empty tables.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// All rows as they are now.
+    pub fn tables(&self) -> Tables {
+        lock(&self.database).tables.clone()
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Tables) -> T) -> T {
+        read(&lock(&self.database).tables)
+    }
+}
+
+#[async_trait]
+impl OpsDb for MemoryOpsDb {
+    async fn overview(&self) -> Result<Overview, StoreError> {
+        Ok(self.read(overview))
+    }
+
+    async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactSummary>, StoreError> {
+        Ok(self.read(|tables| artifacts(tables, query)))
+    }
+
+    async fn artifact(&self, id: ArtifactId) -> Result<Option<ArtifactDetail>, StoreError> {
+        Ok(self.read(|tables| {
+            let artifact = tables.governed_artifacts.get(&id)?;
+            let accord = tables.accord_bindings.get(&artifact.accord_binding_id)?;
+            let (drift, drift_since) = drift(tables, id);
+            let (artifact, accord) = (artifact.clone(), accord.clone());
+            Some(ArtifactDetail { artifact, accord, drift, drift_since })
+        }))
+    }
+
+    async fn chain(
+        &self,
+        id: ArtifactId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Vec<CustodyTransition>, StoreError> {
+        Ok(self.read(|tables| {
+            let links = tables.chain(id).filter(|link| link.seq > after);
+            links.take(rows(page_limit(limit))).cloned().collect()
+        }))
+    }
+
+    async fn accords(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<AccordBinding>, StoreError> {
+        let key = |row: &AccordBinding| (row.name.clone(), row.id);
+        Ok(self.read(|tables| {
+            page(tables.accord_bindings.values().cloned(), key, false, after.as_ref(), limit)
+        }))
+    }
+
+    async fn open_ceremonies(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<OpenCeremony>, StoreError> {
+        let key = |row: &OpenCeremony| (row.opened.occurred_at, row.opened.position);
+        Ok(self.read(|tables| page(open_ceremonies(tables), key, false, after.as_ref(), limit)))
+    }
+
+    async fn deployments(
+        &self,
+        query: &DeploymentQuery,
+    ) -> Result<Page<DeploymentState>, StoreError> {
+        let key = |row: &DeploymentState| (row.artifact_id, row.target.clone());
+        Ok(self.read(|tables| {
+            let matching = tables.deployment_states.values().filter(|row| {
+                query.artifact_id.is_none_or(|id| row.artifact_id == id)
+                    && is_any(&query.healths, &row.health)
+            });
+            page(matching.cloned(), key, false, query.after.as_ref(), query.limit)
+        }))
+    }
+
+    async fn verifications(
+        &self,
+        query: &VerificationQuery,
+    ) -> Result<Page<VerificationResult>, StoreError> {
+        let key = |row: &VerificationResult| (row.verified_at, row.position);
+        Ok(self.read(|tables| {
+            let matching = tables.verification_results.values().filter(|row| {
+                query.artifact_id.is_none_or(|id| row.artifact_id == id)
+                    && is_any(&query.outcomes, &row.outcome)
+            });
+            page(matching.cloned(), key, true, query.after.as_ref(), query.limit)
+        }))
+    }
+
+    async fn quarantined(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<QuarantinedEntry>, StoreError> {
+        let key = |row: &QuarantinedEntry| (row.position,);
+        Ok(self.read(|tables| {
+            page(tables.quarantined_entries.values().cloned(), key, true, after.as_ref(), limit)
+        }))
+    }
+
+    async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError> {
+        let database = lock(&self.database);
+        let row = database.projector.as_ref().filter(|_| projector == OPS_DB);
+        Ok(row.map(|row| row.checkpoint.clone()))
+    }
+}
+
+/// The page of rows after the cursor, in the order of `key` or turned round.
+fn page<T, K>(
+    matching: impl Iterator<Item = T>,
+    key: impl Fn(&T) -> K,
+    is_descending: bool,
+    after: Option<&Cursor>,
+    limit: u32,
+) -> Page<T>
+where
+    K: Ord + Serialize + for<'c> Deserialize<'c>,
+{
+    let limit = page_limit(limit);
+    let directed = |ordering: Ordering| if is_descending { ordering.reverse() } else { ordering };
+    let after: Option<K> = after.and_then(Cursor::to_key);
+    let is_beyond =
+        |row: &T| after.as_ref().is_none_or(|after| directed(key(row).cmp(after)).is_gt());
+    let mut beyond: Vec<T> = matching.filter(is_beyond).collect();
+    beyond.sort_by(|one, other| directed(key(one).cmp(&key(other))));
+    beyond.truncate(rows(limit) + 1);
+    Page::from_rows(beyond, limit, key)
+}
+
+fn rows(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
+}
+
+/// Whether a value passes a filter; an empty one lets all through.
+fn is_any<T: PartialEq>(wanted: &[T], found: &T) -> bool {
+    wanted.is_empty() || wanted.contains(found)
+}
+
+fn overview(tables: &Tables) -> Overview {
+    let mut overview = Overview {
+        accords: tables.accord_bindings.len() as u64,
+        custody_transitions: tables.custody_transitions.len() as u64,
+        verifications: tables.verification_results.len() as u64,
+        quarantined: tables.quarantined_entries.len() as u64,
+        ..Overview::default()
+    };
+    for artifact in tables.governed_artifacts.values() {
+        overview.artifacts_by_tier[usize::from(artifact.tier.get())] += 1;
+    }
+    for target in tables.deployment_states.values() {
+        *match target.health {
+            Health::Healthy => &mut overview.healthy_deployments,
+            Health::Drifted => &mut overview.drifted_deployments,
+            Health::Unknown => &mut overview.unknown_deployments,
+        } += 1;
+    }
+    for ceremony in open_ceremonies(tables) {
+        overview.open_ceremonies += 1;
+        let opened_at = ceremony.opened.occurred_at;
+        let oldest = overview.oldest_ceremony_opened_at.get_or_insert(opened_at);
+        *oldest = opened_at.min(*oldest);
+    }
+    overview
+}
+
+fn open_ceremonies(tables: &Tables) -> impl Iterator<Item = OpenCeremony> {
+    tables.governed_artifacts.values().filter_map(|artifact| {
+        let opened = tables.newest_link(artifact)?;
+        let accord = tables.accord_bindings.get(&artifact.accord_binding_id)?;
+        (opened.to_state == CustodyState::CeremonyOpen).then(|| OpenCeremony {
+            ceremony_id: opened.ceremony_id,
+            name: artifact.name.clone(),
+            artifact_type: artifact.artifact_type.clone(),
+            tier: artifact.tier,
+            accord: accord.name.clone(),
+            opened: opened.clone(),
+        })
+    })
+}
+
+/// An artifact's health over all its targets, and since when.
+fn drift(tables: &Tables, id: ArtifactId) -> (Drift, Option<Timestamp>) {
+    let worst_first = [
+        (Health::Drifted, Drift::Drifted),
+        (Health::Unknown, Drift::Unknown),
+        (Health::Healthy, Drift::Healthy),
+    ];
+    for (health, drift) in worst_first {
+        let such = tables.targets(id).filter(|target| target.health == health);
+        if let Some(since) = such.map(|target| target.health_since).min() {
+            return (drift, Some(since));
+        }
+    }
+    (Drift::Undeployed, None)
+}
+
+/// What artifacts are ordered by.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+struct ArtifactKey {
+    number: u64,
+    text: String,
+    name: String,
+    id: ArtifactId,
+}
+
+fn artifact_key(row: &ArtifactSummary, sort: ArtifactSort) -> ArtifactKey {
+    let (number, text) = match sort {
+        ArtifactSort::Name => (0, String::new()),
+        ArtifactSort::ArtifactType => (0, row.artifact_type.clone()),
+        ArtifactSort::Tier => (row.tier.get().into(), String::new()),
+        ArtifactSort::CustodyState => {
+            (0, row.custody_state.map_or("", CustodyState::as_str).to_owned())
+        }
+        ArtifactSort::Position => (row.position.get(), String::new()),
+    };
+    ArtifactKey { number, text, name: row.name.clone(), id: row.id }
+}
+
+fn artifacts(tables: &Tables, query: &ArtifactQuery) -> Page<ArtifactSummary> {
+    let name_contains = query.name_contains.as_ref().map(|text| text.to_ascii_lowercase());
+    let matches = |artifact: &&GovernedArtifact| {
+        is_any(&query.artifact_types, &artifact.artifact_type)
+            && is_any(&query.tiers, &artifact.tier)
+            && (query.custody_states.is_empty()
+                || artifact
+                    .custody_state
+                    .is_some_and(|state| query.custody_states.contains(&state)))
+            && is_any(&query.accords, &artifact.accord_binding_id)
+            && name_contains
+                .as_ref()
+                .is_none_or(|text| artifact.name.to_ascii_lowercase().contains(text))
+            && query.content_contains.as_ref().is_none_or(|part| artifact.content.contains(part))
+            && query.terms_contain.as_ref().is_none_or(|part| {
+                let accord = tables.accord_bindings.get(&artifact.accord_binding_id);
+                accord.is_some_and(|accord| accord.accord_terms.contains(part))
+            })
+    };
+    let summaries = tables.governed_artifacts.values().filter(matches).map(|artifact| {
+        let (drift, drift_since) = drift(tables, artifact.id);
+        ArtifactSummary {
+            id: artifact.id,
+            accord_binding_id: artifact.accord_binding_id,
+            name: artifact.name.clone(),
+            artifact_type: artifact.artifact_type.clone(),
+            tier: artifact.tier,
+            cid: artifact.cid,
+            custody_state: artifact.custody_state,
+            drift,
+            drift_since,
+            position: artifact.position,
+        }
+    });
+    let matching = summaries.filter(|row| is_any(&query.drifts, &row.drift));
+    let (sort, is_descending) = (query.sort, query.is_descending);
+    // A cursor says which order it belongs to; one of another order starts anew.
+    let after = query.after.as_ref().filter(|cursor| {
+        let key: Option<(ArtifactSort, bool, ArtifactKey)> = cursor.to_key();
+        key.is_some_and(|(of, was, _)| (of, was) == (sort, is_descending))
+    });
+    let key = |row: &ArtifactSummary| (sort, is_descending, artifact_key(row, sort));
+    page(matching, key, is_descending, after, query.limit)
+}

@@ -1,0 +1,113 @@
+//! The six tables as ordered maps, and what the fold needs of them.
+
+use std::collections::BTreeMap;
+
+use crate::custody::{ChainHead, CustodyState};
+use crate::fold::{Changes, Heads, Keys, TargetHead};
+use crate::ids::{AccordId, ArtifactId, EventId, Position, Seq};
+use crate::invariant::ArtifactHead;
+use crate::ops::{
+    AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, QuarantinedEntry,
+    VerificationResult,
+};
+
+/// The rows of the Ops DB, each table by its key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// `accord_bindings`.
+    pub accord_bindings: BTreeMap<AccordId, AccordBinding>,
+    /// `governed_artifacts`.
+    pub governed_artifacts: BTreeMap<ArtifactId, GovernedArtifact>,
+    /// `custody_transitions`.
+    pub custody_transitions: BTreeMap<(ArtifactId, Seq), CustodyTransition>,
+    /// `deployment_states`.
+    pub deployment_states: BTreeMap<(ArtifactId, String), DeploymentState>,
+    /// `verification_results`.
+    pub verification_results: BTreeMap<EventId, VerificationResult>,
+    /// `quarantined_entries`.
+    pub quarantined_entries: BTreeMap<Position, QuarantinedEntry>,
+}
+
+impl Tables {
+    /// The links of one artifact's chain.
+    pub(super) fn chain(&self, id: ArtifactId) -> impl Iterator<Item = &CustodyTransition> {
+        self.custody_transitions.range((id, Seq::ZERO)..=(id, Seq::MAX)).map(|(_, link)| link)
+    }
+
+    /// The rows of one artifact's targets.
+    pub(super) fn targets(&self, id: ArtifactId) -> impl Iterator<Item = &DeploymentState> {
+        let from = self.deployment_states.range((id, String::new())..);
+        from.take_while(move |((of, _), _)| *of == id).map(|(_, target)| target)
+    }
+
+    /// The newest link of an artifact's chain.
+    pub(super) fn newest_link(&self, artifact: &GovernedArtifact) -> Option<&CustodyTransition> {
+        self.custody_transitions.get(&(artifact.id, artifact.custody_seq?))
+    }
+
+    /// Tells `heads` what the tables hold under `keys`: artifacts before their targets.
+    pub(super) fn load_heads(&self, keys: &Keys, heads: &mut Heads) {
+        for id in &keys.accords {
+            heads.know_accord(*id, self.accord_bindings.contains_key(id));
+        }
+        for id in &keys.artifacts {
+            heads.know_artifact(*id, self.artifact_head(*id));
+        }
+        for (id, target) in &keys.targets {
+            let row = self.deployment_states.get(&(*id, target.to_string()));
+            let head = row.map(|row| TargetHead {
+                health: row.health,
+                health_since: row.health_since,
+                observed_at: row.observed_at,
+            });
+            heads.know_target(*id, target.clone(), head);
+        }
+    }
+
+    fn artifact_head(&self, id: ArtifactId) -> Option<ArtifactHead> {
+        let artifact = self.governed_artifacts.get(&id)?;
+        let chain = self.newest_link(artifact).map(|link| ChainHead {
+            seq: link.seq,
+            state: link.to_state,
+            hash: link.hash,
+            occurred_at: link.occurred_at,
+            ceremony_id: link.ceremony_id,
+        });
+        let mut ratified = Vec::new();
+        for link in self.chain(id).filter(|link| link.to_state == CustodyState::Ratified) {
+            if !ratified.contains(&link.cid) {
+                ratified.push(link.cid);
+            }
+        }
+        Some(ArtifactHead { cid: artifact.cid, chain, ratified })
+    }
+
+    /// Writes what the fold answered.
+    pub(super) fn write(&mut self, changes: Changes) {
+        self.accord_bindings.extend(changes.accords.into_iter().map(|row| (row.id, row)));
+        self.governed_artifacts.extend(changes.artifacts.into_iter().map(|row| (row.id, row)));
+        for update in changes.artifact_updates {
+            let Some(row) = self.governed_artifacts.get_mut(&update.id) else { continue };
+            if let Some(custody) = update.custody {
+                row.custody_state = Some(custody.state);
+                row.custody_seq = Some(custody.seq);
+            }
+            if let Some(content) = update.content {
+                row.cid = content.cid;
+                row.content = content.content;
+                row.content_schema = content.content_schema;
+                row.revised_at = Some(content.revised_at);
+            }
+            row.position = update.position;
+        }
+        let links = changes.transitions.into_iter().map(|row| ((row.artifact_id, row.seq), row));
+        self.custody_transitions.extend(links);
+        let targets = changes.deployments.into_iter();
+        self.deployment_states
+            .extend(targets.map(|row| ((row.artifact_id, row.target.clone()), row)));
+        let verifications = changes.verifications.into_iter();
+        self.verification_results.extend(verifications.map(|row| (row.id, row)));
+        let quarantined = changes.quarantined.into_iter();
+        self.quarantined_entries.extend(quarantined.map(|row| (row.position, row)));
+    }
+}
