@@ -1,4 +1,47 @@
-//! The meaning of Guildhall.
+//! The meaning of Guildhall: events, the chain of custody, the fold and the traits of the stores.
+//!
+//! An organisation governs configuration artifacts; an engine decides about them in ceremonies, and
+//! all that it decides or observes goes into one append-only log, the [`Chronicle`]. This crate says
+//! what such a log may hold and what it means, without doing any I/O:
+//!
+//! - [`Event`] is what can happen, [`event::wire`] how it is written down, [`Json`] which JSON is kept;
+//! - [`custody`] is the chain of hash-linked transitions, [`invariant`] what must hold of an entry;
+//! - [`command::Recorder`] turns what somebody wants into sound entries;
+//! - [`fold::Fold`] turns entries into rows of the Ops DB ([`ops`]), the same for every store;
+//! - [`Chronicle`], [`Projector`], [`Rebuild`] and [`OpsDb`] are what a store implements,
+//!   [`memory`] the stores for an embedder's own tests;
+//! - [`jsonl`] imports and exports.
+//!
+//! A link of the chain is made from what is wanted, and judged against what is known:
+//!
+//! ```
+//! use guildhall_core::custody::{self, ChainHead, Move};
+//! use guildhall_core::invariant::{ArtifactHead, Context, check};
+//! use guildhall_core::{ArtifactId, Cid, Code, CustodyPolicy, CustodyState, Json};
+//!
+//! let cid = Cid::of(&Json::parse(r#"{"ttl": 300}"#)?);
+//! let artifact_id = ArtifactId::new();
+//! let draft = Move {
+//!     to_state: CustodyState::Drafted,
+//!     actor: "ada".into(),
+//!     reason: "first draft".into(),
+//!     ceremony_id: None,
+//!     evidence: Json::null(),
+//!     occurred_at: "2026-11-23T10:05:00.000000Z".parse()?,
+//! };
+//! let genesis = custody::link(artifact_id, cid, None, draft.clone());
+//!
+//! // Nobody deploys a draft: the policy does not permit it.
+//! let head = ChainHead::from(&genesis);
+//! let deploy = Move { to_state: CustodyState::Deployed, ..draft };
+//! let link = custody::link(artifact_id, cid, Some(&head), deploy);
+//! let artifact = ArtifactHead { cid, chain: Some(head), ratified: Vec::new() };
+//! let policy = CustodyPolicy::standard();
+//! let context = Context { policy: &policy, accord_exists: true, artifact: Some(&artifact) };
+//! let violation = check(&link.into(), context).unwrap_err();
+//! assert_eq!(violation.code(), Code::CC04);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![deny(missing_docs)]
 
 mod chronicle;
@@ -37,7 +80,7 @@ pub use json::{Json, JsonError, MAX_DEPTH, MAX_PAYLOAD_BYTES};
 pub use ops::{
     AccordBinding, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, Checkpoint,
     Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift, GovernedArtifact, Health,
-    MAX_PAGE_ROWS, OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, VerificationQuery,
+    MAX_PAGE_ROWS, OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, Tables, VerificationQuery,
     VerificationResult,
 };
 pub use projector::{

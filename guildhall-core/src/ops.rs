@@ -200,6 +200,24 @@ fn as_str<S: serde::Serializer>(event_type: &EventType, serializer: S) -> Result
     serializer.serialize_str(event_type.as_str())
 }
 
+/// Every row of the six tables, each table in the order of its key: what tells whether two stores
+/// hold the same.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tables {
+    /// `accord_bindings`, by id.
+    pub accord_bindings: Vec<AccordBinding>,
+    /// `governed_artifacts`, by id.
+    pub governed_artifacts: Vec<GovernedArtifact>,
+    /// `custody_transitions`, by artifact and seq.
+    pub custody_transitions: Vec<CustodyTransition>,
+    /// `deployment_states`, by artifact and target.
+    pub deployment_states: Vec<DeploymentState>,
+    /// `verification_results`, by id.
+    pub verification_results: Vec<VerificationResult>,
+    /// `quarantined_entries`, by position.
+    pub quarantined_entries: Vec<QuarantinedEntry>,
+}
+
 /// How far a read model has got: the last position whose effects are durable, committed with
 /// them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
