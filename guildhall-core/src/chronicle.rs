@@ -300,7 +300,9 @@ pub enum AppendError {
         attribute: &'static str,
     },
     /// The event type is empty, longer than 255 bytes or holds a control character.
-    #[error("the type of event {event_id} is empty, longer than 255 bytes or holds a control character")]
+    #[error(
+        "the type of event {event_id} is empty, longer than 255 bytes or holds a control character"
+    )]
     BadType {
         /// Its event id.
         event_id: EventId,
@@ -401,5 +403,9 @@ pub trait Chronicle: Send + Sync {
     ///
     /// # Errors
     /// The store's own.
-    async fn wait_beyond(&self, position: Position, patience: Duration) -> Result<Position, StoreError>;
+    async fn wait_beyond(
+        &self,
+        position: Position,
+        patience: Duration,
+    ) -> Result<Position, StoreError>;
 }

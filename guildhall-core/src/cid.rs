@@ -30,7 +30,9 @@ pub struct Cid([u8; 32]);
 
 /// Why a text is not a [`Cid`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is not a CIDv1 of codec raw and hash sha2-256 in lower-case base32 (bafkrei…, 59 characters)")]
+#[error(
+    "{found:?} is not a CIDv1 of codec raw and hash sha2-256 in lower-case base32 (bafkrei…, 59 characters)"
+)]
 pub struct CidError {
     /// The text, cut to 80 characters.
     pub found: String,

@@ -37,7 +37,11 @@ pub struct Act {
 
 impl Act {
     /// An act without evidence.
-    pub fn new(actor: impl Into<String>, reason: impl Into<String>, occurred_at: Timestamp) -> Self {
+    pub fn new(
+        actor: impl Into<String>,
+        reason: impl Into<String>,
+        occurred_at: Timestamp,
+    ) -> Self {
         Self { actor: actor.into(), reason: reason.into(), evidence: Json::null(), occurred_at }
     }
 
@@ -81,7 +85,11 @@ impl Command {
     }
 
     /// Replaces the artifact's content; `cid` and `previous_cid` are computed.
-    pub fn revise(artifact_id: ArtifactId, content: Json, content_schema: impl Into<String>) -> Self {
+    pub fn revise(
+        artifact_id: ArtifactId,
+        content: Json,
+        content_schema: impl Into<String>,
+    ) -> Self {
         Self::new(Wanted::Revision { artifact_id, content, content_schema: content_schema.into() })
     }
 
@@ -118,7 +126,9 @@ impl Command {
     fn stream(&self) -> StreamId {
         match &self.wanted {
             Wanted::Event(event) => event.stream(),
-            Wanted::Revision { artifact_id, .. } | Wanted::Move { artifact_id, .. } => (*artifact_id).into(),
+            Wanted::Revision { artifact_id, .. } | Wanted::Move { artifact_id, .. } => {
+                (*artifact_id).into()
+            }
         }
     }
 
@@ -251,12 +261,19 @@ impl Recorder {
     ///
     /// # Cancel safety
     /// As after [`RecordError::Store`].
-    pub async fn record(&self, command: impl Into<Command> + Send) -> Result<Appended, RecordError> {
+    pub async fn record(
+        &self,
+        command: impl Into<Command> + Send,
+    ) -> Result<Appended, RecordError> {
         let command = command.into();
         let mut attempt = 1;
         loop {
             match self.attempt(&command).await {
-                Err(RecordError::Append(AppendError::Conflict { .. })) if attempt < MAX_ATTEMPTS => attempt += 1,
+                Err(RecordError::Append(AppendError::Conflict { .. }))
+                    if attempt < MAX_ATTEMPTS =>
+                {
+                    attempt += 1
+                }
                 outcome => return outcome,
             }
         }
@@ -271,7 +288,9 @@ impl Recorder {
             Known::State { fold, version } => (fold, version),
         };
         let artifact_id = ArtifactId::from_uuid(*stream.as_uuid());
-        let event = command.complete(fold.artifact(artifact_id)).map_err(|violation| RecordError::Refused { violation })?;
+        let event = command
+            .complete(fold.artifact(artifact_id))
+            .map_err(|violation| RecordError::Refused { violation })?;
         fold.judge(&event).map_err(|violation| RecordError::Refused { violation })?;
         let entry = NewEntry {
             metadata: command.metadata.clone(),
@@ -291,14 +310,19 @@ impl Recorder {
     }
 
     /// Replays what is new in the streams that a command touches.
-    async fn load(&self, command: &Command, before: Option<Remembered>) -> Result<Known, RecordError> {
+    async fn load(
+        &self,
+        command: &Command,
+        before: Option<Remembered>,
+    ) -> Result<Known, RecordError> {
         let stream = command.stream();
         let mut fold = Fold::over_empty_tables(self.policy.clone(), OnViolation::Quarantine);
         let mut version = Version::ZERO;
         if let Some(before) = before {
             version = before.version;
             if let Some(head) = before.artifact {
-                fold.heads_mut().know_artifact(ArtifactId::from_uuid(*stream.as_uuid()), Some(head));
+                fold.heads_mut()
+                    .know_artifact(ArtifactId::from_uuid(*stream.as_uuid()), Some(head));
             }
         }
         let mut accords: HashSet<AccordId> = HashSet::new();
@@ -315,7 +339,9 @@ impl Recorder {
                 let entry = DecodedEntry::from(entry);
                 match &entry.decoded {
                     // Observations change nothing that a command is judged by.
-                    Ok(Decoded::Event(Event::DeploymentObserved(_) | Event::VerificationRecorded(_))) => continue,
+                    Ok(Decoded::Event(
+                        Event::DeploymentObserved(_) | Event::VerificationRecorded(_),
+                    )) => continue,
                     Ok(Decoded::Event(Event::ArtifactRegistered(event))) => {
                         accords.insert(event.accord_id);
                     }
@@ -337,7 +363,11 @@ impl Recorder {
         Ok(Known::State { fold, version })
     }
 
-    async fn page(&self, stream: StreamId, after: Version) -> Result<Option<Vec<Entry>>, StoreError> {
+    async fn page(
+        &self,
+        stream: StreamId,
+        after: Version,
+    ) -> Result<Option<Vec<Entry>>, StoreError> {
         let page = self.chronicle.read_stream(stream, after, ReadLimit::entries(1000)).await?;
         Ok(if page.is_empty() { None } else { Some(page) })
     }
@@ -376,6 +406,7 @@ impl Recorder {
     }
 }
 
+#[expect(clippy::large_enum_variant, reason = "it lives for one match")]
 enum Known {
     /// The command was recorded before.
     Recorded(Appended),

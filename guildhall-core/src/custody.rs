@@ -52,7 +52,9 @@ pub struct CustodyPolicy {
 impl CustodyPolicy {
     /// DESIGN section 4's table.
     pub fn standard() -> Self {
-        use CustodyState::{CeremonyOpen, Deployed, Drafted, Ratified, Rejected, Retired, Suspended};
+        use CustodyState::{
+            CeremonyOpen, Deployed, Drafted, Ratified, Rejected, Retired, Suspended,
+        };
         let table: [(CustodyState, &[CustodyState]); 7] = [
             (Drafted, &[CeremonyOpen, Retired]),
             (CeremonyOpen, &[Ratified, Rejected, Drafted]),
@@ -229,7 +231,12 @@ pub struct Move {
 /// assert_eq!(second.hash, custody::link_hash(&second));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn link(artifact_id: ArtifactId, cid: Cid, head: Option<&ChainHead>, wanted: Move) -> CustodyTransitioned {
+pub fn link(
+    artifact_id: ArtifactId,
+    cid: Cid,
+    head: Option<&ChainHead>,
+    wanted: Move,
+) -> CustodyTransitioned {
     let leaving = head.filter(|head| head.state == CustodyState::CeremonyOpen);
     let mut link = CustodyTransitioned {
         actor: wanted.actor,

@@ -276,7 +276,11 @@ pub struct VerificationRecorded {
 
 fn object<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {
     let json = Json::deserialize(deserializer)?;
-    if json.is_object() { Ok(json) } else { Err(serde::de::Error::custom("accord_terms is not a JSON object")) }
+    if json.is_object() {
+        Ok(json)
+    } else {
+        Err(serde::de::Error::custom("accord_terms is not a JSON object"))
+    }
 }
 
 macro_rules! events {
@@ -380,7 +384,10 @@ enum TypeName {
 impl EventType {
     /// The type with this full name.
     pub fn new(name: &str) -> Self {
-        Self(EventKind::from_type(name).map_or_else(|| TypeName::Other(name.into()), TypeName::Known))
+        Self(
+            EventKind::from_type(name)
+                .map_or_else(|| TypeName::Other(name.into()), TypeName::Known),
+        )
     }
 
     /// The full name.
@@ -420,6 +427,10 @@ impl fmt::Debug for EventType {
 
 /// What a stored type and payload mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every entry is an event; a box would cost each"
+)]
 pub enum Decoded {
     /// One of the six, brought to its newest version.
     Event(Event),
@@ -432,7 +443,11 @@ pub enum Decoded {
 ///
 /// # Errors
 /// [`Violation::Undecodable`] and [`Violation::WrongStream`], both `CC00`.
-pub fn decode(event_type: &EventType, stream: StreamId, payload: &str) -> Result<Decoded, Violation> {
+pub fn decode(
+    event_type: &EventType,
+    stream: StreamId,
+    payload: &str,
+) -> Result<Decoded, Violation> {
     decode_through(upcast::STEPS, event_type, stream, payload)
 }
 
@@ -445,7 +460,8 @@ fn decode_through(
     let undecodable = |reason: String| Violation::Undecodable { reason };
     let event = match event_type.kind() {
         Some(kind) => {
-            crate::json::check_canonical(payload).map_err(|error| undecodable(error.to_string()))?;
+            crate::json::check_canonical(payload)
+                .map_err(|error| undecodable(error.to_string()))?;
             Event::from_payload(kind, payload).map_err(|error| undecodable(error.to_string()))?
         }
         None => match upcast::upcast(steps, event_type.as_str(), payload) {

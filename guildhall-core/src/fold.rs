@@ -18,8 +18,8 @@ use crate::event::{
 use crate::ids::{ArtifactId, EventId, Position};
 use crate::invariant::{ArtifactHead, Violation, check};
 use crate::ops::{
-    AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, Health,
-    QuarantinedEntry, VerificationResult,
+    AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, Health, QuarantinedEntry,
+    VerificationResult,
 };
 use crate::projector::{DecodedEntry, OnViolation};
 use crate::time::Timestamp;

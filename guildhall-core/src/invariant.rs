@@ -199,7 +199,9 @@ impl Violation {
     pub const fn code(&self) -> Code {
         match self {
             Self::Undecodable { .. } | Self::WrongStream { .. } => Code::CC00,
-            Self::NoAccord { .. } | Self::NoArtifact { .. } | Self::ExistsAlready { .. } => Code::CC11,
+            Self::NoAccord { .. } | Self::NoArtifact { .. } | Self::ExistsAlready { .. } => {
+                Code::CC11
+            }
             Self::WrongHash { .. } => Code::CC06,
             Self::NotGenesis { .. } => Code::CC01,
             Self::WrongSeq { .. } => Code::CC02,
@@ -244,9 +246,9 @@ pub struct Context<'h> {
 pub fn check(event: &Event, context: Context<'_>) -> Result<(), Violation> {
     let existing = |artifact_id| context.artifact.ok_or(Violation::NoArtifact { artifact_id });
     match event {
-        Event::AccordBound(event) => {
-            ensure(!context.accord_exists, || Violation::ExistsAlready { stream_id: event.accord_id.into() })
-        }
+        Event::AccordBound(event) => ensure(!context.accord_exists, || Violation::ExistsAlready {
+            stream_id: event.accord_id.into(),
+        }),
         Event::ArtifactRegistered(event) => {
             ensure(context.accord_exists, || Violation::NoAccord { accord_id: event.accord_id })?;
             ensure(context.artifact.is_none(), || Violation::ExistsAlready {
@@ -257,7 +259,8 @@ pub fn check(event: &Event, context: Context<'_>) -> Result<(), Violation> {
         Event::ArtifactRevised(event) => {
             let head = existing(event.artifact_id)?;
             if let Some(chain) = &head.chain {
-                let is_frozen = matches!(chain.state, CustodyState::CeremonyOpen | CustodyState::Retired);
+                let is_frozen =
+                    matches!(chain.state, CustodyState::CeremonyOpen | CustodyState::Retired);
                 ensure(!is_frozen, || Violation::Frozen { state: chain.state })?;
             }
             content_address(event.cid, Cid::of(&event.content))?;
@@ -296,7 +299,8 @@ fn check_link(
     }
     current(link.cid, artifact)?;
     ceremony(link, artifact.chain.as_ref())?;
-    let is_released = link.to_state != CustodyState::Deployed || artifact.ratified.contains(&link.cid);
+    let is_released =
+        link.to_state != CustodyState::Deployed || artifact.ratified.contains(&link.cid);
     ensure(is_released, || Violation::NotRatified { cid: link.cid })
 }
 
@@ -315,7 +319,11 @@ fn genesis(link: &CustodyTransitioned) -> Result<(), Violation> {
     Err(Violation::NotGenesis { found })
 }
 
-fn follows(link: &CustodyTransitioned, head: &ChainHead, policy: &CustodyPolicy) -> Result<(), Violation> {
+fn follows(
+    link: &CustodyTransitioned,
+    head: &ChainHead,
+    policy: &CustodyPolicy,
+) -> Result<(), Violation> {
     let expected = head.seq.next();
     ensure(link.seq == expected, || Violation::WrongSeq { found: link.seq, expected })?;
     ensure(link.prev_hash == Some(head.hash), || Violation::WrongPrevHash {
@@ -340,7 +348,9 @@ fn ceremony(link: &CustodyTransitioned, head: Option<&ChainHead>) -> Result<(), 
     let leaving = head.filter(|head| head.state == CustodyState::CeremonyOpen);
     let (holds, expected) = match leaving {
         // Leaving comes first: a policy may permit a ceremony to follow a ceremony.
-        Some(head) => (link.ceremony_id == head.ceremony_id, ExpectedCeremony::Leaving(head.ceremony_id)),
+        Some(head) => {
+            (link.ceremony_id == head.ceremony_id, ExpectedCeremony::Leaving(head.ceremony_id))
+        }
         None if link.to_state == CustodyState::CeremonyOpen => {
             (link.ceremony_id.is_some(), ExpectedCeremony::Any)
         }

@@ -252,7 +252,10 @@ mod tests {
     #[test]
     fn what_would_hash_two_ways_is_refused() {
         for (text, is_expected) in [
-            (r#"{"a":1,"a":1}"#, (|e| matches!(e, JsonError::DuplicateKey { .. })) as fn(&JsonError) -> bool),
+            (
+                r#"{"a":1,"a":1}"#,
+                (|e| matches!(e, JsonError::DuplicateKey { .. })) as fn(&JsonError) -> bool,
+            ),
             (r#"{"a":{"b":1,"\u0062":2}}"#, |e| matches!(e, JsonError::DuplicateKey { .. })),
             ("9007199254740993", |e| matches!(e, JsonError::InexactInteger { .. })),
             ("[18446744073709551615]", |e| matches!(e, JsonError::InexactInteger { .. })),
@@ -304,7 +307,10 @@ mod tests {
         assert!(Json::parse(&nested(128)).unwrap().to_value().is_array());
         assert_eq!(Json::parse(&nested(129)), Err(JsonError::TooDeep { limit: 128 }));
         assert_eq!(Json::parse(&nested(100_000)), Err(JsonError::TooDeep { limit: 128 }));
-        assert_eq!(Json::parse(&format!(" {}", nested(129))), Err(JsonError::TooDeep { limit: 128 }));
+        assert_eq!(
+            Json::parse(&format!(" {}", nested(129))),
+            Err(JsonError::TooDeep { limit: 128 })
+        );
     }
 
     #[test]

@@ -146,11 +146,11 @@ pub async fn import<R: AsyncBufRead + Unpin + Send>(
         number += 1;
         let parsed = parsed.and_then(|parsed| {
             // Only the first entry's source can become the origin, and then it must be one.
-            let origin = parsed.as_ref().filter(|_| !has_origin).map(|line| line.source.parse::<Origin>());
-            let origin = origin.transpose().map_err(|error| LineError::Wrong {
-                name: "source",
-                reason: error.to_string(),
-            })?;
+            let origin =
+                parsed.as_ref().filter(|_| !has_origin).map(|line| line.source.parse::<Origin>());
+            let origin = origin
+                .transpose()
+                .map_err(|error| LineError::Wrong { name: "source", reason: error.to_string() })?;
             Ok((parsed, origin))
         });
         match parsed {
@@ -251,7 +251,11 @@ async fn flush(
 fn count(imported: &mut Imported, line: Option<u64>, answers: &[Appended]) {
     imported.lines = line.unwrap_or(imported.lines);
     for answer in answers {
-        *(if answer.was_recorded { &mut imported.recorded_before } else { &mut imported.appended }) += 1;
+        *(if answer.was_recorded {
+            &mut imported.recorded_before
+        } else {
+            &mut imported.appended
+        }) += 1;
         imported.position = imported.position.max(answer.position);
     }
 }

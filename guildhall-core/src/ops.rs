@@ -3,11 +3,11 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::chronicle::Origin;
 use crate::cid::{Cid, LeafHash, LinkHash};
 use crate::custody::CustodyState;
 use crate::error::StoreError;
 use crate::event::{EventType, Outcome, Tier, words};
-use crate::chronicle::Origin;
 use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, Position, Seq, StreamId};
 use crate::invariant::Code;
 use crate::json::Json;
@@ -258,22 +258,45 @@ pub trait OpsDb: Send + Sync {
     async fn artifact(&self, id: ArtifactId) -> Result<Option<ArtifactDetail>, StoreError>;
 
     /// The links of one artifact's chain after `after`, in order.
-    async fn chain(&self, id: ArtifactId, after: Seq, limit: u32) -> Result<Vec<CustodyTransition>, StoreError>;
+    async fn chain(
+        &self,
+        id: ArtifactId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Vec<CustodyTransition>, StoreError>;
 
     /// Every accord, by name, after `after`.
-    async fn accords(&self, after: Option<Cursor>, limit: u32) -> Result<Page<AccordBinding>, StoreError>;
+    async fn accords(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<AccordBinding>, StoreError>;
 
     /// The ceremonies that are open, the one opened first first.
-    async fn open_ceremonies(&self, after: Option<Cursor>, limit: u32) -> Result<Page<OpenCeremony>, StoreError>;
+    async fn open_ceremonies(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<OpenCeremony>, StoreError>;
 
     /// The latest observations that match, by artifact and target.
-    async fn deployments(&self, query: &DeploymentQuery) -> Result<Page<DeploymentState>, StoreError>;
+    async fn deployments(
+        &self,
+        query: &DeploymentQuery,
+    ) -> Result<Page<DeploymentState>, StoreError>;
 
     /// The verifications that match, the latest `verified_at` first.
-    async fn verifications(&self, query: &VerificationQuery) -> Result<Page<VerificationResult>, StoreError>;
+    async fn verifications(
+        &self,
+        query: &VerificationQuery,
+    ) -> Result<Page<VerificationResult>, StoreError>;
 
     /// What was refused, the latest position first.
-    async fn quarantined(&self, after: Option<Cursor>, limit: u32) -> Result<Page<QuarantinedEntry>, StoreError>;
+    async fn quarantined(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<QuarantinedEntry>, StoreError>;
 
     /// How far the projector of this name has got; nothing where none of that name ever ran.
     async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError>;

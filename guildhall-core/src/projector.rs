@@ -102,7 +102,8 @@ impl Batch {
     /// # Errors
     /// [`ContinuityError`]: nothing may be applied.
     pub fn after(&self, checkpoint: &Checkpoint) -> Result<&[DecodedEntry], ContinuityError> {
-        if let Some(expected) = checkpoint.origin.as_ref().filter(|origin| **origin != self.origin) {
+        if let Some(expected) = checkpoint.origin.as_ref().filter(|origin| **origin != self.origin)
+        {
             return Err(ContinuityError::OtherOrigin {
                 found: self.origin.clone(),
                 expected: expected.clone(),
@@ -110,7 +111,10 @@ impl Batch {
         }
         let Some(first) = self.entries.first() else { return Ok(&[]) };
         if first.position > checkpoint.position.next() {
-            return Err(ContinuityError::Gap { found: first.position, checkpoint: checkpoint.position });
+            return Err(ContinuityError::Gap {
+                found: first.position,
+                checkpoint: checkpoint.position,
+            });
         }
         let seen = self.entries.partition_point(|entry| entry.position <= checkpoint.position);
         let at_checkpoint =
@@ -171,7 +175,9 @@ pub enum ContinuityError {
     },
     /// The entry at the checkpoint is not the one that was applied: the Chronicle was restored or
     /// rewritten. Restore it whole, or rebuild the read model from what it is now.
-    #[error("the entry at position {position} has leaf hash {found}, the checkpoint {expected}: the Chronicle was restored or rewritten")]
+    #[error(
+        "the entry at position {position} has leaf hash {found}, the checkpoint {expected}: the Chronicle was restored or rewritten"
+    )]
     Rewritten {
         /// The checkpoint's position.
         position: Position,
@@ -181,7 +187,9 @@ pub enum ContinuityError {
         expected: LeafHash,
     },
     /// The Chronicle ends before the checkpoint: it was restored from an older copy.
-    #[error("the Chronicle ends at position {head}, before the checkpoint {checkpoint}: it was restored or rewritten")]
+    #[error(
+        "the Chronicle ends at position {head}, before the checkpoint {checkpoint}: it was restored or rewritten"
+    )]
     EndsBefore {
         /// Where the Chronicle ends.
         head: Position,

@@ -30,7 +30,9 @@ pub struct Timestamp {
 #[non_exhaustive]
 pub enum TimestampError {
     /// The text is not UTC with exactly six fractional digits.
-    #[error("{found:?} is not a UTC time with six fractional digits, such as 2026-11-23T10:05:00.000000Z")]
+    #[error(
+        "{found:?} is not a UTC time with six fractional digits, such as 2026-11-23T10:05:00.000000Z"
+    )]
     NotExact {
         /// The text, cut to 64 characters.
         found: String,
@@ -115,9 +117,17 @@ impl FromStr for Timestamp {
                 })
             };
             let is_shaped = bytes.len() == 27
-                && [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (26, b'Z')]
-                    .iter()
-                    .all(|&(at, mark)| bytes[at] == mark);
+                && [
+                    (4, b'-'),
+                    (7, b'-'),
+                    (10, b'T'),
+                    (13, b':'),
+                    (16, b':'),
+                    (19, b'.'),
+                    (26, b'Z'),
+                ]
+                .iter()
+                .all(|&(at, mark)| bytes[at] == mark);
             if !is_shaped {
                 return None;
             }

@@ -49,7 +49,13 @@ pub struct Admitted {
 impl AppendState {
     /// The state of a log that ends at `head`.
     pub fn new(origin: Origin, head: Position, payload_limit_bytes: usize) -> Self {
-        Self { origin, head, payload_limit_bytes, versions: HashMap::new(), recorded: HashMap::new() }
+        Self {
+            origin,
+            head,
+            payload_limit_bytes,
+            versions: HashMap::new(),
+            recorded: HashMap::new(),
+        }
     }
 
     /// The streams that an append names.
@@ -116,9 +122,11 @@ impl AppendState {
         let entries: Vec<Entry> = fresh.into_iter().map(|entry| self.record(entry, now)).collect();
         let answers = places.into_iter().map(|place| match place {
             Err(recorded) => recorded,
-            Ok((nth, was_recorded)) => {
-                Appended { position: entries[nth].position, version: entries[nth].version, was_recorded }
-            }
+            Ok((nth, was_recorded)) => Appended {
+                position: entries[nth].position,
+                version: entries[nth].version,
+                was_recorded,
+            },
         });
         Ok(Admitted { answers: answers.collect(), entries })
     }
@@ -134,7 +142,8 @@ impl AppendState {
             return Err(AppendError::BadType { event_id });
         }
         for (attribute, value) in entry.metadata.attributes() {
-            let is_bad = |text: &String| text.len() > Metadata::MAX_ATTRIBUTE_BYTES || text.contains('\0');
+            let is_bad =
+                |text: &String| text.len() > Metadata::MAX_ATTRIBUTE_BYTES || text.contains('\0');
             if value.is_some_and(is_bad) {
                 return Err(AppendError::BadMetadata { event_id, attribute });
             }

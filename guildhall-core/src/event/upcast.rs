@@ -41,7 +41,8 @@ pub(super) fn upcast(
             return Some(Err(format!("{} cannot become {}: {reason}", step.from, step.to)));
         }
         if let Some(kind) = EventKind::from_type(step.to) {
-            let payload = Json::from_value(&Value::Object(fields)).map_err(|error| error.to_string());
+            let payload =
+                Json::from_value(&Value::Object(fields)).map_err(|error| error.to_string());
             return Some(payload.map(|payload| (kind, payload)));
         }
         step = steps.iter().find(|next| next.from == step.to)?;

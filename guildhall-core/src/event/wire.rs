@@ -98,8 +98,14 @@ pub fn parse(text: &str) -> Result<Line, LineError> {
     let payload = json::from_strict_value(&data, MAX_DEPTH)?;
     let event_type = EventType::new(&event_type);
     decode(&event_type, stream_id, payload.as_str()).map_err(LineError::Data)?;
-    let entry =
-        NewEntry { event_id, stream_id, event_type, payload, metadata, recorded_at: Some(recorded_at) };
+    let entry = NewEntry {
+        event_id,
+        stream_id,
+        event_type,
+        payload,
+        metadata,
+        recorded_at: Some(recorded_at),
+    };
     Ok(Line { source, entry })
 }
 
@@ -123,10 +129,17 @@ fn exactly(
     expected: &'static str,
 ) -> Result<(), LineError> {
     let found = string(line, name)?.ok_or(LineError::Missing { name })?;
-    if found == expected { Ok(()) } else { Err(wrong(name, format!("{found:?} is not {expected:?}"))) }
+    if found == expected {
+        Ok(())
+    } else {
+        Err(wrong(name, format!("{found:?} is not {expected:?}")))
+    }
 }
 
-fn parsed<T: std::str::FromStr>(line: &mut Map<String, Value>, name: &'static str) -> Result<T, LineError>
+fn parsed<T: std::str::FromStr>(
+    line: &mut Map<String, Value>,
+    name: &'static str,
+) -> Result<T, LineError>
 where
     T::Err: std::fmt::Display,
 {

@@ -189,13 +189,14 @@ impl Heads {
             return Ok(());
         }
         let has_accord = accord_of(event).is_none_or(|id| self.accords.contains_key(&id));
-        let has_artifact = artifact_of(event).is_none_or(|id| match (self.artifacts.get(&id), event) {
-            (None, _) => false,
-            (Some(Some(artifact)), Event::DeploymentObserved(event)) => {
-                artifact.has_all_targets || artifact.targets.contains_key(event.target.as_str())
-            }
-            _ => true,
-        });
+        let has_artifact =
+            artifact_of(event).is_none_or(|id| match (self.artifacts.get(&id), event) {
+                (None, _) => false,
+                (Some(Some(artifact)), Event::DeploymentObserved(event)) => {
+                    artifact.has_all_targets || artifact.targets.contains_key(event.target.as_str())
+                }
+                _ => true,
+            });
         if has_accord && has_artifact { Ok(()) } else { Err(HeadNotLoaded { position }) }
     }
 

@@ -46,7 +46,8 @@ impl<'t> Scan<'t> {
             Some(b'-' | b'0'..=b'9') => self.number(),
             _ => {
                 let rest = &self.text.as_bytes()[self.at..];
-                let word = ["true", "false", "null"].iter().find(|word| rest.starts_with(word.as_bytes()));
+                let word =
+                    ["true", "false", "null"].iter().find(|word| rest.starts_with(word.as_bytes()));
                 self.at += word.ok_or_else(|| self.error("a value without white space"))?.len();
                 Ok(())
             }
@@ -146,7 +147,8 @@ impl<'t> Scan<'t> {
         let is_canonical = is_short_integer
             || literal.parse::<f64>().is_ok_and(|number| {
                 number.is_finite()
-                    && serde_json_canonicalizer::to_string(&number).is_ok_and(|text| text == literal)
+                    && serde_json_canonicalizer::to_string(&number)
+                        .is_ok_and(|text| text == literal)
             });
         if !is_canonical {
             return Err(self.error("a number as ECMAScript prints it"));
@@ -163,6 +165,7 @@ fn compare_keys(left: &str, right: &str) -> Ordering {
         return left.cmp(right);
     }
     // Both were scanned as strings, so both decode.
-    let decode = |key: &str| serde_json::from_str::<String>(&format!("\"{key}\"")).unwrap_or_default();
+    let decode =
+        |key: &str| serde_json::from_str::<String>(&format!("\"{key}\"")).unwrap_or_default();
     decode(left).encode_utf16().cmp(decode(right).encode_utf16())
 }

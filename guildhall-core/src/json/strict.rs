@@ -66,7 +66,8 @@ pub(super) fn check_depth(text: &str, max_depth: usize) -> Result<(), JsonError>
 /// Compares each number literal with what RFC 8785 prints for it, which a parsed number no longer
 /// shows.
 fn check_numbers(text: &str) -> Result<(), JsonError> {
-    let is_part = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
+    let is_part =
+        |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
     let mut end = 0;
     for (at, byte) in outside_strings(text) {
         if at < end || !(byte.is_ascii_digit() || byte == b'-') {
