@@ -37,7 +37,6 @@ mod tables;
 pub use chronicle::MemoryChronicle;
 pub use ops_db::MemoryOpsDb;
 pub use projector::MemoryProjector;
-pub use tables::Tables;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;

@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 
 use super::lock;
 use super::projector::ProjectorRow;
-use super::tables::Tables;
+use super::tables::Rows;
 use crate::custody::CustodyState;
 use crate::error::StoreError;
 use crate::ids::{ArtifactId, Seq};
 use crate::ops::{
     AccordBinding, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, Checkpoint,
     Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift, GovernedArtifact, Health,
-    OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, VerificationQuery, VerificationResult,
-    page_limit,
+    OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, Tables, VerificationQuery,
+    VerificationResult, page_limit,
 };
 use crate::projector::OPS_DB;
 use crate::time::Timestamp;
@@ -29,7 +29,7 @@ pub struct MemoryOpsDb {
 
 #[derive(Debug, Default)]
 pub(super) struct Database {
-    pub(super) tables: Tables,
+    pub(super) rows: Rows,
     /// None where no projector ever ran.
     pub(super) projector: Option<ProjectorRow>,
     /// How many rebuilds were begun.
@@ -44,11 +44,11 @@ impl MemoryOpsDb {
 
     /// All rows as they are now.
     pub fn tables(&self) -> Tables {
-        lock(&self.database).tables.clone()
+        lock(&self.database).rows.to_tables()
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Tables) -> T) -> T {
-        read(&lock(&self.database).tables)
+    fn read<T>(&self, read: impl FnOnce(&Rows) -> T) -> T {
+        read(&lock(&self.database).rows)
     }
 }
 
@@ -59,14 +59,14 @@ impl OpsDb for MemoryOpsDb {
     }
 
     async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactSummary>, StoreError> {
-        Ok(self.read(|tables| artifacts(tables, query)))
+        Ok(self.read(|rows| artifacts(rows, query)))
     }
 
     async fn artifact(&self, id: ArtifactId) -> Result<Option<ArtifactDetail>, StoreError> {
-        Ok(self.read(|tables| {
-            let artifact = tables.governed_artifacts.get(&id)?;
-            let accord = tables.accord_bindings.get(&artifact.accord_binding_id)?;
-            let (drift, drift_since) = drift(tables, id);
+        Ok(self.read(|rows| {
+            let artifact = rows.governed_artifacts.get(&id)?;
+            let accord = rows.accord_bindings.get(&artifact.accord_binding_id)?;
+            let (drift, drift_since) = drift(rows, id);
             let (artifact, accord) = (artifact.clone(), accord.clone());
             Some(ArtifactDetail { artifact, accord, drift, drift_since })
         }))
@@ -78,9 +78,9 @@ impl OpsDb for MemoryOpsDb {
         after: Seq,
         limit: u32,
     ) -> Result<Vec<CustodyTransition>, StoreError> {
-        Ok(self.read(|tables| {
-            let links = tables.chain(id).filter(|link| link.seq > after);
-            links.take(rows(page_limit(limit))).cloned().collect()
+        Ok(self.read(|rows| {
+            let links = rows.chain(id).filter(|link| link.seq > after);
+            links.take(count(page_limit(limit))).cloned().collect()
         }))
     }
 
@@ -90,8 +90,8 @@ impl OpsDb for MemoryOpsDb {
         limit: u32,
     ) -> Result<Page<AccordBinding>, StoreError> {
         let key = |row: &AccordBinding| (row.name.clone(), row.id);
-        Ok(self.read(|tables| {
-            page(tables.accord_bindings.values().cloned(), key, false, after.as_ref(), limit)
+        Ok(self.read(|rows| {
+            page(rows.accord_bindings.values().cloned(), key, false, after.as_ref(), limit)
         }))
     }
 
@@ -101,7 +101,7 @@ impl OpsDb for MemoryOpsDb {
         limit: u32,
     ) -> Result<Page<OpenCeremony>, StoreError> {
         let key = |row: &OpenCeremony| (row.opened.occurred_at, row.opened.position);
-        Ok(self.read(|tables| page(open_ceremonies(tables), key, false, after.as_ref(), limit)))
+        Ok(self.read(|rows| page(open_ceremonies(rows), key, false, after.as_ref(), limit)))
     }
 
     async fn deployments(
@@ -109,8 +109,8 @@ impl OpsDb for MemoryOpsDb {
         query: &DeploymentQuery,
     ) -> Result<Page<DeploymentState>, StoreError> {
         let key = |row: &DeploymentState| (row.artifact_id, row.target.clone());
-        Ok(self.read(|tables| {
-            let matching = tables.deployment_states.values().filter(|row| {
+        Ok(self.read(|rows| {
+            let matching = rows.deployment_states.values().filter(|row| {
                 query.artifact_id.is_none_or(|id| row.artifact_id == id)
                     && is_any(&query.healths, &row.health)
             });
@@ -123,8 +123,8 @@ impl OpsDb for MemoryOpsDb {
         query: &VerificationQuery,
     ) -> Result<Page<VerificationResult>, StoreError> {
         let key = |row: &VerificationResult| (row.verified_at, row.position);
-        Ok(self.read(|tables| {
-            let matching = tables.verification_results.values().filter(|row| {
+        Ok(self.read(|rows| {
+            let matching = rows.verification_results.values().filter(|row| {
                 query.artifact_id.is_none_or(|id| row.artifact_id == id)
                     && is_any(&query.outcomes, &row.outcome)
             });
@@ -138,8 +138,8 @@ impl OpsDb for MemoryOpsDb {
         limit: u32,
     ) -> Result<Page<QuarantinedEntry>, StoreError> {
         let key = |row: &QuarantinedEntry| (row.position,);
-        Ok(self.read(|tables| {
-            page(tables.quarantined_entries.values().cloned(), key, true, after.as_ref(), limit)
+        Ok(self.read(|rows| {
+            page(rows.quarantined_entries.values().cloned(), key, true, after.as_ref(), limit)
         }))
     }
 
@@ -168,11 +168,11 @@ where
         |row: &T| after.as_ref().is_none_or(|after| directed(key(row).cmp(after)).is_gt());
     let mut beyond: Vec<T> = matching.filter(is_beyond).collect();
     beyond.sort_by(|one, other| directed(key(one).cmp(&key(other))));
-    beyond.truncate(rows(limit) + 1);
+    beyond.truncate(count(limit) + 1);
     Page::from_rows(beyond, limit, key)
 }
 
-fn rows(limit: u32) -> usize {
+fn count(limit: u32) -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX)
 }
 
@@ -181,25 +181,25 @@ fn is_any<T: PartialEq>(wanted: &[T], found: &T) -> bool {
     wanted.is_empty() || wanted.contains(found)
 }
 
-fn overview(tables: &Tables) -> Overview {
+fn overview(rows: &Rows) -> Overview {
     let mut overview = Overview {
-        accords: tables.accord_bindings.len() as u64,
-        custody_transitions: tables.custody_transitions.len() as u64,
-        verifications: tables.verification_results.len() as u64,
-        quarantined: tables.quarantined_entries.len() as u64,
+        accords: rows.accord_bindings.len() as u64,
+        custody_transitions: rows.custody_transitions.len() as u64,
+        verifications: rows.verification_results.len() as u64,
+        quarantined: rows.quarantined_entries.len() as u64,
         ..Overview::default()
     };
-    for artifact in tables.governed_artifacts.values() {
+    for artifact in rows.governed_artifacts.values() {
         overview.artifacts_by_tier[usize::from(artifact.tier.get())] += 1;
     }
-    for target in tables.deployment_states.values() {
+    for target in rows.deployment_states.values() {
         *match target.health {
             Health::Healthy => &mut overview.healthy_deployments,
             Health::Drifted => &mut overview.drifted_deployments,
             Health::Unknown => &mut overview.unknown_deployments,
         } += 1;
     }
-    for ceremony in open_ceremonies(tables) {
+    for ceremony in open_ceremonies(rows) {
         overview.open_ceremonies += 1;
         let opened_at = ceremony.opened.occurred_at;
         let oldest = overview.oldest_ceremony_opened_at.get_or_insert(opened_at);
@@ -208,10 +208,10 @@ fn overview(tables: &Tables) -> Overview {
     overview
 }
 
-fn open_ceremonies(tables: &Tables) -> impl Iterator<Item = OpenCeremony> {
-    tables.governed_artifacts.values().filter_map(|artifact| {
-        let opened = tables.newest_link(artifact)?;
-        let accord = tables.accord_bindings.get(&artifact.accord_binding_id)?;
+fn open_ceremonies(rows: &Rows) -> impl Iterator<Item = OpenCeremony> {
+    rows.governed_artifacts.values().filter_map(|artifact| {
+        let opened = rows.newest_link(artifact)?;
+        let accord = rows.accord_bindings.get(&artifact.accord_binding_id)?;
         (opened.to_state == CustodyState::CeremonyOpen).then(|| OpenCeremony {
             ceremony_id: opened.ceremony_id,
             name: artifact.name.clone(),
@@ -224,14 +224,14 @@ fn open_ceremonies(tables: &Tables) -> impl Iterator<Item = OpenCeremony> {
 }
 
 /// An artifact's health over all its targets, and since when.
-fn drift(tables: &Tables, id: ArtifactId) -> (Drift, Option<Timestamp>) {
+fn drift(rows: &Rows, id: ArtifactId) -> (Drift, Option<Timestamp>) {
     let worst_first = [
         (Health::Drifted, Drift::Drifted),
         (Health::Unknown, Drift::Unknown),
         (Health::Healthy, Drift::Healthy),
     ];
     for (health, drift) in worst_first {
-        let such = tables.targets(id).filter(|target| target.health == health);
+        let such = rows.targets(id).filter(|target| target.health == health);
         if let Some(since) = such.map(|target| target.health_since).min() {
             return (drift, Some(since));
         }
@@ -261,7 +261,7 @@ fn artifact_key(row: &ArtifactSummary, sort: ArtifactSort) -> ArtifactKey {
     ArtifactKey { number, text, name: row.name.clone(), id: row.id }
 }
 
-fn artifacts(tables: &Tables, query: &ArtifactQuery) -> Page<ArtifactSummary> {
+fn artifacts(rows: &Rows, query: &ArtifactQuery) -> Page<ArtifactSummary> {
     let name_contains = query.name_contains.as_ref().map(|text| text.to_ascii_lowercase());
     let matches = |artifact: &&GovernedArtifact| {
         is_any(&query.artifact_types, &artifact.artifact_type)
@@ -276,12 +276,12 @@ fn artifacts(tables: &Tables, query: &ArtifactQuery) -> Page<ArtifactSummary> {
                 .is_none_or(|text| artifact.name.to_ascii_lowercase().contains(text))
             && query.content_contains.as_ref().is_none_or(|part| artifact.content.contains(part))
             && query.terms_contain.as_ref().is_none_or(|part| {
-                let accord = tables.accord_bindings.get(&artifact.accord_binding_id);
+                let accord = rows.accord_bindings.get(&artifact.accord_binding_id);
                 accord.is_some_and(|accord| accord.accord_terms.contains(part))
             })
     };
-    let summaries = tables.governed_artifacts.values().filter(matches).map(|artifact| {
-        let (drift, drift_since) = drift(tables, artifact.id);
+    let summaries = rows.governed_artifacts.values().filter(matches).map(|artifact| {
+        let (drift, drift_since) = drift(rows, artifact.id);
         ArtifactSummary {
             id: artifact.id,
             accord_binding_id: artifact.accord_binding_id,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::ops_db::{Database, MemoryOpsDb};
-use super::tables::Tables;
+use super::tables::Rows;
 use super::{lock, now};
 use crate::custody::CustodyPolicy;
 use crate::error::StoreError;
@@ -104,7 +104,7 @@ impl MemoryProjector {
 
 /// Applies what is new in the batch to these tables, up to an entry that it halts before.
 fn apply_to(
-    tables: &mut Tables,
+    rows: &mut Rows,
     checkpoint: &mut Checkpoint,
     batch: &Batch,
     settings: &Settings,
@@ -114,7 +114,7 @@ fn apply_to(
         return Ok((Applied { position: checkpoint.position, ..Applied::default() }, None));
     };
     let mut fold = Fold::new(settings.policy.clone(), settings.on_violation);
-    tables.load_heads(&fold.missing(fresh), fold.heads_mut());
+    rows.load_heads(&fold.missing(fresh), fold.heads_mut());
     let halt = fold
         .apply(fresh.iter().cloned())
         .map_err(|error| StoreError::permanent("folding entries", error))?;
@@ -126,7 +126,7 @@ fn apply_to(
         quarantined: changes.quarantined.len() as u64,
         skipped: changes.skipped,
     };
-    tables.write(changes);
+    rows.write(changes);
     *checkpoint = batch.checkpoint_at(last, checkpoint);
     Ok((applied, halt))
 }
@@ -154,7 +154,7 @@ impl Projector for MemoryProjector {
             return Err(ApplyError::Standby { projector: OPS_DB.to_owned(), holder, until });
         }
         // Refused, it writes nothing; so no copy of the tables is made.
-        let outcome = apply_to(&mut database.tables, &mut row.checkpoint, &batch, &self.settings)?;
+        let outcome = apply_to(&mut database.rows, &mut row.checkpoint, &batch, &self.settings)?;
         database.projector = Some(row);
         or_halted(outcome)
     }
@@ -190,7 +190,7 @@ impl Rebuild for MemoryProjector {
             database: Arc::clone(&self.database),
             settings: self.settings.clone(),
             rebuild: database.rebuilds,
-            tables: Some(Tables::default()),
+            rows: Some(Rows::default()),
             checkpoint: Checkpoint::ZERO,
         }))
     }
@@ -213,7 +213,7 @@ struct MemoryGeneration {
     /// Which of the rebuilds it is; only the newest goes on.
     rebuild: u64,
     /// None once they are the live ones.
-    tables: Option<Tables>,
+    rows: Option<Rows>,
     checkpoint: Checkpoint,
 }
 
@@ -236,10 +236,10 @@ impl Generation for MemoryGeneration {
     async fn apply(&mut self, batch: Batch) -> Result<Applied, ApplyError> {
         const DOING: &str = "rebuilding";
         self.check_newest(&lock(&self.database), DOING)?;
-        let Some(tables) = &mut self.tables else {
+        let Some(rows) = &mut self.rows else {
             return Err(StoreError::permanent(DOING, RebuildError::Swapped).into());
         };
-        or_halted(apply_to(tables, &mut self.checkpoint, &batch, &self.settings)?)
+        or_halted(apply_to(rows, &mut self.checkpoint, &batch, &self.settings)?)
     }
 
     async fn seal(&mut self) -> Result<(), StoreError> {
@@ -249,15 +249,15 @@ impl Generation for MemoryGeneration {
     async fn swap(&mut self) -> Result<bool, StoreError> {
         let mut database = lock(&self.database);
         let mut row = database.projector.clone().unwrap_or_default();
-        if self.tables.is_none() {
+        if self.rows.is_none() {
             return Ok(true);
         }
         self.check_newest(&database, "swapping in a rebuild")?;
         if row.checkpoint.position > self.checkpoint.position {
             return Ok(false);
         }
-        if let Some(tables) = self.tables.take() {
-            database.tables = tables;
+        if let Some(rows) = self.rows.take() {
+            database.rows = rows;
             row.checkpoint = self.checkpoint.clone();
             database.projector = Some(row);
         }

@@ -7,28 +7,22 @@ use crate::fold::{Changes, Heads, Keys, TargetHead};
 use crate::ids::{AccordId, ArtifactId, EventId, Position, Seq};
 use crate::invariant::ArtifactHead;
 use crate::ops::{
-    AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, QuarantinedEntry,
+    AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, QuarantinedEntry, Tables,
     VerificationResult,
 };
 
 /// The rows of the Ops DB, each table by its key.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tables {
-    /// `accord_bindings`.
-    pub accord_bindings: BTreeMap<AccordId, AccordBinding>,
-    /// `governed_artifacts`.
-    pub governed_artifacts: BTreeMap<ArtifactId, GovernedArtifact>,
-    /// `custody_transitions`.
-    pub custody_transitions: BTreeMap<(ArtifactId, Seq), CustodyTransition>,
-    /// `deployment_states`.
-    pub deployment_states: BTreeMap<(ArtifactId, String), DeploymentState>,
-    /// `verification_results`.
-    pub verification_results: BTreeMap<EventId, VerificationResult>,
-    /// `quarantined_entries`.
-    pub quarantined_entries: BTreeMap<Position, QuarantinedEntry>,
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    pub(super) accord_bindings: BTreeMap<AccordId, AccordBinding>,
+    pub(super) governed_artifacts: BTreeMap<ArtifactId, GovernedArtifact>,
+    pub(super) custody_transitions: BTreeMap<(ArtifactId, Seq), CustodyTransition>,
+    pub(super) deployment_states: BTreeMap<(ArtifactId, String), DeploymentState>,
+    pub(super) verification_results: BTreeMap<EventId, VerificationResult>,
+    pub(super) quarantined_entries: BTreeMap<Position, QuarantinedEntry>,
 }
 
-impl Tables {
+impl Rows {
     /// The links of one artifact's chain.
     pub(super) fn chain(&self, id: ArtifactId) -> impl Iterator<Item = &CustodyTransition> {
         self.custody_transitions.range((id, Seq::ZERO)..=(id, Seq::MAX)).map(|(_, link)| link)
@@ -109,5 +103,16 @@ impl Tables {
         self.verification_results.extend(verifications.map(|row| (row.id, row)));
         let quarantined = changes.quarantined.into_iter();
         self.quarantined_entries.extend(quarantined.map(|row| (row.position, row)));
+    }
+    /// All of them, each table in the order of its key.
+    pub(super) fn to_tables(&self) -> Tables {
+        Tables {
+            accord_bindings: self.accord_bindings.values().cloned().collect(),
+            governed_artifacts: self.governed_artifacts.values().cloned().collect(),
+            custody_transitions: self.custody_transitions.values().cloned().collect(),
+            deployment_states: self.deployment_states.values().cloned().collect(),
+            verification_results: self.verification_results.values().cloned().collect(),
+            quarantined_entries: self.quarantined_entries.values().cloned().collect(),
+        }
     }
 }
