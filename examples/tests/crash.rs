@@ -1,6 +1,6 @@
 //! The projector, killed again and again at random moments of import, projection and rebuild, ends
 //! up with the Chronicle and the tables of a run that nobody disturbed.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 mod common;
 
