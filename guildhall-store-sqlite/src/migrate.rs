@@ -80,11 +80,7 @@ const CHRONICLE: &[Migration] = &[
 ];
 
 const OPS: &[Migration] = &[
-    Migration {
-        number: 1,
-        name: "tables",
-        sql: include_str!("../migrations/ops/0001_tables.sql"),
-    },
+    Migration { number: 1, name: "tables", sql: include_str!("../migrations/ops/0001_tables.sql") },
     Migration {
         number: 2,
         name: "indexes",
@@ -142,11 +138,18 @@ fn check_untouched(path: &Path, families: &[Family]) -> Result<(), OpenError> {
     // the file is switched to its write-ahead log. It is read through SQLite, because closing a
     // file of one's own would drop the locks that this process holds on it.
     let untouched = open_untouched(path).map_err(|error| open_error(path, error))?;
-    let application_id =
-        read_application_id(&untouched).map_err(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => OpenError::NotSqlite { path: path.to_owned() },
-            _ => open_error(path, error),
-        })?;
+    let application_id = match read_application_id(&untouched) {
+        // Cut off while its log was folded in, the main file alone is torn; with its log it is
+        // whole.
+        Err(error) if is_corrupt(&error) && is_there(path, "-wal") => {
+            open_with_log(path).and_then(|connection| read_application_id(&connection))
+        }
+        outcome => outcome,
+    }
+    .map_err(|error| match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::NotSqlite { path: path.to_owned() },
+        _ => open_error(path, error),
+    })?;
     if application_id != APPLICATION_ID {
         return Err(OpenError::OtherProgram { path: path.to_owned(), application_id });
     }
@@ -165,6 +168,10 @@ fn check_untouched(path: &Path, families: &[Family]) -> Result<(), OpenError> {
         }
     };
     outcome.map(drop)
+}
+
+fn is_corrupt(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
 }
 
 fn read_application_id(connection: &Connection) -> rusqlite::Result<u32> {

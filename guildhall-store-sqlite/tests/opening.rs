@@ -222,3 +222,33 @@ async fn two_files_hold_one_family_each() {
     assert!(has_log("chronicle.db"));
     assert!(!has_log("ops.db"));
 }
+
+/// The newest committed image of page 1 in a write-ahead log (format: sqlite.org/fileformat2.html,
+/// section 4).
+fn first_page_of(log: &[u8]) -> Vec<u8> {
+    let number = |at: usize| u32::from_be_bytes(log[at..at + 4].try_into().unwrap());
+    let page_bytes = usize::try_from(number(8)).unwrap();
+    let frames = (32..).step_by(24 + page_bytes).take_while(|at| at + 24 + page_bytes <= log.len());
+    let first = frames.filter(|&at| number(at) == 1).last().unwrap();
+    log[first + 24..first + 24 + page_bytes].to_vec()
+}
+
+/// A process was killed while it folded its log in: page 1 of the main file already counts pages
+/// that only the log has.
+#[tokio::test]
+async fn a_file_that_was_cut_off_in_a_checkpoint_is_opened() {
+    let (whole, torn) = (new_folder(), new_folder());
+    let chronicle = SqliteStore::open(whole.path().join("g.db")).await.unwrap().chronicle();
+    for nth in 1..=200 {
+        append_one(&chronicle, nth).await;
+    }
+    let log = fs::read(whole.path().join("g.db-wal")).unwrap();
+    let mut main = fs::read(whole.path().join("g.db")).unwrap();
+    let page = first_page_of(&log);
+    main[..page.len()].copy_from_slice(&page);
+    fs::write(torn.path().join("g.db"), main).unwrap();
+    fs::write(torn.path().join("g.db-wal"), log).unwrap();
+
+    let reopened = SqliteStore::open(torn.path().join("g.db")).await.unwrap().chronicle();
+    assert_eq!(reopened.head().await.unwrap(), chronicle.head().await.unwrap());
+}
