@@ -358,3 +358,6 @@ fn ceremony(link: &CustodyTransitioned, head: Option<&ChainHead>) -> Result<(), 
     };
     ensure(holds, || Violation::WrongCeremony { found: link.ceremony_id, expected })
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,6 +58,8 @@ pub mod jsonl;
 pub mod memory;
 pub mod ops;
 mod projector;
+#[cfg(test)]
+mod testing;
 mod time;
 
 pub use chronicle::append;
