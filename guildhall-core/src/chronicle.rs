@@ -15,7 +15,7 @@ use crate::error::StoreError;
 use crate::event::{Decoded, Event, EventType, decode};
 use crate::ids::{EventId, Position, StreamId, Version};
 use crate::invariant::Violation;
-use crate::json::Json;
+use crate::json::{Json, JsonError};
 use crate::time::Timestamp;
 
 pub mod append;
@@ -290,6 +290,14 @@ pub enum AppendError {
         found_bytes: usize,
         /// How long it may be.
         limit_bytes: usize,
+    },
+    /// A payload holds what cannot be kept, such as U+0000 in a text.
+    #[error("the payload of event {event_id} cannot be kept: {reason}")]
+    BadPayload {
+        /// Its event id.
+        event_id: EventId,
+        /// What is wrong with it.
+        reason: JsonError,
     },
     /// A metadata attribute is too long or holds U+0000.
     #[error("the {attribute} of event {event_id} is longer than 1,024 bytes or holds U+0000")]

@@ -14,11 +14,11 @@ use crate::chronicle::{
 use crate::cid::Cid;
 use crate::custody::{self, CustodyPolicy, CustodyState, Move};
 use crate::error::StoreError;
-use crate::event::{ArtifactRevised, Decoded, Event};
+use crate::event::{ArtifactRevised, Decoded, Event, decode};
 use crate::fold::{Fold, HeadNotLoaded};
 use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, StreamId, Version};
 use crate::invariant::{ArtifactHead, Violation};
-use crate::json::Json;
+use crate::json::{Json, check_canonical};
 use crate::projector::{DecodedEntry, OnViolation};
 use crate::time::Timestamp;
 
@@ -291,12 +291,18 @@ impl Recorder {
         let event = command
             .complete(fold.artifact(artifact_id))
             .map_err(|violation| RecordError::Refused { violation })?;
-        fold.judge(&event).map_err(|violation| RecordError::Refused { violation })?;
         let entry = NewEntry {
             metadata: command.metadata.clone(),
             recorded_at: command.recorded_at,
             ..NewEntry::with_id(command.event_id, &event)
         };
+        // `CC00` first: terms that are no object, say, make a sound struct and a payload that no
+        // projector reads. What no payload can hold, the append refuses.
+        if check_canonical(entry.payload.as_str()).is_ok() {
+            decode(&entry.event_type, stream, entry.payload.as_str())
+                .map_err(|violation| RecordError::Refused { violation })?;
+        }
+        fold.judge(&event).map_err(|violation| RecordError::Refused { violation })?;
         let append = Append::of([entry]).expecting(stream, Expected::Version(version));
         let answers = match self.chronicle.append(append).await {
             Ok(answers) => answers,

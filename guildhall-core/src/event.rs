@@ -326,12 +326,12 @@ macro_rules! events {
                 match self { $(Self::$variant(event) => event.$id.into()),+ }
             }
 
-            /// The canonical JSON of its fields: the payload of its entry.
+            /// The canonical JSON of its fields: the payload of its entry. A field that JSON here
+            /// cannot hold (text with U+0000, say) is found by the append, which refuses it.
             pub fn to_payload(&self) -> Json {
                 let text = match self { $(Self::$variant(event) => serde_json::to_string(event)),+ };
-                // The fields serialise to canonical JSON as they stand; serialising them into
-                // memory cannot fail.
-                text.ok().and_then(|text| Json::from_canonical(text).ok()).unwrap_or_else(Json::null)
+                // Ids, texts, numbers and JSON serialise, in canonical form as they stand.
+                Json::unchecked(text.unwrap_or_default())
             }
 
             fn from_payload(kind: EventKind, payload: &str) -> Result<Self, serde_json::Error> {

@@ -9,6 +9,7 @@ use super::{Append, AppendError, Appended, Entry, Expected, Metadata, NewEntry, 
 use crate::cid::LeafHash;
 use crate::event::EventType;
 use crate::ids::{EventId, Position, StreamId, Version};
+use crate::json::check_canonical;
 use crate::time::Timestamp;
 
 /// An event id that is taken: by what, and where.
@@ -137,6 +138,8 @@ impl AppendState {
         if found_bytes > limit_bytes {
             return Err(AppendError::PayloadTooLong { event_id, found_bytes, limit_bytes });
         }
+        check_canonical(entry.payload.as_str())
+            .map_err(|reason| AppendError::BadPayload { event_id, reason })?;
         let name = entry.event_type.as_str();
         if name.is_empty() || name.len() > 255 || name.chars().any(char::is_control) {
             return Err(AppendError::BadType { event_id });
@@ -215,4 +218,33 @@ fn refuse_reuse(
         return Ok(());
     };
     Err(AppendError::IdReused { event_id: entry.event_id, position, differs })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::event::{AccordBound, Event};
+    use crate::ids::AccordId;
+    use crate::json::{Json, MAX_DEPTH, MAX_PAYLOAD_BYTES};
+
+    fn accord(bound_by: &str, accord_terms: &str) -> NewEntry {
+        let accord_terms = Json::parse(accord_terms).unwrap();
+        let (accord_id, bound_by) = (AccordId::new(), bound_by.to_owned());
+        let (effective_at, name) = (Timestamp::MIN, "terms".to_owned());
+        let event = AccordBound { accord_id, accord_terms, bound_by, effective_at, name };
+        NewEntry::new(&Event::from(event))
+    }
+
+    #[test]
+    fn what_json_cannot_hold_is_refused() {
+        let mut state = AppendState::new(Origin::unique(), Position::ZERO, MAX_PAYLOAD_BYTES);
+        let too_deep = "{\"a\":".repeat(MAX_DEPTH) + "1" + &"}".repeat(MAX_DEPTH);
+        for entry in [accord("a\0b", "{}"), accord("\u{ffff}", "{}"), accord("ada", &too_deep)] {
+            let refused = state.admit(Append::of([entry]), Timestamp::MIN).unwrap_err();
+            assert!(matches!(refused, AppendError::BadPayload { .. }), "{refused}");
+        }
+        assert_eq!(state.head(), Position::ZERO);
+        assert!(state.admit(Append::of([accord("ada", "{}")]), Timestamp::MIN).is_ok());
+    }
 }
