@@ -1,16 +1,18 @@
 //! What the tests of several modules are made of.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use proptest::prelude::*;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::chronicle::Origin;
-use crate::cid::{Cid, LeafHash};
+use crate::cid::{Cid, LeafHash, LinkHash};
 use crate::custody::{self, ChainHead, CustodyState, Move};
 use crate::event::{
     AccordBound, ArtifactRegistered, ArtifactRevised, CustodyTransitioned, Decoded,
     DeploymentObserved, Event, Outcome, Tier, VerificationRecorded,
 };
-use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, Position};
+use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, Position, Seq};
 use crate::json::Json;
 use crate::projector::DecodedEntry;
 use crate::time::Timestamp;
@@ -134,4 +136,120 @@ pub(crate) fn entry(position: u64, event: impl Into<Event>) -> DecodedEntry {
 /// Entries at the positions 1, 2, 3 …
 pub(crate) fn entries(events: impl IntoIterator<Item = Event>) -> Vec<DecodedEntry> {
     (1..).zip(events).map(|(position, event)| entry(position, event)).collect()
+}
+
+/// Any event at all: the ids, texts, numbers and nulls that are hard to print.
+pub(crate) fn any_event() -> impl Strategy<Value = Event> {
+    let uuid = any::<u128>().prop_map(Uuid::from_u128).boxed();
+    let text = "[ -~é\u{e000}\u{10000}\n\t\"\\\\]{0,8}".boxed();
+    let time =
+        (0..4_000_000_000_000_000i64).prop_map(|micros| Timestamp::from_micros(micros).unwrap());
+    let cid = any::<[u8; 32]>().prop_map(Cid::from_digest).boxed();
+    let hash = any::<[u8; 32]>().prop_map(LinkHash::from_bytes).boxed();
+    let scalar = prop_oneof![
+        Just(Json::null()),
+        (-(1i64 << 53)..=(1i64 << 53)).prop_map(|number| json(&number.to_string())),
+        any::<f64>()
+            .prop_filter("finite", |number| number.is_finite())
+            .prop_map(|number| json(&format!("{number:e}"))),
+        text.clone().prop_map(|text| Json::from_value(&text.into()).unwrap()),
+    ];
+    let object = prop::collection::btree_map(text.clone(), scalar.clone(), 0..4).prop_map(|map| {
+        let members = map.into_iter().map(|(key, value)| (key, value.to_value()));
+        Json::from_value(&Value::Object(members.collect())).unwrap()
+    });
+    let content = prop_oneof![scalar, object.clone()].boxed();
+    let state = prop::sample::select(CustodyState::ALL);
+    let tier = prop::sample::select(&Tier::ALL[..]);
+    let outcome = prop::sample::select(Outcome::ALL);
+
+    let ids = (uuid.clone(), uuid.clone()).boxed();
+    let time = time.boxed();
+    let bound = (uuid.clone(), object, text.clone(), time.clone(), text.clone()).prop_map(
+        |(id, accord_terms, bound_by, effective_at, name)| {
+            let accord_id = AccordId::from_uuid(id);
+            AccordBound { accord_id, accord_terms, bound_by, effective_at, name }.into()
+        },
+    );
+    let texts = (text.clone(), text.clone(), text.clone()).boxed();
+    let registered = (ids, texts.clone(), cid.clone(), content.clone(), tier).prop_map(
+        |((accord, id), (artifact_type, content_schema, name), cid, content, tier)| {
+            let (accord_id, artifact_id) = (AccordId::from_uuid(accord), ArtifactId::from_uuid(id));
+            ArtifactRegistered {
+                accord_id,
+                artifact_id,
+                artifact_type,
+                cid,
+                content,
+                content_schema,
+                name,
+                tier,
+            }
+            .into()
+        },
+    );
+    let revised = (uuid.clone(), cid.clone(), content.clone(), text.clone(), cid.clone()).prop_map(
+        |(id, cid, content, content_schema, previous_cid)| {
+            let artifact_id = ArtifactId::from_uuid(id);
+            ArtifactRevised { artifact_id, cid, content, content_schema, previous_cid }.into()
+        },
+    );
+    let states = (prop::option::of(state.clone()), state, 1..=Seq::MAX.get()).boxed();
+    let hashes = (hash.clone(), prop::option::of(hash)).boxed();
+    let ceremony = prop::option::of(uuid.clone()).boxed();
+    let transitioned =
+        (uuid.clone(), ceremony, texts, cid.clone(), content.clone(), states, hashes)
+            .prop_flat_map(move |fields| (Just(fields), time.clone()))
+            .prop_map(
+                |(
+                    (id, ceremony, (actor, reason, _), cid, evidence, states, hashes),
+                    occurred_at,
+                )| {
+                    let ((from_state, to_state, seq), (hash, prev_hash)) = (states, hashes);
+                    CustodyTransitioned {
+                        actor,
+                        artifact_id: ArtifactId::from_uuid(id),
+                        ceremony_id: ceremony.map(CeremonyId::from_uuid),
+                        cid,
+                        evidence,
+                        from_state,
+                        hash,
+                        occurred_at,
+                        prev_hash,
+                        reason,
+                        seq: Seq::new(seq),
+                        to_state,
+                    }
+                    .into()
+                },
+            );
+    let seconds = 0..1_000_000i64;
+    let observed = (
+        uuid.clone(),
+        cid.clone(),
+        prop::option::of(cid),
+        content.clone(),
+        text.clone(),
+        seconds.clone(),
+    )
+        .prop_map(|(id, desired_cid, observed_cid, detail, target, second)| {
+            let artifact_id = ArtifactId::from_uuid(id);
+            let observed_at = at(second);
+            DeploymentObserved {
+                artifact_id,
+                desired_cid,
+                detail,
+                observed_at,
+                observed_cid,
+                target,
+            }
+            .into()
+        });
+    let verified = (uuid, content, outcome, prop::option::of(text.clone()), text, seconds)
+        .prop_map(|(id, evidence, outcome, target, verifier, second)| {
+            let (artifact_id, verified_at) = (ArtifactId::from_uuid(id), at(second));
+            VerificationRecorded { artifact_id, evidence, outcome, target, verified_at, verifier }
+                .into()
+        });
+    prop_oneof![bound, registered, revised, transitioned, observed, verified]
 }
