@@ -203,27 +203,18 @@ struct Remembered {
 ///
 /// let recorder = Recorder::new(Arc::new(MemoryChronicle::new()), CustodyPolicy::standard());
 /// let at: Timestamp = "2026-11-23T10:05:00.000000Z".parse()?;
-/// let (accord_id, artifact_id) = (AccordId::new(), ArtifactId::new());
-/// let accord = AccordBound {
-///     accord_id,
-///     accord_terms: Json::parse(r#"{"approvals":2}"#)?,
-///     bound_by: "board".into(),
-///     effective_at: at,
-///     name: "change control".into(),
-/// };
+/// let accord = AccordBound::new("change control", "board", Json::parse(r#"{"approvals":2}"#)?, at);
+/// let zone = ArtifactRegistered::new(
+///     accord.accord_id,
+///     event::artifact_type::DNS_ZONE,
+///     "example.com",
+///     Tier::ALL[0],
+///     Json::parse(r#"{"ttl":300}"#)?,
+///     "https://example.com/zone.json",
+/// );
+/// let artifact_id = zone.artifact_id;
 /// recorder.record(accord).await?;
-/// let content = Json::parse(r#"{"ttl":300}"#)?;
-/// let artifact = ArtifactRegistered {
-///     accord_id,
-///     artifact_id,
-///     artifact_type: event::artifact_type::DNS_ZONE.into(),
-///     cid: Cid::of(&content),
-///     content,
-///     content_schema: "https://example.com/zone.json".into(),
-///     name: "example.com".into(),
-///     tier: Tier::ALL[0],
-/// };
-/// recorder.record(artifact).await?;
+/// recorder.record(zone).await?;
 /// recorder.record(Command::transition(artifact_id, CustodyState::Drafted, Act::new("ada", "new", at))).await?;
 /// let open = Command::open_ceremony(artifact_id, CeremonyId::new(), Act::new("ada", "please", at));
 /// recorder.record(open).await?;

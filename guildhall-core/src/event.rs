@@ -175,6 +175,25 @@ pub struct AccordBound {
     pub name: String,
 }
 
+impl AccordBound {
+    /// The binding of a new accord, under a fresh id. `accord_terms` is a JSON object; other terms
+    /// are refused when they are recorded (`CC00`).
+    pub fn new(
+        name: impl Into<String>,
+        bound_by: impl Into<String>,
+        accord_terms: Json,
+        effective_at: Timestamp,
+    ) -> Self {
+        Self {
+            accord_id: AccordId::new(),
+            accord_terms,
+            bound_by: bound_by.into(),
+            effective_at,
+            name: name.into(),
+        }
+    }
+}
+
 /// An artifact came under governance, with its first content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArtifactRegistered {
@@ -194,6 +213,29 @@ pub struct ArtifactRegistered {
     pub name: String,
     /// How critical it is.
     pub tier: Tier,
+}
+
+impl ArtifactRegistered {
+    /// The registration of a new artifact, under a fresh id and with its content's CID.
+    pub fn new(
+        accord_id: AccordId,
+        artifact_type: impl Into<String>,
+        name: impl Into<String>,
+        tier: Tier,
+        content: Json,
+        content_schema: impl Into<String>,
+    ) -> Self {
+        Self {
+            accord_id,
+            artifact_id: ArtifactId::new(),
+            artifact_type: artifact_type.into(),
+            cid: Cid::of(&content),
+            content,
+            content_schema: content_schema.into(),
+            name: name.into(),
+            tier,
+        }
+    }
 }
 
 /// An artifact's content was replaced.
