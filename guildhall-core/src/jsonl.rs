@@ -313,3 +313,6 @@ pub async fn export<W: AsyncWrite + Unpin + Send>(
     writer.flush().await?;
     Ok(position.get())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,278 @@
+//! Files as people have them: cut off, edited, mended and read again.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, BufReader, ReadBuf};
+
+use super::*;
+use crate::event::Event;
+use crate::json::JsonError;
+use crate::memory::MemoryChronicle;
+use crate::testing::{bound, registered, verified};
+
+/// The n-th of some lines that differ.
+fn line(n: u32) -> String {
+    format!(
+        concat!(
+            r#"{{"specversion":"1.0","id":"0193a1b2-c3d4-7e5f-8a6b-{:012x}","source":"guildhall/demo","#,
+            r#""type":"com.example.note.v1","subject":"0193a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2c","#,
+            r#""time":"2026-11-23T10:05:00Z","data":{{"n":{}}}}}"#,
+        ),
+        n, n
+    )
+}
+
+fn lines(numbers: impl IntoIterator<Item = u32>) -> String {
+    numbers.into_iter().map(|n| line(n) + "\n").collect()
+}
+
+async fn import_text(chronicle: &MemoryChronicle, text: &str) -> Result<Imported, ImportError> {
+    import(chronicle, text.as_bytes(), &ImportOptions::default(), |_| {}).await
+}
+
+async fn payloads(chronicle: &MemoryChronicle) -> Vec<String> {
+    let entries = chronicle.read(Position::ZERO, ReadLimit::entries(10_000)).await.unwrap();
+    entries.iter().map(|entry| entry.payload.to_string()).collect()
+}
+
+#[tokio::test]
+async fn an_export_imports_as_the_same_entries() {
+    let chronicle = MemoryChronicle::new();
+    let events =
+        [Event::from(bound()), registered().into(), verified(crate::Outcome::Failed, 3).into()];
+    chronicle.append(Append::of(events.iter().map(NewEntry::new))).await.unwrap();
+    let mut text = Vec::new();
+    let mut reached = Vec::new();
+    let count =
+        export(&chronicle, &mut text, |position| reached.push(position.get())).await.unwrap();
+    assert_eq!((count, reached), (3, vec![3]));
+
+    let copy = MemoryChronicle::new();
+    let imported = import(&copy, &text[..], &ImportOptions::default(), |_| {}).await.unwrap();
+    assert_eq!((imported.lines, imported.appended, imported.position.get()), (3, 3, 3));
+    // The origin, the times and so the leaf hashes are those of the first.
+    assert_eq!(copy.origin().await.unwrap(), chronicle.origin().await.unwrap());
+    let all = ReadLimit::entries(10);
+    assert_eq!(
+        copy.read(Position::ZERO, all).await.unwrap(),
+        chronicle.read(Position::ZERO, all).await.unwrap()
+    );
+}
+
+#[tokio::test]
+async fn an_empty_chronicle_exports_nothing_and_nothing_imports_nothing() {
+    let chronicle = MemoryChronicle::new();
+    let mut text = Vec::new();
+    assert_eq!(export(&chronicle, &mut text, |_| {}).await.unwrap(), 0);
+    assert!(text.is_empty());
+    assert_eq!(import_text(&chronicle, "").await.unwrap(), Imported::default());
+    assert_eq!(chronicle.origin().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn blank_lines_crlf_and_a_last_line_without_an_end_are_accepted() {
+    let chronicle = MemoryChronicle::new();
+    let text = format!("\n{}\r\n \t\r\n\n{}", line(1), line(2));
+    let imported = import_text(&chronicle, &text).await.unwrap();
+    assert_eq!((imported.lines, imported.appended), (5, 2));
+    assert_eq!(payloads(&chronicle).await, [r#"{"n":1}"#, r#"{"n":2}"#]);
+}
+
+#[tokio::test]
+async fn a_bad_line_is_named_and_the_lines_before_it_stay() {
+    for (bad, is_expected) in [
+        (
+            "{",
+            (|reason| matches!(reason, LineError::Json(JsonError::Syntax { .. })))
+                as fn(&LineError) -> bool,
+        ),
+        ("[]", |reason| matches!(reason, LineError::NotAnObject)),
+        ("{}", |reason| matches!(reason, LineError::Missing { name: "specversion" })),
+        ("\u{feff}{}", |reason| matches!(reason, LineError::ByteOrderMark)),
+    ] {
+        let chronicle = MemoryChronicle::new();
+        let text = format!("{}\n{bad}\n{}", lines(1..=2), lines(3..=3));
+        let error = import_text(&chronicle, &text).await.unwrap_err();
+        let ImportError::Line { line, reason, imported } = &error else { panic!("{error}") };
+        assert!(is_expected(reason), "{error}");
+        // Blank lines count: the number is that of an editor.
+        assert_eq!((*line, imported.appended, imported.lines), (4, 2, 2));
+        assert_eq!(error.to_string(), format!("line 4: {reason}"));
+        assert_eq!(payloads(&chronicle).await.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_is_not_utf8_is_refused() {
+    let chronicle = MemoryChronicle::new();
+    let mut text = lines(1..=1).into_bytes();
+    text.extend_from_slice(b"{\"a\":\"\xff\"}\n");
+    let options = ImportOptions::default();
+    let error = import(&chronicle, &text[..], &options, |_| {}).await.unwrap_err();
+    let ImportError::Line { line: 2, reason, .. } = error else { panic!("{error}") };
+    assert_eq!(reason, LineError::NotUtf8 { valid_bytes: 6 });
+}
+
+#[tokio::test]
+async fn a_mended_file_appends_only_what_is_missing() {
+    let chronicle = MemoryChronicle::new();
+    let broken =
+        lines(1..=2) + &line(3).replace("specversion", "specversio") + "\n" + &lines(4..=5);
+    assert!(import_text(&chronicle, &broken).await.is_err());
+    let imported = import_text(&chronicle, &lines(1..=5)).await.unwrap();
+    assert_eq!((imported.appended, imported.recorded_before), (3, 2));
+    let again = import_text(&chronicle, &lines(1..=5)).await.unwrap();
+    assert_eq!((again.appended, again.recorded_before, again.position.get()), (0, 5, 5));
+    let expected: Vec<_> = (1..=5).map(|n| format!(r#"{{"n":{n}}}"#)).collect();
+    assert_eq!(payloads(&chronicle).await, expected);
+}
+
+#[tokio::test]
+async fn a_line_whose_id_is_another_events_is_refused_and_named() {
+    let chronicle = MemoryChronicle::new();
+    let changed = line(2).replace(r#"{"n":2}"#, r#"{"n":20}"#);
+    let text = format!("{}{changed}\n{}", lines(1..=3), line(4));
+    let error = import_text(&chronicle, &text).await.unwrap_err();
+    let ImportError::Refused { line: 4, reason, imported } = error else { panic!("{error}") };
+    assert!(matches!(reason, AppendError::IdReused { differs: "data", .. }), "{reason}");
+    assert_eq!((imported.lines, imported.appended), (3, 3));
+    assert_eq!(payloads(&chronicle).await.len(), 3);
+}
+
+#[tokio::test]
+async fn batches_do_not_change_what_is_recorded() {
+    for (batch_entries, batch_bytes, batches) in [(1, 1 << 20, 7), (3, 1 << 20, 3), (1000, 1, 7)] {
+        let chronicle = MemoryChronicle::new();
+        let options = ImportOptions { batch_entries, batch_bytes, ..ImportOptions::default() };
+        let mut heard = Vec::new();
+        let text = lines(1..=7);
+        let imported = import(&chronicle, text.as_bytes(), &options, |so_far| heard.push(*so_far));
+        assert_eq!(imported.await.unwrap().appended, 7);
+        assert!(heard.len() >= batches && heard.is_sorted_by_key(|so_far| so_far.lines));
+        assert_eq!(heard.last().unwrap().lines, 7);
+        assert_eq!(payloads(&chronicle).await.len(), 7);
+    }
+}
+
+/// Endlessly many `x`, without a line feed; counts what was taken.
+struct Endless {
+    read_bytes: usize,
+}
+
+impl AsyncRead for Endless {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let bytes = buffer.initialize_unfilled();
+        bytes.fill(b'x');
+        let length = bytes.len();
+        buffer.advance(length);
+        self.read_bytes += length;
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_line_that_never_ends_is_refused_in_bounded_memory() {
+    let chronicle = MemoryChronicle::new();
+    let options = ImportOptions { line_limit_bytes: 10_000, ..ImportOptions::default() };
+    let mut reader = BufReader::with_capacity(4096, Endless { read_bytes: 0 });
+    let error = import(&chronicle, &mut reader, &options, |_| {}).await.unwrap_err();
+    let ImportError::Line { line: 1, reason, .. } = error else { panic!("{error}") };
+    assert_eq!(reason, LineError::TooLong { limit_bytes: 10_000 });
+    assert!(reader.get_ref().read_bytes <= 10_000 + 2 * 4096);
+}
+
+#[tokio::test]
+async fn a_line_of_exactly_the_limit_is_accepted_with_either_end() {
+    let options = ImportOptions { line_limit_bytes: line(1).len(), ..ImportOptions::default() };
+    for end in ["", "\n", "\r\n"] {
+        let chronicle = MemoryChronicle::new();
+        let text = line(1) + end;
+        let imported = import(&chronicle, text.as_bytes(), &options, |_| {}).await.unwrap();
+        assert_eq!(imported.appended, 1);
+        let longer = format!(" {text}");
+        let error = import(&chronicle, longer.as_bytes(), &options, |_| {}).await.unwrap_err();
+        let is_too_long =
+            matches!(error, ImportError::Line { reason: LineError::TooLong { .. }, .. });
+        assert!(is_too_long, "{error}");
+    }
+}
+
+/// Gives what it has and fails then.
+struct Failing<'t>(&'t [u8]);
+
+impl AsyncRead for Failing<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let text = std::mem::take(&mut self.0);
+        if text.is_empty() {
+            return Poll::Ready(Err(io::Error::other("the cable was pulled")));
+        }
+        buffer.put_slice(text);
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn what_was_read_before_the_reader_failed_is_recorded() {
+    let chronicle = MemoryChronicle::new();
+    let text = lines(1..=3) + &line(4)[..40];
+    let reader = BufReader::new(Failing(text.as_bytes()));
+    let error = import(&chronicle, reader, &ImportOptions::default(), |_| {}).await.unwrap_err();
+    assert!(matches!(error, ImportError::Read { line: 3, .. }), "{error}");
+    assert_eq!(payloads(&chronicle).await.len(), 3);
+}
+
+#[tokio::test]
+async fn times_are_normalised_and_unknown_fields_are_kept() {
+    let chronicle = MemoryChronicle::new();
+    let text = line(1)
+        .replace("10:05:00Z", "12:05:00.1234567+02:00")
+        .replace(r#"{"n":1}"#, r#"{ "z": {"deep": 1e2}, "n": 1.0 }"#);
+    import_text(&chronicle, &text).await.unwrap();
+    let entries = chronicle.read(Position::ZERO, ReadLimit::entries(1)).await.unwrap();
+    assert_eq!(entries[0].recorded_at.to_string(), "2026-11-23T10:05:00.123456Z");
+    assert_eq!(&*entries[0].payload, r#"{"n":1,"z":{"deep":100}}"#);
+}
+
+#[tokio::test]
+async fn only_a_chronicle_without_an_origin_takes_the_first_source() {
+    let chronicle = MemoryChronicle::new();
+    let second = line(2).replace("guildhall/demo", "guildhall/other");
+    import_text(&chronicle, &format!("\n{}{second}", lines(1..=1))).await.unwrap();
+    assert_eq!(chronicle.origin().await.unwrap().unwrap().as_str(), "guildhall/demo");
+    import_text(&chronicle, &line(3).replace("guildhall/demo", "\\u0007")).await.unwrap();
+    assert_eq!(chronicle.origin().await.unwrap().unwrap().as_str(), "guildhall/demo");
+
+    let fresh = MemoryChronicle::new();
+    let error =
+        import_text(&fresh, &line(1).replace("guildhall/demo", "\\u0007")).await.unwrap_err();
+    let is_source = matches!(
+        error,
+        ImportError::Line { line: 1, reason: LineError::Wrong { name: "source", .. }, .. }
+    );
+    assert!(is_source, "{error}");
+    assert_eq!(fresh.head().await.unwrap().position, Position::ZERO);
+}
+
+#[tokio::test]
+async fn an_import_appends_what_decodes_whatever_the_chain_says() {
+    let chronicle = MemoryChronicle::new();
+    let event = Event::from(registered());
+    let source = MemoryChronicle::new();
+    source.append(Append::of([NewEntry::new(&event)])).await.unwrap();
+    let mut text = Vec::new();
+    export(&source, &mut text, |_| {}).await.unwrap();
+    // Its accord does not exist.
+    import(&chronicle, &text[..], &ImportOptions::default(), |_| {}).await.unwrap();
+    assert_eq!(chronicle.head().await.unwrap().position, Position::FIRST);
+}
