@@ -258,21 +258,34 @@ impl Recorder {
     ) -> Result<Appended, RecordError> {
         let command = command.into();
         let mut attempt = 1;
+        let mut is_from_start = false;
         loop {
-            match self.attempt(&command).await {
+            let known = self.remembered().get(&command.stream()).cloned();
+            let before = known.filter(|_| !is_from_start);
+            is_from_start = before.is_none();
+            match self.attempt(&command, before).await {
                 Err(RecordError::Append(AppendError::Conflict { .. }))
                     if attempt < MAX_ATTEMPTS =>
                 {
                     attempt += 1
+                }
+                // It may have been recorded before what is remembered: the whole stream tells.
+                Err(
+                    RecordError::Refused { .. } | RecordError::Append(AppendError::IdReused { .. }),
+                ) if !is_from_start => {
+                    is_from_start = true;
                 }
                 outcome => return outcome,
             }
         }
     }
 
-    async fn attempt(&self, command: &Command) -> Result<Appended, RecordError> {
+    async fn attempt(
+        &self,
+        command: &Command,
+        before: Option<Remembered>,
+    ) -> Result<Appended, RecordError> {
         let stream = command.stream();
-        let before = self.remembered().get(&stream).cloned();
         let known = self.load(command, before).await?;
         let (fold, version) = match known {
             Known::Recorded(appended) => return Ok(appended),
@@ -414,3 +427,6 @@ enum Known {
 fn bug(error: HeadNotLoaded) -> StoreError {
     StoreError::permanent("replaying a stream", error)
 }
+
+#[cfg(test)]
+mod tests;

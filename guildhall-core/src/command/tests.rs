@@ -1,0 +1,282 @@
+//! What is recorded, what is refused, and what happens when others write meanwhile.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::chronicle::{Head, Origin};
+use crate::event::DeploymentObserved;
+use crate::ids::Position;
+use crate::invariant::Code;
+use crate::memory::MemoryChronicle;
+use crate::testing::{ARTIFACT, CEREMONY, at, bound, json, link, observed, registered};
+use CustodyState::{CeremonyOpen, Deployed, Drafted, Ratified};
+
+fn act(second: i64) -> Act {
+    Act::new("ada", "because", at(second))
+}
+
+/// A recorder, its Chronicle, and in that an accord and an artifact.
+async fn recorder() -> (Recorder, MemoryChronicle) {
+    let chronicle = MemoryChronicle::new();
+    let recorder = Recorder::new(Arc::new(chronicle.clone()), CustodyPolicy::standard());
+    recorder.record(bound()).await.unwrap();
+    recorder.record(registered()).await.unwrap();
+    (recorder, chronicle)
+}
+
+async fn entries(chronicle: &dyn Chronicle) -> Vec<Entry> {
+    chronicle.read(crate::Position::ZERO, ReadLimit::entries(1000)).await.unwrap()
+}
+
+fn refused(outcome: Result<Appended, RecordError>) -> Code {
+    match outcome {
+        Err(RecordError::Refused { violation }) => violation.code(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A Chronicle in which rivals write just before an append.
+struct Contended {
+    chronicle: MemoryChronicle,
+    rivals: Mutex<VecDeque<Append>>,
+}
+
+#[async_trait]
+impl Chronicle for Contended {
+    async fn origin(&self) -> Result<Option<Origin>, StoreError> {
+        self.chronicle.origin().await
+    }
+
+    async fn fix_origin(&self, origin: Origin) -> Result<Origin, StoreError> {
+        self.chronicle.fix_origin(origin).await
+    }
+
+    async fn append(&self, append: Append) -> Result<Vec<Appended>, AppendError> {
+        let rival = self.rivals.lock().unwrap().pop_front();
+        if let Some(rival) = rival {
+            self.chronicle.append(rival).await?;
+        }
+        self.chronicle.append(append).await
+    }
+
+    async fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Entry>, StoreError> {
+        self.chronicle.read(after, limit).await
+    }
+
+    async fn read_stream(
+        &self,
+        stream: StreamId,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.chronicle.read_stream(stream, after, limit).await
+    }
+
+    async fn head(&self) -> Result<Head, StoreError> {
+        self.chronicle.head().await
+    }
+
+    async fn wait_beyond(
+        &self,
+        position: Position,
+        patience: Duration,
+    ) -> Result<Position, StoreError> {
+        self.chronicle.wait_beyond(position, patience).await
+    }
+}
+
+async fn contended(rivals: impl IntoIterator<Item = Event>) -> (Recorder, MemoryChronicle) {
+    let (_, chronicle) = recorder().await;
+    let rivals = rivals.into_iter().map(|event| Append::of([NewEntry::new(&event)])).collect();
+    let contended = Contended { chronicle: chronicle.clone(), rivals: Mutex::new(rivals) };
+    (Recorder::new(Arc::new(contended), CustodyPolicy::standard()), chronicle)
+}
+
+#[tokio::test]
+async fn a_chain_is_completed_from_genesis_to_release() {
+    let (recorder, chronicle) = recorder().await;
+    let evidence = json(r#"{"votes":3}"#);
+    for command in [
+        Command::transition(ARTIFACT, Drafted, act(1)),
+        Command::open_ceremony(ARTIFACT, CEREMONY, act(2)),
+        Command::transition(ARTIFACT, Ratified, act(3).with_evidence(evidence.clone())),
+        Command::transition(ARTIFACT, Deployed, act(4)),
+    ] {
+        recorder.record(command).await.unwrap();
+    }
+    let links = entries(&chronicle).await.into_iter().filter_map(|entry| match entry.decode() {
+        Ok(Decoded::Event(Event::CustodyTransitioned(link))) => Some(link),
+        _ => None,
+    });
+    let links: Vec<_> = links.collect();
+    let states: Vec<_> = links.iter().map(|link| (link.seq.get(), link.to_state)).collect();
+    assert_eq!(states, [(1, Drafted), (2, CeremonyOpen), (3, Ratified), (4, Deployed)]);
+    let ceremonies: Vec<_> = links.iter().map(|link| link.ceremony_id).collect();
+    assert_eq!(ceremonies, [None, Some(CEREMONY), Some(CEREMONY), None]);
+    assert!(links.windows(2).all(|pair| pair[1].prev_hash == Some(pair[0].hash)));
+    assert_eq!(links[2].evidence, evidence);
+}
+
+#[tokio::test]
+async fn a_revision_is_completed_with_what_it_replaces() {
+    let (recorder, chronicle) = recorder().await;
+    for content in ["[1]", "[2]"] {
+        recorder.record(Command::revise(ARTIFACT, json(content), "urn:schema")).await.unwrap();
+    }
+    let Ok(Decoded::Event(Event::ArtifactRevised(last))) = entries(&chronicle).await[3].decode()
+    else {
+        panic!("a revision")
+    };
+    assert_eq!((last.previous_cid, last.cid), (Cid::of(&json("[1]")), Cid::of(&json("[2]"))));
+}
+
+#[tokio::test]
+async fn a_refused_command_writes_nothing() {
+    let (recorder, chronicle) = recorder().await;
+    let nobody = ArtifactId::new();
+    let wrong = Cid::of(&json("0"));
+    let homeless = crate::ArtifactRegistered {
+        artifact_id: nobody,
+        accord_id: AccordId::new(),
+        ..registered()
+    };
+    let adrift = DeploymentObserved { artifact_id: nobody, ..observed("eu", true, 1) };
+    for (command, code) in [
+        (Command::from(bound()), Code::CC11),
+        (registered().into(), Code::CC11),
+        (homeless.into(), Code::CC11),
+        (adrift.into(), Code::CC11),
+        (Command::revise(nobody, json("1"), ""), Code::CC11),
+        (Command::transition(nobody, Drafted, act(1)), Code::CC11),
+        (Command::transition(ARTIFACT, Deployed, act(1)), Code::CC01),
+        (
+            crate::ArtifactRegistered { artifact_id: nobody, cid: wrong, ..registered() }.into(),
+            Code::CC08,
+        ),
+    ] {
+        assert_eq!(refused(recorder.record(command).await), code);
+    }
+    assert_eq!(entries(&chronicle).await.len(), 2);
+
+    recorder.record(Command::transition(ARTIFACT, Drafted, act(5))).await.unwrap();
+    for (command, code) in [
+        (Command::transition(ARTIFACT, Deployed, act(6)), Code::CC04),
+        (Command::transition(ARTIFACT, CeremonyOpen, act(6)), Code::CC09),
+        (Command::open_ceremony(ARTIFACT, CEREMONY, act(4)), Code::CC07),
+        (link(None, Drafted).into(), Code::CC02),
+    ] {
+        assert_eq!(refused(recorder.record(command).await), code);
+    }
+    assert_eq!(entries(&chronicle).await.len(), 3);
+}
+
+#[tokio::test]
+async fn the_policy_is_the_embedders() {
+    let chronicle = MemoryChronicle::new();
+    let policy = CustodyPolicy::from_moves([(Drafted, CustodyState::Retired)]);
+    let recorder = Recorder::new(Arc::new(chronicle), policy);
+    recorder.record(bound()).await.unwrap();
+    recorder.record(registered()).await.unwrap();
+    recorder.record(Command::transition(ARTIFACT, Drafted, act(1))).await.unwrap();
+    let open = Command::open_ceremony(ARTIFACT, CEREMONY, act(2));
+    assert_eq!(refused(recorder.record(open).await), Code::CC04);
+    recorder.record(Command::transition(ARTIFACT, CustodyState::Retired, act(2))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_command_recorded_twice_is_recorded_once() {
+    let (recorder, chronicle) = recorder().await;
+    let id = EventId::new();
+    let genesis = Command::transition(ARTIFACT, Drafted, act(1)).with_id(id);
+    let first = recorder.record(genesis.clone()).await.unwrap();
+    assert!(!first.was_recorded);
+    let again = Appended { was_recorded: true, ..first };
+    // By this recorder, and by another after a restart, and after the chain went on.
+    assert_eq!(recorder.record(genesis.clone()).await.unwrap(), again);
+    recorder.record(Command::open_ceremony(ARTIFACT, CEREMONY, act(2))).await.unwrap();
+    let restarted = Recorder::new(Arc::new(chronicle.clone()), CustodyPolicy::standard());
+    assert_eq!(restarted.record(genesis.clone()).await.unwrap(), again);
+    assert_eq!(recorder.record(genesis).await.unwrap(), again);
+    assert_eq!(entries(&chronicle).await.len(), 4);
+
+    let seen = Command::from(observed("eu", true, 1)).with_id(EventId::new());
+    let first = recorder.record(seen.clone()).await.unwrap();
+    assert_eq!(restarted.record(seen).await.unwrap(), Appended { was_recorded: true, ..first });
+    let open = link(Some(&link(None, Drafted)), CeremonyOpen);
+    assert_eq!(refused(recorder.record(open).await), Code::CC02);
+}
+
+#[tokio::test]
+async fn an_event_id_that_another_event_has_is_refused() {
+    let (recorder, chronicle) = recorder().await;
+    let id = entries(&chronicle).await[1].event_id;
+    for command in [
+        Command::from(observed("eu", true, 1)).with_id(id),
+        Command::from(crate::AccordBound { accord_id: AccordId::new(), ..bound() }).with_id(id),
+    ] {
+        let error = recorder.record(command).await.unwrap_err();
+        let RecordError::Append(AppendError::IdReused { event_id, position, .. }) = error else {
+            panic!("{error}")
+        };
+        assert_eq!((event_id, position.get()), (id, 2));
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_a_rival_overtook_is_judged_again() {
+    // Observations change the version and nothing else: the command goes in after them.
+    let rivals = (0..3).map(|second| observed("eu", true, second).into());
+    let (recorder, chronicle) = contended(rivals).await;
+    let appended = recorder.record(Command::transition(ARTIFACT, Drafted, act(9))).await.unwrap();
+    assert_eq!((appended.position.get(), appended.version.get()), (6, 5));
+    let open = Command::open_ceremony(ARTIFACT, CEREMONY, act(10));
+    assert_eq!(recorder.record(open).await.unwrap().version.get(), 6);
+    assert_eq!(entries(&chronicle).await.len(), 7);
+}
+
+#[tokio::test]
+async fn a_command_that_a_rival_made_wrong_is_refused() {
+    let (recorder, chronicle) = contended([link(None, Drafted).into()]).await;
+    let genesis = link(None, Drafted);
+    assert_eq!(refused(recorder.record(genesis).await), Code::CC02);
+    assert_eq!(entries(&chronicle).await.len(), 3);
+}
+
+#[tokio::test]
+async fn rivals_that_never_stop_end_in_a_conflict() {
+    let rivals = (0..100).map(|second| observed("eu", true, second).into());
+    let (recorder, chronicle) = contended(rivals).await;
+    let command = Command::transition(ARTIFACT, Drafted, act(1));
+    let error = recorder.record(command).await.unwrap_err();
+    assert!(matches!(error, RecordError::Append(AppendError::Conflict { .. })), "{error}");
+    assert_eq!(entries(&chronicle).await.len(), 2 + MAX_ATTEMPTS);
+}
+
+#[tokio::test]
+async fn recorders_of_one_chronicle_make_one_sound_chain() {
+    let (one, chronicle) = recorder().await;
+    let other = Recorder::new(Arc::new(chronicle.clone()), CustodyPolicy::standard());
+    one.record(Command::transition(ARTIFACT, Drafted, act(1))).await.unwrap();
+    other.record(Command::open_ceremony(ARTIFACT, CEREMONY, act(2))).await.unwrap();
+    one.record(Command::transition(ARTIFACT, Drafted, act(3))).await.unwrap();
+    other.record(Command::revise(ARTIFACT, json("[1]"), "urn:schema")).await.unwrap();
+    one.record(Command::open_ceremony(ARTIFACT, CEREMONY, act(4))).await.unwrap();
+    let mut fold = Fold::over_empty_tables(CustodyPolicy::standard(), OnViolation::Halt);
+    let decoded = entries(&chronicle).await.into_iter().map(DecodedEntry::from);
+    assert_eq!(fold.apply(decoded), Ok(None));
+}
+
+#[tokio::test]
+async fn time_and_metadata_are_the_commands() {
+    let (recorder, chronicle) = recorder().await;
+    let metadata = Metadata { correlation_id: Some("req-7".to_owned()), ..Metadata::default() };
+    let command = Command::from(observed("eu", true, 1));
+    let command = command.with_metadata(metadata.clone()).recorded_at(at(77));
+    recorder.record(command).await.unwrap();
+    let entry = entries(&chronicle).await.remove(2);
+    assert_eq!((entry.metadata, entry.recorded_at), (metadata, at(77)));
+}
