@@ -82,21 +82,21 @@ impl MemoryOpsDb {
 impl MemoryProjector {
     /// The policy that moves of custody are judged by; the standard one by default.
     #[must_use]
-    pub fn policy(mut self, policy: CustodyPolicy) -> Self {
+    pub fn with_policy(mut self, policy: CustodyPolicy) -> Self {
         self.settings.policy = policy;
         self
     }
 
     /// What to do with an entry that breaks an invariant; quarantine by default.
     #[must_use]
-    pub fn on_violation(mut self, on_violation: OnViolation) -> Self {
+    pub fn with_on_violation(mut self, on_violation: OnViolation) -> Self {
         self.settings.on_violation = on_violation;
         self
     }
 
     /// How long the lease holds without being renewed; 15 s by default.
     #[must_use]
-    pub fn lease_time(mut self, lease_time: Duration) -> Self {
+    pub fn with_lease_time(mut self, lease_time: Duration) -> Self {
         self.settings.lease_time = lease_time;
         self
     }

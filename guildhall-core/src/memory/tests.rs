@@ -286,7 +286,7 @@ async fn of_two_projectors_one_stands_by_until_the_lease_is_free() {
     let chronicle = story().await;
     let ops_db = MemoryOpsDb::new();
     assert_eq!(ops_db.checkpoint(OPS_DB).await.unwrap(), None);
-    let (one, other) = (ops_db.projector(), ops_db.projector().lease_time(Duration::ZERO));
+    let (one, other) = (ops_db.projector(), ops_db.projector().with_lease_time(Duration::ZERO));
     assert_eq!(one.hold_lease().await.unwrap(), Lease::Held);
     assert_eq!(one.clone().hold_lease().await.unwrap(), Lease::Held);
     assert!(matches!(other.hold_lease().await.unwrap(), Lease::Standby { .. }));
@@ -311,7 +311,7 @@ async fn of_two_projectors_one_stands_by_until_the_lease_is_free() {
 async fn a_halting_projector_applies_what_comes_before() {
     let chronicle = story().await;
     let ops_db = MemoryOpsDb::new();
-    let projector = ops_db.projector().on_violation(OnViolation::Halt);
+    let projector = ops_db.projector().with_on_violation(OnViolation::Halt);
     for _ in 0..2 {
         let halted = projector.apply(batch(&chronicle, 0, 100).await).await;
         let Err(ApplyError::Halted { position, violation }) = halted else { panic!("{halted:?}") };
@@ -687,4 +687,20 @@ async fn a_log_that_something_else_wrote_is_projected_all_the_same() {
     assert_eq!((applied.entries, applied.skipped), (18, 0));
     let first = &ops_db.tables().quarantined_entries[0];
     assert_eq!((first.position.get(), first.code), (2, Code::CC00));
+}
+
+#[tokio::test]
+async fn moves_are_judged_by_the_policy_of_the_embedder() {
+    let chronicle = MemoryChronicle::new();
+    let links = chain(&[CustodyState::Drafted, CustodyState::CeremonyOpen]);
+    let links = links.into_iter().map(Event::from);
+    let events = [Event::from(bound()), registered().into()].into_iter().chain(links);
+    chronicle.append(append(events)).await.unwrap();
+    let ops_db = MemoryOpsDb::new();
+    let strict = crate::CustodyPolicy::from_moves([]);
+    let projector = ops_db.projector().with_policy(strict);
+    let applied = projector.apply(batch(&chronicle, 0, 100).await).await.unwrap();
+    assert_eq!((applied.entries, applied.quarantined), (4, 1));
+    assert_eq!(ops_db.tables().quarantined_entries[0].code, Code::CC04);
+    assert_eq!(projector.lease_time(), Duration::from_secs(15));
 }
