@@ -113,7 +113,8 @@ async fn an_append_is_all_or_nothing_and_idempotent() {
     };
     let refused = chronicle.append(Append::of([accord.clone(), too_long])).await;
     assert!(matches!(refused, Err(AppendError::PayloadTooLong { found_bytes: 402, .. })));
-    // A refused append leaves nothing, the origin included.
+    assert_eq!(chronicle.append(Append::default()).await.unwrap(), []);
+    // Neither a refused append nor an empty one leaves anything, the origin included.
     assert_eq!(chronicle.origin().await.unwrap(), None);
     assert_eq!(chronicle.head().await.unwrap().position, Position::ZERO);
 
