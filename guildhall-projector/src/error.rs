@@ -1,0 +1,59 @@
+//! Why the runtime stopped.
+
+use std::sync::Arc;
+
+use guildhall_core::{ApplyError, ContinuityError, NotConsecutive, StoreError};
+use tokio::task::JoinError;
+
+/// What stopped the runtime, and trying again does not help.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// The read model could not apply a batch.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+    /// A store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The Chronicle answered entries out of order.
+    #[error("the Chronicle answered entries out of order")]
+    NotConsecutive(#[from] NotConsecutive),
+    /// A task panicked: a bug in a store, in a read model or here.
+    #[error("a task of the projector panicked")]
+    Panicked(#[source] JoinError),
+    /// The live generation moved on each time before the rebuilt one could take its place.
+    #[error(
+        "the live generation moved on {rounds} times before the rebuilt one could take its place"
+    )]
+    Outrun {
+        /// How often the swap was tried.
+        rounds: u32,
+    },
+    /// The runtime was shut down before it got there.
+    #[error("the projector was shut down")]
+    ShutDown,
+    /// The runtime had stopped before, for this reason.
+    #[error("the projector had stopped")]
+    Stopped(#[source] Arc<RuntimeError>),
+}
+
+impl RuntimeError {
+    /// Whether trying again can help.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            Self::Apply(error) => error.is_transient(),
+            Self::Store(error) => error.is_transient(),
+            Self::NotConsecutive(_)
+            | Self::Panicked(_)
+            | Self::Outrun { .. }
+            | Self::ShutDown
+            | Self::Stopped(_) => false,
+        }
+    }
+}
+
+impl From<ContinuityError> for RuntimeError {
+    fn from(error: ContinuityError) -> Self {
+        Self::Apply(error.into())
+    }
+}

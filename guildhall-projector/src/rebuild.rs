@@ -1,0 +1,65 @@
+//! Building a new generation of a read model beside the live one.
+
+use std::sync::Arc;
+
+use guildhall_core::{Chronicle, Generation, Rebuild};
+
+use crate::error::RuntimeError;
+use crate::pipeline::{ReadAhead, Until};
+use crate::settings::Settings;
+use crate::status::{State, Status};
+use crate::telemetry;
+
+/// How often the last entries are caught up with before the swap is given up.
+const MAX_ROUNDS: u32 = 100;
+
+/// Fills a new generation from the whole log, puts it in the live one's place and answers how that
+/// went. The live one can be read, and projected into, all the while. `progress` hears of every
+/// batch.
+///
+/// # Errors
+/// [`RuntimeError`]; the live generation is as it was. Nothing is tried again: begin anew.
+///
+/// # Cancel safety
+/// Dropped, the unfinished generation is thrown away.
+pub async fn rebuild(
+    chronicle: Arc<dyn Chronicle>,
+    target: &dyn Rebuild,
+    settings: &Settings,
+    mut progress: impl FnMut(&Status) + Send,
+) -> Result<Status, RuntimeError> {
+    let mut generation = target.begin_rebuild().await?;
+    let mut status = Status { state: State::CatchingUp, ..Status::starting() };
+    status.head = chronicle.head().await?.position;
+    fill(&chronicle, generation.as_mut(), settings, &mut status, &mut progress).await?;
+    // Indexes and constraints take a while; what comes meanwhile is caught up with afterwards.
+    generation.seal().await?;
+    for _ in 0..MAX_ROUNDS {
+        fill(&chronicle, generation.as_mut(), settings, &mut status, &mut progress).await?;
+        if generation.swap().await? {
+            status.state = State::Stopped;
+            progress(&status);
+            return Ok(status);
+        }
+    }
+    Err(RuntimeError::Outrun { rounds: MAX_ROUNDS })
+}
+
+async fn fill(
+    chronicle: &Arc<dyn Chronicle>,
+    generation: &mut dyn Generation,
+    settings: &Settings,
+    status: &mut Status,
+    progress: &mut (impl FnMut(&Status) + Send),
+) -> Result<(), RuntimeError> {
+    let (chronicle, checkpoint) = (Arc::clone(chronicle), generation.checkpoint());
+    let mut ahead = ReadAhead::spawn(chronicle, checkpoint, Until::Head, settings.clone());
+    while let Some(read) = ahead.next().await? {
+        let began = std::time::Instant::now();
+        let applied = generation.apply(read.batch).await?;
+        telemetry::batch_applied(&applied, began.elapsed());
+        status.count(&applied, read.head);
+        progress(status);
+    }
+    Ok(())
+}

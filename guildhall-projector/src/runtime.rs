@@ -1,0 +1,311 @@
+//! The supervised projector: catch-up, live tail, recovery, standby, shutdown.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use guildhall_core::{ApplyError, Chronicle, HolderId, Lease, Position, Projector, Timestamp};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tracing::Instrument;
+
+use crate::backoff::Backoff;
+use crate::error::RuntimeError;
+use crate::pipeline::{ReadAhead, Until};
+use crate::settings::Settings;
+use crate::status::{LastError, Rate, State, Status, chain};
+use crate::telemetry;
+
+/// A running projector. Clones are handles on the same one; it is shut down when the last of them
+/// is dropped.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    status: watch::Receiver<Status>,
+    /// Says true once it is to stop; closed when the last handle is dropped.
+    stop: Arc<watch::Sender<bool>>,
+}
+
+impl Runtime {
+    /// Starts projecting, on the current Tokio runtime.
+    pub fn spawn(
+        chronicle: Arc<dyn Chronicle>,
+        projector: Arc<dyn Projector>,
+        settings: Settings,
+    ) -> Self {
+        Self::spawn_until(chronicle, projector, settings, Until::Stopped)
+    }
+
+    fn spawn_until(
+        chronicle: Arc<dyn Chronicle>,
+        projector: Arc<dyn Projector>,
+        settings: Settings,
+        until: Until,
+    ) -> Self {
+        let (status_sender, status) = watch::channel(Status::starting());
+        let (stop, stopping) = watch::channel(false);
+        let supervisor = Supervisor {
+            chronicle,
+            projector: Arc::clone(&projector),
+            settings,
+            until,
+            status: status_sender.clone(),
+            stopping,
+            backoff: Backoff::default(),
+            rate: Rate::default(),
+        };
+        let span = tracing::info_span!("projector");
+        let work = tokio::spawn(supervisor.supervise().instrument(span));
+        tokio::spawn(async move {
+            let outcome = work.await.unwrap_or_else(|error| Err(RuntimeError::Panicked(error)));
+            if let Err(error) = projector.release_lease().await {
+                tracing::warn!(error = chain(&error), "the lease has to lapse");
+            }
+            end(&status_sender, outcome);
+        });
+        Self { status, stop: Arc::new(stop) }
+    }
+
+    /// How it is doing now.
+    pub fn status(&self) -> Status {
+        self.status.borrow().clone()
+    }
+
+    /// How it is doing, as it changes; a slow watcher sees the latest only.
+    pub fn watch_status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Waits until the effects of `position` can be read: read-your-writes. Give it a time-out of
+    /// your own; it waits for as long as the runtime may still get there.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Stopped`] or [`RuntimeError::ShutDown`]: it will not get there.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub async fn wait_until(&self, position: Position) -> Result<(), RuntimeError> {
+        let status =
+            self.wait_for(|status| status.position >= position || status.state.is_final()).await?;
+        if status.position >= position { Ok(()) } else { Err(outcome(&status)) }
+    }
+
+    /// Stops after the batch under way, releases the lease and waits for that.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Stopped`]: it had failed before.
+    ///
+    /// # Cancel safety
+    /// Once polled, it stops all the same.
+    pub async fn shutdown(&self) -> Result<(), RuntimeError> {
+        self.stop.send_replace(true);
+        self.stopped().await
+    }
+
+    /// Waits until it has stopped, for whatever reason.
+    ///
+    /// # Errors
+    /// [`RuntimeError::Stopped`]: it failed.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub async fn stopped(&self) -> Result<(), RuntimeError> {
+        let status = self.wait_for(|status| status.state.is_final()).await?;
+        if status.failure.is_some() { Err(outcome(&status)) } else { Ok(()) }
+    }
+
+    async fn wait_for(&self, holds: impl FnMut(&Status) -> bool) -> Result<Status, RuntimeError> {
+        let mut watched = self.status.clone();
+        // The channel closes only with the Tokio runtime that it was started on.
+        let status = watched.wait_for(holds).await.map_err(|_| RuntimeError::ShutDown)?;
+        Ok(status.clone())
+    }
+}
+
+fn outcome(status: &Status) -> RuntimeError {
+    status.failure.clone().map_or(RuntimeError::ShutDown, RuntimeError::Stopped)
+}
+
+/// Applies everything up to the end that the log has now, recovering like [`Runtime`], and answers
+/// how that went. `progress` hears of the latest status, not of each.
+///
+/// # Errors
+/// [`RuntimeError`].
+///
+/// # Cancel safety
+/// Dropped, it stops after the batch under way; what was applied stays.
+pub async fn catch_up(
+    chronicle: Arc<dyn Chronicle>,
+    projector: Arc<dyn Projector>,
+    settings: &Settings,
+    mut progress: impl FnMut(&Status),
+) -> Result<Status, RuntimeError> {
+    let runtime = Runtime::spawn_until(chronicle, projector, settings.clone(), Until::Head);
+    let mut watched = runtime.watch_status();
+    loop {
+        let status = watched.borrow_and_update().clone();
+        progress(&status);
+        match (&status.failure, status.state.is_final()) {
+            (Some(failure), _) => return Err(RuntimeError::Stopped(Arc::clone(failure))),
+            (None, true) => return Ok(status),
+            (None, false) => watched.changed().await.map_err(|_| RuntimeError::ShutDown)?,
+        }
+    }
+}
+
+fn end(status: &watch::Sender<Status>, outcome: Result<(), RuntimeError>) {
+    status.send_modify(|status| {
+        match outcome {
+            Ok(()) => status.state = State::Stopped,
+            Err(error) => {
+                tracing::error!(error = chain(&error), "the projector failed");
+                status.last_error = Some(last_error(&error));
+                status.failure = Some(Arc::new(error));
+                status.state = State::Failed;
+            }
+        }
+        telemetry::status_changed(status);
+    });
+}
+
+fn last_error(error: &RuntimeError) -> LastError {
+    LastError { message: chain(error), at: SystemTime::now() }
+}
+
+/// Why a run ended.
+enum Ended {
+    /// All is applied that was to be, or it is to stop.
+    Done,
+    /// Another holds the lease.
+    Standby { holder: HolderId, until: Timestamp },
+}
+
+struct Supervisor {
+    chronicle: Arc<dyn Chronicle>,
+    projector: Arc<dyn Projector>,
+    settings: Settings,
+    until: Until,
+    status: watch::Sender<Status>,
+    stopping: watch::Receiver<bool>,
+    backoff: Backoff,
+    rate: Rate,
+}
+
+impl Supervisor {
+    /// Runs again and again until there is a reason not to.
+    async fn supervise(mut self) -> Result<(), RuntimeError> {
+        tracing::info!("started");
+        while !self.is_stopping() {
+            match self.run().await {
+                Ok(Ended::Done) => break,
+                Ok(Ended::Standby { holder, until }) => {
+                    tracing::info!(?holder, %until, "standing by");
+                    self.change(|status| status.state = State::Standby { holder, until });
+                    self.pause(self.standby_pause(until)).await;
+                }
+                Err(error) if error.is_transient() => {
+                    let pause = self.backoff.next(&self.settings);
+                    tracing::warn!(error = chain(&error), ?pause, "starting again after a pause");
+                    telemetry::restarted();
+                    self.change(|status| {
+                        status.state = State::BackingOff { pause };
+                        status.restarts += 1;
+                        status.last_error = Some(last_error(&error));
+                    });
+                    self.pause(pause).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// One run: from the checkpoint on, until something ends it.
+    async fn run(&mut self) -> Result<Ended, RuntimeError> {
+        if let Lease::Standby { holder, until } = self.projector.hold_lease().await? {
+            return Ok(Ended::Standby { holder, until });
+        }
+        let checkpoint = self.projector.checkpoint().await?;
+        let head = self.chronicle.head().await?.position;
+        self.rate.update(Instant::now(), 0);
+        self.change(|status| {
+            status.position = checkpoint.position;
+            status.head = head;
+            status.state = if status.lag() == 0 { State::Live } else { State::CatchingUp };
+        });
+        let mut ahead = ReadAhead::spawn(
+            Arc::clone(&self.chronicle),
+            checkpoint,
+            self.until,
+            self.settings.clone(),
+        );
+        // `interval` refuses zero.
+        let third = (self.projector.lease_time() / 3).max(Duration::from_millis(1));
+        let mut renewal = interval(third);
+        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let read = tokio::select! {
+                biased;
+                () = stop_requested(&mut self.stopping) => return Ok(Ended::Done),
+                read = ahead.next() => read?,
+                _ = renewal.tick() => {
+                    if let Lease::Standby { holder, until } = self.projector.hold_lease().await? {
+                        return Ok(Ended::Standby { holder, until });
+                    }
+                    continue;
+                }
+            };
+            let Some(read) = read else { return Ok(Ended::Done) };
+            let began = Instant::now();
+            let applied = match self.projector.apply(read.batch).await {
+                Ok(applied) => applied,
+                Err(ApplyError::Standby { holder, until, .. }) => {
+                    return Ok(Ended::Standby { holder, until });
+                }
+                Err(error) => return Err(error.into()),
+            };
+            // A batch that was applied has renewed the lease.
+            renewal.reset();
+            self.backoff.reset();
+            telemetry::batch_applied(&applied, began.elapsed());
+            let rate = self.rate.update(Instant::now(), applied.entries);
+            self.change(|status| {
+                status.count(&applied, read.head);
+                status.rate = rate;
+            });
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        // Closed: every handle is gone.
+        *self.stopping.borrow() || self.stopping.has_changed().is_err()
+    }
+
+    /// Pauses, or less long if it is to stop.
+    async fn pause(&mut self, pause: Duration) {
+        tokio::select! {
+            () = stop_requested(&mut self.stopping) => {}
+            () = sleep(pause) => {}
+        }
+    }
+
+    /// Until the lease may lapse, looking again no less often than it is renewed.
+    fn standby_pause(&self, until: Timestamp) -> Duration {
+        let third = self.projector.lease_time() / 3;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let left = until.as_micros() - i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
+        let left = Duration::from_micros(u64::try_from(left).unwrap_or(0));
+        left.clamp(Duration::from_millis(1), third.max(Duration::from_millis(1)))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Status)) {
+        self.status.send_modify(|status| {
+            change(status);
+            telemetry::status_changed(status);
+        });
+    }
+}
+
+/// Waits until the runtime is to stop, or every handle is gone.
+async fn stop_requested(stopping: &mut watch::Receiver<bool>) {
+    // An error says that the sender is gone, which is a reason to stop as well.
+    let _ = stopping.wait_for(|is_stopping| *is_stopping).await;
+}
