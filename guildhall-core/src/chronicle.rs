@@ -70,7 +70,7 @@ impl<'de> Deserialize<'de> for Origin {
     }
 }
 
-/// What ties an entry to its cause: CloudEvents extension attributes, each at most 1,024 bytes.
+/// What ties an entry to its cause: CloudEvents extension attributes, each of 1 to 1,024 bytes.
 /// They are stored and shown, and nothing is decided by them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Metadata {
@@ -299,8 +299,10 @@ pub enum AppendError {
         /// What is wrong with it.
         reason: JsonError,
     },
-    /// A metadata attribute is too long or holds U+0000.
-    #[error("the {attribute} of event {event_id} is longer than 1,024 bytes or holds U+0000")]
+    /// A metadata attribute is empty, too long or holds U+0000.
+    #[error(
+        "the {attribute} of event {event_id} is empty, longer than 1,024 bytes or holds U+0000"
+    )]
     BadMetadata {
         /// Its event id.
         event_id: EventId,

@@ -145,8 +145,10 @@ impl AppendState {
             return Err(AppendError::BadType { event_id });
         }
         for (attribute, value) in entry.metadata.attributes() {
-            let is_bad =
-                |text: &String| text.len() > Metadata::MAX_ATTRIBUTE_BYTES || text.contains('\0');
+            // A CloudEvents attribute is never empty.
+            let is_bad = |text: &String| {
+                text.is_empty() || text.len() > Metadata::MAX_ATTRIBUTE_BYTES || text.contains('\0')
+            };
             if value.is_some_and(is_bad) {
                 return Err(AppendError::BadMetadata { event_id, attribute });
             }
