@@ -9,15 +9,6 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use crate::error::RuntimeError;
 use crate::settings::Settings;
 
-/// Where reading ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Until {
-    /// At the end that the log has when reading begins.
-    Head,
-    /// Never: at the end of the log it waits for more.
-    Stopped,
-}
-
 /// A batch, and where the log ended when it was read.
 #[derive(Debug)]
 pub(crate) struct ReadBatch {
@@ -40,15 +31,16 @@ impl Drop for ReadAhead {
 
 impl ReadAhead {
     /// Starts reading where a read model stands: with the entry at its checkpoint, so that applying
-    /// the first batch shows whether that is still the one it was.
+    /// the first batch shows whether that is still the one it was. It goes on to `end`, or waits
+    /// for more where there is none.
     pub(crate) fn spawn(
         chronicle: Arc<dyn Chronicle>,
         checkpoint: Checkpoint,
-        until: Until,
+        end: Option<Position>,
         settings: Settings,
     ) -> Self {
         let (sender, batches) = mpsc::channel(settings.batches_ahead.max(1));
-        let reader = Reader { chronicle, until, settings, sender };
+        let reader = Reader { chronicle, end, settings, sender };
         let task = tokio::spawn(async move {
             let sender = reader.sender.clone();
             if let Err(error) = reader.read(checkpoint.position).await {
@@ -77,18 +69,18 @@ impl ReadAhead {
 
 struct Reader {
     chronicle: Arc<dyn Chronicle>,
-    until: Until,
+    end: Option<Position>,
     settings: Settings,
     sender: mpsc::Sender<Result<ReadBatch, RuntimeError>>,
 }
 
 impl Reader {
     async fn read(self, checkpoint: Position) -> Result<(), RuntimeError> {
-        let end = self.chronicle.head().await?.position;
-        if end < checkpoint {
-            return Err(ContinuityError::EndsBefore { head: end, checkpoint }.into());
+        let head = self.chronicle.head().await?.position;
+        if head < checkpoint {
+            return Err(ContinuityError::EndsBefore { head, checkpoint }.into());
         }
-        let is_done = |at: Position| self.until == Until::Head && at >= end;
+        let is_done = |at: Position| self.end.is_some_and(|end| at >= end);
         let mut at = checkpoint.previous();
         let limit = self.settings.read_limit();
         let mut entries = Vec::new();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use guildhall_core::{Chronicle, Generation, Rebuild};
 
 use crate::error::RuntimeError;
-use crate::pipeline::{ReadAhead, Until};
+use crate::pipeline::ReadAhead;
 use crate::settings::Settings;
 use crate::status::{State, Status};
 use crate::telemetry;
@@ -30,7 +30,6 @@ pub async fn rebuild(
 ) -> Result<Status, RuntimeError> {
     let mut generation = target.begin_rebuild().await?;
     let mut status = Status { state: State::CatchingUp, ..Status::starting() };
-    status.head = chronicle.head().await?.position;
     fill(&chronicle, generation.as_mut(), settings, &mut status, &mut progress).await?;
     // Indexes and constraints take a while; what comes meanwhile is caught up with afterwards.
     generation.seal().await?;
@@ -52,8 +51,9 @@ async fn fill(
     status: &mut Status,
     progress: &mut (impl FnMut(&Status) + Send),
 ) -> Result<(), RuntimeError> {
+    status.head = chronicle.head().await?.position;
     let (chronicle, checkpoint) = (Arc::clone(chronicle), generation.checkpoint());
-    let mut ahead = ReadAhead::spawn(chronicle, checkpoint, Until::Head, settings.clone());
+    let mut ahead = ReadAhead::spawn(chronicle, checkpoint, Some(status.head), settings.clone());
     while let Some(read) = ahead.next().await? {
         let began = std::time::Instant::now();
         let applied = generation.apply(read.batch).await?;

@@ -10,7 +10,7 @@ use tracing::Instrument;
 
 use crate::backoff::Backoff;
 use crate::error::RuntimeError;
-use crate::pipeline::{ReadAhead, Until};
+use crate::pipeline::ReadAhead;
 use crate::settings::Settings;
 use crate::status::{LastError, Rate, State, Status, chain};
 use crate::telemetry;
@@ -31,14 +31,14 @@ impl Runtime {
         projector: Arc<dyn Projector>,
         settings: Settings,
     ) -> Self {
-        Self::spawn_until(chronicle, projector, settings, Until::Stopped)
+        Self::spawn_until(chronicle, projector, settings, None)
     }
 
     fn spawn_until(
         chronicle: Arc<dyn Chronicle>,
         projector: Arc<dyn Projector>,
         settings: Settings,
-        until: Until,
+        end: Option<Position>,
     ) -> Self {
         let (status_sender, status) = watch::channel(Status::starting());
         let (stop, stopping) = watch::channel(false);
@@ -46,7 +46,7 @@ impl Runtime {
             chronicle,
             projector: Arc::clone(&projector),
             settings,
-            until,
+            end,
             status: status_sender.clone(),
             stopping,
             backoff: Backoff::default(),
@@ -59,7 +59,7 @@ impl Runtime {
             if let Err(error) = projector.release_lease().await {
                 tracing::warn!(error = chain(&error), "the lease has to lapse");
             }
-            end(&status_sender, outcome);
+            conclude(&status_sender, outcome);
         });
         Self { status, stop: Arc::new(stop) }
     }
@@ -125,7 +125,8 @@ fn outcome(status: &Status) -> RuntimeError {
 }
 
 /// Applies everything up to the end that the log has now, recovering like [`Runtime`], and answers
-/// how that went. `progress` hears of the latest status, not of each.
+/// how that went. Where another projector of the same name holds the lease, it waits until that
+/// has got there, or takes over. `progress` hears of the latest status, not of each.
 ///
 /// # Errors
 /// [`RuntimeError`].
@@ -138,7 +139,8 @@ pub async fn catch_up(
     settings: &Settings,
     mut progress: impl FnMut(&Status),
 ) -> Result<Status, RuntimeError> {
-    let runtime = Runtime::spawn_until(chronicle, projector, settings.clone(), Until::Head);
+    let end = chronicle.head().await?.position;
+    let runtime = Runtime::spawn_until(chronicle, projector, settings.clone(), Some(end));
     let mut watched = runtime.watch_status();
     loop {
         let status = watched.borrow_and_update().clone();
@@ -151,7 +153,7 @@ pub async fn catch_up(
     }
 }
 
-fn end(status: &watch::Sender<Status>, outcome: Result<(), RuntimeError>) {
+fn conclude(status: &watch::Sender<Status>, outcome: Result<(), RuntimeError>) {
     status.send_modify(|status| {
         match outcome {
             Ok(()) => status.state = State::Stopped,
@@ -182,7 +184,8 @@ struct Supervisor {
     chronicle: Arc<dyn Chronicle>,
     projector: Arc<dyn Projector>,
     settings: Settings,
-    until: Until,
+    /// Where the work ends; it goes on for ever where there is none.
+    end: Option<Position>,
     status: watch::Sender<Status>,
     stopping: watch::Receiver<bool>,
     backoff: Backoff,
@@ -197,8 +200,7 @@ impl Supervisor {
             match self.run().await {
                 Ok(Ended::Done) => break,
                 Ok(Ended::Standby { holder, until }) => {
-                    tracing::info!(?holder, %until, "standing by");
-                    self.change(|status| status.state = State::Standby { holder, until });
+                    tracing::debug!(?holder, %until, "standing by");
                     self.pause(self.standby_pause(until)).await;
                 }
                 Err(error) if error.is_transient() => {
@@ -220,11 +222,19 @@ impl Supervisor {
 
     /// One run: from the checkpoint on, until something ends it.
     async fn run(&mut self) -> Result<Ended, RuntimeError> {
-        if let Lease::Standby { holder, until } = self.projector.hold_lease().await? {
-            return Ok(Ended::Standby { holder, until });
-        }
+        let lease = self.projector.hold_lease().await?;
         let checkpoint = self.projector.checkpoint().await?;
         let head = self.chronicle.head().await?.position;
+        if let Lease::Standby { holder, until } = lease {
+            // The other's progress counts: what it applied can be read here as well.
+            self.change(|status| {
+                status.position = checkpoint.position;
+                status.head = head;
+                status.state = State::Standby { holder, until };
+            });
+            let is_done = self.end.is_some_and(|end| checkpoint.position >= end);
+            return Ok(if is_done { Ended::Done } else { Ended::Standby { holder, until } });
+        }
         self.rate.update(Instant::now(), 0);
         self.change(|status| {
             status.position = checkpoint.position;
@@ -234,7 +244,7 @@ impl Supervisor {
         let mut ahead = ReadAhead::spawn(
             Arc::clone(&self.chronicle),
             checkpoint,
-            self.until,
+            self.end,
             self.settings.clone(),
         );
         // `interval` refuses zero.

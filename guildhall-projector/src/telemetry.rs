@@ -12,8 +12,8 @@
 //! | `guildhall_projector_restarts_total` | counter | restarts | after a failure that may pass |
 //! | `guildhall_projector_apply_seconds` | histogram | seconds | from handing a batch over to its commit |
 //!
-//! `tracing` has a span `projector` around a runtime's whole life; in it, a batch is told at
-//! `debug`, a standby and a start at `info`, a restart and quarantined entries at `warn`, a failure
+//! `tracing` has a span `projector` around a runtime's whole life; in it, a batch and a standby are
+//! told at `debug`, a start at `info`, a restart and quarantined entries at `warn`, a failure
 //! at `error`.
 
 use std::time::Duration;

@@ -165,6 +165,18 @@ async fn one_works_the_other_stands_by_and_takes_over() {
 }
 
 #[tokio::test]
+async fn catching_up_while_another_holds_the_lease_waits_for_its_progress() {
+    let (chronicle, ops_db) = stores(10).await;
+    let projector = || Arc::new(ops_db.projector().with_lease_time(Duration::from_millis(600)));
+    let working = Runtime::spawn(chronicle.clone(), projector(), settings());
+    within(working.wait_until(Position::new(10))).await.unwrap();
+    append(&*chronicle, 5).await;
+    let status = within(catch_up(chronicle, projector(), &settings(), |_| {})).await.unwrap();
+    assert_eq!((status.position, status.entries), (Position::new(15), 0));
+    assert_eq!(working.status().state, State::Live);
+}
+
+#[tokio::test]
 async fn shutting_down_and_dropping_the_last_handle_release_the_lease() {
     let (chronicle, ops_db) = stores(10).await;
     let projector = || ops_db.projector().with_lease_time(Duration::from_secs(3600));
