@@ -5,6 +5,7 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -12,13 +13,11 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
 use guildhall_core::event::TYPE_PREFIX;
 use guildhall_core::jsonl::{self, ImportOptions, Imported};
-use guildhall_core::{
-    Append, Applied, Chronicle, OnViolation, Position, Projector as _, ReadLimit,
-};
+use guildhall_core::{Append, Chronicle, OnViolation, Position, Projector as _, ReadLimit};
 use guildhall_examples::progress::{Progress, say};
-use guildhall_examples::projecting::{self, Step};
 use guildhall_examples::report::Report;
 use guildhall_examples::{story, synthetic};
+use guildhall_projector::{Runtime, Settings, Status, catch_up, rebuild};
 use guildhall_store_sqlite::{Options, SqliteProjector, SqliteStore};
 use tokio::io::{AsyncBufRead, BufReader};
 
@@ -160,11 +159,8 @@ async fn run(args: &Args, path: &Path) -> Result<()> {
     let store = SqliteStore::open_with(options).await?;
     let chronicle = store.chronicle();
     fill(args, &chronicle).await?;
-    let projector = store.projector().on_violation(args.on_violation()).start()?;
-    let projected = project(args, &chronicle, &projector).await;
-    // The next process need not wait for the lease to lapse.
-    projector.release_lease().await?;
-    projected?;
+    let projector = Arc::new(store.projector().on_violation(args.on_violation()).start()?);
+    project(args, Arc::new(chronicle.clone()), Arc::clone(&projector)).await?;
     if let Some(target) = &args.export {
         export(&chronicle, target).await?;
         if is_dash(target) {
@@ -172,12 +168,7 @@ async fn run(args: &Args, path: &Path) -> Result<()> {
         }
     }
     show(args, &store, path).await?;
-    if args.follow {
-        let followed = follow(args, &store, path, &projector).await;
-        projector.release_lease().await?;
-        followed?;
-    }
-    Ok(())
+    if args.follow { follow(args, &store, path, projector).await } else { Ok(()) }
 }
 
 /// Brings in what the arguments ask for.
@@ -241,19 +232,20 @@ async fn import(
 
 async fn project(
     args: &Args,
-    chronicle: &dyn Chronicle,
-    projector: &SqliteProjector,
+    chronicle: Arc<dyn Chronicle>,
+    projector: Arc<SqliteProjector>,
 ) -> Result<()> {
     let head = chronicle.head().await?.position.get();
+    let settings = Settings::default();
     let begun = Instant::now();
     let mut progress = Progress::start("projecting", Some(head));
-    let counted = |position: Position| progress.set(position.get());
-    let applied = if args.rebuild {
-        projecting::rebuild(chronicle, projector, counted).await.context("rebuilding")?
+    let counted = |status: &Status| progress.set(status.position.get());
+    let done = if args.rebuild {
+        rebuild(chronicle, &*projector, &settings, counted).await.context("rebuilding")?
     } else {
-        projecting::catch_up(chronicle, projector, counted).await.context("projecting")?
+        catch_up(chronicle, projector, &settings, counted).await.context("projecting")?
     };
-    let Applied { entries, position, quarantined, skipped, .. } = applied;
+    let Status { entries, position, quarantined, skipped, .. } = done;
     progress.finish(&match entries {
         0 => format!("up to date at position {position}"),
         _ => format!(
@@ -270,34 +262,32 @@ async fn follow(
     args: &Args,
     store: &SqliteStore,
     path: &Path,
-    projector: &SqliteProjector,
+    projector: Arc<SqliteProjector>,
 ) -> Result<()> {
     if !args.json {
         print("\nfollowing; Ctrl-C ends it\n")?;
     }
     let chronicle = store.chronicle();
+    let mut shown = projector.checkpoint().await?.position;
+    let runtime = Runtime::spawn(Arc::new(chronicle.clone()), projector, Settings::default());
+    let mut status = runtime.watch_status();
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
-    let mut shown = projector.checkpoint().await?.position;
     loop {
-        tokio::select! {
-            interrupted = &mut interrupted => return interrupted.context("waiting for Ctrl-C"),
-            reached = chronicle.wait_beyond(shown, LEASE_TIME / 2) => reached?,
-        };
-        projector.hold_lease().await?;
-        // Whoever stands by sees what the other has applied.
-        let position = match projecting::step(&chronicle, projector).await? {
-            Step::Applied(applied) => applied.position,
-            Step::UpToDate(position) | Step::StoodBy(position) => position,
-        };
-        if position > shown {
-            if args.json {
-                show(args, store, path).await?;
-            } else {
-                print(&changes(&chronicle, shown, position).await?)?;
+        let position = tokio::select! {
+            interrupted = &mut interrupted => {
+                interrupted.context("waiting for Ctrl-C")?;
+                return Ok(runtime.shutdown().await?);
             }
-            shown = position;
+            stopped = runtime.stopped() => return Ok(stopped?),
+            moved = status.wait_for(|status| status.position > shown) => moved?.position,
+        };
+        if args.json {
+            show(args, store, path).await?;
+        } else {
+            print(&changes(&chronicle, shown, position).await?)?;
         }
+        shown = position;
     }
 }
 

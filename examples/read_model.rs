@@ -4,9 +4,11 @@
 //! `cargo run --example read_model`
 
 use std::error::Error;
+use std::sync::Arc;
 
 use guildhall_core::{Chronicle as _, Decoded, DecodedEntry, Event, OpsDb as _, jsonl};
-use guildhall_examples::{projecting, story};
+use guildhall_examples::story;
+use guildhall_projector::{Settings, catch_up};
 use guildhall_store_sqlite::rusqlite::{Connection, Transaction};
 use guildhall_store_sqlite::{ReadModel, SqliteStore};
 
@@ -48,8 +50,8 @@ async fn main() -> anyhow::Result<()> {
     let options = jsonl::ImportOptions::default();
     jsonl::import(&store.chronicle(), story::JSONL.as_bytes(), &options, |_| {}).await?;
 
-    let projector = store.projector().read_model(MovesByActor).start()?;
-    projecting::catch_up(&store.chronicle(), &projector, |_| {}).await?;
+    let projector = Arc::new(store.projector().read_model(MovesByActor).start()?);
+    catch_up(Arc::new(store.chronicle()), projector, &Settings::default(), |_| {}).await?;
 
     let moves: Vec<(String, u32)> = Connection::open(&path)?
         .prepare("SELECT actor, moves FROM moves_by_actor ORDER BY moves DESC, actor")?

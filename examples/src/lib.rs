@@ -5,7 +5,6 @@
 #![deny(missing_docs)]
 
 pub mod progress;
-pub mod projecting;
 pub mod random;
 pub mod report;
 pub mod story;

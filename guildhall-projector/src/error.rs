@@ -32,8 +32,8 @@ pub enum RuntimeError {
     /// The runtime was shut down before it got there.
     #[error("the projector was shut down")]
     ShutDown,
-    /// The runtime had stopped before, for this reason.
-    #[error("the projector had stopped")]
+    /// The runtime stopped, for this reason.
+    #[error("the projector stopped")]
     Stopped(#[source] Arc<RuntimeError>),
 }
 
