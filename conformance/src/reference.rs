@@ -1,0 +1,428 @@
+//! The reference model: what the tables must be, one entry at a time.
+//!
+//! It is written from DESIGN sections 3, 4 and 6 and shares no code with the fold: payloads are
+//! read as plain JSON trees, canonical JSON is another library's, hashes and CIDs are put together
+//! here, and every head is looked up in the rows. It is slow, and simple enough to be believed.
+
+use std::collections::BTreeMap;
+
+use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use guildhall_core::{
+    AccordBinding, AccordId, ArtifactId, CeremonyId, Checkpoint, Cid, Code, CustodyState,
+    CustodyTransition, DeploymentState, Entry, EventId, GovernedArtifact, Health, Json, LeafHash,
+    LinkHash, OPS_DB, Origin, Outcome, Position, QuarantinedEntry, Seq, Tier, Timestamp,
+    VerificationResult,
+};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::tables::Tables;
+
+/// The moves that DESIGN section 4 permits.
+const PERMITTED: [(&str, &[&str]); 7] = [
+    ("drafted", &["ceremony_open", "retired"]),
+    ("ceremony_open", &["ratified", "rejected", "drafted"]),
+    ("ratified", &["deployed", "ceremony_open", "suspended", "retired"]),
+    ("rejected", &["drafted", "retired"]),
+    ("deployed", &["ceremony_open", "suspended", "retired"]),
+    ("suspended", &["ceremony_open", "retired"]),
+    ("retired", &[]),
+];
+
+/// The model, as it stands after some entries.
+#[derive(Debug, Clone, Default)]
+pub struct Reference {
+    accords: BTreeMap<AccordId, AccordBinding>,
+    artifacts: BTreeMap<ArtifactId, GovernedArtifact>,
+    transitions: BTreeMap<(ArtifactId, Seq), CustodyTransition>,
+    deployments: BTreeMap<(ArtifactId, String), DeploymentState>,
+    verifications: BTreeMap<EventId, VerificationResult>,
+    quarantined: BTreeMap<Position, QuarantinedEntry>,
+    checkpoint: Option<Checkpoint>,
+}
+
+impl Reference {
+    /// The tables that these entries of the Chronicle `origin` must become, the reasons of
+    /// quarantine left empty.
+    pub fn tables_of<'e>(origin: &Origin, entries: impl IntoIterator<Item = &'e Entry>) -> Tables {
+        let mut reference = Self::default();
+        for entry in entries {
+            reference.apply(origin, entry);
+        }
+        reference.tables()
+    }
+
+    /// Applies one entry.
+    pub fn apply(&mut self, origin: &Origin, entry: &Entry) {
+        if let Err(code) = self.try_apply(entry) {
+            self.quarantined.insert(
+                entry.position,
+                QuarantinedEntry {
+                    position: entry.position,
+                    event_id: entry.event_id,
+                    stream_id: entry.stream_id,
+                    event_type: entry.event_type.clone(),
+                    code,
+                    reason: String::new(),
+                },
+            );
+        }
+        self.checkpoint = Some(Checkpoint {
+            position: entry.position,
+            leaf_hash: Some(entry.leaf_hash),
+            origin: Some(origin.clone()),
+        });
+    }
+
+    /// The tables as they stand, the reasons of quarantine left empty.
+    pub fn tables(&self) -> Tables {
+        let checkpoint = self.checkpoint.iter();
+        Tables {
+            accord_bindings: self.accords.values().cloned().collect(),
+            governed_artifacts: self.artifacts.values().cloned().collect(),
+            custody_transitions: self.transitions.values().cloned().collect(),
+            deployment_states: self.deployments.values().cloned().collect(),
+            verification_results: self.verifications.values().cloned().collect(),
+            quarantined_entries: self.quarantined.values().cloned().collect(),
+            projector_checkpoints: checkpoint.map(|at| (OPS_DB.to_owned(), at.clone())).collect(),
+        }
+    }
+
+    /// Everything that an entry says is read and judged before anything is written.
+    fn try_apply(&mut self, entry: &Entry) -> Result<(), Code> {
+        let Some(name) = entry.event_type.as_str().strip_prefix("dev.guildhouse.chronicle.") else {
+            return Ok(());
+        };
+        let data = || Data::of(entry);
+        match name {
+            "accord.bound.v1" => self.accord_bound(&data()?, entry),
+            "artifact.registered.v1" => self.artifact_registered(&data()?, entry),
+            "artifact.revised.v1" => self.artifact_revised(&data()?, entry),
+            "custody.transitioned.v1" => self.custody_transitioned(&data()?, entry),
+            "deployment.observed.v1" => self.deployment_observed(&data()?, entry),
+            "verification.recorded.v1" => self.verification_recorded(&data()?, entry),
+            _ => Ok(()),
+        }
+    }
+
+    fn accord_bound(&mut self, data: &Data, entry: &Entry) -> Result<(), Code> {
+        let row = AccordBinding {
+            id: AccordId::from_uuid(data.stream("accord_id", entry)?),
+            name: data.text("name")?,
+            accord_terms: data.object("accord_terms")?,
+            bound_by: data.text("bound_by")?,
+            effective_at: data.time("effective_at")?,
+            position: entry.position,
+        };
+        require(!self.accords.contains_key(&row.id), Code::CC11)?;
+        self.accords.insert(row.id, row);
+        Ok(())
+    }
+
+    fn artifact_registered(&mut self, data: &Data, entry: &Entry) -> Result<(), Code> {
+        let row = GovernedArtifact {
+            id: ArtifactId::from_uuid(data.stream("artifact_id", entry)?),
+            accord_binding_id: AccordId::from_uuid(data.uuid("accord_id")?),
+            name: data.text("name")?,
+            artifact_type: data.text("artifact_type")?,
+            tier: data.tier("tier")?,
+            cid: data.cid("cid")?,
+            content: data.json("content")?,
+            content_schema: data.text("content_schema")?,
+            custody_state: None,
+            custody_seq: None,
+            registered_at: entry.recorded_at,
+            revised_at: None,
+            position: entry.position,
+        };
+        require(self.accords.contains_key(&row.accord_binding_id), Code::CC11)?;
+        require(!self.artifacts.contains_key(&row.id), Code::CC11)?;
+        require(row.cid == cid_of(data.value("content")?), Code::CC08)?;
+        self.artifacts.insert(row.id, row);
+        Ok(())
+    }
+
+    fn artifact_revised(&mut self, data: &Data, entry: &Entry) -> Result<(), Code> {
+        let id = ArtifactId::from_uuid(data.stream("artifact_id", entry)?);
+        let (cid, previous_cid) = (data.cid("cid")?, data.cid("previous_cid")?);
+        let (content, content_schema) = (data.json("content")?, data.text("content_schema")?);
+        let artifact = self.artifacts.get_mut(&id).ok_or(Code::CC11)?;
+        let state = artifact.custody_state.map(CustodyState::as_str);
+        require(!matches!(state, Some("ceremony_open" | "retired")), Code::CC12)?;
+        require(cid == cid_of(data.value("content")?), Code::CC08)?;
+        require(previous_cid == artifact.cid, Code::CC08)?;
+        artifact.cid = cid;
+        artifact.content = content;
+        artifact.content_schema = content_schema;
+        artifact.revised_at = Some(entry.recorded_at);
+        artifact.position = entry.position;
+        Ok(())
+    }
+
+    fn custody_transitioned(&mut self, data: &Data, entry: &Entry) -> Result<(), Code> {
+        let link = CustodyTransition {
+            artifact_id: ArtifactId::from_uuid(data.stream("artifact_id", entry)?),
+            seq: data.seq("seq")?,
+            from_state: data.nullable("from_state", Data::state)?,
+            to_state: data.state("to_state")?,
+            cid: data.cid("cid")?,
+            actor: data.text("actor")?,
+            reason: data.text("reason")?,
+            ceremony_id: data.nullable("ceremony_id", Data::uuid)?.map(CeremonyId::from_uuid),
+            evidence: data.json("evidence")?,
+            occurred_at: data.time("occurred_at")?,
+            prev_hash: data.nullable("prev_hash", Data::hash)?,
+            hash: data.hash("hash")?,
+            position: entry.position,
+        };
+        let artifact = self.artifacts.get(&link.artifact_id).ok_or(Code::CC11)?;
+        require(link.hash == link_hash(&link), Code::CC06)?;
+        let of = |seq| (link.artifact_id, seq);
+        let chain: Vec<&CustodyTransition> =
+            self.transitions.range(of(Seq::ZERO)..=of(Seq::MAX)).map(|(_, row)| row).collect();
+        let head = chain.last();
+        match head {
+            None => {
+                let is_genesis = link.seq.get() == 1
+                    && link.from_state.is_none()
+                    && link.prev_hash.is_none()
+                    && link.to_state.as_str() == "drafted";
+                require(is_genesis, Code::CC01)?;
+            }
+            Some(head) => {
+                require(link.seq.get() == head.seq.get() + 1, Code::CC02)?;
+                require(link.prev_hash == Some(head.hash), Code::CC05)?;
+                require(link.from_state == Some(head.to_state), Code::CC03)?;
+                require(link.occurred_at >= head.occurred_at, Code::CC07)?;
+                require(is_permitted(head.to_state, link.to_state), Code::CC04)?;
+            }
+        }
+        require(link.cid == artifact.cid, Code::CC08)?;
+        let left = head.filter(|head| head.to_state.as_str() == "ceremony_open");
+        let names_it = match (left, link.to_state.as_str()) {
+            (Some(head), _) => link.ceremony_id == head.ceremony_id,
+            (None, "ceremony_open") => link.ceremony_id.is_some(),
+            (None, _) => link.ceremony_id.is_none(),
+        };
+        require(names_it, Code::CC09)?;
+        let is_ratified =
+            chain.iter().any(|row| row.to_state.as_str() == "ratified" && row.cid == link.cid);
+        require(link.to_state.as_str() != "deployed" || is_ratified, Code::CC10)?;
+
+        if let Some(artifact) = self.artifacts.get_mut(&link.artifact_id) {
+            artifact.custody_state = Some(link.to_state);
+            artifact.custody_seq = Some(link.seq);
+            artifact.position = entry.position;
+        }
+        self.transitions.insert((link.artifact_id, link.seq), link);
+        Ok(())
+    }
+
+    fn deployment_observed(&mut self, data: &Data, entry: &Entry) -> Result<(), Code> {
+        let artifact_id = ArtifactId::from_uuid(data.stream("artifact_id", entry)?);
+        let (desired_cid, target) = (data.cid("desired_cid")?, data.text("target")?);
+        let observed_cid = data.nullable("observed_cid", Data::cid)?;
+        let (detail, observed_at) = (data.json("detail")?, data.time("observed_at")?);
+        require(self.artifacts.contains_key(&artifact_id), Code::CC11)?;
+        let health = match observed_cid {
+            None => Health::Unknown,
+            Some(observed_cid) if observed_cid == desired_cid => Health::Healthy,
+            Some(_) => Health::Drifted,
+        };
+        let key = (artifact_id, target.clone());
+        let before = self.deployments.get(&key);
+        if before.is_some_and(|before| observed_at < before.observed_at) {
+            return Ok(());
+        }
+        let health_since = before
+            .filter(|before| before.health == health)
+            .map_or(observed_at, |before| before.health_since);
+        let row = DeploymentState {
+            artifact_id,
+            target,
+            desired_cid,
+            observed_cid,
+            health,
+            health_since,
+            detail,
+            observed_at,
+            position: entry.position,
+        };
+        self.deployments.insert(key, row);
+        Ok(())
+    }
+
+    fn verification_recorded(&mut self, data: &Data, entry: &Entry) -> Result<(), Code> {
+        let row = VerificationResult {
+            id: entry.event_id,
+            artifact_id: ArtifactId::from_uuid(data.stream("artifact_id", entry)?),
+            target: data.nullable("target", Data::text)?,
+            verifier: data.text("verifier")?,
+            outcome: data.outcome("outcome")?,
+            evidence: data.json("evidence")?,
+            verified_at: data.time("verified_at")?,
+            position: entry.position,
+        };
+        require(self.artifacts.contains_key(&row.artifact_id), Code::CC11)?;
+        self.verifications.insert(row.id, row);
+        Ok(())
+    }
+}
+
+fn require(holds: bool, code: Code) -> Result<(), Code> {
+    if holds { Ok(()) } else { Err(code) }
+}
+
+fn is_permitted(from: CustodyState, to: CustodyState) -> bool {
+    PERMITTED.iter().any(|(state, next)| *state == from.as_str() && next.contains(&to.as_str()))
+}
+
+/// The fields of an entry. What cannot be read is `CC00`.
+struct Data(Map<String, Value>);
+
+impl Data {
+    fn of(entry: &Entry) -> Result<Self, Code> {
+        let value: Value = serde_json::from_str(&entry.payload).map_err(|_| Code::CC00)?;
+        // What is stored is canonical, or something else wrote it.
+        require(canonical(&value) == *entry.payload, Code::CC00)?;
+        match value {
+            Value::Object(fields) => Ok(Self(fields)),
+            _ => Err(Code::CC00),
+        }
+    }
+
+    fn value(&self, field: &str) -> Result<&Value, Code> {
+        self.0.get(field).ok_or(Code::CC00)
+    }
+
+    fn nullable<T>(
+        &self,
+        field: &str,
+        read: impl FnOnce(&Self, &str) -> Result<T, Code>,
+    ) -> Result<Option<T>, Code> {
+        match self.0.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(_) => read(self, field).map(Some),
+        }
+    }
+
+    fn text(&self, field: &str) -> Result<String, Code> {
+        self.value(field)?.as_str().map(str::to_owned).ok_or(Code::CC00)
+    }
+
+    fn parsed<T: std::str::FromStr>(&self, field: &str) -> Result<T, Code> {
+        self.text(field)?.parse().map_err(|_| Code::CC00)
+    }
+
+    fn json(&self, field: &str) -> Result<Json, Code> {
+        Json::from_canonical(canonical(self.value(field)?)).map_err(|_| Code::CC00)
+    }
+
+    fn object(&self, field: &str) -> Result<Json, Code> {
+        require(self.value(field)?.is_object(), Code::CC00)?;
+        self.json(field)
+    }
+
+    fn uuid(&self, field: &str) -> Result<Uuid, Code> {
+        let text = self.text(field)?;
+        let uuid: Uuid = text.parse().map_err(|_| Code::CC00)?;
+        // One id has one spelling.
+        require(uuid.hyphenated().to_string() == text, Code::CC00)?;
+        Ok(uuid)
+    }
+
+    /// The id that names the stream which the entry must stand in.
+    fn stream(&self, field: &str, entry: &Entry) -> Result<Uuid, Code> {
+        let uuid = self.uuid(field)?;
+        require(uuid == *entry.stream_id.as_uuid(), Code::CC00)?;
+        Ok(uuid)
+    }
+
+    fn time(&self, field: &str) -> Result<Timestamp, Code> {
+        let text = self.text(field)?;
+        let at = Timestamp::from_rfc3339(&text).map_err(|_| Code::CC00)?;
+        require(at.to_string() == text, Code::CC00)?;
+        Ok(at)
+    }
+
+    fn hash(&self, field: &str) -> Result<LinkHash, Code> {
+        let bytes = HEXLOWER.decode(self.text(field)?.as_bytes()).map_err(|_| Code::CC00)?;
+        bytes.try_into().map(LinkHash::from_bytes).map_err(|_| Code::CC00)
+    }
+
+    fn cid(&self, field: &str) -> Result<Cid, Code> {
+        let text = self.text(field)?;
+        let digits = text.strip_prefix('b').ok_or(Code::CC00)?;
+        require(!digits.contains(|c: char| c.is_ascii_uppercase()), Code::CC00)?;
+        let bytes =
+            BASE32_NOPAD.decode(digits.to_ascii_uppercase().as_bytes()).map_err(|_| Code::CC00)?;
+        let digest = bytes.strip_prefix(&[0x01, 0x55, 0x12, 0x20]).ok_or(Code::CC00)?;
+        digest.try_into().map(Cid::from_digest).map_err(|_| Code::CC00)
+    }
+
+    fn tier(&self, field: &str) -> Result<Tier, Code> {
+        let number = self.value(field)?.as_u64().ok_or(Code::CC00)?;
+        Tier::ALL.into_iter().find(|tier| u64::from(tier.get()) == number).ok_or(Code::CC00)
+    }
+
+    fn seq(&self, field: &str) -> Result<Seq, Code> {
+        let number = self.value(field)?.as_u64().ok_or(Code::CC00)?;
+        require(number < 1 << 53, Code::CC00)?;
+        Ok(Seq::new(number))
+    }
+
+    fn state(&self, field: &str) -> Result<CustodyState, Code> {
+        self.parsed(field)
+    }
+
+    fn outcome(&self, field: &str) -> Result<Outcome, Code> {
+        self.parsed(field)
+    }
+}
+
+/// The canonical JSON (RFC 8785) of a value; empty where it has none.
+fn canonical(value: &Value) -> String {
+    serde_json_canonicalizer::to_string(value).unwrap_or_default()
+}
+
+/// The CID of a content: version 1, codec `raw`, sha2-256 of the canonical JSON.
+pub fn cid_of(content: &Value) -> Cid {
+    Cid::from_digest(Sha256::digest(canonical(content)).into())
+}
+
+/// The hash of a link, from the columns of its row alone.
+pub fn link_hash(link: &CustodyTransition) -> LinkHash {
+    let fields = json!({
+        "artifact_id": link.artifact_id.to_string(),
+        "seq": link.seq.get(),
+        "from_state": link.from_state.map(CustodyState::as_str),
+        "to_state": link.to_state.as_str(),
+        "cid": link.cid.to_string(),
+        "actor": link.actor,
+        "reason": link.reason,
+        "ceremony_id": link.ceremony_id.map(|id| id.to_string()),
+        "evidence": link.evidence.to_value(),
+        "occurred_at": link.occurred_at.to_string(),
+        "prev_hash": link.prev_hash.map(|hash| hash.to_string()),
+    });
+    let hashed = format!("guildhall.custody.v1\n{}", canonical(&fields));
+    LinkHash::from_bytes(Sha256::digest(hashed).into())
+}
+
+/// The leaf hash of an entry in the Chronicle `origin`, from its other fields.
+pub fn leaf_hash(entry: &Entry, origin: &Origin) -> LeafHash {
+    let record = json!({
+        "data_sha256": HEXLOWER.encode(&Sha256::digest(entry.payload.as_bytes())),
+        "event_id": entry.event_id.to_string(),
+        "origin": origin.as_str(),
+        "position": entry.position.get(),
+        "stream": entry.stream_id.to_string(),
+        "time": entry.recorded_at.to_string(),
+        "type": entry.event_type.as_str(),
+        "version": entry.version.get(),
+    });
+    let mut hashed = vec![0];
+    hashed.extend_from_slice(canonical(&record).as_bytes());
+    LeafHash::from_bytes(Sha256::digest(hashed).into())
+}

@@ -1,0 +1,70 @@
+//! What is asked of a store, one file a concern. A scenario is a public function of its module and
+//! a name in the module's list; a test holds that none is missing there.
+#![allow(missing_docs, reason = "the name of a scenario is the sentence that it shows to hold")]
+
+pub mod chronicle;
+pub mod fixtures;
+pub mod jsonl;
+pub mod lease;
+pub mod ops;
+pub mod projector;
+pub mod quarantine;
+pub mod rebuild;
+pub mod replay;
+
+/// Runs every scenario on a store, each as a test of its own: `suite!(MyHarness);`.
+#[macro_export]
+macro_rules! suite {
+    ($harness:ty) => {
+        $crate::__chronicle!($harness);
+        $crate::__jsonl!($harness);
+        $crate::__projector!($harness);
+        $crate::__quarantine!($harness);
+        $crate::__replay!($harness);
+        $crate::__lease!($harness);
+        $crate::__rebuild!($harness);
+        $crate::__ops!($harness);
+        $crate::__fixtures!($harness);
+    };
+}
+
+/// Makes the tests of one module.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __tests {
+    ($harness:ty, $module:ident: $($scenario:ident,)+) => {
+        mod $module {
+            use super::*;
+
+            $(#[test]
+            fn $scenario() {
+                $crate::run::<$harness, _, _>($crate::scenarios::$module::$scenario::<$harness>);
+            })+
+        }
+    };
+}
+
+/// Lists the scenarios of a module.
+macro_rules! scenarios {
+    ($d:tt $list:ident = $module:ident: $($scenario:ident,)+) => {
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! $list {
+            ($d harness:ty) => {
+                $crate::__tests!($d harness, $module: $($scenario,)+);
+            };
+        }
+
+        #[cfg(test)]
+        #[test]
+        fn every_scenario_is_in_the_list() {
+            let source = include_str!(concat!(stringify!($module), ".rs"));
+            let listed = [$(stringify!($scenario)),+];
+            let functions = source.lines().filter_map(|line| {
+                line.strip_prefix("pub async fn ")?.split_once("<H: Harness>").map(|(name, _)| name)
+            });
+            assert_eq!(functions.collect::<Vec<_>>(), listed);
+        }
+    };
+}
+pub(crate) use scenarios;

@@ -1,0 +1,178 @@
+//! Replay idempotence: the property that a projection is judged by. Whatever the batches, their
+//! overlaps, their repetitions, the restarts, the rivals and the memory, the tables are those of
+//! the reference model and, column by column, those of one batch from nothing.
+
+use std::sync::Arc;
+
+use guildhall_core::Position;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestCaseError, TestRunner};
+
+use crate::harness::{Harness, ProjectorSettings, RebuildingProjector};
+use crate::log::Log;
+use crate::reference::Reference;
+use crate::tables::Tables;
+use crate::workload::{Hostile, Mix, Workload};
+
+super::scenarios! { $ __replay = replay:
+    any_replay_of_a_sound_log_gives_the_same_tables,
+    any_replay_of_a_hostile_log_gives_the_same_tables,
+    any_rebuild_gives_the_same_tables,
+}
+
+/// How many logs a property is tried on, unless `PROPTEST_CASES` says otherwise.
+const CASES: u32 = 12;
+
+/// What happens to a projection.
+#[derive(Debug, Clone)]
+enum Step {
+    /// One of two rivals applies a batch that reaches back so far and on so far.
+    Apply { rival: usize, back: u64, count: usize },
+    /// The process ends and starts again.
+    Restart,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let apply = (0..2_usize, 0..40_u64, 0..80_usize).prop_map(|(rival, back, count)| Step::Apply {
+        rival,
+        back,
+        count,
+    });
+    prop::collection::vec(prop_oneof![9 => apply, 1 => Just(Step::Restart)], 1..16)
+}
+
+/// A log by its seed: two words say all of it.
+fn log(seed: u64, count: usize, is_hostile: bool) -> Log {
+    if is_hostile {
+        Log::of(Hostile::new(seed, Mix::DENSE).take(count).map(|hostile| hostile.entry))
+    } else {
+        Log::of(Workload::new(seed, Mix::DENSE).take(count))
+    }
+}
+
+/// Tries a property. What fails is shrunk and shown: the seed of its log and what was done to it.
+fn try_cases<S, F>(strategy: S, property: impl Fn(S::Value) -> F)
+where
+    S: Strategy,
+    F: Future<Output = Result<(), TestCaseError>>,
+{
+    let mut config = Config { failure_persistence: None, ..Config::default() };
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = CASES;
+        config.max_shrink_iters = 64;
+    }
+    let runtime = tokio::runtime::Handle::current();
+    let outcome = TestRunner::new(config)
+        .run(&strategy, |input| tokio::task::block_in_place(|| runtime.block_on(property(input))));
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
+
+fn same(found: &Tables, expected: &Tables) -> Result<(), TestCaseError> {
+    found.difference(expected).map_or(Ok(()), |difference| Err(TestCaseError::fail(difference)))
+}
+
+/// The tables that one batch makes from nothing.
+async fn at_once<H: Harness>(log: &Log) -> Tables {
+    let harness = H::fresh().await;
+    let projector = harness.projector(ProjectorSettings::default()).await;
+    projector.apply(log.rest(Position::ZERO)).await.unwrap();
+    harness.tables().await
+}
+
+async fn rivals<H: Harness>(
+    harness: &H,
+    memory_bytes: Option<usize>,
+) -> [Arc<dyn RebuildingProjector>; 2] {
+    let settings = ProjectorSettings { memory_bytes, ..ProjectorSettings::without_lease() };
+    [harness.projector(settings).await, harness.projector(settings).await]
+}
+
+async fn replay<H: Harness>(
+    log: Log,
+    steps: Vec<Step>,
+    memory_bytes: Option<usize>,
+) -> Result<(), TestCaseError> {
+    let mut harness = H::fresh().await;
+    let mut projectors = rivals(&harness, memory_bytes).await;
+    for step in steps {
+        match step {
+            Step::Apply { rival, back, count } => {
+                let at = projectors[rival].checkpoint().await.unwrap().position;
+                let from = Position::new(at.get().saturating_sub(back));
+                projectors[rival].apply(log.batch(from, count)).await.unwrap();
+                let reached = projectors[1 - rival].checkpoint().await.unwrap().position.get();
+                let expected = (from.get() + count as u64).clamp(at.get(), log.head().get());
+                prop_assert_eq!(reached, expected.max(at.get()));
+            }
+            Step::Restart => {
+                drop(projectors);
+                harness = harness.reopened().await;
+                projectors = rivals(&harness, memory_bytes).await;
+            }
+        }
+    }
+    let at = projectors[0].checkpoint().await.unwrap().position;
+    let expected = Reference::tables_of(log.origin(), &log.entries()[..index(at)]);
+    if at > Position::ZERO {
+        same(&harness.tables().await.without_reasons(), &expected)?;
+    }
+    projectors[0].apply(log.rest(at)).await.unwrap();
+    projectors[1].apply(log.rest(Position::ZERO)).await.unwrap();
+    let tables = harness.tables().await;
+    same(&tables, &at_once::<H>(&log).await)?;
+    same(&tables.without_reasons(), &Reference::tables_of(log.origin(), log.entries()))
+}
+
+fn index(position: Position) -> usize {
+    usize::try_from(position.get()).unwrap()
+}
+
+fn memory() -> impl Strategy<Value = Option<usize>> {
+    prop_oneof![Just(None), Just(Some(0)), Just(Some(4096))]
+}
+
+pub async fn any_replay_of_a_sound_log_gives_the_same_tables<H: Harness>(harness: H) {
+    drop(harness);
+    try_cases((any::<u64>(), 20..300_usize, steps(), memory()), |(seed, count, steps, memory)| {
+        replay::<H>(log(seed, count, false), steps, memory)
+    });
+}
+
+pub async fn any_replay_of_a_hostile_log_gives_the_same_tables<H: Harness>(harness: H) {
+    drop(harness);
+    try_cases((any::<u64>(), 20..300_usize, steps(), memory()), |(seed, count, steps, memory)| {
+        replay::<H>(log(seed, count, true), steps, memory)
+    });
+}
+
+/// The live tables stand somewhere, and the next generation is filled by any batches.
+pub async fn any_rebuild_gives_the_same_tables<H: Harness>(harness: H) {
+    drop(harness);
+    let batches = prop::collection::vec((0..40_u64, 0..80_usize), 1..8);
+    let input = (any::<u64>(), 20..300_usize, 0..300_usize, batches, memory(), any::<bool>());
+    try_cases(input, |(seed, count, live, batches, memory_bytes, seals_early)| async move {
+        let log = log(seed, count, true);
+        let harness = H::fresh().await;
+        let [projector, _] = rivals(&harness, memory_bytes).await;
+        projector.apply(log.batch(Position::ZERO, live)).await.unwrap();
+        let before = harness.tables().await;
+        let mut generation = projector.begin_rebuild().await.unwrap();
+        for (back, count) in batches {
+            let at = generation.checkpoint().position;
+            let from = Position::new(at.get().saturating_sub(back));
+            generation.apply(log.batch(from, count)).await.unwrap();
+        }
+        same(&harness.tables().await, &before)?;
+        if seals_early {
+            generation.seal().await.unwrap();
+        }
+        generation.apply(log.rest(generation.checkpoint().position)).await.unwrap();
+        generation.seal().await.unwrap();
+        prop_assert!(generation.swap().await.unwrap());
+        let tables = harness.tables().await;
+        same(&tables, &at_once::<H>(&log).await)?;
+        same(&tables.without_reasons(), &Reference::tables_of(log.origin(), log.entries()))
+    });
+}

@@ -1,0 +1,72 @@
+//! The in-memory stores keep every promise that a store makes.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use guildhall_conformance::{Harness, ProjectorSettings, RebuildingProjector, Tables};
+use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
+use guildhall_core::{Chronicle, OPS_DB, OpsDb};
+
+struct MemoryHarness {
+    chronicle: MemoryChronicle,
+    ops_db: MemoryOpsDb,
+}
+
+const PAYLOAD_LIMIT_BYTES: usize = 64 << 10;
+
+#[async_trait]
+impl Harness for MemoryHarness {
+    async fn fresh() -> Self {
+        Self {
+            chronicle: MemoryChronicle::with_payload_limit(PAYLOAD_LIMIT_BYTES),
+            ops_db: MemoryOpsDb::new(),
+        }
+    }
+
+    fn payload_limit_bytes(&self) -> usize {
+        PAYLOAD_LIMIT_BYTES
+    }
+
+    fn chronicle(&self) -> Arc<dyn Chronicle> {
+        Arc::new(self.chronicle.clone())
+    }
+
+    async fn other_chronicle(&self) -> Arc<dyn Chronicle> {
+        self.chronicle()
+    }
+
+    fn ops_db(&self) -> Arc<dyn OpsDb> {
+        Arc::new(self.ops_db.clone())
+    }
+
+    async fn projector(&self, settings: ProjectorSettings) -> Arc<dyn RebuildingProjector> {
+        // It remembers nothing between batches, so it has no setting for that.
+        let projector = self.ops_db.projector().with_on_violation(settings.on_violation);
+        Arc::new(projector.with_lease_time(settings.lease_time))
+    }
+
+    async fn tables(&self) -> Tables {
+        let tables = self.ops_db.tables();
+        let checkpoint = self.ops_db.checkpoint(OPS_DB).await.unwrap();
+        Tables {
+            accord_bindings: tables.accord_bindings,
+            governed_artifacts: tables.governed_artifacts,
+            custody_transitions: tables.custody_transitions,
+            deployment_states: tables.deployment_states,
+            verification_results: tables.verification_results,
+            quarantined_entries: tables.quarantined_entries,
+            projector_checkpoints: checkpoint
+                .map(|at| (OPS_DB.to_owned(), at))
+                .into_iter()
+                .collect(),
+        }
+    }
+
+    async fn reopened(self) -> Self {
+        // Memory has nothing to reopen; the last handle keeps it.
+        self
+    }
+}
+
+guildhall_conformance::suite!(MemoryHarness);
