@@ -11,12 +11,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
+use guildhall_conformance::workload::{Mix, Workload};
 use guildhall_core::event::TYPE_PREFIX;
 use guildhall_core::jsonl::{self, ImportOptions, Imported};
 use guildhall_core::{Append, Chronicle, OnViolation, Position, Projector as _, ReadLimit};
 use guildhall_examples::progress::{Progress, say};
 use guildhall_examples::report::Report;
-use guildhall_examples::{story, synthetic};
+use guildhall_examples::story;
 use guildhall_projector::{Runtime, Settings, Status, catch_up, rebuild};
 use guildhall_store_sqlite::{Options, SqliteProjector, SqliteStore};
 use tokio::io::{AsyncBufRead, BufReader};
@@ -147,6 +148,12 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(is)
 }
 
+/// The name of a generated Chronicle.
+const GENERATED_ORIGIN: &str = "guildhall/generated";
+
+/// What it is generated from: the same for the same N, and a smaller N is its beginning.
+const GENERATED_SEED: u64 = 2026;
+
 /// How many generated entries are appended at once.
 const GENERATED_BATCH: usize = 4096;
 
@@ -198,9 +205,9 @@ async fn fill(args: &Args, chronicle: &dyn Chronicle) -> Result<()> {
 
 /// Appends in batches; what is there already is answered, not appended again.
 async fn generate(chronicle: &dyn Chronicle, wanted: u64) -> Result<()> {
-    chronicle.fix_origin(synthetic::ORIGIN.parse()?).await?;
+    chronicle.fix_origin(GENERATED_ORIGIN.parse()?).await?;
     let mut progress = Progress::start("generating", Some(wanted));
-    let mut entries = synthetic::Synthetic::default();
+    let mut entries = Workload::new(GENERATED_SEED, Mix::CUSTODY);
     let (mut done, mut appended) = (0, 0);
     while done < wanted {
         let batch = usize::try_from(wanted - done).unwrap_or(usize::MAX).min(GENERATED_BATCH);

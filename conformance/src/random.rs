@@ -4,7 +4,7 @@ use guildhall_core::Timestamp;
 use uuid::Uuid;
 
 /// A generator of pseudo-random numbers: SplitMix64.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Random(u64);
 
 impl Random {

@@ -11,6 +11,7 @@ pub mod projector;
 pub mod quarantine;
 pub mod rebuild;
 pub mod replay;
+pub mod together;
 
 /// Runs every scenario on a store, each as a test of its own: `suite!(MyHarness);`.
 #[macro_export]
@@ -23,6 +24,7 @@ macro_rules! suite {
         $crate::__replay!($harness);
         $crate::__lease!($harness);
         $crate::__rebuild!($harness);
+        $crate::__together!($harness);
         $crate::__ops!($harness);
         $crate::__fixtures!($harness);
     };

@@ -5,7 +5,5 @@
 #![deny(missing_docs)]
 
 pub mod progress;
-pub mod random;
 pub mod report;
 pub mod story;
-pub mod synthetic;

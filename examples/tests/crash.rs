@@ -1,15 +1,23 @@
 //! The projector, killed again and again at random moments of import, projection and rebuild, ends
-//! up with the Chronicle and the tables of a run that nobody disturbed.
+//! up with the Chronicle and the tables of a run that nobody disturbed, which are those of the
+//! reference model.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 mod common;
+#[path = "../../guildhall-store-sqlite/tests/read_tables/mod.rs"]
+mod read_tables;
 
 use std::io::Read as _;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
 use common::Folder;
-use guildhall_examples::random::Random;
+use guildhall_conformance::Tables;
+use guildhall_conformance::random::Random;
+use guildhall_conformance::reference::Reference;
+use guildhall_core::{Chronicle as _, Position, ReadLimit};
+use guildhall_store_sqlite::SqliteStore;
+use read_tables::read_tables;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
 
@@ -52,8 +60,7 @@ fn run_until_done(
 }
 
 fn below(limit: Duration, random: &mut Random) -> Duration {
-    let micros = usize::try_from(limit.as_micros()).unwrap();
-    Duration::from_micros(random.below(micros).try_into().unwrap())
+    Duration::from_micros(random.below(limit.as_micros().try_into().unwrap()))
 }
 
 fn seed() -> u64 {
@@ -104,6 +111,24 @@ fn assert_same(found: &[(&str, Vec<String>)], expected: &[(&str, Vec<String>)], 
     }
 }
 
+/// The rows of the Ops DB, as the reference model has them.
+fn rows_of(folder: &Folder) -> Tables {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let connection = Connection::open_with_flags(folder.path("guildhall.db"), flags).unwrap();
+    read_tables(&connection).without_reasons()
+}
+
+/// What the Chronicle means to the reference model.
+#[tokio::main(flavor = "current_thread")]
+async fn reference(folder: &Folder) -> Tables {
+    let store = SqliteStore::open(folder.path("guildhall.db")).await.unwrap();
+    let chronicle = store.chronicle();
+    let origin = chronicle.origin().await.unwrap().unwrap();
+    let limit = ReadLimit { entries: usize::MAX, bytes: usize::MAX };
+    let entries = chronicle.read(Position::ZERO, limit).await.unwrap();
+    Reference::tables_of(&origin, &entries)
+}
+
 #[test]
 fn killed_at_any_moment_it_goes_on_to_the_same_tables() {
     let seed = seed();
@@ -115,6 +140,7 @@ fn killed_at_any_moment_it_goes_on_to_the_same_tables() {
     undisturbed.succeed(&["--generate", &ENTRIES.to_string(), "--export", "log.jsonl", "--json"]);
     let expected = tables(&undisturbed);
     assert_eq!(expected[0].1.len() as u64, ENTRIES);
+    rows_of(&undisturbed).assert_are(&reference(&undisturbed));
     let import = ["--chronicle", log.to_str().unwrap(), "--json"];
     // One run of each kind says how long it takes: moments are drawn from a little more.
     let whole = |arguments: &[&str], folder: &Folder| {
