@@ -243,7 +243,8 @@ async fn project(
     projector: Arc<SqliteProjector>,
 ) -> Result<()> {
     let head = chronicle.head().await?.position.get();
-    let settings = Settings::default();
+    // Whoever waits at a terminal wants to hear of it, not wait for ever.
+    let settings = Settings { retries: Some(8), ..Settings::default() };
     let begun = Instant::now();
     let mut progress = Progress::start("projecting", Some(head));
     let counted = |status: &Status| progress.set(status.position.get());

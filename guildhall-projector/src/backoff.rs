@@ -19,6 +19,11 @@ impl Backoff {
         bound.mul_f64(rand::random::<f64>())
     }
 
+    /// How many failures there were in a row.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
+
     fn bound(&self, settings: &Settings) -> Duration {
         let factor = 2u32.saturating_pow(self.failures.min(31));
         settings.backoff_first.saturating_mul(factor).min(settings.backoff_most)

@@ -93,7 +93,11 @@ impl Reader {
                 if is_done(at) {
                     return Ok(());
                 }
-                self.chronicle.wait_beyond(at, self.settings.patience).await?;
+                let head = self.chronicle.wait_beyond(at, self.settings.patience).await?;
+                if head < at {
+                    // It was restored under our hands.
+                    return Err(ContinuityError::EndsBefore { head, checkpoint: at }.into());
+                }
                 continue;
             };
             at = last;
@@ -106,15 +110,16 @@ impl Reader {
             let (batch, next) = tokio::join!(decode(origin, current), async {
                 if is_done(at) { Ok(Vec::new()) } else { self.chronicle.read(at, limit).await }
             });
-            let (batch, next) = (batch?, next?);
-            let head = match next.last() {
-                None => at,
-                Some(_) => self.chronicle.head().await?.position,
+            let head = match &next {
+                Ok(next) if !next.is_empty() => self.chronicle.head().await?.position,
+                _ => at,
             };
-            if self.sender.send(Ok(ReadBatch { batch, head })).await.is_err() || is_done(at) {
+            // What is decoded is handed over even if what comes after cannot be read.
+            let read = ReadBatch { batch: batch?, head };
+            if self.sender.send(Ok(read)).await.is_err() || is_done(at) {
                 return Ok(());
             }
-            entries = next;
+            entries = next?;
         }
     }
 

@@ -56,8 +56,10 @@ impl Runtime {
         let work = tokio::spawn(supervisor.supervise().instrument(span));
         tokio::spawn(async move {
             let outcome = work.await.unwrap_or_else(|error| Err(RuntimeError::Panicked(error)));
-            if let Err(error) = projector.release_lease().await {
-                tracing::warn!(error = chain(&error), "the lease has to lapse");
+            // On a task of its own: what panicked before may panic again.
+            let released = tokio::spawn(async move { projector.release_lease().await }).await;
+            if !matches!(released, Ok(Ok(()))) {
+                tracing::warn!(?released, "the lease has to lapse");
             }
             conclude(&status_sender, outcome);
         });
@@ -201,9 +203,10 @@ impl Supervisor {
                 Ok(Ended::Done) => break,
                 Ok(Ended::Standby { holder, until }) => {
                     tracing::debug!(?holder, %until, "standing by");
+                    self.change(|status| status.state = State::Standby { holder, until });
                     self.pause(self.standby_pause(until)).await;
                 }
-                Err(error) if error.is_transient() => {
+                Err(error) if error.is_transient() && self.may_retry() => {
                     let pause = self.backoff.next(&self.settings);
                     tracing::warn!(error = chain(&error), ?pause, "starting again after a pause");
                     telemetry::restarted();
@@ -260,6 +263,8 @@ impl Supervisor {
                     if let Lease::Standby { holder, until } = self.projector.hold_lease().await? {
                         return Ok(Ended::Standby { holder, until });
                     }
+                    let rate = self.rate.update(Instant::now(), 0);
+                    self.change(|status| status.rate = rate);
                     continue;
                 }
             };
@@ -270,11 +275,18 @@ impl Supervisor {
                 Err(ApplyError::Standby { holder, until, .. }) => {
                     return Ok(Ended::Standby { holder, until });
                 }
+                Err(error @ ApplyError::Halted { position, .. }) => {
+                    // What stands before it is applied.
+                    self.change(|status| status.position = position.previous());
+                    return Err(error.into());
+                }
                 Err(error) => return Err(error.into()),
             };
             // A batch that was applied has renewed the lease.
             renewal.reset();
-            self.backoff.reset();
+            if applied.entries > 0 {
+                self.backoff.reset();
+            }
             telemetry::batch_applied(&applied, began.elapsed());
             let rate = self.rate.update(Instant::now(), applied.entries);
             self.change(|status| {
@@ -282,6 +294,11 @@ impl Supervisor {
                 status.rate = rate;
             });
         }
+    }
+
+    /// Whether one more failure in a row may pass.
+    fn may_retry(&self) -> bool {
+        self.settings.retries.is_none_or(|retries| self.backoff.failures() < retries)
     }
 
     fn is_stopping(&self) -> bool {

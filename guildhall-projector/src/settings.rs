@@ -23,6 +23,9 @@ pub struct Settings {
     pub backoff_first: Duration,
     /// The longest pause before any retry.
     pub backoff_most: Duration,
+    /// How many failures in a row are retried, with no entry applied in between. None, the
+    /// default, is for as long as it takes.
+    pub retries: Option<u32>,
 }
 
 impl Default for Settings {
@@ -34,6 +37,7 @@ impl Default for Settings {
             patience: Duration::from_secs(1),
             backoff_first: Duration::from_millis(100),
             backoff_most: Duration::from_secs(30),
+            retries: None,
         }
     }
 }

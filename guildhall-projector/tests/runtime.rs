@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
 use guildhall_core::{
-    ApplyError, Batch, Chronicle, ContinuityError, Lease, OPS_DB, OpsDb, Position, Projector,
-    ReadLimit,
+    Append, ApplyError, ArtifactId, Batch, Chronicle, Cid, Code, ContinuityError,
+    DeploymentObserved, Json, Lease, NewEntry, OPS_DB, OnViolation, OpsDb, Position, Projector,
+    ReadLimit, Timestamp,
 };
 use guildhall_projector::{Runtime, RuntimeError, Settings, State, catch_up, rebuild, telemetry};
 use metrics_util::debugging::DebuggingRecorder;
@@ -96,6 +97,54 @@ async fn what_does_not_pass_stops_it_with_the_cause() {
     assert!(!status.is_healthy());
     assert!(status.last_error.unwrap().message.contains("it will not pass"));
     assert!(within(runtime.stopped()).await.is_err());
+}
+
+#[tokio::test]
+async fn retries_end_where_they_are_limited() {
+    let (chronicle, ops_db) = stores(30).await;
+    let mishaps = [Mishap::None, Mishap::Transient, Mishap::Transient, Mishap::Transient];
+    let projector = Faulty::new(ops_db.projector(), mishaps);
+    let settings = Settings { retries: Some(2), ..settings() };
+    let runtime = Runtime::spawn(chronicle, Arc::new(projector), settings);
+    let error = within(runtime.stopped()).await.unwrap_err();
+    assert!(matches!(error, RuntimeError::Stopped(_)), "{error}");
+    assert_eq!(runtime.status().restarts, 2);
+}
+
+#[tokio::test]
+async fn what_stands_before_an_entry_that_cannot_be_read_is_applied() {
+    let (chronicle, ops_db) = stores(30).await;
+    // The second page is broken for good; the first is decoded while that shows.
+    let reading = Faulty::new((*chronicle).clone(), [Mishap::None, Mishap::Permanent]);
+    let runtime = Runtime::spawn(Arc::new(reading), Arc::new(ops_db.projector()), settings());
+    within(runtime.wait_until(Position::new(7))).await.unwrap();
+    assert!(within(runtime.stopped()).await.is_err());
+    assert_eq!(ops_db.overview().await.unwrap().accords, 7);
+}
+
+#[tokio::test]
+async fn halting_says_how_far_it_got() {
+    let (chronicle, ops_db) = stores(12).await;
+    let unknown = DeploymentObserved {
+        artifact_id: ArtifactId::new(),
+        desired_cid: Cid::of(&Json::null()),
+        detail: Json::null(),
+        observed_at: Timestamp::MIN,
+        observed_cid: None,
+        target: "nowhere".to_owned(),
+    };
+    chronicle.append(Append::of([NewEntry::new(&unknown.into())])).await.unwrap();
+    let projector = ops_db.projector().with_on_violation(OnViolation::Halt);
+    let runtime = Runtime::spawn(chronicle, Arc::new(projector), settings());
+    within(runtime.wait_until(Position::new(12))).await.unwrap();
+    let RuntimeError::Stopped(cause) = within(runtime.stopped()).await.unwrap_err() else {
+        panic!("it stopped")
+    };
+    let RuntimeError::Apply(ApplyError::Halted { position, violation }) = &*cause else {
+        panic!("{cause}")
+    };
+    assert_eq!((*position, violation.code()), (Position::new(13), Code::CC11));
+    assert_eq!(runtime.status().position, Position::new(12));
 }
 
 #[tokio::test]
