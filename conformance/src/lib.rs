@@ -3,11 +3,11 @@
 //!
 //! A store joins with one [`Harness`] and one line, which becomes a test for each scenario:
 //!
-//! ```ignore
+//! ```text
 //! guildhall_conformance::suite!(MyHarness);
 //! ```
 //!
-//! What a store answers is compared with the [`reference`] model, over logs that [`workload`]
+//! What a store answers is compared with the [reference](mod@reference) model, over logs that [`workload`]
 //! makes from a seed. `PROPTEST_CASES` sets how many of them each property is tried on.
 #![deny(missing_docs)]
 #![allow(
