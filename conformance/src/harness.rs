@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use guildhall_core::{Chronicle, OnViolation, OpsDb, Projector, Rebuild};
 
-use crate::tables::Tables;
+use guildhall_core::Tables;
 
 /// A projector whose tables can be rebuilt.
 pub trait RebuildingProjector: Projector + Rebuild {}

@@ -29,7 +29,7 @@ pub mod workload;
 use std::time::Duration;
 
 pub use harness::{Harness, ProjectorSettings, RebuildingProjector};
-pub use tables::Tables;
+pub use tables::Compare;
 
 /// How long a scenario may take; one that hangs fails.
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -17,7 +17,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::tables::Tables;
+use guildhall_core::Tables;
 
 /// The moves that DESIGN section 4 permits.
 const PERMITTED: [(&str, &[&str]); 7] = [

@@ -1,52 +1,47 @@
-//! All rows of the Ops DB, as a store holds them and as they must be.
+//! Comparing what a store's tables hold with what they must hold.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use guildhall_core::{
-    AccordBinding, Checkpoint, CustodyTransition, DeploymentState, GovernedArtifact,
-    QuarantinedEntry, VerificationResult,
-};
-use serde::Serialize;
+use guildhall_core::Tables;
 
-/// The rows of the seven tables, each table in the order of its key; of
-/// `projector_checkpoints` what a checkpoint is, without `updated_at` and the lease.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Tables {
-    /// By `id`.
-    pub accord_bindings: Vec<AccordBinding>,
-    /// By `id`.
-    pub governed_artifacts: Vec<GovernedArtifact>,
-    /// By `artifact_id` and `seq`.
-    pub custody_transitions: Vec<CustodyTransition>,
-    /// By `artifact_id` and `target`.
-    pub deployment_states: Vec<DeploymentState>,
-    /// By `id`.
-    pub verification_results: Vec<VerificationResult>,
-    /// By `position`.
-    pub quarantined_entries: Vec<QuarantinedEntry>,
-    /// By `projector`.
-    pub projector_checkpoints: BTreeMap<String, Checkpoint>,
-}
-
-impl Tables {
+/// What tests ask of [`Tables`].
+pub trait Compare: Sized {
     /// The same without the reasons of quarantine, which are for people to read: the reference
     /// model has the codes alone.
     #[must_use]
-    pub fn without_reasons(mut self) -> Self {
+    fn without_reasons(self) -> Self;
+
+    /// The same without the checkpoints.
+    #[must_use]
+    fn without_checkpoints(self) -> Self;
+
+    /// The first row that differs, shown; nothing where all are the same.
+    fn difference(&self, expected: &Self) -> Option<String>;
+
+    /// Fails with the first row that differs.
+    ///
+    /// # Panics
+    /// Where a row differs.
+    #[track_caller]
+    fn assert_are(&self, expected: &Self) {
+        if let Some(difference) = self.difference(expected) {
+            std::panic::panic_any(difference);
+        }
+    }
+}
+
+impl Compare for Tables {
+    fn without_reasons(mut self) -> Self {
         self.quarantined_entries.iter_mut().for_each(|row| row.reason.clear());
         self
     }
 
-    /// The same without the checkpoints.
-    #[must_use]
-    pub fn without_checkpoints(mut self) -> Self {
+    fn without_checkpoints(mut self) -> Self {
         self.projector_checkpoints.clear();
         self
     }
 
-    /// The first row that differs, shown; nothing where all are the same.
-    pub fn difference(&self, expected: &Self) -> Option<String> {
+    fn difference(&self, expected: &Self) -> Option<String> {
         let Self {
             accord_bindings,
             governed_artifacts,
@@ -78,17 +73,6 @@ impl Tables {
                 let wanted: Vec<_> = expected.projector_checkpoints.iter().collect();
                 differs("projector_checkpoints", &found, &wanted)
             })
-    }
-
-    /// Fails with the first row that differs.
-    ///
-    /// # Panics
-    /// Where a row differs.
-    #[track_caller]
-    pub fn assert_are(&self, expected: &Self) {
-        if let Some(difference) = self.difference(expected) {
-            std::panic::panic_any(difference);
-        }
     }
 }
 

@@ -1,12 +1,11 @@
 //! The in-memory stores keep every promise that a store makes.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use guildhall_conformance::{Harness, ProjectorSettings, RebuildingProjector, Tables};
+use guildhall_conformance::{Harness, ProjectorSettings, RebuildingProjector};
 use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
-use guildhall_core::{Chronicle, OPS_DB, OpsDb};
+use guildhall_core::{Chronicle, OpsDb, Tables};
 
 struct MemoryHarness {
     chronicle: MemoryChronicle,
@@ -47,20 +46,7 @@ impl Harness for MemoryHarness {
     }
 
     async fn tables(&self) -> Tables {
-        let tables = self.ops_db.tables();
-        let checkpoint = self.ops_db.checkpoint(OPS_DB).await.unwrap();
-        Tables {
-            accord_bindings: tables.accord_bindings,
-            governed_artifacts: tables.governed_artifacts,
-            custody_transitions: tables.custody_transitions,
-            deployment_states: tables.deployment_states,
-            verification_results: tables.verification_results,
-            quarantined_entries: tables.quarantined_entries,
-            projector_checkpoints: checkpoint
-                .map(|at| (OPS_DB.to_owned(), at))
-                .into_iter()
-                .collect(),
-        }
+        self.ops_db.tables()
     }
 
     async fn reopened(self) -> Self {

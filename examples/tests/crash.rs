@@ -12,10 +12,10 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 use common::Folder;
-use guildhall_conformance::Tables;
+use guildhall_conformance::Compare as _;
 use guildhall_conformance::random::Random;
 use guildhall_conformance::reference::Reference;
-use guildhall_core::{Chronicle as _, Position, ReadLimit};
+use guildhall_core::{Chronicle as _, Position, ReadLimit, Tables};
 use guildhall_store_sqlite::SqliteStore;
 use read_tables::read_tables;
 use rusqlite::types::Value;

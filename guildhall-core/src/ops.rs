@@ -1,5 +1,7 @@
 //! The Ops DB: its typed rows and what can be asked of it (DESIGN section 6).
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -200,9 +202,9 @@ fn as_str<S: serde::Serializer>(event_type: &EventType, serializer: S) -> Result
     serializer.serialize_str(event_type.as_str())
 }
 
-/// Every row of the six tables, each table in the order of its key: what tells whether two stores
-/// hold the same.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Every row of the seven tables, each table in the order of its key: what tells whether two stores
+/// hold the same. Of a checkpoint, it has neither the clock nor the lease.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Tables {
     /// `accord_bindings`, by id.
     pub accord_bindings: Vec<AccordBinding>,
@@ -216,6 +218,8 @@ pub struct Tables {
     pub verification_results: Vec<VerificationResult>,
     /// `quarantined_entries`, by position.
     pub quarantined_entries: Vec<QuarantinedEntry>,
+    /// `projector_checkpoints`, by projector.
+    pub projector_checkpoints: BTreeMap<String, Checkpoint>,
 }
 
 /// How far a read model has got: the last position whose effects are durable, committed with

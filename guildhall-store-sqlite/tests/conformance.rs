@@ -6,8 +6,8 @@ mod read_tables;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use guildhall_conformance::{Harness, ProjectorSettings, RebuildingProjector, Tables};
-use guildhall_core::{Chronicle, OpsDb};
+use guildhall_conformance::{Harness, ProjectorSettings, RebuildingProjector};
+use guildhall_core::{Chronicle, OpsDb, Tables};
 use guildhall_store_sqlite::{Options, SqliteStore};
 use read_tables::read_tables;
 use rusqlite::{Connection, OpenFlags};

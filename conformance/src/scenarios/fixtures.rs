@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::harness::{Harness, ProjectorSettings};
 use crate::reference::Reference;
+use crate::tables::Compare as _;
 
 super::scenarios! { $ __fixtures = fixtures:
     a_small_log_becomes_the_tables_beside_it,

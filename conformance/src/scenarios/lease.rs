@@ -6,6 +6,7 @@ use guildhall_core::{ApplyError, Lease, OPS_DB, Position};
 
 use crate::harness::{Harness, ProjectorSettings, RebuildingProjector};
 use crate::log::Log;
+use crate::tables::Compare as _;
 use crate::workload::{Mix, Workload};
 
 super::scenarios! { $ __lease = lease:

@@ -13,8 +13,8 @@ use guildhall_core::{
 use crate::harness::{Harness, ProjectorSettings};
 use crate::log::Log;
 use crate::random::Random;
-use crate::tables::Tables;
 use crate::workload::{Hostile, Mix};
+use guildhall_core::Tables;
 
 super::scenarios! { $ __ops = ops:
     empty_tables_have_empty_answers,

@@ -11,6 +11,7 @@ use guildhall_core::{
 use crate::harness::{Harness, ProjectorSettings, RebuildingProjector};
 use crate::log::Log;
 use crate::reference::{Reference, cid_of, link_hash};
+use crate::tables::Compare as _;
 use crate::workload::{Flaw, Hostile, Mix, Workload};
 
 super::scenarios! { $ __projector = projector:
@@ -41,7 +42,7 @@ async fn start<H: Harness>(harness: &H) -> Arc<dyn RebuildingProjector> {
     harness.projector(ProjectorSettings::default()).await
 }
 
-fn reference(log: &Log, count: usize) -> crate::Tables {
+fn reference(log: &Log, count: usize) -> guildhall_core::Tables {
     Reference::tables_of(log.origin(), &log.entries()[..count])
 }
 

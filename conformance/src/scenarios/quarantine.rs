@@ -10,8 +10,9 @@ use guildhall_core::{
 use crate::harness::{Harness, ProjectorSettings};
 use crate::log::Log;
 use crate::reference::{Reference, leaf_hash};
-use crate::tables::Tables;
+use crate::tables::Compare as _;
 use crate::workload::{Flaw, Hostile, Mix, Workload};
+use guildhall_core::Tables;
 
 super::scenarios! { $ __quarantine = quarantine:
     every_flaw_is_quarantined_under_its_code_and_touches_nothing_else,

@@ -5,6 +5,7 @@ use guildhall_core::{ApplyError, ContinuityError, Position};
 use crate::harness::{Harness, ProjectorSettings};
 use crate::log::Log;
 use crate::reference::Reference;
+use crate::tables::Compare as _;
 use crate::workload::{Hostile, Mix};
 
 super::scenarios! { $ __rebuild = rebuild:
@@ -21,7 +22,7 @@ fn log() -> Log {
     Log::of(Hostile::new(61, Mix::DENSE).take(300).map(|hostile| hostile.entry))
 }
 
-fn reference(log: &Log, count: usize) -> crate::Tables {
+fn reference(log: &Log, count: usize) -> guildhall_core::Tables {
     Reference::tables_of(log.origin(), &log.entries()[..count])
 }
 
@@ -124,7 +125,7 @@ pub async fn a_generation_refuses_a_gap<H: Harness>(harness: H) {
         }
         other => panic!("{other:?}"),
     }
-    harness.tables().await.without_checkpoints().assert_are(&crate::Tables::default());
+    harness.tables().await.without_checkpoints().assert_are(&guildhall_core::Tables::default());
 }
 
 pub async fn rebuilding_again_and_again_gives_the_same_tables<H: Harness>(harness: H) {

@@ -11,8 +11,9 @@ use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use crate::harness::{Harness, ProjectorSettings, RebuildingProjector};
 use crate::log::Log;
 use crate::reference::Reference;
-use crate::tables::Tables;
+use crate::tables::Compare as _;
 use crate::workload::{Hostile, Mix, Workload};
+use guildhall_core::Tables;
 
 super::scenarios! { $ __replay = replay:
     any_replay_of_a_sound_log_gives_the_same_tables,

@@ -10,6 +10,7 @@ use guildhall_core::{
 
 use crate::harness::{Harness, ProjectorSettings, RebuildingProjector};
 use crate::reference::Reference;
+use crate::tables::Compare as _;
 use crate::workload::{Hostile, Mix};
 
 super::scenarios! { $ __together = together:

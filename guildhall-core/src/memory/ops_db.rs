@@ -44,7 +44,8 @@ impl MemoryOpsDb {
 
     /// All rows as they are now.
     pub fn tables(&self) -> Tables {
-        lock(&self.database).rows.to_tables()
+        let database = lock(&self.database);
+        database.rows.to_tables(database.projector.as_ref().map(|row| &row.checkpoint))
     }
 
     fn read<T>(&self, read: impl FnOnce(&Rows) -> T) -> T {

@@ -1,4 +1,4 @@
-//! The six tables as ordered maps, and what the fold needs of them.
+//! The tables as ordered maps, and what the fold needs of them.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,10 @@ use crate::fold::{Changes, Heads, Keys, TargetHead};
 use crate::ids::{AccordId, ArtifactId, EventId, Position, Seq};
 use crate::invariant::ArtifactHead;
 use crate::ops::{
-    AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, QuarantinedEntry, Tables,
-    VerificationResult,
+    AccordBinding, Checkpoint, CustodyTransition, DeploymentState, GovernedArtifact,
+    QuarantinedEntry, Tables, VerificationResult,
 };
+use crate::projector::OPS_DB;
 
 /// The rows of the Ops DB, each table by its key.
 #[derive(Debug, Default)]
@@ -104,8 +105,9 @@ impl Rows {
         let quarantined = changes.quarantined.into_iter();
         self.quarantined_entries.extend(quarantined.map(|row| (row.position, row)));
     }
-    /// All of them, each table in the order of its key.
-    pub(super) fn to_tables(&self) -> Tables {
+
+    /// All of them, each table in the order of its key, with this checkpoint.
+    pub(super) fn to_tables(&self, checkpoint: Option<&Checkpoint>) -> Tables {
         Tables {
             accord_bindings: self.accord_bindings.values().cloned().collect(),
             governed_artifacts: self.governed_artifacts.values().cloned().collect(),
@@ -113,6 +115,10 @@ impl Rows {
             deployment_states: self.deployment_states.values().cloned().collect(),
             verification_results: self.verification_results.values().cloned().collect(),
             quarantined_entries: self.quarantined_entries.values().cloned().collect(),
+            projector_checkpoints: checkpoint
+                .map(|at| (OPS_DB.to_owned(), at.clone()))
+                .into_iter()
+                .collect(),
         }
     }
 }

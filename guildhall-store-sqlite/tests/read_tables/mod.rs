@@ -1,10 +1,9 @@
 //! Every row of an Ops DB in SQLite, read with SQL of its own.
 
-use guildhall_conformance::Tables;
 use guildhall_core::{
     AccordBinding, AccordId, ArtifactId, CeremonyId, Checkpoint, CustodyTransition,
     DeploymentState, EventId, EventType, GovernedArtifact, Json, LeafHash, LinkHash, Position,
-    QuarantinedEntry, Seq, StreamId, Tier, VerificationResult,
+    QuarantinedEntry, Seq, StreamId, Tables, Tier, VerificationResult,
 };
 use rusqlite::{Connection, Row};
 use uuid::Uuid;
