@@ -1,1 +1,12 @@
-//! Placeholder.
+//! What the benchmarks share: rounds in child processes, figures, tables.
+//!
+//! Every figure stands beside its floor of the same run. What is compared takes turns, so that a
+//! machine that slows down slows all of it; each turn is a process of its own, so that nobody
+//! inherits a warm cache or a large heap; what is reported is the median.
+#![allow(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
+
+pub mod machine;
+pub mod report;
+pub mod rounds;
+pub mod sqlite;
+pub mod sqlite_append;
