@@ -67,17 +67,24 @@ pub struct NotConsecutive {
 }
 
 impl Batch {
-    /// Decodes entries that were read from the Chronicle `origin`. This is the expensive part of
-    /// reading, about a microsecond an entry: do it ahead, beside the writing.
+    /// Entries that were read from the Chronicle `origin`.
     ///
     /// # Errors
     /// [`NotConsecutive`] where there is a gap or a repetition.
-    pub fn decode(origin: Origin, entries: Vec<Entry>) -> Result<Self, NotConsecutive> {
+    pub fn new(origin: Origin, entries: Vec<DecodedEntry>) -> Result<Self, NotConsecutive> {
         let gap = entries.windows(2).find(|pair| pair[1].position != pair[0].position.next());
         if let Some([before, found]) = gap {
             return Err(NotConsecutive { before: before.position, found: found.position });
         }
-        Ok(Self { origin, entries: entries.into_iter().map(DecodedEntry::from).collect() })
+        Ok(Self { origin, entries })
+    }
+
+    /// The same, of entries that are still to be decoded.
+    ///
+    /// # Errors
+    /// [`NotConsecutive`] where there is a gap or a repetition.
+    pub fn decode(origin: Origin, entries: Vec<Entry>) -> Result<Self, NotConsecutive> {
+        Self::new(origin, entries.into_iter().map(DecodedEntry::from).collect())
     }
 
     /// The Chronicle that the entries come from.

@@ -1,10 +1,14 @@
 //! Reading and decoding ahead, on a task of its own, while the writer writes.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use guildhall_core::{Batch, Checkpoint, Chronicle, ContinuityError, Entry, Origin, Position};
+use guildhall_core::{
+    Batch, Checkpoint, Chronicle, ContinuityError, DecodedEntry, Origin, Position, ReadLimit,
+    StoreError,
+};
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 
 use crate::error::RuntimeError;
 use crate::settings::Settings;
@@ -74,65 +78,84 @@ struct Reader {
     sender: mpsc::Sender<Result<ReadBatch, RuntimeError>>,
 }
 
+/// The first batch is a sixteenth of the largest, each further one twice the one before, so that
+/// the writer need not wait long for its first.
+const FIRST_BATCH: usize = 16;
+
+/// How many reads are under way at a time: reading and decoding an entry takes twice as long as
+/// writing what it changes.
+const READS: usize = 2;
+
+/// A read under way, and where it ends if the log reaches that far.
+struct Read {
+    entries: JoinHandle<Result<Vec<DecodedEntry>, StoreError>>,
+    end: Position,
+}
+
 impl Reader {
     async fn read(self, checkpoint: Position) -> Result<(), RuntimeError> {
-        let head = self.chronicle.head().await?.position;
+        let mut head = self.chronicle.head().await?.position;
         if head < checkpoint {
             return Err(ContinuityError::EndsBefore { head, checkpoint }.into());
         }
-        let is_done = |at: Position| self.end.is_some_and(|end| at >= end);
         let mut at = checkpoint.previous();
-        let limit = self.settings.read_limit();
-        let mut entries = Vec::new();
+        let most = self.settings.read_limit();
+        let mut limit = ReadLimit { entries: most.entries.div_ceil(FIRST_BATCH), ..most };
         let mut origin = None;
+        let mut reads = VecDeque::new();
         loop {
-            if entries.is_empty() {
-                entries = self.chronicle.read(at, limit).await?;
+            // Positions are dense: where a read will end is known before it has, and the next one
+            // can begin there at once.
+            let mut next = reads.back().map_or(at, |read: &Read| read.end);
+            while reads.is_empty() || (reads.len() < READS && next < head) {
+                reads.push_back(self.start(next, limit));
+                next = reads.back().map_or(next, |read| read.end);
+                limit.entries = most.entries.min(limit.entries * 2);
             }
-            let Some(last) = entries.last().map(|entry| entry.position) else {
-                if is_done(at) {
+            let Some(read) = reads.pop_front() else { continue };
+            let entries = read.entries.await.map_err(RuntimeError::Panicked)??;
+            let last = entries.last().map(|entry| entry.position);
+            at = last.unwrap_or(at);
+            if at < read.end {
+                // It was cut short, by its size or the end of the log; what was to follow does not.
+                reads.clear();
+            } else {
+                head = self.chronicle.head().await?.position;
+            }
+            if last.is_some() {
+                head = head.max(at);
+                let origin = match &origin {
+                    Some(origin) => Origin::clone(origin),
+                    None => origin.insert(self.origin(at).await?).clone(),
+                };
+                let batch = Batch::new(origin, entries)?;
+                if self.sender.send(Ok(ReadBatch { batch, head })).await.is_err() {
                     return Ok(());
                 }
-                let head = self.chronicle.wait_beyond(at, self.settings.patience).await?;
+            } else if self.end.is_none_or(|end| at < end) {
+                head = self.chronicle.wait_beyond(at, self.settings.patience).await?;
                 if head < at {
                     // It was restored under our hands.
                     return Err(ContinuityError::EndsBefore { head, checkpoint: at }.into());
                 }
-                continue;
-            };
-            at = last;
-            let origin = match &origin {
-                Some(origin) => Origin::clone(origin),
-                None => origin.insert(self.origin(at).await?).clone(),
-            };
-            // The next entries are read while these are decoded.
-            let current = std::mem::take(&mut entries);
-            let (batch, next) = tokio::join!(decode(origin, current), async {
-                if is_done(at) { Ok(Vec::new()) } else { self.chronicle.read(at, limit).await }
-            });
-            let head = match &next {
-                Ok(next) if !next.is_empty() => self.chronicle.head().await?.position,
-                _ => at,
-            };
-            // What is decoded is handed over even if what comes after cannot be read.
-            let read = ReadBatch { batch: batch?, head };
-            if self.sender.send(Ok(read)).await.is_err() || is_done(at) {
+            }
+            if self.end.is_some_and(|end| at >= end) {
                 return Ok(());
             }
-            entries = next?;
         }
+    }
+
+    fn start(&self, after: Position, limit: ReadLimit) -> Read {
+        let chronicle = Arc::clone(&self.chronicle);
+        let entries = tokio::spawn(async move { chronicle.read_decoded(after, limit).await });
+        Read { entries, end: Position::new(after.get() + limit.entries as u64) }
     }
 
     async fn origin(&self, head: Position) -> Result<Origin, RuntimeError> {
         let origin = self.chronicle.origin().await?;
         origin.ok_or_else(|| {
             let what = format!("it has {head} entries and no origin");
-            guildhall_core::StoreError::permanent("reading the Chronicle", what).into()
+            StoreError::permanent("reading the Chronicle", what).into()
         })
     }
-}
-
-async fn decode(origin: Origin, entries: Vec<Entry>) -> Result<Batch, RuntimeError> {
-    let decoded = spawn_blocking(move || Batch::decode(origin, entries)).await;
-    Ok(decoded.map_err(RuntimeError::Panicked)??)
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use guildhall_core::{
-    Append, AppendError, Appended, Chronicle, Entry, Head, Origin, Position, ReadLimit, StoreError,
-    StreamId, Version,
+    Append, AppendError, Appended, Chronicle, DecodedEntry, Entry, Head, Origin, Position,
+    ReadLimit, StoreError, StreamId, Version,
 };
 use rusqlite::Connection;
 
 use crate::append::Appender;
 use crate::connection::{DatabaseFile, Workers};
 use crate::options::Options;
-use crate::row::{BadRow, Failure, load_entries, load_head, load_origin};
+use crate::row::{BadRow, Failure, Stored, load_entries, load_head, load_origin};
 use crate::watch::Signal;
 
 /// The Chronicle in a SQLite file (see [`Chronicle`] for what it promises). Clones are cheap and
@@ -75,19 +75,17 @@ impl Chronicle for SqliteChronicle {
     }
 
     async fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Entry>, StoreError> {
-        self.load(move |connection| {
-            let sql = include_str!("sql/read_entries.sql");
-            let entries = load_entries(connection, sql, (after.as_i64(), most(limit)), limit)?;
-            let mut expected = after;
-            for entry in &entries {
-                expected = expected.next();
-                if entry.position != expected {
-                    return Err(BadRow::Gap { expected, found: entry.position }.into());
-                }
-            }
-            Ok(entries)
-        })
-        .await
+        self.load(move |connection| load_after(connection, after, limit, |stored| stored.entry()))
+            .await
+    }
+
+    async fn read_decoded(
+        &self,
+        after: Position,
+        limit: ReadLimit,
+    ) -> Result<Vec<DecodedEntry>, StoreError> {
+        self.load(move |connection| load_after(connection, after, limit, |stored| stored.decoded()))
+            .await
     }
 
     async fn read_stream(
@@ -99,7 +97,7 @@ impl Chronicle for SqliteChronicle {
         self.load(move |connection| {
             let sql = include_str!("sql/read_stream.sql");
             let parameters = (stream.as_uuid().as_bytes(), after.as_i64(), most(limit));
-            load_entries(connection, sql, parameters, limit)
+            load_entries(connection, sql, parameters, limit, |stored| stored.entry())
         })
         .await
     }
@@ -126,6 +124,24 @@ impl Chronicle for SqliteChronicle {
         };
         self.signal.wait_beyond(position, patience, self.poll_interval, look).await
     }
+}
+
+/// The entries after a position, as `read` makes them of their rows, without a gap.
+fn load_after<T>(
+    connection: &Connection,
+    after: Position,
+    limit: ReadLimit,
+    read: impl Fn(&Stored<'_>) -> Result<T, BadRow>,
+) -> Result<Vec<T>, Failure> {
+    let mut expected = after;
+    let parameters = (after.as_i64(), most(limit));
+    load_entries(connection, include_str!("sql/read_entries.sql"), parameters, limit, |stored| {
+        expected = expected.next();
+        match stored.position() {
+            found if found == expected => read(stored),
+            found => Err(BadRow::Gap { expected, found }),
+        }
+    })
 }
 
 /// How many rows a read can need: at least one.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use guildhall_core::{
-    Entry, EventId, EventType, Head, LeafHash, Metadata, Origin, Position, ReadLimit, StoreError,
-    StreamId, Timestamp, Version,
+    DecodedEntry, Entry, EventId, EventType, Head, LeafHash, Metadata, Origin, Position, ReadLimit,
+    StoreError, StreamId, Timestamp, Version, event,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Params, Row};
@@ -130,9 +130,28 @@ impl<'r> Stored<'r> {
         }
     }
 
+    fn recorded_at(&self) -> Result<Timestamp, BadRow> {
+        let recorded_at = self.text(7, "recorded_at")?.parse();
+        recorded_at.map_err(|_| self.bad("recorded_at"))
+    }
+
+    /// The entry, decoded, from the columns in the order of the table. Its payload is not copied.
+    pub(crate) fn decoded(&self) -> Result<DecodedEntry, BadRow> {
+        let stream_id = StreamId::from_uuid(self.uuid(2, "stream_id")?);
+        let event_type = EventType::new(self.text(4, "event_type")?);
+        Ok(DecodedEntry {
+            position: self.position,
+            event_id: EventId::from_uuid(self.uuid(1, "event_id")?),
+            stream_id,
+            recorded_at: self.recorded_at()?,
+            leaf_hash: LeafHash::from_bytes(self.bytes(8, "leaf_hash")?),
+            decoded: event::decode(&event_type, stream_id, self.text(5, "payload")?),
+            event_type,
+        })
+    }
+
     /// The whole entry, from the columns in the order of the table.
-    fn entry(&self) -> Result<Entry, BadRow> {
-        let recorded_at: Option<Timestamp> = self.text(7, "recorded_at")?.parse().ok();
+    pub(crate) fn entry(&self) -> Result<Entry, BadRow> {
         Ok(Entry {
             position: self.position,
             event_id: EventId::from_uuid(self.uuid(1, "event_id")?),
@@ -141,19 +160,20 @@ impl<'r> Stored<'r> {
             event_type: EventType::new(self.text(4, "event_type")?),
             payload: self.text(5, "payload")?.into(),
             metadata: self.metadata(6)?,
-            recorded_at: recorded_at.ok_or_else(|| self.bad("recorded_at"))?,
+            recorded_at: self.recorded_at()?,
             leaf_hash: LeafHash::from_bytes(self.bytes(8, "leaf_hash")?),
         })
     }
 }
 
-/// The entries that a statement answers, up to the limit.
-pub(crate) fn load_entries(
+/// The entries that a statement answers, up to the limit, as `read` makes them of their rows.
+pub(crate) fn load_entries<T>(
     connection: &Connection,
     sql: &str,
     parameters: impl Params,
     limit: ReadLimit,
-) -> Result<Vec<Entry>, Failure> {
+    mut read: impl FnMut(&Stored<'_>) -> Result<T, BadRow>,
+) -> Result<Vec<T>, Failure> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(parameters)?;
     let (mut entries, mut bytes) = (Vec::new(), 0);
@@ -164,7 +184,7 @@ pub(crate) fn load_entries(
             break;
         }
         bytes += next_bytes;
-        entries.push(stored.entry()?);
+        entries.push(read(&stored)?);
     }
     Ok(entries)
 }

@@ -20,8 +20,11 @@ CREATE TABLE governed_artifacts (
     cid TEXT NOT NULL,
     content TEXT NOT NULL CHECK (json_valid(content)),
     content_schema TEXT NOT NULL,
-    custody_state TEXT CHECK (custody_state IN (
-        'drafted', 'ceremony_open', 'ratified', 'rejected', 'deployed', 'suspended', 'retired')),
+    custody_state TEXT CHECK (
+        custody_state = 'drafted' OR custody_state = 'ceremony_open'
+        OR custody_state = 'ratified' OR custody_state = 'rejected'
+        OR custody_state = 'deployed' OR custody_state = 'suspended'
+        OR custody_state = 'retired'),
     custody_seq INTEGER CHECK ((custody_seq IS NULL) = (custody_state IS NULL)),
     registered_at TEXT NOT NULL CHECK (length(registered_at) = 27),
     revised_at TEXT CHECK (length(revised_at) = 27),
@@ -31,10 +34,14 @@ CREATE TABLE governed_artifacts (
 CREATE TABLE custody_transitions (
     artifact_id BLOB NOT NULL REFERENCES governed_artifacts (id),
     seq INTEGER NOT NULL CHECK (seq >= 1),
-    from_state TEXT CHECK (from_state IN (
-        'drafted', 'ceremony_open', 'ratified', 'rejected', 'deployed', 'suspended', 'retired')),
-    to_state TEXT NOT NULL CHECK (to_state IN (
-        'drafted', 'ceremony_open', 'ratified', 'rejected', 'deployed', 'suspended', 'retired')),
+    from_state TEXT CHECK (
+        from_state = 'drafted' OR from_state = 'ceremony_open'
+        OR from_state = 'ratified' OR from_state = 'rejected' OR from_state = 'deployed'
+        OR from_state = 'suspended' OR from_state = 'retired'),
+    to_state TEXT NOT NULL CHECK (
+        to_state = 'drafted' OR to_state = 'ceremony_open' OR to_state = 'ratified'
+        OR to_state = 'rejected' OR to_state = 'deployed' OR to_state = 'suspended'
+        OR to_state = 'retired'),
     cid TEXT NOT NULL,
     actor TEXT NOT NULL,
     reason TEXT NOT NULL,
@@ -51,7 +58,7 @@ CREATE TABLE deployment_states (
     target TEXT NOT NULL,
     desired_cid TEXT NOT NULL,
     observed_cid TEXT,
-    health TEXT NOT NULL CHECK (health IN ('unknown', 'healthy', 'drifted')),
+    health TEXT NOT NULL CHECK (health = 'unknown' OR health = 'healthy' OR health = 'drifted'),
     health_since TEXT NOT NULL CHECK (length(health_since) = 27),
     detail TEXT NOT NULL CHECK (json_valid(detail)),
     observed_at TEXT NOT NULL CHECK (length(observed_at) = 27),
@@ -63,7 +70,7 @@ CREATE TABLE verification_results (
     artifact_id BLOB NOT NULL REFERENCES governed_artifacts (id),
     target TEXT,
     verifier TEXT NOT NULL,
-    outcome TEXT NOT NULL CHECK (outcome IN ('passed', 'failed', 'inconclusive')),
+    outcome TEXT NOT NULL CHECK (outcome = 'passed' OR outcome = 'failed' OR outcome = 'inconclusive'),
     evidence TEXT NOT NULL CHECK (json_valid(evidence)),
     verified_at TEXT NOT NULL CHECK (length(verified_at) = 27),
     position INTEGER NOT NULL
