@@ -36,7 +36,7 @@ async fn measure() -> anyhow::Result<()> {
     if let [(small, at_small), .., (large, at_large)] = &played[..] {
         println!("Events/s at {large} entries ÷ at {small}:\n");
         let hold = |way| aim(way, at_large.rate(way) / at_small.rate(way), 0.85);
-        println!("{}", table(&["way", "found", "aim", ""], &[hold(CATCH_UP), hold(REBUILD)]));
+        println!("{}", table(&["way", "found", "wanted", ""], &[hold(CATCH_UP), hold(REBUILD)]));
     }
     Ok(())
 }

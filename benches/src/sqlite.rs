@@ -18,16 +18,18 @@ use crate::rounds::Turn;
 
 /// Guildhall's projector, from nothing.
 pub const CATCH_UP: &str = "catch-up";
-/// Guildhall's rebuild, beside a live generation that holds all of it.
+/// Guildhall's rebuild, beside an empty live generation: the same work as the others do.
 pub const REBUILD: &str = "rebuild";
+/// Guildhall's rebuild, beside a live generation that holds all of it, and is dropped in the end.
+pub const REBUILD_OVER: &str = "rebuild over a full one";
 /// Floor (a): the finished rows, in memory as SQLite takes them, by cached prepared statements in
 /// one transaction into the indexed tables.
 pub const FINISHED_ROWS: &str = "finished rows";
 /// Floor (b): `INSERT … SELECT` over the Chronicle in one transaction into the indexed tables.
 pub const SET_BASED: &str = "set-based SQL";
 
-/// All four, in the order in which they are shown.
-pub const WAYS: [&str; 4] = [CATCH_UP, REBUILD, FINISHED_ROWS, SET_BASED];
+/// All of them, in the order in which they are shown.
+pub const WAYS: [&str; 5] = [CATCH_UP, REBUILD, REBUILD_OVER, FINISHED_ROWS, SET_BASED];
 
 /// The tables that all of them fill, referenced ones first.
 const TABLES: [&str; 5] = [
@@ -91,7 +93,7 @@ impl Files {
     /// Where the way is none of [`WAYS`], and the store's.
     pub async fn turn(&self, way: &str) -> anyhow::Result<Turn> {
         remove(&self.ops)?;
-        if way == REBUILD {
+        if way == REBUILD_OVER {
             std::fs::copy(&self.filled, &self.ops)?;
         }
         // The tables are there, and so are their keys, indexes and triggers.
@@ -104,7 +106,7 @@ impl Files {
                 fold_in_log(&self.ops)?;
                 began.elapsed()
             }
-            REBUILD => {
+            REBUILD | REBUILD_OVER => {
                 let (chronicle, projector) = (Arc::new(store.chronicle()), store.projector());
                 let projector = projector.start()?;
                 let began = Instant::now();

@@ -21,6 +21,18 @@ struct Scan<'t> {
     max_depth: usize,
 }
 
+/// A string as written, without the quotes.
+struct Text<'t> {
+    inner: &'t str,
+    /// Whether it is ASCII and nothing in it is escaped.
+    is_plain: bool,
+}
+
+/// Whether a byte stands for itself in a string, and is ASCII.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+}
+
 impl<'t> Scan<'t> {
     fn error(&self, reason: &'static str) -> JsonError {
         JsonError::NotCanonical { at: self.at, reason }
@@ -81,7 +93,7 @@ impl<'t> Scan<'t> {
                 self.at += 1;
                 let start = self.at;
                 let key = self.member()?;
-                if compare_keys(previous, key) != Ordering::Less {
+                if compare_keys(&previous, &key) != Ordering::Less {
                     self.at = start;
                     return Err(self.error("keys in ascending order, each once"));
                 }
@@ -91,17 +103,20 @@ impl<'t> Scan<'t> {
         self.take(b'}', "a comma or the end of the object")
     }
 
-    /// One member; answers its key as written, without the quotes.
-    fn member(&mut self) -> Result<&'t str, JsonError> {
+    /// One member; answers its key.
+    fn member(&mut self) -> Result<Text<'t>, JsonError> {
         let key = self.string()?;
         self.take(b':', "a colon right after the key")?;
         self.value()?;
         Ok(key)
     }
 
-    fn string(&mut self) -> Result<&'t str, JsonError> {
+    fn string(&mut self) -> Result<Text<'t>, JsonError> {
         self.take(b'"', "a string")?;
         let start = self.at;
+        let rest = &self.text.as_bytes()[start..];
+        self.at += rest.iter().take_while(|byte| is_plain(**byte)).count();
+        let is_plain = self.peek() == Some(b'"');
         let mut is_ascii = true;
         loop {
             match self.peek() {
@@ -120,7 +135,7 @@ impl<'t> Scan<'t> {
             return Err(self.error("no noncharacter"));
         }
         self.at += 1;
-        Ok(inner)
+        Ok(Text { inner, is_plain })
     }
 
     /// RFC 8785, section 3.2.2.2: the short escapes, and `\u00xx` in lower case for the other
@@ -159,13 +174,13 @@ impl<'t> Scan<'t> {
 }
 
 /// RFC 8785, section 3.2.3: by UTF-16 code units, which for plain ASCII is by bytes.
-fn compare_keys(left: &str, right: &str) -> Ordering {
-    let is_plain = |key: &str| key.is_ascii() && !key.contains('\\');
-    if is_plain(left) && is_plain(right) {
-        return left.cmp(right);
+fn compare_keys(left: &Text<'_>, right: &Text<'_>) -> Ordering {
+    if left.is_plain && right.is_plain {
+        return left.inner.cmp(right.inner);
     }
     // Both were scanned as strings, so both decode.
-    let decode =
-        |key: &str| serde_json::from_str::<String>(&format!("\"{key}\"")).unwrap_or_default();
+    let decode = |key: &Text<'_>| {
+        serde_json::from_str::<String>(&format!("\"{}\"", key.inner)).unwrap_or_default()
+    };
     decode(left).encode_utf16().cmp(decode(right).encode_utf16())
 }
