@@ -81,7 +81,7 @@ pub use invariant::{Code, Violation};
 pub use json::{Json, JsonError, MAX_DEPTH, MAX_PAYLOAD_BYTES};
 pub use ops::{
     AccordBinding, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, Checkpoint,
-    Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift, GovernedArtifact, Health,
+    ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift, GovernedArtifact, Health,
     MAX_PAGE_ROWS, OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, Tables,
     VerificationQuery, VerificationResult,
 };

@@ -283,6 +283,13 @@ pub trait OpsDb: Send + Sync {
         limit: u32,
     ) -> Result<Page<OpenCeremony>, StoreError>;
 
+    /// The ceremonies that have closed, the one closed last first.
+    async fn closed_ceremonies(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<ClosedCeremony>, StoreError>;
+
     /// The latest observations that match, by artifact and target.
     async fn deployments(
         &self,

@@ -91,6 +91,11 @@ const OPS: &[Migration] = &[
         name: "append_only",
         sql: include_str!("../migrations/ops/0003_append_only.sql"),
     },
+    Migration {
+        number: 4,
+        name: "closed_ceremonies",
+        sql: include_str!("../migrations/ops/0004_closed_ceremonies.sql"),
+    },
 ];
 
 /// Opens a file, or creates it, with the tables of these families in their newest form. Blocks.

@@ -8,10 +8,10 @@ mod artifacts;
 use async_trait::async_trait;
 use guildhall_core::ops::page_limit;
 use guildhall_core::{
-    AccordBinding, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSummary, Checkpoint, Cursor,
-    CustodyTransition, DeploymentQuery, DeploymentState, Health, OpenCeremony, OpsDb, Outcome,
-    Overview, Page, Position, QuarantinedEntry, Seq, StoreError, Timestamp, VerificationQuery,
-    VerificationResult,
+    AccordBinding, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSummary, Checkpoint,
+    ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Health,
+    OpenCeremony, OpsDb, Outcome, Overview, Page, Position, QuarantinedEntry, Seq, StoreError,
+    Timestamp, VerificationQuery, VerificationResult,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
@@ -136,6 +136,35 @@ impl OpsDb for SqliteOpsDb {
         .await
     }
 
+    async fn closed_ceremonies(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<ClosedCeremony>, StoreError> {
+        let limit = page_limit(limit);
+        self.load(move |connection| {
+            let rows = select_closed_ceremonies(after.as_ref(), limit).load(connection, |row| {
+                let mut columns = Columns::of(row);
+                let (name, artifact_type) = (columns.string()?, columns.string()?);
+                let (tier, accord) = (columns.tier()?, columns.string()?);
+                let (opened_by, opened_at) = (columns.string()?, columns.parsed()?);
+                let closed = columns.transition()?;
+                Ok(ClosedCeremony {
+                    ceremony_id: closed.ceremony_id,
+                    name,
+                    artifact_type,
+                    tier,
+                    accord,
+                    opened_by,
+                    opened_at,
+                    closed,
+                })
+            })?;
+            Ok(Page::from_rows(rows, limit, |row| (row.closed.occurred_at, row.closed.position)))
+        })
+        .await
+    }
+
     async fn deployments(
         &self,
         query: &DeploymentQuery,
@@ -248,6 +277,16 @@ fn bytes(id: &Uuid) -> Value {
 
 fn words<T: Copy>(words: &[T], text: impl Fn(T) -> &'static str) -> Vec<Value> {
     words.iter().map(|word| Value::Text(text(*word).to_owned())).collect()
+}
+
+fn select_closed_ceremonies(after: Option<&Cursor>, limit: u32) -> Select {
+    let mut select = Select::from(include_str!("sql/select_closed_ceremonies.sql"))
+        .and("link.from_state = 'ceremony_open'", []);
+    if let Some((at, position)) = after.and_then(Cursor::to_key::<(Timestamp, Position)>) {
+        let key = [at.to_string().into(), position.as_i64().into()];
+        select = select.and("(link.occurred_at, link.position) < (?, ?)", key);
+    }
+    select.ordered("link.occurred_at DESC, link.position DESC", i64::from(limit) + 1)
 }
 
 fn select_deployments(query: &DeploymentQuery, limit: u32) -> Select {

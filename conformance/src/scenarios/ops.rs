@@ -6,8 +6,9 @@ use std::fmt::Debug;
 
 use guildhall_core::{
     AccordBinding, AccordId, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSort,
-    ArtifactSummary, Cursor, CustodyState, DeploymentQuery, Drift, Health, Json, MAX_PAGE_ROWS,
-    OPS_DB, OpenCeremony, OpsDb, Outcome, Overview, Page, Position, Seq, Tier, VerificationQuery,
+    ArtifactSummary, ClosedCeremony, Cursor, CustodyState, DeploymentQuery, Drift, Health, Json,
+    MAX_PAGE_ROWS, OPS_DB, OpenCeremony, OpsDb, Outcome, Overview, Page, Position, Seq, Tier,
+    Timestamp, VerificationQuery,
 };
 
 use crate::harness::{Harness, ProjectorSettings};
@@ -29,6 +30,8 @@ super::scenarios! { $ __ops = ops:
     a_cursor_of_another_order_starts_anew,
     accords_are_listed_by_name,
     open_ceremonies_are_listed_oldest_first,
+    closed_ceremonies_are_listed_latest_first,
+    artifacts_are_found_by_the_age_of_their_verdict,
     deployments_are_listed_by_artifact_and_target,
     verifications_are_listed_latest_first,
     quarantine_is_listed_latest_first,
@@ -50,7 +53,7 @@ async fn filled<H: Harness>(harness: &H) -> (std::sync::Arc<dyn OpsDb>, Tables) 
     (harness.ops_db(), harness.tables().await)
 }
 
-fn drift(tables: &Tables, id: ArtifactId) -> (Drift, Option<guildhall_core::Timestamp>) {
+fn drift(tables: &Tables, id: ArtifactId) -> (Drift, Option<Timestamp>) {
     let targets: Vec<_> =
         tables.deployment_states.iter().filter(|row| row.artifact_id == id).collect();
     let has = |health| targets.iter().any(|row| row.health == health);
@@ -65,6 +68,11 @@ fn drift(tables: &Tables, id: ArtifactId) -> (Drift, Option<guildhall_core::Time
     };
     let since = targets.iter().filter(|row| row.health == health).map(|row| row.health_since);
     (drift, since.min())
+}
+
+fn last_verified_at(tables: &Tables, id: ArtifactId) -> Option<Timestamp> {
+    let of_it = tables.verification_results.iter().filter(|row| row.artifact_id == id);
+    of_it.map(|row| row.verified_at).max()
 }
 
 fn accord(tables: &Tables, id: AccordId) -> &AccordBinding {
@@ -113,6 +121,9 @@ fn expected(tables: &Tables, query: &ArtifactQuery) -> Vec<ArtifactSummary> {
                     .as_ref()
                     .is_none_or(|part| artifact.content.contains(part))
                 && query.terms_contain.as_ref().is_none_or(|part| terms.contains(part))
+                && query.verified_before.is_none_or(|before| {
+                    last_verified_at(tables, row.id).is_some_and(|at| at < before)
+                })
         })
         .map(|(row, _)| row)
         .collect();
@@ -188,6 +199,7 @@ pub async fn empty_tables_have_empty_answers<H: Harness>(harness: H) {
     assert_eq!(ops_db.chain(nobody, Seq::ZERO, 10).await.unwrap(), []);
     assert!(ops_db.accords(None, 10).await.unwrap().rows.is_empty());
     assert!(ops_db.open_ceremonies(None, 10).await.unwrap().rows.is_empty());
+    assert!(ops_db.closed_ceremonies(None, 10).await.unwrap().rows.is_empty());
     assert!(ops_db.deployments(&DeploymentQuery::default()).await.unwrap().rows.is_empty());
     assert!(ops_db.verifications(&VerificationQuery::default()).await.unwrap().rows.is_empty());
     assert!(ops_db.quarantined(None, 10).await.unwrap().rows.is_empty());
@@ -287,6 +299,9 @@ fn any_query(random: &mut Random, tables: &Tables) -> ArtifactQuery {
             random,
             &[r#"{"approvals":{"quorum":1}}"#, r#"{"areas":["edge"]}"#, r#"{"areas":"edge"}"#],
         ),
+        verified_before: random
+            .once_in(4)
+            .then(|| random.pick(&tables.verification_results).verified_at),
         sort: random.pick(ArtifactSort::ALL),
         is_descending: random.once_in(2),
         after: None,
@@ -464,6 +479,61 @@ pub async fn open_ceremonies_are_listed_oldest_first<H: Harness>(harness: H) {
         let rows =
             pages(limit, |after| async { ops_db.open_ceremonies(after, limit).await.unwrap() });
         assert_same(&rows.await, &expected, &limit);
+    }
+}
+
+pub async fn closed_ceremonies_are_listed_latest_first<H: Harness>(harness: H) {
+    let (ops_db, tables) = filled(&harness).await;
+    let links = tables.custody_transitions.windows(2).filter(|pair| {
+        pair[1].artifact_id == pair[0].artifact_id
+            && pair[1].from_state == Some(CustodyState::CeremonyOpen)
+    });
+    let mut expected: Vec<ClosedCeremony> = links
+        .map(|pair| {
+            let (opened, closed) = (&pair[0], &pair[1]);
+            let artifact =
+                tables.governed_artifacts.iter().find(|row| row.id == closed.artifact_id).unwrap();
+            ClosedCeremony {
+                ceremony_id: opened.ceremony_id,
+                name: artifact.name.clone(),
+                artifact_type: artifact.artifact_type.clone(),
+                tier: artifact.tier,
+                accord: accord(&tables, artifact.accord_binding_id).name.clone(),
+                opened_by: opened.actor.clone(),
+                opened_at: opened.occurred_at,
+                closed: closed.clone(),
+            }
+        })
+        .collect();
+    expected.sort_by_key(|row| std::cmp::Reverse((row.closed.occurred_at, row.closed.position)));
+    assert!(expected.len() > 2, "the log closes ceremonies");
+    for limit in [1, 2, 500] {
+        let rows =
+            pages(limit, |after| async { ops_db.closed_ceremonies(after, limit).await.unwrap() });
+        assert_same(&rows.await, &expected, &limit);
+    }
+}
+
+pub async fn artifacts_are_found_by_the_age_of_their_verdict<H: Harness>(harness: H) {
+    let (ops_db, tables) = filled(&harness).await;
+    let ids: Vec<ArtifactId> = tables.governed_artifacts.iter().map(|row| row.id).collect();
+    let mut judged: Vec<Timestamp> =
+        ids.iter().filter_map(|id| last_verified_at(&tables, *id)).collect();
+    judged.sort();
+    assert!(!judged.is_empty() && judged.len() < ids.len(), "some were never judged");
+    for (before, found) in [
+        (judged[0], 0),
+        (judged[judged.len() - 1], judged.partition_point(|at| *at < judged[judged.len() - 1])),
+        (Timestamp::MAX, judged.len()),
+    ] {
+        let query = ArtifactQuery {
+            verified_before: Some(before),
+            limit: MAX_PAGE_ROWS,
+            ..ArtifactQuery::default()
+        };
+        let rows = ops_db.artifacts(&query).await.unwrap().rows;
+        assert_eq!(rows.len(), found, "before {before}");
+        assert_same(&rows, &expected(&tables, &query), &query);
     }
 }
 

@@ -14,9 +14,9 @@ use crate::error::StoreError;
 use crate::ids::{ArtifactId, Seq};
 use crate::ops::{
     AccordBinding, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, Checkpoint,
-    Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift, GovernedArtifact, Health,
-    OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, Tables, VerificationQuery,
-    VerificationResult, page_limit,
+    ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift,
+    GovernedArtifact, Health, OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, Tables,
+    VerificationQuery, VerificationResult, page_limit,
 };
 use crate::projector::OPS_DB;
 use crate::time::Timestamp;
@@ -103,6 +103,15 @@ impl OpsDb for MemoryOpsDb {
     ) -> Result<Page<OpenCeremony>, StoreError> {
         let key = |row: &OpenCeremony| (row.opened.occurred_at, row.opened.position);
         Ok(self.read(|rows| page(open_ceremonies(rows), key, false, after.as_ref(), limit)))
+    }
+
+    async fn closed_ceremonies(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<ClosedCeremony>, StoreError> {
+        let key = |row: &ClosedCeremony| (row.closed.occurred_at, row.closed.position);
+        Ok(self.read(|rows| page(closed_ceremonies(rows), key, true, after.as_ref(), limit)))
     }
 
     async fn deployments(
@@ -224,6 +233,32 @@ fn open_ceremonies(rows: &Rows) -> impl Iterator<Item = OpenCeremony> {
     })
 }
 
+fn closed_ceremonies(rows: &Rows) -> impl Iterator<Item = ClosedCeremony> {
+    let closing = rows.custody_transitions.values();
+    let closing = closing.filter(|link| link.from_state == Some(CustodyState::CeremonyOpen));
+    closing.filter_map(|closed| {
+        let opened = rows.custody_transitions.get(&(closed.artifact_id, closed.seq.previous()))?;
+        let artifact = rows.governed_artifacts.get(&closed.artifact_id)?;
+        let accord = rows.accord_bindings.get(&artifact.accord_binding_id)?;
+        Some(ClosedCeremony {
+            ceremony_id: closed.ceremony_id,
+            name: artifact.name.clone(),
+            artifact_type: artifact.artifact_type.clone(),
+            tier: artifact.tier,
+            accord: accord.name.clone(),
+            opened_by: opened.actor.clone(),
+            opened_at: opened.occurred_at,
+            closed: closed.clone(),
+        })
+    })
+}
+
+/// When the latest verdict on an artifact was reached.
+fn last_verified_at(rows: &Rows, id: ArtifactId) -> Option<Timestamp> {
+    let of_it = rows.verification_results.values().filter(|row| row.artifact_id == id);
+    of_it.map(|row| row.verified_at).max()
+}
+
 /// An artifact's health over all its targets, and since when.
 fn drift(rows: &Rows, id: ArtifactId) -> (Drift, Option<Timestamp>) {
     let worst_first = [
@@ -279,6 +314,9 @@ fn artifacts(rows: &Rows, query: &ArtifactQuery) -> Page<ArtifactSummary> {
             && query.terms_contain.as_ref().is_none_or(|part| {
                 let accord = rows.accord_bindings.get(&artifact.accord_binding_id);
                 accord.is_some_and(|accord| accord.accord_terms.contains(part))
+            })
+            && query.verified_before.is_none_or(|before| {
+                last_verified_at(rows, artifact.id).is_some_and(|at| at < before)
             })
     };
     let summaries = rows.governed_artifacts.values().filter(matches).map(|artifact| {

@@ -146,6 +146,9 @@ pub struct ArtifactQuery {
     pub content_contains: Option<Json>,
     /// Whose accord's terms contain this fragment.
     pub terms_contain: Option<Json>,
+    /// Whose latest verification was judged before this; one that was never judged is not among
+    /// them.
+    pub verified_before: Option<Timestamp>,
     /// The order.
     pub sort: ArtifactSort,
     /// Whether the order is turned round.
@@ -167,6 +170,7 @@ impl Default for ArtifactQuery {
             name_contains: None,
             content_contains: None,
             terms_contain: None,
+            verified_before: None,
             sort: ArtifactSort::Name,
             is_descending: false,
             after: None,
@@ -229,6 +233,28 @@ pub struct OpenCeremony {
     pub accord: String,
     /// The transition that opened it: artifact, who, why and when.
     pub opened: CustodyTransition,
+}
+
+/// A ceremony that has closed: two links of a chain, the one that opened it and the one that
+/// follows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ClosedCeremony {
+    /// The ceremony.
+    pub ceremony_id: Option<CeremonyId>,
+    /// The artifact's name.
+    pub name: String,
+    /// The artifact's type.
+    pub artifact_type: String,
+    /// The artifact's tier.
+    pub tier: Tier,
+    /// The accord's name.
+    pub accord: String,
+    /// Who opened it.
+    pub opened_by: String,
+    /// When.
+    pub opened_at: Timestamp,
+    /// The transition that closed it: artifact, outcome (its `to_state`), who, why and when.
+    pub closed: CustodyTransition,
 }
 
 /// Which deployments. An empty filter lets all through.

@@ -94,6 +94,11 @@ pub(super) fn select_page(query: &ArtifactQuery) -> Select {
         let drifts: Vec<_> = query.drifts.iter().map(|drift| drift_condition(*drift)).collect();
         select = select.and(&format!("({})", drifts.join(" OR ")), []);
     }
+    if let Some(before) = query.verified_before {
+        let latest = "(SELECT max(verified_at) FROM verification_results AS verdict \
+                       WHERE verdict.artifact_id = governed_artifacts.id)";
+        select = select.and(&format!("{latest} < ?"), [before.to_string().into()]);
+    }
     let columns = order_columns(query.sort);
     let key = query.after.as_ref().and_then(Cursor::to_key::<Key>);
     let key = key.filter(|key| key.sort == query.sort && key.is_descending == query.is_descending);

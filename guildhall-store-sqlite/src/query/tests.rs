@@ -11,6 +11,7 @@ fn empty() -> Connection {
         include_str!("../../migrations/ops/0001_tables.sql"),
         include_str!("../../migrations/ops/0002_indexes.sql"),
         include_str!("../../migrations/ops/0003_append_only.sql"),
+        include_str!("../../migrations/ops/0004_closed_ceremonies.sql"),
     ] {
         connection.execute_batch(sql).unwrap();
     }
@@ -142,6 +143,21 @@ fn open_ceremonies_are_found_among_the_open_ones_alone() {
         assert!(plan[0].contains("governed_artifacts_by_state"), "{plan:#?}");
         assert!(plan[..2].iter().all(|step| step.starts_with("SEARCH")), "{plan:#?}");
     }
+}
+
+#[test]
+fn closed_ceremonies_and_the_age_of_verdicts_come_from_their_indexes() {
+    let next = Cursor::from_key(&(Timestamp::MAX, Position::MAX));
+    for after in [None, Some(&next)] {
+        let plan = plan_of(&select_closed_ceremonies(after, 10));
+        assert_indexed(&plan);
+        assert!(plan[0].contains("custody_transitions_closing"), "{plan:#?}");
+    }
+    let stale = ArtifactQuery { verified_before: Some(Timestamp::MAX), ..ArtifactQuery::default() };
+    let plan = plan_of(&artifacts::select_page(&stale));
+    assert_indexed(&plan);
+    let is_searched = |step: &String| step.contains("verification_results_by_artifact");
+    assert!(plan.iter().any(is_searched), "{plan:#?}");
 }
 
 #[test]
