@@ -75,8 +75,17 @@ pub struct Command {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Wanted {
     Event(Event),
-    Revision { artifact_id: ArtifactId, content: Json, content_schema: String },
-    Move { artifact_id: ArtifactId, wanted: Move },
+    Revision {
+        artifact_id: ArtifactId,
+        content: Json,
+        content_schema: String,
+    },
+    /// Of the artifact's current content, or of this and no other.
+    Move {
+        artifact_id: ArtifactId,
+        cid: Option<Cid>,
+        wanted: Move,
+    },
 }
 
 impl Command {
@@ -96,13 +105,37 @@ impl Command {
     /// Moves the artifact's custody; `seq`, `from_state`, `cid`, `prev_hash`, `hash` and the
     /// ceremony that is left are computed.
     pub fn transition(artifact_id: ArtifactId, to_state: CustodyState, act: Act) -> Self {
-        Self::new(Wanted::Move { artifact_id, wanted: act.move_to(to_state, None) })
+        Self::new(Wanted::Move { artifact_id, cid: None, wanted: act.move_to(to_state, None) })
     }
 
     /// Opens a ceremony on the artifact's current content.
     pub fn open_ceremony(artifact_id: ArtifactId, ceremony_id: CeremonyId, act: Act) -> Self {
         let wanted = act.move_to(CustodyState::CeremonyOpen, Some(ceremony_id));
-        Self::new(Wanted::Move { artifact_id, wanted })
+        Self::new(Wanted::Move { artifact_id, cid: None, wanted })
+    }
+
+    /// Closes this ceremony with an outcome; refused (`CC09`) where another one is open.
+    pub fn close_ceremony(
+        artifact_id: ArtifactId,
+        ceremony_id: CeremonyId,
+        outcome: CustodyState,
+        act: Act,
+    ) -> Self {
+        let wanted = act.move_to(outcome, Some(ceremony_id));
+        Self::new(Wanted::Move { artifact_id, cid: None, wanted })
+    }
+
+    /// The same move, refused (`CC08`) unless this is the artifact's content when it is recorded.
+    /// Other commands name their content already.
+    #[must_use]
+    pub fn of_content(self, cid: Cid) -> Self {
+        let wanted = match self.wanted {
+            Wanted::Move { artifact_id, wanted, .. } => {
+                Wanted::Move { artifact_id, cid: Some(cid), wanted }
+            }
+            other @ (Wanted::Event(_) | Wanted::Revision { .. }) => other,
+        };
+        Self { wanted, ..self }
     }
 
     /// The same under this event id: recording it twice records it once.
@@ -145,9 +178,10 @@ impl Command {
                 previous_cid: existing(*artifact_id)?.cid,
             }
             .into(),
-            Wanted::Move { artifact_id, wanted } => {
+            Wanted::Move { artifact_id, cid, wanted } => {
                 let head = existing(*artifact_id)?;
-                custody::link(*artifact_id, head.cid, head.chain.as_ref(), wanted.clone()).into()
+                let cid = cid.unwrap_or(head.cid);
+                custody::link(*artifact_id, cid, head.chain.as_ref(), wanted.clone()).into()
             }
         })
     }

@@ -81,9 +81,9 @@ pub use invariant::{Code, Violation};
 pub use json::{Json, JsonError, MAX_DEPTH, MAX_PAYLOAD_BYTES};
 pub use ops::{
     AccordBinding, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, Checkpoint,
-    ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift, GovernedArtifact, Health,
-    MAX_PAGE_ROWS, OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, Tables,
-    VerificationQuery, VerificationResult,
+    ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift,
+    GovernedArtifact, Health, MAX_PAGE_ROWS, OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry,
+    Tables, VerificationQuery, VerificationResult,
 };
 pub use projector::{
     Applied, ApplyError, Batch, ContinuityError, DecodedEntry, Generation, Lease, NotConsecutive,

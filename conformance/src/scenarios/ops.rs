@@ -613,6 +613,13 @@ pub async fn quarantine_is_listed_latest_first<H: Harness>(harness: H) {
         let rows = pages(limit, |after| async { ops_db.quarantined(after, limit).await.unwrap() });
         assert_same(&rows.await, &expected, &limit);
     }
+    let middle = expected[expected.len() / 2].position;
+    for position in [middle, middle.next(), Position::FIRST] {
+        let before: Vec<_> =
+            expected.iter().filter(|row| row.position < position).cloned().collect();
+        let rows = ops_db.quarantined(Some(Cursor::before(position)), MAX_PAGE_ROWS).await;
+        assert_same(&rows.unwrap().rows, &before, &position);
+    }
 }
 
 pub async fn a_page_has_no_more_rows_than_the_limit<H: Harness>(harness: H) {

@@ -280,3 +280,16 @@ async fn time_and_metadata_are_the_commands() {
     let entry = entries(&chronicle).await.remove(2);
     assert_eq!((entry.metadata, entry.recorded_at), (metadata, at(77)));
 }
+
+#[tokio::test]
+async fn a_ceremony_is_closed_by_its_own_name_and_on_the_content_that_it_is_about() {
+    let (recorder, _) = recorder().await;
+    recorder.record(Command::transition(ARTIFACT, Drafted, act(0))).await.unwrap();
+    let other = Cid::from_digest([7; 32]);
+    let open = Command::open_ceremony(ARTIFACT, CEREMONY, act(1));
+    assert_eq!(refused(recorder.record(open.clone().of_content(other)).await), Code::CC08);
+    recorder.record(open).await.unwrap();
+    let close = |ceremony| Command::close_ceremony(ARTIFACT, ceremony, Ratified, act(2));
+    assert_eq!(refused(recorder.record(close(CeremonyId::new())).await), Code::CC09);
+    recorder.record(close(CEREMONY)).await.unwrap();
+}

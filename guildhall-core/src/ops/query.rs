@@ -30,6 +30,12 @@ impl Cursor {
         serde_json::from_str(&self.0).ok()
     }
 
+    /// Where a page of quarantined entries ended whose last is at `position`: those before it
+    /// follow. Every store's cursors there are positions.
+    pub fn before(position: Position) -> Self {
+        Self::from_key(&(position,))
+    }
+
     /// The cursor that a page of this text named.
     pub fn from_text(text: impl Into<String>) -> Self {
         Self(text.into())
