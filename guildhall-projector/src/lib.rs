@@ -31,10 +31,12 @@
 //!
 //! [`Runtime`] supervises for as long as it is wanted, [`catch_up`] works up to the present end of
 //! the log and returns, [`rebuild`] fills a new generation and swaps it in. What they measure is
-//! listed in [`telemetry`].
+//! listed in [`telemetry`]. Whoever wants to know at once what changed subscribes to the
+//! [`ceremony`] orchestrator.
 #![deny(missing_docs)]
 
 mod backoff;
+pub mod ceremony;
 mod error;
 mod pipeline;
 mod rebuild;

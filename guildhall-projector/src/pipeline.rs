@@ -20,11 +20,21 @@ pub(crate) struct ReadBatch {
     pub(crate) head: Position,
 }
 
+/// What one read answered.
+struct Chunk {
+    origin: Origin,
+    entries: Vec<DecodedEntry>,
+    head: Position,
+}
+
 /// The reading side; it ends when this is dropped.
 #[derive(Debug)]
 pub(crate) struct ReadAhead {
-    batches: mpsc::Receiver<Result<ReadBatch, RuntimeError>>,
+    chunks: mpsc::Receiver<Result<Chunk, RuntimeError>>,
     task: JoinHandle<()>,
+    batch_reads: usize,
+    /// Why no more can be read, while what was read before is still to be handed over.
+    failure: Option<RuntimeError>,
 }
 
 impl Drop for ReadAhead {
@@ -43,7 +53,8 @@ impl ReadAhead {
         end: Option<Position>,
         settings: Settings,
     ) -> Self {
-        let (sender, batches) = mpsc::channel(settings.batches_ahead.max(1));
+        let (sender, chunks) = mpsc::channel(settings.batch_reads.max(1));
+        let batch_reads = settings.batch_reads;
         let reader = Reader { chronicle, end, settings, sender };
         let task = tokio::spawn(async move {
             let sender = reader.sender.clone();
@@ -52,22 +63,39 @@ impl ReadAhead {
                 let _ = sender.send(Err(error)).await;
             }
         });
-        Self { batches, task }
+        Self { chunks, task, batch_reads, failure: None }
     }
 
-    /// The next batch; nothing once all is read.
+    /// The next batch: all that was read and waits, within the settings; nothing once all is read.
     ///
     /// # Cancel safety
     /// Nothing is lost.
     pub(crate) async fn next(&mut self) -> Result<Option<ReadBatch>, RuntimeError> {
-        match self.batches.recv().await {
-            Some(batch) => batch.map(Some),
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
+        let Some(first) = self.chunks.recv().await else {
             // The channel closes when the task ends: as it should, or in a panic.
-            None => match (&mut self.task).await {
+            return match (&mut self.task).await {
                 Err(error) if error.is_panic() => Err(RuntimeError::Panicked(error)),
                 _ => Ok(None),
-            },
+            };
+        };
+        let Chunk { origin, mut entries, mut head } = first?;
+        for _ in 1..self.batch_reads {
+            match self.chunks.try_recv() {
+                Ok(Ok(mut more)) => {
+                    entries.append(&mut more.entries);
+                    head = more.head;
+                }
+                Ok(Err(failure)) => {
+                    self.failure = Some(failure);
+                    break;
+                }
+                Err(_) => break,
+            }
         }
+        Ok(Some(ReadBatch { batch: Batch::new(origin, entries)?, head }))
     }
 }
 
@@ -75,7 +103,7 @@ struct Reader {
     chronicle: Arc<dyn Chronicle>,
     end: Option<Position>,
     settings: Settings,
-    sender: mpsc::Sender<Result<ReadBatch, RuntimeError>>,
+    sender: mpsc::Sender<Result<Chunk, RuntimeError>>,
 }
 
 /// The first batch is a sixteenth of the largest, each further one twice the one before, so that
@@ -128,8 +156,7 @@ impl Reader {
                     Some(origin) => Origin::clone(origin),
                     None => origin.insert(self.origin(at).await?).clone(),
                 };
-                let batch = Batch::new(origin, entries)?;
-                if self.sender.send(Ok(ReadBatch { batch, head })).await.is_err() {
+                if self.sender.send(Ok(Chunk { origin, entries, head })).await.is_err() {
                     return Ok(());
                 }
             } else if self.end.is_none_or(|end| at < end) {

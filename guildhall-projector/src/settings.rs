@@ -7,15 +7,16 @@ use guildhall_core::ReadLimit;
 /// What can be set; the defaults suit a server and a laptop alike.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// How many entries a batch holds at most. Catching up, a batch is a transaction of this size;
-    /// live, it is whatever has come meanwhile. 10,000 by default: from 1,000 on the gain is
-    /// large, beyond this it is small.
-    pub batch_entries: usize,
-    /// How many bytes of payload a batch holds at most (and one entry more). 16 MiB by default.
-    pub batch_bytes: usize,
-    /// How many decoded batches wait for the writer at most. With the one being read, the one
-    /// being decoded and the one being written, this bounds memory.
-    pub batches_ahead: usize,
+    /// How many entries one read answers at most; two reads are under way at a time. 5,000 by
+    /// default.
+    pub read_entries: usize,
+    /// How many bytes of payload one read answers at most (and one entry more). 4 MiB by default.
+    pub read_bytes: usize,
+    /// How many reads share a transaction at most; as many wait for it at most. 5 by default.
+    /// Transactions adapt: live, one holds whatever has come; the slower the writer, the more it
+    /// finds waiting, and the less each entry costs it. With the reads under way, this bounds
+    /// memory: at the defaults to about 60,000 entries.
+    pub batch_reads: usize,
     /// How long to wait for the log to grow before looking again, whatever happened to the
     /// wake-up. One second by default.
     pub patience: Duration,
@@ -31,9 +32,9 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            batch_entries: 10_000,
-            batch_bytes: 16 << 20,
-            batches_ahead: 2,
+            read_entries: 5_000,
+            read_bytes: 4 << 20,
+            batch_reads: 5,
             patience: Duration::from_secs(1),
             backoff_first: Duration::from_millis(100),
             backoff_most: Duration::from_secs(30),
@@ -44,6 +45,6 @@ impl Default for Settings {
 
 impl Settings {
     pub(crate) fn read_limit(&self) -> ReadLimit {
-        ReadLimit { entries: self.batch_entries.max(1), bytes: self.batch_bytes }
+        ReadLimit { entries: self.read_entries.max(1), bytes: self.read_bytes }
     }
 }

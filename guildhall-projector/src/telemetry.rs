@@ -11,6 +11,10 @@
 //! | `guildhall_projector_skipped_total` | counter | entries | of them, of an unknown type |
 //! | `guildhall_projector_restarts_total` | counter | restarts | after a failure that may pass |
 //! | `guildhall_projector_apply_seconds` | histogram | seconds | from handing a batch over to its commit |
+//! | `guildhall_orchestrator_notices_total` | counter | notices | told while somebody listened |
+//! | `guildhall_orchestrator_missed_total` | counter | notices | that did not fit a subscriber's queue |
+//! | `guildhall_feed_steps_total` | counter | steps | heard by a feed (`feed`), by what became of them (`taken`: `recorded`, `known`, `refused`) |
+//! | `guildhall_feed_restarts_total` | counter | restarts | of a feed (`feed`) after a failure |
 //!
 //! `tracing` has a span `projector` around a runtime's whole life; in it, a batch and a standby are
 //! told at `debug`, a start at `info`, a restart and quarantined entries at `warn`, a failure
@@ -20,6 +24,7 @@ use std::time::Duration;
 
 use guildhall_core::Applied;
 
+use crate::ceremony::Taken;
 use crate::status::Status;
 
 /// The last position whose effects are durable.
@@ -41,7 +46,16 @@ pub const RESTARTS: &str = "guildhall_projector_restarts_total";
 /// Seconds from handing a batch over to its commit.
 pub const APPLY_SECONDS: &str = "guildhall_projector_apply_seconds";
 
-/// Every name.
+/// Notices told while somebody listened.
+pub const NOTICES: &str = "guildhall_orchestrator_notices_total";
+/// Notices that did not fit a subscriber's queue.
+pub const MISSED: &str = "guildhall_orchestrator_missed_total";
+/// Steps of ceremonies that feeds heard.
+pub const STEPS: &str = "guildhall_feed_steps_total";
+/// Restarts of feeds after a failure.
+pub const FEED_RESTARTS: &str = "guildhall_feed_restarts_total";
+
+/// Every name of the projector's.
 pub const NAMES: [&str; 9] =
     [POSITION, HEAD, LAG, HEALTHY, ENTRIES, QUARANTINED, SKIPPED, RESTARTS, APPLY_SECONDS];
 
@@ -70,4 +84,22 @@ pub(crate) fn status_changed(status: &Status) {
     metrics::gauge!(HEAD).set(status.head.get() as f64);
     metrics::gauge!(LAG).set(status.lag() as f64);
     metrics::gauge!(HEALTHY).set(f64::from(u8::from(status.is_healthy())));
+}
+
+pub(crate) fn notices_told(notices: u64, missed: u64) {
+    metrics::counter!(NOTICES).increment(notices);
+    metrics::counter!(MISSED).increment(missed);
+}
+
+pub(crate) fn step_heard(feed: &str, taken: &Taken) {
+    let taken = match taken {
+        Taken::Recorded { .. } => "recorded",
+        Taken::Known { .. } => "known",
+        Taken::Refused(_) => "refused",
+    };
+    metrics::counter!(STEPS, "feed" => feed.to_owned(), "taken" => taken).increment(1);
+}
+
+pub(crate) fn feed_restarted(feed: &str) {
+    metrics::counter!(FEED_RESTARTS, "feed" => feed.to_owned()).increment(1);
 }

@@ -96,7 +96,7 @@ impl DatabaseFile {
             }
             Role::Read => {
                 connection.pragma_update(None, "query_only", true)?;
-                self.cache_bytes / 16
+                self.cache_bytes / 8
             }
         };
         // Negative: in KiB rather than pages.
@@ -318,7 +318,7 @@ mod tests {
         for connection in [&append, &project] {
             assert_eq!(number(connection, "foreign_keys"), 1);
             assert_eq!(number(connection, "recursive_triggers"), 1);
-            assert_eq!(number(connection, "cache_size"), -65536);
+            assert_eq!(number(connection, "cache_size"), -8192);
         }
         let read = file.connect(Role::Read).unwrap();
         let error = read.execute_batch("CREATE TABLE t (c)").unwrap_err();

@@ -13,7 +13,7 @@ use guildhall_core::{
 };
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::changes::{Deployments, Statements};
+use crate::changes::{Deployments, Statements, sort_by_artifact};
 use crate::connection::{DatabaseFile, Role, Workers};
 use crate::error::Doing;
 use crate::heads::load_heads;
@@ -56,7 +56,7 @@ impl ProjectorBuilder {
             on_violation: OnViolation::Quarantine,
             lease_time,
             memory_bytes: 32 << 20,
-            rebuild_memory_bytes: 256 << 20,
+            rebuild_memory_bytes: 96 << 20,
         };
         Self { file, settings, read_models: Vec::new() }
     }
@@ -87,8 +87,9 @@ impl ProjectorBuilder {
         self
     }
 
-    /// How many bytes of rows and heads a rebuild may hold back, about; 256 MiB by default. A
-    /// rebuild that needs more goes on at the pace of a catch-up.
+    /// How many bytes of rows and heads a rebuild may hold back, about; 96 MiB by default, enough
+    /// for some 30,000 artifacts with three targets each. A rebuild that needs more goes on at the
+    /// pace of a catch-up.
     pub fn rebuild_memory_bytes(mut self, rebuild_memory_bytes: usize) -> Self {
         self.settings.rebuild_memory_bytes = rebuild_memory_bytes;
         self
@@ -349,7 +350,8 @@ impl Projecting {
             last = halt.position.previous();
             checkpoint = batch.checkpoint_at(last, &row.checkpoint);
         }
-        let changes = fold.take_changes();
+        let mut changes = fold.take_changes();
+        sort_by_artifact(&mut changes);
         self.statements.write(&transaction, &changes, Deployments::Upserted).doing(DOING)?;
         row.checkpoint = checkpoint;
         row.save(&transaction, name).doing(DOING)?;

@@ -164,6 +164,8 @@ impl Building {
         connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_LEGACY_ALTER_TABLE, true)
             .doing(DOING)?;
+        // What an index is sorted with may be as long as the table: on disk, not in memory.
+        connection.pragma_update(None, "temp_store", "file").doing(DOING)?;
         let token = *guildhall_core::HolderId::new().as_uuid();
         drop_leftovers(&file, &mut connection, DOING)?;
         {

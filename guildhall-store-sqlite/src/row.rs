@@ -186,6 +186,8 @@ pub(crate) fn load_entries<T>(
         bytes += next_bytes;
         entries.push(read(&stored)?);
     }
+    // A projector keeps several of these.
+    entries.shrink_to_fit();
     Ok(entries)
 }
 

@@ -1,6 +1,6 @@
 //! What is known of the accords, artifacts and targets that entries touch.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::HeadNotLoaded;
 use crate::custody::CustodyPolicy;
@@ -78,13 +78,26 @@ struct Artifact {
     slot: Slot,
     /// Whether a target that is not listed has no row: the artifact was met before its first.
     has_all_targets: bool,
-    targets: BTreeMap<Box<str>, Target>,
+    /// In the order of their names: most artifacts have few.
+    targets: Vec<Target>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Target {
+    name: Box<str>,
     head: Option<TargetHead>,
     slot: Slot,
+}
+
+impl Artifact {
+    /// Where a target is, or belongs.
+    fn find(&self, target: &str) -> Result<usize, usize> {
+        self.targets.binary_search_by(|known| (*known.name).cmp(target))
+    }
+
+    fn knows(&self, target: &str) -> bool {
+        self.has_all_targets || self.find(target).is_ok()
+    }
 }
 
 /// What is known; a bounded cache of what the tables hold, as the entries folded so far leave it.
@@ -98,11 +111,11 @@ pub struct Heads {
     weight_bytes: usize,
 }
 
-/// What a listed accord, artifact and target take in memory, about (keys, values and the maps'
-/// own; measured on x86-64).
+/// What a listed accord, artifact and target take in memory, about (keys, values and what the maps
+/// and the allocator add; on x86-64).
 const ACCORD_BYTES: usize = 40;
 const ARTIFACT_BYTES: usize = 320;
-const TARGET_BYTES: usize = 120;
+const TARGET_BYTES: usize = 128;
 
 impl Heads {
     pub(super) fn complete() -> Self {
@@ -122,7 +135,7 @@ impl Heads {
             head,
             slot: Slot::default(),
             has_all_targets: false,
-            targets: BTreeMap::new(),
+            targets: Vec::new(),
         });
         if self.artifacts.insert(id, artifact).is_none() {
             self.weight_bytes += ARTIFACT_BYTES;
@@ -132,9 +145,13 @@ impl Heads {
     /// Tells the head of a target of an artifact that was told before; none where it has no row.
     pub fn know_target(&mut self, id: ArtifactId, target: Box<str>, head: Option<TargetHead>) {
         if let Some(Some(artifact)) = self.artifacts.get_mut(&id) {
-            let weight = TARGET_BYTES + target.len();
-            if artifact.targets.insert(target, Target { head, slot: Slot::default() }).is_none() {
-                self.weight_bytes += weight;
+            match artifact.find(&target) {
+                Ok(at) => artifact.targets[at].head = head,
+                Err(at) => {
+                    self.weight_bytes += TARGET_BYTES + target.len();
+                    let slot = Slot::default();
+                    artifact.targets.insert(at, Target { name: target, head, slot });
+                }
             }
         }
     }
@@ -172,9 +189,7 @@ impl Heads {
             if let Event::DeploymentObserved(event) = event {
                 let target = event.target.as_str();
                 let is_known = known.is_some_and(|known| {
-                    known.as_ref().is_none_or(|artifact| {
-                        artifact.has_all_targets || artifact.targets.contains_key(target)
-                    })
+                    known.as_ref().is_none_or(|artifact| artifact.knows(target))
                 });
                 if !is_known && targets.insert((id, target)) {
                     keys.targets.push((id, target.into()));
@@ -193,7 +208,7 @@ impl Heads {
             artifact_of(event).is_none_or(|id| match (self.artifacts.get(&id), event) {
                 (None, _) => false,
                 (Some(Some(artifact)), Event::DeploymentObserved(event)) => {
-                    artifact.has_all_targets || artifact.targets.contains_key(event.target.as_str())
+                    artifact.knows(&event.target)
                 }
                 _ => true,
             });
@@ -213,7 +228,7 @@ impl Heads {
     /// Puts an artifact that was just registered, whose row is the `place`-th inserted.
     pub(super) fn insert_artifact(&mut self, id: ArtifactId, head: ArtifactHead, place: usize) {
         let slot = Slot { round: self.round, place: Place::Inserted(place) };
-        let artifact = Artifact { head, slot, has_all_targets: true, targets: BTreeMap::new() };
+        let artifact = Artifact { head, slot, has_all_targets: true, targets: Vec::new() };
         if self.artifacts.insert(id, Some(artifact)).is_none() {
             self.weight_bytes += ARTIFACT_BYTES;
         }
@@ -231,11 +246,13 @@ impl Heads {
 
     pub(super) fn target_mut(&mut self, id: ArtifactId, target: &str) -> Option<KnownTarget<'_>> {
         let artifact = self.artifacts.get_mut(&id)?.as_mut()?;
-        if !artifact.targets.contains_key(target) {
+        let at = artifact.find(target).unwrap_or_else(|at| {
             self.weight_bytes += TARGET_BYTES + target.len();
-            artifact.targets.insert(target.into(), Target::default());
-        }
-        let Target { head, slot } = artifact.targets.get_mut(target)?;
+            let unknown = Target { name: target.into(), head: None, slot: Slot::default() };
+            artifact.targets.insert(at, unknown);
+            at
+        });
+        let Target { head, slot, .. } = &mut artifact.targets[at];
         Some(KnownTarget { head, slot: SlotMut { round: self.round, slot } })
     }
 }

@@ -34,7 +34,7 @@ pub(crate) async fn stores(entries: usize) -> (Arc<MemoryChronicle>, MemoryOpsDb
 /// Small batches, short pauses.
 pub(crate) fn settings() -> Settings {
     Settings {
-        batch_entries: 7,
+        read_entries: 7,
         patience: Duration::from_secs(60),
         backoff_first: Duration::from_millis(1),
         backoff_most: Duration::from_millis(5),
