@@ -1,0 +1,449 @@
+//! Ceremonies and posture, live: who wants to know is told what changed, and who hears how
+//! ceremonies begin and end hands it in.
+//!
+//! The orchestrator follows the Ops DB's checkpoint, whichever process moves it, and tells
+//! subscribers what was applied: a query made on a [`Notice`] finds what it tells. It never waits
+//! for a subscriber. It decides nothing: what a [`CeremonyFeed`] hears becomes an entry through the
+//! checked append or is refused, and that is the only way in which a ceremony changes here.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use guildhall_core::command::{Act, Command, Recorder};
+//! use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
+//! use guildhall_core::*;
+//! use guildhall_projector::ceremony::{CeremonyOrchestrator, Change, Delivery, Topic};
+//! use guildhall_projector::{Runtime, Settings};
+//!
+//! let (chronicle, ops_db) = (Arc::new(MemoryChronicle::new()), Arc::new(MemoryOpsDb::new()));
+//! let projector = Arc::new(ops_db.projector());
+//! let runtime = Runtime::spawn(chronicle.clone(), projector, Settings::default());
+//! let orchestrator = CeremonyOrchestrator::new(chronicle.clone(), ops_db.clone())
+//!     .woken_by(Arc::new(runtime.clone()))
+//!     .start();
+//! let mut ceremonies = orchestrator.subscribe([Topic::Ceremonies]).await?;
+//!
+//! let recorder = Recorder::new(chronicle, CustodyPolicy::standard());
+//! let act = || Ok::<_, TimestampError>(Act::new("ada", "why", "2026-11-23T10:05:00.000000Z".parse()?));
+//! let accord = AccordBound::new("change control", "board", Json::parse("{}")?, act()?.occurred_at);
+//! let zone = ArtifactRegistered::new(accord.accord_id, "dns_zone", "example.com", Tier::ALL[0],
+//!     Json::parse("{}")?, "https://example.com/zone.json");
+//! let artifact_id = zone.artifact_id;
+//! recorder.record(accord).await?;
+//! recorder.record(zone).await?;
+//! recorder.record(Command::transition(artifact_id, CustodyState::Drafted, act()?)).await?;
+//! recorder.record(Command::open_ceremony(artifact_id, CeremonyId::new(), act()?)).await?;
+//!
+//! let Some(Delivery::Notice(notice)) = ceremonies.next().await else { panic!() };
+//! assert!(matches!(notice.change, Change::CeremonyOpened { .. }));
+//! assert_eq!(ops_db.overview().await?.open_ceremonies, 1);
+//! # Ok(())
+//! # }
+//! ```
+
+mod feed;
+mod follower;
+mod notice;
+mod subscription;
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use guildhall_core::command::Recorder;
+use guildhall_core::{Chronicle, CustodyPolicy, OpsDb, Position, StoreError};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+pub use feed::{
+    CeremonyFeed, FeedError, FeedState, FeedStatus, Heard, Intake, KEPT_REFUSALS, Refusal, Step,
+    Taken,
+};
+pub use follower::Wakeup;
+pub use notice::{CeremonyOutcome, Change, Notice, Topic, TopicError};
+pub use subscription::{Delivery, Missed, Subscription};
+
+use crate::backoff::Backoff;
+use crate::error::RuntimeError;
+use crate::settings::Settings;
+use crate::status::{LastError, State, chain};
+use follower::{Follower, Source};
+use subscription::Hub;
+
+/// How many deliveries wait for a subscriber at most, unless set otherwise.
+pub const QUEUED_NOTICES: usize = 1024;
+
+/// What an orchestrator is made of, before it starts.
+pub struct OrchestratorOptions {
+    chronicle: Arc<dyn Chronicle>,
+    ops_db: Arc<dyn OpsDb>,
+    policy: CustodyPolicy,
+    settings: Settings,
+    queued_notices: usize,
+    wakeup: Option<Arc<dyn Wakeup>>,
+    feeds: Vec<Arc<dyn CeremonyFeed>>,
+}
+
+impl std::fmt::Debug for OrchestratorOptions {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("OrchestratorOptions")
+            .field("settings", &self.settings)
+            .field("queued_notices", &self.queued_notices)
+            .field("feeds", &self.feeds.iter().map(|feed| feed.name()).collect::<Vec<_>>())
+            .finish_non_exhaustive()
+    }
+}
+
+impl OrchestratorOptions {
+    /// The policy that feeds are held to; [`CustodyPolicy::standard`] by default. Give it the
+    /// projector's.
+    #[must_use]
+    pub fn policy(self, policy: CustodyPolicy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Patience and pauses; of [`Settings`], reading and batches do not matter here.
+    #[must_use]
+    pub fn settings(self, settings: Settings) -> Self {
+        Self { settings, ..self }
+    }
+
+    /// How many deliveries wait for a subscriber at most; [`QUEUED_NOTICES`] by default.
+    #[must_use]
+    pub fn queued_notices(self, queued_notices: usize) -> Self {
+        Self { queued_notices, ..self }
+    }
+
+    /// Who tells that the Ops DB has moved, such as this process's [`Runtime`](crate::Runtime).
+    /// Without, the Chronicle does, a little later.
+    #[must_use]
+    pub fn woken_by(self, wakeup: Arc<dyn Wakeup>) -> Self {
+        Self { wakeup: Some(wakeup), ..self }
+    }
+
+    /// A source of ceremonies' steps.
+    #[must_use]
+    pub fn feed(mut self, feed: Arc<dyn CeremonyFeed>) -> Self {
+        self.feeds.push(feed);
+        self
+    }
+
+    /// Starts it, on the current Tokio runtime.
+    pub fn start(self) -> CeremonyOrchestrator {
+        let (stop, stopping) = watch::channel(false);
+        let (status_sender, status) = watch::channel(FollowStatus::starting());
+        let hub = Arc::new(Hub::new(self.queued_notices));
+        let source = Arc::new(Source { chronicle: self.chronicle.clone(), ops_db: self.ops_db });
+        let recorder = Arc::new(Recorder::new(self.chronicle, self.policy));
+        let mut tasks = JoinSet::new();
+        let mut feeds = Vec::new();
+        for feed in self.feeds {
+            let (status, watched) = watch::channel(FeedStatus::starting(feed.name()));
+            let name = feed.name().to_owned();
+            let intake = Arc::new(Intake { name, recorder: Arc::clone(&recorder), status });
+            tasks.spawn(feed::supervise(feed, intake, self.settings.clone(), stopping.clone()));
+            feeds.push(watched);
+        }
+        let follower = Follower {
+            source: Arc::clone(&source),
+            hub: Arc::clone(&hub),
+            wakeup: self.wakeup,
+            patience: self.settings.patience,
+        };
+        let supervised = supervise(follower, self.settings, status_sender, stopping);
+        tasks.spawn(supervised.instrument(tracing::info_span!("orchestrator")));
+        let stopped = tokio::spawn(async move { while tasks.join_next().await.is_some() {} });
+        let inner = Inner { hub, source, feeds, stop, stopped: stopped.into(), status };
+        CeremonyOrchestrator { inner: Arc::new(inner) }
+    }
+}
+
+/// How the orchestrator is doing.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct OrchestratorStatus {
+    /// What it is doing; never [`State::Standby`].
+    pub state: State,
+    /// How far subscribers were told.
+    pub position: Position,
+    /// Where the Ops DB stands, as far as it knows.
+    pub checkpoint: Position,
+    /// How many subscribers there are.
+    pub subscribers: usize,
+    /// How many notices were told while somebody listened.
+    pub notices: u64,
+    /// How many did not fit a subscriber's queue, over all subscribers.
+    pub missed: u64,
+    /// How often it started again after a failure.
+    pub restarts: u64,
+    /// The last error, whether or not it recovered.
+    pub last_error: Option<LastError>,
+    /// How each feed is doing.
+    pub feeds: Vec<FeedStatus>,
+}
+
+impl OrchestratorStatus {
+    /// Whether it tells what there is to tell, and every feed listens.
+    pub fn is_healthy(&self) -> bool {
+        let follows = match self.state {
+            State::Starting | State::CatchingUp | State::Live | State::Standby { .. } => true,
+            State::BackingOff { .. } | State::Stopped | State::Failed => false,
+        };
+        follows && self.feeds.iter().all(FeedStatus::is_healthy)
+    }
+}
+
+/// What the following part says of itself.
+#[derive(Debug, Clone)]
+struct FollowStatus {
+    state: State,
+    has_begun: bool,
+    position: Position,
+    checkpoint: Position,
+    notices: u64,
+    missed: u64,
+    restarts: u64,
+    last_error: Option<LastError>,
+}
+
+impl FollowStatus {
+    fn starting() -> Self {
+        Self {
+            state: State::Starting,
+            has_begun: false,
+            position: Position::ZERO,
+            checkpoint: Position::ZERO,
+            notices: 0,
+            missed: 0,
+            restarts: 0,
+            last_error: None,
+        }
+    }
+
+    fn failed(&mut self, state: State, error: &StoreError) {
+        self.state = state;
+        self.last_error = Some(LastError { message: chain(error), at: SystemTime::now() });
+    }
+}
+
+/// Part of what the past had to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaughtUp {
+    /// The notices, in order.
+    pub notices: Vec<Notice>,
+    /// Up to where: ask on from here.
+    pub position: Position,
+    /// Whether that is all there is.
+    pub is_done: bool,
+}
+
+#[derive(Debug)]
+struct Inner {
+    hub: Arc<Hub>,
+    source: Arc<Source>,
+    feeds: Vec<watch::Receiver<FeedStatus>>,
+    stop: watch::Sender<bool>,
+    stopped: tokio::sync::Mutex<tokio::task::JoinHandle<()>>,
+    status: watch::Receiver<FollowStatus>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+    }
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Source").finish_non_exhaustive()
+    }
+}
+
+/// Tells what changes, and takes in what feeds hear. Clones are handles on the same one; it stops
+/// when the last of them is dropped.
+#[derive(Debug, Clone)]
+pub struct CeremonyOrchestrator {
+    inner: Arc<Inner>,
+}
+
+impl CeremonyOrchestrator {
+    /// An orchestrator over this Chronicle and the Ops DB that is projected from it, to be set up
+    /// and [started](OrchestratorOptions::start).
+    #[expect(clippy::new_ret_no_self, reason = "it is not running yet")]
+    pub fn new(chronicle: Arc<dyn Chronicle>, ops_db: Arc<dyn OpsDb>) -> OrchestratorOptions {
+        OrchestratorOptions {
+            chronicle,
+            ops_db,
+            policy: CustodyPolicy::standard(),
+            settings: Settings::default(),
+            queued_notices: QUEUED_NOTICES,
+            wakeup: None,
+            feeds: Vec::new(),
+        }
+    }
+
+    /// Subscribes to these topics. It waits until the orchestrator knows where the Ops DB stands:
+    /// what is applied from then on is told.
+    ///
+    /// # Errors
+    /// [`RuntimeError::ShutDown`]: it has stopped, or stops before it knows.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub async fn subscribe(
+        &self,
+        topics: impl IntoIterator<Item = Topic> + Send,
+    ) -> Result<Subscription, RuntimeError> {
+        let topics = topics.into_iter().collect();
+        let mut status = self.inner.status.clone();
+        let begun = status.wait_for(|status| status.has_begun || status.state.is_final()).await;
+        match begun {
+            Ok(status) if !status.state.is_final() => Ok(self.inner.hub.subscribe(topics)),
+            _ => Err(RuntimeError::ShutDown),
+        }
+    }
+
+    /// What the entries after one position and up to another had to tell under these topics, as
+    /// far as the Ops DB has taken them in. It looks at no more than a thousand entries at a time:
+    /// ask again from [`CaughtUp::position`] until it is done.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub async fn catch_up(
+        &self,
+        topics: &[Topic],
+        after: Position,
+        through: Position,
+    ) -> Result<CaughtUp, StoreError> {
+        let through = through.min(self.inner.source.checkpoint().await?);
+        let (mut notices, position) = self.inner.source.read(after, through).await?;
+        notices.retain(|notice| topics.iter().any(|topic| topic.covers(notice)));
+        Ok(CaughtUp { notices, position, is_done: position >= through })
+    }
+
+    /// Where the log ends.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn head(&self) -> Result<Position, StoreError> {
+        Ok(self.inner.source.chronicle.head().await?.position)
+    }
+
+    /// Waits until subscribers were told of entries beyond `position`, or of a state restored from
+    /// before it, and answers how far. Registrations and accords count, which are no notices.
+    ///
+    /// # Errors
+    /// [`RuntimeError::ShutDown`]: it has stopped.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub async fn moved_from(&self, position: Position) -> Result<Position, RuntimeError> {
+        let mut status = self.inner.status.clone();
+        let moved = status
+            .wait_for(|status| {
+                (status.has_begun && status.position != position) || status.state.is_final()
+            })
+            .await;
+        match moved {
+            Ok(status) if !status.state.is_final() => Ok(status.position),
+            _ => Err(RuntimeError::ShutDown),
+        }
+    }
+
+    /// How it is doing now.
+    pub fn status(&self) -> OrchestratorStatus {
+        let status = self.inner.status.borrow().clone();
+        OrchestratorStatus {
+            state: status.state,
+            position: status.position,
+            checkpoint: status.checkpoint,
+            subscribers: self.inner.hub.subscribers(),
+            notices: status.notices,
+            missed: status.missed,
+            restarts: status.restarts,
+            last_error: status.last_error,
+            feeds: self.inner.feeds.iter().map(|feed| feed.borrow().clone()).collect(),
+        }
+    }
+
+    /// Stops following and every feed, and waits for that. Subscriptions end.
+    ///
+    /// # Cancel safety
+    /// Once polled, it stops all the same.
+    pub async fn shutdown(&self) {
+        self.inner.stop.send_replace(true);
+        let mut stopped = self.inner.stopped.lock().await;
+        if !stopped.is_finished() {
+            // It only waits for tasks that are told to stop.
+            let _ = (&mut *stopped).await;
+        }
+    }
+}
+
+/// Follows until there is a reason not to, recovering from what passes.
+async fn supervise(
+    follower: Follower,
+    settings: Settings,
+    status: watch::Sender<FollowStatus>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let hub = Arc::clone(&follower.hub);
+    let follows = follow(follower, &settings, &status);
+    let state = tokio::select! {
+        _ = stopping.wait_for(|is_stopping| *is_stopping) => State::Stopped,
+        () = follows => State::Failed,
+    };
+    hub.close();
+    status.send_modify(|status| status.state = state);
+}
+
+/// Returns when something failed for good.
+async fn follow(follower: Follower, settings: &Settings, status: &watch::Sender<FollowStatus>) {
+    let mut backoff = Backoff::default();
+    let mut has_begun = false;
+    loop {
+        let outcome = if has_begun {
+            follower.step().await
+        } else {
+            let begun = follower.begin().await;
+            has_begun = begun.is_ok();
+            begun.map(|at| follower::Step { checkpoint: at, told: at, notices: 0, missed: 0 })
+        };
+        match outcome {
+            Ok(step) => {
+                backoff.reset();
+                status.send_if_modified(|status| {
+                    let state =
+                        if step.told < step.checkpoint { State::CatchingUp } else { State::Live };
+                    let is_same = status.has_begun
+                        && (status.state, status.position) == (state, step.told)
+                        && status.checkpoint == step.checkpoint;
+                    status.has_begun = true;
+                    (status.state, status.position) = (state, step.told);
+                    status.checkpoint = step.checkpoint;
+                    status.notices += step.notices;
+                    status.missed += step.missed;
+                    !is_same
+                });
+            }
+            Err(error) if error.is_transient() => {
+                let pause = backoff.next(settings);
+                tracing::warn!(error = chain(&error), ?pause, "following again after a pause");
+                status.send_modify(|status| {
+                    status.failed(State::BackingOff { pause }, &error);
+                    status.restarts += 1;
+                });
+                tokio::time::sleep(pause).await;
+            }
+            Err(error) => {
+                tracing::error!(error = chain(&error), "the orchestrator failed");
+                return status.send_modify(|status| status.failed(State::Failed, &error));
+            }
+        }
+    }
+}

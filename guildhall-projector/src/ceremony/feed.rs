@@ -1,0 +1,345 @@
+//! Letting outcomes in: whoever hears how ceremonies begin and end hands that over, and it becomes
+//! an entry of the Chronicle through the checked append. Nothing here decides.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use async_trait::async_trait;
+use guildhall_core::command::{Act, Command, RecordError, Recorder};
+use guildhall_core::{ArtifactId, CeremonyId, Cid, EventId, Position, Timestamp};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use super::notice::CeremonyOutcome;
+use crate::backoff::Backoff;
+use crate::settings::Settings;
+use crate::status::{LastError, chain};
+use crate::telemetry;
+
+/// How many refusals of one feed are kept for people to see.
+pub const KEPT_REFUSALS: usize = 20;
+
+/// What happened to a ceremony.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// It was opened.
+    Opened,
+    /// It was closed.
+    Closed(CeremonyOutcome),
+}
+
+impl Step {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Closed(outcome) => outcome.as_str(),
+        }
+    }
+}
+
+/// A step of a ceremony, as a feed hears of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// What names this step where it was heard, for ever: an object's UID and phase, a message's
+    /// id. Hearing it again records nothing.
+    pub identity: String,
+    /// The artifact that it is about.
+    pub artifact_id: ArtifactId,
+    /// The ceremony.
+    pub ceremony_id: CeremonyId,
+    /// The content that is decided about, if the feed knows; refused where the artifact has
+    /// another.
+    pub cid: Option<Cid>,
+    /// What happened.
+    pub step: Step,
+    /// Who did it, why, on what grounds and when.
+    pub act: Act,
+}
+
+impl Heard {
+    /// The event id of its entry: a UUID of version 8 (RFC 9562) that holds SHA-256 over
+    /// `guildhall.heard.v1\n`, the feed's name, the identity and the step, each after its length.
+    pub fn event_id(&self, feed: &str) -> EventId {
+        let mut hash = Sha256::new_with_prefix(b"guildhall.heard.v1\n");
+        for part in [feed, &self.identity, self.step.as_str()] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash.finalize()[..16]);
+        EventId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+    }
+
+    fn into_command(self, feed: &str) -> Command {
+        let event_id = self.event_id(feed);
+        let command = match self.step {
+            Step::Opened => Command::open_ceremony(self.artifact_id, self.ceremony_id, self.act),
+            Step::Closed(outcome) => Command::close_ceremony(
+                self.artifact_id,
+                self.ceremony_id,
+                outcome.state(),
+                self.act,
+            ),
+        };
+        let command = command.with_id(event_id);
+        match self.cid {
+            Some(cid) => command.of_content(cid),
+            None => command,
+        }
+    }
+}
+
+/// What became of a step that was heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Taken {
+    /// It is recorded, and durable.
+    Recorded {
+        /// Where.
+        position: Position,
+    },
+    /// It was recorded before.
+    Known {
+        /// Where.
+        position: Position,
+    },
+    /// It breaks an invariant. Nothing is recorded; the refusal is shown in the feed's status.
+    Refused(Refusal),
+}
+
+/// A step that the chain of custody does not take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// What names the step.
+    pub identity: String,
+    /// The artifact.
+    pub artifact_id: ArtifactId,
+    /// Why: the code of the invariant, and what was found and expected.
+    pub reason: String,
+    /// When it was heard last, by this host's clock.
+    pub at: Timestamp,
+}
+
+/// Why a feed stopped; it is started again after a pause.
+pub type FeedError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A source of ceremonies' steps: a watcher, a queue, a mailbox.
+#[async_trait]
+pub trait CeremonyFeed: Send + Sync {
+    /// Its name, the same for ever: part of the event ids.
+    fn name(&self) -> &str;
+
+    /// Hands over what it hears, in order, for as long as there is something to hear. It is
+    /// started anew after a failure, and may then hand everything over again.
+    ///
+    /// # Errors
+    /// Whatever keeps it from hearing, or the Chronicle from recording: pass on the error of
+    /// [`Intake::take`].
+    ///
+    /// # Cancel safety
+    /// It is dropped when the orchestrator stops.
+    async fn run(&self, intake: &Intake) -> Result<(), FeedError>;
+}
+
+/// What a feed is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FeedState {
+    /// It listens.
+    Listening,
+    /// It failed, and is started again after a pause.
+    BackingOff,
+    /// It had no more to say.
+    Ended,
+    /// The orchestrator was stopped.
+    Stopped,
+}
+
+/// How a feed is doing.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct FeedStatus {
+    /// Its name.
+    pub name: String,
+    /// What it is doing.
+    pub state: FeedState,
+    /// How many steps were recorded.
+    pub recorded: u64,
+    /// How many were recorded before.
+    pub known: u64,
+    /// How many break an invariant.
+    pub refused: u64,
+    /// The latest that do, the last of them last; at most [`KEPT_REFUSALS`].
+    pub refusals: VecDeque<Refusal>,
+    /// How often it was started again.
+    pub restarts: u64,
+    /// The last error, whether or not it recovered.
+    pub last_error: Option<LastError>,
+}
+
+impl FeedStatus {
+    pub(super) fn starting(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            state: FeedState::Listening,
+            recorded: 0,
+            known: 0,
+            refused: 0,
+            refusals: VecDeque::new(),
+            restarts: 0,
+            last_error: None,
+        }
+    }
+
+    /// Whether it listens, or has nothing more to say.
+    pub const fn is_healthy(&self) -> bool {
+        matches!(self.state, FeedState::Listening | FeedState::Ended)
+    }
+}
+
+/// Where a feed hands over what it hears.
+#[derive(Debug)]
+pub struct Intake {
+    pub(super) name: String,
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) status: watch::Sender<FeedStatus>,
+}
+
+impl Intake {
+    /// Records a step; returned means durable. A step that was heard before is answered with where
+    /// it stands.
+    ///
+    /// # Errors
+    /// The Chronicle failed: hand the step over again, or fail and be started again.
+    ///
+    /// # Cancel safety
+    /// The step may be recorded; handing it over again tells.
+    pub async fn take(&self, heard: Heard) -> Result<Taken, RecordError> {
+        let (identity, artifact_id) = (heard.identity.clone(), heard.artifact_id);
+        let outcome = self.recorder.record(heard.into_command(&self.name)).await;
+        let taken = match outcome {
+            Ok(at) if at.was_recorded => Taken::Known { position: at.position },
+            Ok(at) => Taken::Recorded { position: at.position },
+            Err(error @ (RecordError::Store(_) | RecordError::Append(_))) if may_pass(&error) => {
+                return Err(error);
+            }
+            Err(error) => {
+                let reason = chain(&error);
+                tracing::warn!(feed = self.name, identity, reason, "a ceremony's step is refused");
+                Taken::Refused(Refusal { identity, artifact_id, reason, at: now() })
+            }
+        };
+        self.count(&taken);
+        Ok(taken)
+    }
+
+    fn count(&self, taken: &Taken) {
+        telemetry::step_heard(&self.name, taken);
+        self.status.send_modify(|status| match taken {
+            Taken::Recorded { .. } => status.recorded += 1,
+            Taken::Known { .. } => status.known += 1,
+            Taken::Refused(refusal) => {
+                status.refused += 1;
+                status.refusals.retain(|kept| kept.identity != refusal.identity);
+                if status.refusals.len() == KEPT_REFUSALS {
+                    status.refusals.pop_front();
+                }
+                status.refusals.push_back(refusal.clone());
+            }
+        });
+    }
+}
+
+/// Whether the same step may be recorded later: the store failed, or others kept writing.
+fn may_pass(error: &RecordError) -> bool {
+    use guildhall_core::AppendError;
+    matches!(
+        error,
+        RecordError::Store(_)
+            | RecordError::Append(AppendError::Store(_) | AppendError::Conflict { .. })
+    )
+}
+
+fn now() -> Timestamp {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let micros = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX)
+}
+
+/// Runs a feed again and again, until it ends or everything does.
+pub(super) async fn supervise(
+    feed: Arc<dyn CeremonyFeed>,
+    intake: Arc<Intake>,
+    settings: Settings,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut backoff = Backoff::default();
+    let state = |state| intake.status.send_modify(|status| status.state = state);
+    loop {
+        let (runs, began) = (Arc::clone(&feed), Instant::now());
+        let takes = Arc::clone(&intake);
+        // On a task of its own, so that a panic is a failure like others.
+        let mut run = tokio::spawn(async move { runs.run(&takes).await });
+        let outcome = tokio::select! {
+            _ = stopping.wait_for(|is_stopping| *is_stopping) => {
+                run.abort();
+                return state(FeedState::Stopped);
+            }
+            outcome = &mut run => outcome,
+        };
+        let message = match outcome {
+            Ok(Ok(())) => return state(FeedState::Ended),
+            Ok(Err(error)) => chain(&*error),
+            Err(error) => chain(&error),
+        };
+        if began.elapsed() > settings.backoff_most {
+            backoff.reset();
+        }
+        let pause = backoff.next(&settings);
+        tracing::warn!(feed = intake.name, error = message, ?pause, "a feed failed");
+        telemetry::feed_restarted(&intake.name);
+        intake.status.send_modify(|status| {
+            status.state = FeedState::BackingOff;
+            status.restarts += 1;
+            status.last_error = Some(LastError { message, at: SystemTime::now() });
+        });
+        tokio::select! {
+            _ = stopping.wait_for(|is_stopping| *is_stopping) => {
+                return state(FeedState::Stopped);
+            }
+            () = tokio::time::sleep(pause) => state(FeedState::Listening),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(identity: &str, step: Step) -> Heard {
+        let (artifact_id, ceremony_id) = (ArtifactId::new(), CeremonyId::new());
+        let act = Act::new("ada", "because", Timestamp::MIN);
+        Heard { identity: identity.to_owned(), artifact_id, ceremony_id, cid: None, step, act }
+    }
+
+    #[test]
+    fn an_event_id_is_made_from_the_identity_alone_and_is_the_same_for_ever() {
+        let opened = heard("a", Step::Opened);
+        assert_eq!(opened.event_id("queue"), heard("a", Step::Opened).event_id("queue"));
+        let ratified = heard("a", Step::Closed(CeremonyOutcome::Ratified));
+        let others = [
+            ratified.event_id("queue"),
+            opened.event_id("other"),
+            heard("b", Step::Opened).event_id("queue"),
+            heard("ea", Step::Opened).event_id("queu"),
+        ];
+        assert!(!others.contains(&opened.event_id("queue")));
+        let id = *opened.event_id("queue").as_uuid();
+        assert_eq!((id.get_version_num(), id.get_variant()), (8, uuid::Variant::RFC4122));
+        assert_eq!(id.to_string(), "f28d7e6e-b578-8722-babe-1810fddfc9a0");
+    }
+}
