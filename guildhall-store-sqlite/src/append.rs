@@ -5,6 +5,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use guildhall_core::append::{Admitted, AppendState, Recorded};
 use guildhall_core::{
@@ -47,6 +49,7 @@ impl Appender {
             signal: Signal::of(file.path()),
             queue,
             left_over: None,
+            last_group: (0, Duration::ZERO),
             group_entries: options.group_entries,
             group_bytes: options.group_bytes,
             payload_limit_bytes: options.payload_limit_bytes,
@@ -122,6 +125,31 @@ impl Reply {
     }
 }
 
+/// How long the committer waits for more callers at most.
+const MAX_PATIENCE: Duration = Duration::from_millis(1);
+
+/// Requests that share a transaction.
+struct Group {
+    requests: Vec<Request>,
+    entries: usize,
+    bytes: usize,
+}
+
+impl Group {
+    fn of(first: Request) -> Self {
+        let mut group = Self { requests: Vec::new(), entries: 0, bytes: 0 };
+        group.add(first);
+        group
+    }
+
+    fn add(&mut self, request: Request) {
+        let (entries, bytes) = request.size();
+        self.entries += entries;
+        self.bytes += bytes;
+        self.requests.push(request);
+    }
+}
+
 /// The thread's own.
 struct Committer {
     connection: Connection,
@@ -130,6 +158,8 @@ struct Committer {
     queue: mpsc::Receiver<Request>,
     /// Taken from the queue, but too much for the last group.
     left_over: Option<Request>,
+    /// How many callers shared the last group, and how long its commit took.
+    last_group: (usize, Duration),
     group_entries: usize,
     group_bytes: usize,
     payload_limit_bytes: usize,
@@ -144,10 +174,15 @@ impl Committer {
         // A panic answers its group by dropping it, rolls back, and leaves the store open.
         let gate = self.gate.clone();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let mut group = Group::of(first);
+            self.gather(&mut group);
             let turn = gate.enter();
-            let group = self.gather(first);
-            let (replies, committed) = self.commit(group);
+            self.gather_waiting(&mut group);
+            let began = Instant::now();
+            let callers = group.requests.len();
+            let (replies, committed) = self.commit(group.requests);
             drop(turn);
+            self.last_group = (callers, began.elapsed());
             replies.into_iter().for_each(|reply| reply.send(&committed));
         }));
         if outcome.is_err() {
@@ -156,27 +191,43 @@ impl Committer {
         true
     }
 
-    /// Takes what waits, up to the limits.
-    fn gather(&mut self, first: Request) -> Vec<Request> {
-        let (mut entries, mut bytes) = first.size();
-        let mut group = vec![first];
-        while let Ok(next) = self.queue.try_recv() {
-            let (more_entries, more_bytes) = next.size();
-            entries += more_entries;
-            bytes += more_bytes;
-            if entries > self.group_entries || bytes > self.group_bytes {
-                self.left_over = Some(next);
-                break;
-            }
-            group.push(next);
+    /// Takes what waits, and what comes at once. Callers that were answered together come back
+    /// together: without patience, the first of them would have a sync to itself while the others
+    /// wait for theirs. So as many as last time are waited for, for no longer than half of what
+    /// their commit took.
+    fn gather(&mut self, group: &mut Group) {
+        let (callers, took) = self.last_group;
+        let deadline = Instant::now() + (took / 2).min(MAX_PATIENCE);
+        self.gather_waiting(group);
+        while group.requests.len() < callers && self.has_room() && Instant::now() < deadline {
+            thread::yield_now();
+            self.gather_waiting(group);
         }
-        group.retain(|request| !request.is_abandoned());
-        group
+    }
+
+    fn has_room(&self) -> bool {
+        self.left_over.is_none()
+    }
+
+    /// Takes what waits, up to the limits.
+    fn gather_waiting(&mut self, group: &mut Group) {
+        while self.has_room()
+            && let Ok(next) = self.queue.try_recv()
+        {
+            let (entries, bytes) = next.size();
+            if group.entries + entries > self.group_entries
+                || group.bytes + bytes > self.group_bytes
+            {
+                self.left_over = Some(next);
+            } else {
+                group.add(next);
+            }
+        }
     }
 
     fn commit(&mut self, group: Vec<Request>) -> (Vec<Reply>, Result<(), Failure>) {
         let mut replies = Vec::with_capacity(group.len());
-        let mut requests = group.into_iter();
+        let mut requests = group.into_iter().filter(|request| !request.is_abandoned());
         let committed = self.try_commit(&mut requests, &mut replies);
         if committed.is_err() {
             // Those that the failure came before share it.

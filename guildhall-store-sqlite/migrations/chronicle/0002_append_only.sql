@@ -17,28 +17,22 @@ BEGIN
 END;
 
 -- A position that is the next one cannot exist, so this refuses the REPLACE of one, too. A rowid
--- that was left out is -1 before the insert, and refused like any other.
-CREATE TRIGGER chronicle_entries_refuse_gap
+-- that was left out is -1 before the insert, and refused like any other. One trigger for all three,
+-- and FAIL, which refuses as ABORT does but has no changes to undo: both for speed.
+CREATE TRIGGER chronicle_entries_refuse_insert
 BEFORE INSERT ON chronicle_entries
-WHEN NEW.position IS NOT (SELECT coalesce(max(position), 0) + 1 FROM chronicle_entries)
 BEGIN
-    SELECT RAISE(ABORT, 'chronicle_entries takes only the next position');
-END;
-
-CREATE TRIGGER chronicle_entries_refuse_known_event
-BEFORE INSERT ON chronicle_entries
-WHEN EXISTS (SELECT 1 FROM chronicle_entries WHERE event_id = NEW.event_id)
-BEGIN
-    SELECT RAISE(ABORT, 'chronicle_entries has this event_id already');
-END;
-
-CREATE TRIGGER chronicle_entries_refuse_version
-BEFORE INSERT ON chronicle_entries
-WHEN NEW.version IS NOT (
-    SELECT coalesce(max(version), 0) + 1 FROM chronicle_entries WHERE stream_id = NEW.stream_id
-)
-BEGIN
-    SELECT RAISE(ABORT, 'chronicle_entries takes only the next version of a stream');
+    SELECT CASE
+        WHEN NEW.position IS NOT (SELECT coalesce(max(position), 0) + 1 FROM chronicle_entries)
+            THEN RAISE(FAIL, 'chronicle_entries takes only the next position')
+        WHEN EXISTS (SELECT 1 FROM chronicle_entries WHERE event_id = NEW.event_id)
+            THEN RAISE(FAIL, 'chronicle_entries has this event_id already')
+        WHEN NEW.version IS NOT (
+            SELECT coalesce(max(version), 0) + 1 FROM chronicle_entries
+            WHERE stream_id = NEW.stream_id
+        )
+            THEN RAISE(FAIL, 'chronicle_entries takes only the next version of a stream')
+    END;
 END;
 
 CREATE TRIGGER chronicle_origin_refuse_update

@@ -1,4 +1,5 @@
-INSERT INTO chronicle_entries (
+-- OR FAIL: a row that is refused has changed nothing, so there is nothing to keep for undoing it.
+INSERT OR FAIL INTO chronicle_entries (
     position,    -- ?1
     event_id,    -- ?2
     stream_id,   -- ?3
