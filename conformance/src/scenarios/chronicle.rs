@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall_core::{
-    Append, AppendError, Chronicle, Entry, EventId, EventType, Expected, Json, Metadata, NewEntry,
-    Origin, Position, ReadLimit, StreamId, Timestamp, Version,
+    Append, AppendError, Chronicle, DecodedEntry, Entry, EventId, EventKind, EventType, Expected,
+    Json, Metadata, NewEntry, Origin, Position, ReadLimit, StreamId, Timestamp, Version,
 };
 
 use crate::harness::Harness;
@@ -27,6 +27,7 @@ super::scenarios! { $ __chronicle = chronicle:
     an_append_of_nothing_changes_nothing,
     the_first_origin_holds,
     a_read_stops_at_its_limits,
+    what_is_read_decoded_is_what_is_read,
     a_stream_is_read_in_the_order_of_its_versions,
     a_waiter_is_woken_by_either_handle,
     a_wait_ends_with_its_patience,
@@ -372,6 +373,23 @@ pub async fn a_read_stops_at_its_limits<H: Harness>(harness: H) {
         assert_eq!(positions(&read), expected, "of the stream after {after}, {limit:?}");
     }
     assert!(chronicle.read(Position::MAX, ALL).await.unwrap().is_empty());
+}
+
+pub async fn what_is_read_decoded_is_what_is_read<H: Harness>(harness: H) {
+    let chronicle = harness.chronicle();
+    let unknown = note(StreamId::new(), "of a type that nobody knows");
+    let event_type = EventType::from(EventKind::AccordBound);
+    let undecodable = NewEntry { event_type, ..note(StreamId::new(), "no accord") };
+    let sound = Workload::new(3, Mix::DENSE).take(60);
+    chronicle.append(Append::of(sound.chain([unknown, undecodable]))).await.unwrap();
+    let few_bytes = ReadLimit { entries: 60, bytes: 2000 };
+    for limit in [ReadLimit::entries(1), ReadLimit::entries(7), few_bytes, ALL] {
+        for after in [0, 30, 60, 62].map(Position::new) {
+            let entries = chronicle.read(after, limit).await.unwrap();
+            let expected: Vec<_> = entries.into_iter().map(DecodedEntry::from).collect();
+            assert_eq!(chronicle.read_decoded(after, limit).await.unwrap(), expected);
+        }
+    }
 }
 
 pub async fn a_stream_is_read_in_the_order_of_its_versions<H: Harness>(harness: H) {
