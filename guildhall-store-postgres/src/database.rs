@@ -1,0 +1,156 @@
+//! The database of a store: its pool, and its schema in the text of every statement.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use guildhall_core::StoreError;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{
+    AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, Postgres, SqlSafeStr, SqlStr,
+    Transaction,
+};
+
+use crate::error::{Doing, OpenError};
+use crate::options::{Options, Source};
+
+/// A pool and a schema. Clones are cheap and share the pool.
+#[derive(Debug, Clone)]
+pub(crate) struct Database {
+    pool: PgPool,
+    schema: Schema,
+}
+
+impl Database {
+    /// The database that the options name. Nothing is connected yet.
+    pub(crate) fn new(options: &Options) -> Result<Self, OpenError> {
+        let schema = options.schema.parse()?;
+        let pool = match &options.source {
+            Source::Pool(pool) => pool.clone(),
+            Source::Url(url) => PgPoolOptions::new()
+                .max_connections(options.max_connections)
+                .acquire_timeout(options.acquire_timeout)
+                .connect_lazy_with(parse_url(url)?),
+        };
+        Ok(Self { pool, schema })
+    }
+
+    pub(crate) fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// A statement, with the schema in the place of each `{schema}`.
+    pub(crate) fn sql(&self, template: &'static str) -> SqlStr {
+        self.schema.sql(template)
+    }
+
+    /// A connection, which goes back to the pool when dropped. Never ask for one while holding
+    /// another: on a pool of three that can wait for itself.
+    pub(crate) async fn acquire(
+        &self,
+        doing: &'static str,
+    ) -> Result<PoolConnection<Postgres>, StoreError> {
+        match self.pool.acquire().await {
+            // The pool goes on trying while a server refuses, and then does not say why.
+            Err(sqlx::Error::PoolTimedOut) if self.pool.size() == 0 => {
+                match PgConnection::connect_with(&self.pool.connect_options()).await {
+                    Ok(connection) => drop(connection.close().await),
+                    Err(cause) => return Err(cause).doing(doing),
+                }
+                self.pool.acquire().await.doing(doing)
+            }
+            outcome => outcome.doing(doing),
+        }
+    }
+
+    /// Begins a transaction on a connection, whatever the defaults of its session are.
+    pub(crate) async fn begin<'c>(
+        &self,
+        connection: &'c mut PgConnection,
+    ) -> Result<Transaction<'c, Postgres>, sqlx::Error> {
+        connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await
+    }
+}
+
+fn parse_url(url: &str) -> Result<PgConnectOptions, OpenError> {
+    let options = PgConnectOptions::from_str(url).map_err(|error| {
+        let reason = match error {
+            sqlx::Error::Configuration(source) => source.to_string(),
+            other => other.to_string(),
+        };
+        OpenError::BadUrl { reason }
+    })?;
+    // The driver would tell every statement, and every one over a second as a warning.
+    Ok(options.disable_statement_logging())
+}
+
+/// The name of a schema, checked, and quoted for SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Schema {
+    name: Arc<str>,
+    quoted: Arc<str>,
+}
+
+impl Schema {
+    /// How long a name may be, so that what is derived from it stays within PostgreSQL's 63 bytes.
+    const MAX_BYTES: usize = 48;
+
+    /// As it is written in the catalogue.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A statement, with the quoted name in the place of each `{schema}`.
+    pub(crate) fn sql(&self, template: &'static str) -> SqlStr {
+        AssertSqlSafe(template.replace("{schema}", &self.quoted)).into_sql_str()
+    }
+
+    /// The channel on which the commits of the schema's Chronicle are told.
+    pub(crate) fn channel(&self) -> String {
+        format!("guildhall:{}", self.name)
+    }
+}
+
+impl FromStr for Schema {
+    type Err = OpenError;
+
+    fn from_str(name: &str) -> Result<Self, OpenError> {
+        // A `$` could end the quoting of a function's body; `pg_` is PostgreSQL's own.
+        let is_good = (1..=Self::MAX_BYTES).contains(&name.len())
+            && !name.chars().any(|character| character.is_control() || character == '$')
+            && !name.starts_with("pg_");
+        if is_good {
+            let quoted = format!("\"{}\"", name.replace('"', "\"\""));
+            Ok(Self { name: name.into(), quoted: quoted.into() })
+        } else {
+            Err(OpenError::BadSchema { found: name.chars().take(64).collect() })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_schema_is_quoted_wherever_it_stands() {
+        let schema: Schema = r#"Odd "one"; DROP"#.parse().unwrap();
+        let sql = schema.sql("SELECT 1 FROM {schema}.a, {schema}.b");
+        assert_eq!(sql.as_str(), r#"SELECT 1 FROM "Odd ""one""; DROP".a, "Odd ""one""; DROP".b"#);
+    }
+
+    #[test]
+    fn what_cannot_name_a_schema_is_refused() {
+        for name in ["", "pg_toast", "a$b", "a\0b", "a\nb", &"x".repeat(49)] {
+            assert!(name.parse::<Schema>().is_err(), "{name:?}");
+        }
+        for name in ["guildhall", "{schema}", "Überseebrücke", &"x".repeat(48)] {
+            assert!(name.parse::<Schema>().is_ok(), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Why a store does not open, and which of PostgreSQL's errors may pass.
+//!
+//! What the driver says names hosts, users, tables and keys; it never holds the password.
+
+use guildhall_core::{Fault, StoreError};
+
+use crate::migrate::Family;
+
+/// Why a store was not opened. Whichever it is, the database is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The text is no URL of a PostgreSQL database: mend it. It is not shown, as it may hold a
+    /// password.
+    #[error("the database URL cannot be read: {reason}")]
+    BadUrl {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The text cannot name a schema of Guildhall's: choose another.
+    #[error(
+        "{found:?} cannot name a schema: 1 to 48 bytes, no control character, no $, not pg_ at the start"
+    )]
+    BadSchema {
+        /// The text, cut to 64 characters.
+        found: String,
+    },
+    /// The schema holds tables that Guildhall did not make: choose another.
+    #[error("the schema {schema:?} belongs to another program: it holds {relation:?}")]
+    OtherProgram {
+        /// The schema.
+        schema: String,
+        /// One of the relations in it.
+        relation: String,
+    },
+    /// A newer Guildhall made the tables: use that version.
+    #[error(
+        "the schema {schema:?} has migration {found} of the {family} tables, this version knows {known}"
+    )]
+    NewerSchema {
+        /// The schema.
+        schema: String,
+        /// Which tables.
+        family: Family,
+        /// The newest migration that the schema has.
+        found: u32,
+        /// The newest migration that this version knows.
+        known: u32,
+    },
+    /// The server is older than PostgreSQL 14: upgrade it.
+    #[error("the server is PostgreSQL {found}, Guildhall needs 14 or newer")]
+    OldServer {
+        /// The server's version, as it says it.
+        found: String,
+    },
+    /// PostgreSQL failed otherwise; a transient fault is worth another try.
+    #[error("the database cannot be opened")]
+    Store(#[from] StoreError),
+}
+
+impl OpenError {
+    /// Whether trying again can help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(source) if source.is_transient())
+    }
+}
+
+/// Says what the store was doing when PostgreSQL failed.
+pub(crate) trait Doing<T> {
+    /// The error as a [`StoreError`] of the right fault.
+    fn doing(self, doing: &'static str) -> Result<T, StoreError>;
+}
+
+impl<T> Doing<T> for Result<T, sqlx::Error> {
+    fn doing(self, doing: &'static str) -> Result<T, StoreError> {
+        self.map_err(|error| StoreError { doing, fault: fault(&error), source: error.into() })
+    }
+}
+
+/// Whether trying again can help against an error of the driver.
+pub(crate) fn fault(error: &sqlx::Error) -> Fault {
+    match error {
+        // The connection broke, no server answered or every connection is in use. A protocol error
+        // is what an answer cut off in the middle looks like.
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::BeginFailed
+        | sqlx::Error::Protocol(_) => Fault::Transient,
+        sqlx::Error::Database(error) => {
+            error.code().map_or(Fault::Permanent, |code| sqlstate(&code))
+        }
+        // Settings, types and values stay what they are, and so does a pool that was closed.
+        _ => Fault::Permanent,
+    }
+}
+
+/// Whether trying again can help against a SQLSTATE (PostgreSQL's documentation, appendix A).
+fn sqlstate(code: &str) -> Fault {
+    match code {
+        // A full disk needs somebody, and so does a database that was dropped.
+        "53100" | "57P04" => Fault::Permanent,
+        // Another transaction was in the way, a time-out cut this one off, a standby was asked
+        // before it took over, the disk failed to read.
+        "25006" | "25P03" | "25P04" | "55006" | "55P03" | "58030" => Fault::Transient,
+        // Connection exceptions; rolled back for serialization or a deadlock; out of memory or
+        // connections; cancelled, shutting down, starting up.
+        _ if ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)) => {
+            Fault::Transient
+        }
+        _ => Fault::Permanent,
+    }
+}
+
+/// Whether the statement failed with this SQLSTATE.
+pub(crate) fn has_sqlstate(error: &sqlx::Error, state: &str) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    error.code().is_some_and(|code| code == state)
+}
+
+/// The task that answers is gone: it panicked, or the runtime that the store was opened on ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the task that owns the connection gave no answer")]
+pub(crate) struct NoAnswer;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_pass_is_transient() {
+        for code in
+            ["08006", "08P01", "40001", "40P01", "53300", "57014", "57P01", "57P03", "25P03"]
+        {
+            assert_eq!(sqlstate(code), Fault::Transient, "{code}");
+        }
+        for code in ["23505", "28P01", "3D000", "42501", "42P01", "53100", "57P04", "XX001"] {
+            assert_eq!(sqlstate(code), Fault::Permanent, "{code}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Opening a schema: is it ours, does this version know its tables, and which ones are missing?
+//!
+//! Migrations are numbered, go forward only, and are recorded in `guildhall_migrations`. What is
+//! missing is made in one transaction under an advisory lock, so that of two processes one does it
+//! and the other finds it done; a schema that is refused is left as it is.
+
+use std::fmt;
+
+use guildhall_core::StoreError;
+use sqlx::{PgConnection, Row};
+
+use crate::database::Database;
+use crate::error::{Doing, OpenError};
+
+const DOING: &str = "opening the database";
+
+/// The oldest server that is promised, as `server_version_num` counts.
+const OLDEST_SERVER: i32 = 140_000;
+
+/// One step of a family's tables.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Migration {
+    /// 1, 2, 3 …
+    pub(crate) number: u32,
+    /// What it does, in the words of its file's name.
+    pub(crate) name: &'static str,
+    /// Its statements.
+    pub(crate) sql: &'static str,
+}
+
+/// Which tables: a schema holds both families.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// The Chronicle's.
+    Chronicle,
+    /// The Ops DB's.
+    Ops,
+}
+
+impl Family {
+    /// The name in `guildhall_migrations`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Chronicle => "chronicle",
+            Self::Ops => "ops",
+        }
+    }
+
+    fn migrations(self) -> &'static [Migration] {
+        match self {
+            Self::Chronicle => CHRONICLE,
+            Self::Ops => OPS,
+        }
+    }
+
+    fn newest(self) -> u32 {
+        self.migrations().last().map_or(0, |migration| migration.number)
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(self.as_str())
+    }
+}
+
+const CHRONICLE: &[Migration] = &[
+    Migration {
+        number: 1,
+        name: "entries",
+        sql: include_str!("../migrations/chronicle/0001_entries.sql"),
+    },
+    Migration {
+        number: 2,
+        name: "append_only",
+        sql: include_str!("../migrations/chronicle/0002_append_only.sql"),
+    },
+];
+
+const OPS: &[Migration] = &[];
+
+/// Checks the schema and creates what is missing.
+pub(crate) async fn prepare(database: &Database, families: &[Family]) -> Result<(), OpenError> {
+    let mut connection = database.acquire(DOING).await?;
+    // Most often there is nothing to do, and then no right to create anything is needed.
+    if pending(&mut connection, database, families).await?.is_some_and(|pending| pending.is_empty())
+    {
+        return Ok(());
+    }
+    let mut transaction = database.begin(&mut connection).await.doing(DOING)?;
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('guildhall migrations ' || $1, 0))")
+        .bind(database.schema().name())
+        .execute(&mut *transaction)
+        .await
+        .doing(DOING)?;
+    let missing = match pending(&mut transaction, database, families).await? {
+        Some(missing) => missing,
+        None => {
+            claim(&mut transaction, database).await?;
+            all(families)
+        }
+    };
+    for (family, migration) in missing {
+        run(&mut transaction, database, family, migration).await.doing(DOING)?;
+    }
+    transaction.commit().await.doing(DOING)?;
+    Ok(())
+}
+
+/// What a schema of ours does not have yet; none where it is not ours yet, but may become it.
+async fn pending(
+    connection: &mut PgConnection,
+    database: &Database,
+    families: &[Family],
+) -> Result<Option<Vec<(Family, &'static Migration)>>, OpenError> {
+    let schema = database.schema().name();
+    let found = sqlx::query(include_str!("sql/inspect_schema.sql"))
+        .bind(schema)
+        .fetch_one(&mut *connection)
+        .await
+        .doing(DOING)?;
+    let server: i32 = found.try_get("server_version_number").doing(DOING)?;
+    if server < OLDEST_SERVER {
+        let found = found.try_get("server_version").doing(DOING)?;
+        return Err(OpenError::OldServer { found });
+    }
+    if !found.try_get::<bool, _>("is_ours").doing(DOING)? {
+        return match found.try_get("relation").doing(DOING)? {
+            Some(relation) => Err(OpenError::OtherProgram { schema: schema.to_owned(), relation }),
+            None => Ok(None),
+        };
+    }
+    let mut pending = Vec::new();
+    for &family in families {
+        let newest: i32 = sqlx::query_scalar(database.sql(
+            "SELECT coalesce(max(number), 0) FROM {schema}.guildhall_migrations WHERE family = $1",
+        ))
+        .bind(family.as_str())
+        .fetch_one(&mut *connection)
+        .await
+        .doing(DOING)?;
+        let (found, known) = (u32::try_from(newest).unwrap_or(0), family.newest());
+        if found > known {
+            let schema = schema.to_owned();
+            return Err(OpenError::NewerSchema { schema, family, found, known });
+        }
+        pending.extend(all(&[family]).into_iter().filter(|(_, step)| step.number > found));
+    }
+    Ok(Some(pending))
+}
+
+fn all(families: &[Family]) -> Vec<(Family, &'static Migration)> {
+    let of = |&family: &Family| family.migrations().iter().map(move |step| (family, step));
+    families.iter().flat_map(of).collect()
+}
+
+/// Makes an empty schema ours.
+async fn claim(connection: &mut PgConnection, database: &Database) -> Result<(), StoreError> {
+    let is_there: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1)",
+    )
+    .bind(database.schema().name())
+    .fetch_one(&mut *connection)
+    .await
+    .doing(DOING)?;
+    if !is_there {
+        // IF NOT EXISTS would ask for the right to create one even where it is there.
+        let create = database.sql("CREATE SCHEMA {schema}");
+        sqlx::raw_sql(create).execute(&mut *connection).await.doing(DOING)?;
+    }
+    let create = database.sql(include_str!("sql/create_migrations.sql"));
+    sqlx::raw_sql(create).execute(connection).await.doing(DOING)?;
+    Ok(())
+}
+
+async fn run(
+    connection: &mut PgConnection,
+    database: &Database,
+    family: Family,
+    migration: &Migration,
+) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(database.sql(migration.sql)).execute(&mut *connection).await?;
+    sqlx::query(database.sql(
+        "INSERT INTO {schema}.guildhall_migrations (family, number, name) VALUES ($1, $2, $3)",
+    ))
+    .bind(family.as_str())
+    .bind(i32::try_from(migration.number).unwrap_or(i32::MAX))
+    .bind(migration.name)
+    .execute(connection)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! What an embedder can choose when opening a store.
+
+use std::fmt;
+use std::time::Duration;
+
+use guildhall_core::MAX_PAYLOAD_BYTES;
+use sqlx::PgPool;
+
+/// The schema that a store lives in unless told otherwise.
+pub const DEFAULT_SCHEMA: &str = "guildhall";
+
+/// Where a store lives and what it may use. [`Options::at`] and [`Options::with_pool`] hold the
+/// defaults; set what differs:
+///
+/// ```
+/// use guildhall_store_postgres::Options;
+///
+/// let mut options = Options::at("postgres://guildhall@db.example/ops?sslmode=verify-full");
+/// options.schema = "guild_north".to_owned();
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// How to reach the database.
+    pub(crate) source: Source,
+    /// The schema of the Chronicle and the Ops DB; created where there is none. `guildhall` by
+    /// default. Stores in two schemas of one database never meet. 1 to 48 bytes.
+    pub schema: String,
+    /// How many connections a pool made from a URL opens at most. 8 by default. Three suffice: one
+    /// appends, one listens, and the rest takes turns. An embedder's own pool has its own limit.
+    pub max_connections: u32,
+    /// How long to wait for a connection before the error is transient. 5 s by default. An
+    /// embedder's own pool has its own limit.
+    pub acquire_timeout: Duration,
+    /// How many entries of waiting appends share one transaction, at most. 4,096 by default. An
+    /// append is never split, so a longer one has a transaction of its own.
+    pub group_entries: usize,
+    /// How many bytes of payload share one transaction, at most. 16 MiB by default.
+    pub group_bytes: usize,
+    /// How long a payload may be, in bytes. [`MAX_PAYLOAD_BYTES`] by default.
+    pub payload_limit_bytes: usize,
+    /// How much a wait costs at most when its wake-up is lost: so often a waiter looks for itself.
+    /// 1 s by default.
+    pub poll_interval: Duration,
+    /// How long a projector's lease holds without being renewed. 15 s by default.
+    pub lease_time: Duration,
+}
+
+/// How to reach the database. A URL may hold a password, so it is never shown.
+#[derive(Clone)]
+pub(crate) enum Source {
+    Url(String),
+    Pool(PgPool),
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Url(_) => "Url(..)",
+            Self::Pool(_) => "Pool(..)",
+        })
+    }
+}
+
+impl Options {
+    /// The defaults, with a pool of the store's own for this URL, as libpq writes it:
+    /// `postgres://user:password@host:port/database`. `sslmode`, `sslrootcert`, `host` (a folder
+    /// for a Unix socket) and the `PG…` environment variables are understood.
+    pub fn at(url: impl Into<String>) -> Self {
+        Self::from_source(Source::Url(url.into()))
+    }
+
+    /// The defaults, with a pool of the embedder's. Nothing is expected of its connections but the
+    /// database: names are qualified, and isolation and durability are set where they matter.
+    /// Behind PgBouncer it has to be in session mode, because of LISTEN.
+    pub fn with_pool(pool: PgPool) -> Self {
+        Self::from_source(Source::Pool(pool))
+    }
+
+    fn from_source(source: Source) -> Self {
+        Self {
+            source,
+            schema: DEFAULT_SCHEMA.to_owned(),
+            max_connections: 8,
+            acquire_timeout: Duration::from_secs(5),
+            group_entries: 4096,
+            group_bytes: 16 << 20,
+            payload_limit_bytes: MAX_PAYLOAD_BYTES,
+            poll_interval: Duration::from_secs(1),
+            lease_time: Duration::from_secs(15),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The handle of an open store.
+
+use std::sync::Arc;
+
+use crate::database::Database;
+use crate::error::OpenError;
+use crate::migrate::{Family, prepare};
+use crate::options::Options;
+
+/// An open store: its Chronicle and its Ops DB, in one schema of a database. Clones are cheap and
+/// share everything; the connections of a pool of its own close once the last one is dropped.
+///
+/// It belongs to the Tokio runtime that it was opened on. At rest it holds three connections at
+/// most: one that reads, one that writes and one that listens; a pool of three is enough.
+#[derive(Debug, Clone)]
+pub struct PostgresStore {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    database: Database,
+}
+
+impl PostgresStore {
+    /// Opens the store in the schema `guildhall` of the database at this URL, with the default
+    /// [`Options`], and creates what is missing.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the database is as it was.
+    pub async fn open(url: impl Into<String>) -> Result<Self, OpenError> {
+        Self::open_with(Options::at(url)).await
+    }
+
+    /// Opens the store as `options` say, and creates what is missing. A role that may create
+    /// nothing can open what is complete.
+    ///
+    /// # Errors
+    /// [`OpenError`]; the database is as it was.
+    pub async fn open_with(options: Options) -> Result<Self, OpenError> {
+        let database = Database::new(&options)?;
+        prepare(&database, &[Family::Chronicle, Family::Ops]).await?;
+        Ok(Self { shared: Arc::new(Shared { options, database }) })
+    }
+
+    /// What the store was opened with.
+    pub fn options(&self) -> &Options {
+        &self.shared.options
+    }
+
+    /// The pool and the schema.
+    pub(crate) fn database(&self) -> &Database {
+        &self.shared.database
+    }
+}
