@@ -1,0 +1,98 @@
+//! Opening a schema: made once, known, and left alone when it is somebody else's.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod server;
+
+use guildhall_store_postgres::{Family, OpenError, Options, PostgresStore};
+use server::{Database, execute};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+
+async fn open(database: &Database, schema: &str) -> Result<PostgresStore, OpenError> {
+    let mut options = Options::at(database.url());
+    options.schema = schema.to_owned();
+    PostgresStore::open_with(options).await
+}
+
+/// Everything that the catalogue holds in schemas of users.
+async fn catalogue(database: &Database) -> Vec<String> {
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    let sql = "SELECT format('%I.%I %s', nspname, relname, relkind) FROM pg_class c
+               JOIN pg_namespace n ON n.oid = relnamespace
+               WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+               UNION ALL SELECT 'schema ' || nspname FROM pg_namespace ORDER BY 1";
+    sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_left_as_it_is() {
+    for family in [Family::Chronicle, Family::Ops] {
+        let database = Database::create();
+        open(&database, "guildhall").await.unwrap();
+        execute(
+            database.url(),
+            &format!(
+                "INSERT INTO guildhall.guildhall_migrations VALUES ('{family}', 999, 'later')"
+            ),
+        );
+        let before = catalogue(&database).await;
+        match open(&database, "guildhall").await {
+            Err(OpenError::NewerSchema { schema, family: of, found: 999, known }) => {
+                assert_eq!((schema.as_str(), of), ("guildhall", family));
+                assert!(known < 999);
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(catalogue(&database).await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_schema_of_another_program_is_refused_and_left_as_it_is() {
+    for (schema, table) in [("guildhall", "songs"), ("public", "guildhall_songs")] {
+        let database = Database::create();
+        execute(
+            database.url(),
+            &format!(
+                "CREATE SCHEMA IF NOT EXISTS {schema}; CREATE TABLE {schema}.{table} (title text)"
+            ),
+        );
+        let before = catalogue(&database).await;
+        match open(&database, schema).await {
+            Err(OpenError::OtherProgram { schema: found, relation }) => {
+                assert_eq!((found.as_str(), relation.as_str()), (schema, table));
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(catalogue(&database).await, before);
+    }
+}
+
+#[tokio::test]
+async fn an_empty_schema_is_taken() {
+    let database = Database::create();
+    execute(database.url(), "CREATE SCHEMA guildhall");
+    open(&database, "guildhall").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_text_that_names_no_schema_or_database_is_refused() {
+    let database = Database::create();
+    for schema in ["", "pg_catalog", "a$b", "tab\tbed"] {
+        let refused = open(&database, schema).await;
+        assert!(matches!(refused, Err(OpenError::BadSchema { .. })), "{schema:?}: {refused:?}");
+    }
+    for url in ["", "guildhall.db", "postgres://host:port/"] {
+        let refused = PostgresStore::open(url).await;
+        assert!(matches!(refused, Err(OpenError::BadUrl { .. })), "{url:?}: {refused:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_that_open_at_once_make_it_once() {
+    let database = Database::create();
+    let url = database.url().to_owned();
+    let opening = (0..8).map(|_| tokio::spawn(PostgresStore::open(url.clone())));
+    for opened in opening.collect::<Vec<_>>() {
+        opened.await.unwrap().unwrap();
+    }
+}
