@@ -3,7 +3,6 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use guildhall_core::StoreError;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{
@@ -11,7 +10,7 @@ use sqlx::{
     Transaction,
 };
 
-use crate::error::{Doing, OpenError};
+use crate::error::OpenError;
 use crate::options::{Options, Source};
 
 /// A pool and a schema. Clones are cheap and share the pool.
@@ -50,20 +49,15 @@ impl Database {
 
     /// A connection, which goes back to the pool when dropped. Never ask for one while holding
     /// another: on a pool of three that can wait for itself.
-    pub(crate) async fn acquire(
-        &self,
-        doing: &'static str,
-    ) -> Result<PoolConnection<Postgres>, StoreError> {
+    pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         match self.pool.acquire().await {
             // The pool goes on trying while a server refuses, and then does not say why.
             Err(sqlx::Error::PoolTimedOut) if self.pool.size() == 0 => {
-                match PgConnection::connect_with(&self.pool.connect_options()).await {
-                    Ok(connection) => drop(connection.close().await),
-                    Err(cause) => return Err(cause).doing(doing),
-                }
-                self.pool.acquire().await.doing(doing)
+                let options = self.pool.connect_options();
+                PgConnection::connect_with(&options).await?.close().await?;
+                self.pool.acquire().await
             }
-            outcome => outcome.doing(doing),
+            outcome => outcome,
         }
     }
 

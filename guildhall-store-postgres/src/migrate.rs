@@ -81,7 +81,7 @@ const OPS: &[Migration] = &[];
 
 /// Checks the schema and creates what is missing.
 pub(crate) async fn prepare(database: &Database, families: &[Family]) -> Result<(), OpenError> {
-    let mut connection = database.acquire(DOING).await?;
+    let mut connection = database.acquire().await.doing(DOING)?;
     // Most often there is nothing to do, and then no right to create anything is needed.
     if pending(&mut connection, database, families).await?.is_some_and(|pending| pending.is_empty())
     {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::chronicle::PostgresChronicle;
 use crate::database::Database;
 use crate::error::OpenError;
 use crate::migrate::{Family, prepare};
@@ -21,6 +22,7 @@ pub struct PostgresStore {
 struct Shared {
     options: Options,
     database: Database,
+    chronicle: PostgresChronicle,
 }
 
 impl PostgresStore {
@@ -41,7 +43,13 @@ impl PostgresStore {
     pub async fn open_with(options: Options) -> Result<Self, OpenError> {
         let database = Database::new(&options)?;
         prepare(&database, &[Family::Chronicle, Family::Ops]).await?;
-        Ok(Self { shared: Arc::new(Shared { options, database }) })
+        let chronicle = PostgresChronicle::start(&database, &options);
+        Ok(Self { shared: Arc::new(Shared { options, database, chronicle }) })
+    }
+
+    /// The Chronicle.
+    pub fn chronicle(&self) -> PostgresChronicle {
+        self.shared.chronicle.clone()
     }
 
     /// What the store was opened with.

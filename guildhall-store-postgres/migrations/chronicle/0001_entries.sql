@@ -10,7 +10,8 @@ CREATE TABLE {schema}.chronicle_entries (
     -- is no JSON is not refused here but shown: a projector sets it aside under its code.
     payload text NOT NULL,
     metadata jsonb NOT NULL CHECK (jsonb_typeof(metadata) = 'object'),
-    recorded_at timestamptz NOT NULL,
+    recorded_at timestamptz NOT NULL
+        CHECK (recorded_at >= '0001-01-01 00:00:00Z' AND recorded_at < '10000-01-01 00:00:00Z'),
     leaf_hash bytea NOT NULL CHECK (octet_length(leaf_hash) = 32),
     UNIQUE (stream_id, version)
 );

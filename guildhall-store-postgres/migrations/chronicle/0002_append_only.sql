@@ -12,9 +12,10 @@ $guildhall$;
 
 -- After an append, the log must still be dense: the new positions are one run, it begins where the
 -- log ended, and the head stands at its end; versions follow their stream. Whoever appended, it is
--- durable and told to those who wait.
+-- durable and told to those who wait. Without enable_seqscan = off a session that began on a small
+-- log would keep plans that scan it while it grows.
 CREATE FUNCTION {schema}.chronicle_entries_appended() RETURNS trigger
-LANGUAGE plpgsql AS $guildhall$
+LANGUAGE plpgsql SET enable_seqscan = off AS $guildhall$
 DECLARE
     first_position bigint;
     last_position bigint;
@@ -55,7 +56,7 @@ $guildhall$;
 
 -- The head moves forward, onto the last entry.
 CREATE FUNCTION {schema}.chronicle_head_moved() RETURNS trigger
-LANGUAGE plpgsql AS $guildhall$
+LANGUAGE plpgsql SET enable_seqscan = off AS $guildhall$
 BEGIN
     IF NEW.position <= OLD.position
         OR NOT EXISTS (SELECT 1 FROM {schema}.chronicle_entries WHERE position = NEW.position)

@@ -1,0 +1,453 @@
+//! Group commit: one task that appends for every caller of this process.
+//!
+//! Dense order lets one transaction at a time into the log, so what waits while one commits goes
+//! into the next together and shares its sync. As long as no other process appends, the task knows
+//! what the log holds from its own last commit, and a group costs one statement; the head row tells
+//! it when that is no longer so, and then it takes its turn: locks the row, looks and appends.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use guildhall_core::append::Admitted;
+use guildhall_core::{
+    Append, AppendError, Appended, Entry, LeafHash, Origin, Position, StoreError,
+};
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, Postgres};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+use crate::database::Database;
+use crate::error::{NoAnswer, has_sqlstate};
+use crate::log::{Known, Repeated, append_entries, insert_origin, is_recorded, lock_head};
+use crate::options::Options;
+use crate::row::{Failure, now};
+use crate::watch::Signal;
+
+const DOING: &str = "appending to the Chronicle";
+
+/// Hands appends to the task that commits them, which ends when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub(crate) struct Appender {
+    requests: mpsc::Sender<Request>,
+}
+
+#[derive(Debug)]
+enum Request {
+    Append { append: Append, answer: oneshot::Sender<Result<Vec<Appended>, AppendError>> },
+    FixOrigin { origin: Origin, answer: oneshot::Sender<Result<Origin, StoreError>> },
+}
+
+impl Appender {
+    /// How many requests may wait before a caller does.
+    const QUEUED_REQUESTS: usize = 256;
+
+    /// Starts the task.
+    pub(crate) fn start(database: &Database, signal: &Arc<Signal>, options: &Options) -> Self {
+        let (requests, queue) = mpsc::channel(Self::QUEUED_REQUESTS);
+        let committer = Committer {
+            database: database.clone(),
+            signal: Arc::clone(signal),
+            queue,
+            left_over: None,
+            group_entries: options.group_entries,
+            group_bytes: options.group_bytes,
+            payload_limit_bytes: options.payload_limit_bytes,
+            last_group: (0, Duration::ZERO),
+            connection: None,
+            known: None,
+            is_alone: true,
+            expects_repeats: false,
+        };
+        tokio::spawn(committer.run());
+        Self { requests }
+    }
+
+    /// See [`Chronicle::append`](guildhall_core::Chronicle::append).
+    pub(crate) async fn append(&self, append: Append) -> Result<Vec<Appended>, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Request::Append { append, answer }).await?;
+        answered.await.map_err(|_| no_answer())?
+    }
+
+    /// See [`Chronicle::fix_origin`](guildhall_core::Chronicle::fix_origin).
+    pub(crate) async fn fix_origin(&self, origin: Origin) -> Result<Origin, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Request::FixOrigin { origin, answer }).await?;
+        answered.await.map_err(|_| no_answer())?
+    }
+
+    async fn send(&self, request: Request) -> Result<(), StoreError> {
+        self.requests.send(request).await.map_err(|_| no_answer())
+    }
+}
+
+fn no_answer() -> StoreError {
+    StoreError::permanent(DOING, NoAnswer)
+}
+
+impl Request {
+    /// How many entries and bytes it puts into a transaction.
+    fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Append { append, .. } => {
+                let bytes = append.entries.iter().map(|entry| entry.payload.as_str().len()).sum();
+                (append.entries.len(), bytes)
+            }
+            Self::FixOrigin { .. } => (0, 0),
+        }
+    }
+
+    /// Whether nobody waits for its answer any more.
+    fn is_abandoned(&self) -> bool {
+        match self {
+            Self::Append { answer, .. } => answer.is_closed(),
+            Self::FixOrigin { answer, .. } => answer.is_closed(),
+        }
+    }
+
+    /// The name that it wants the Chronicle to have.
+    fn origin(&self) -> Option<&Origin> {
+        match self {
+            Self::Append { .. } => None,
+            Self::FixOrigin { origin, .. } => Some(origin),
+        }
+    }
+
+    /// Answers what was committed. A caller that has gone meanwhile wants no answer.
+    fn answer(self, outcome: Outcome) {
+        match (self, outcome) {
+            (Self::Append { answer, .. }, Outcome::Append(outcome)) => drop(answer.send(outcome)),
+            (Self::FixOrigin { answer, .. }, Outcome::Origin(origin)) => {
+                drop(answer.send(Ok(origin)));
+            }
+            // Outcomes are in the order of their requests.
+            (Self::Append { .. }, Outcome::Origin(_))
+            | (Self::FixOrigin { .. }, Outcome::Append(_)) => {}
+        }
+    }
+
+    fn fail(self, failure: &Failure) {
+        match self {
+            Self::Append { answer, .. } => drop(answer.send(Err(failure.to_error(DOING).into()))),
+            Self::FixOrigin { answer, .. } => drop(answer.send(Err(failure.to_error(DOING)))),
+        }
+    }
+}
+
+/// An answer that is true once the transaction is committed.
+#[derive(Debug)]
+enum Outcome {
+    Append(Result<Vec<Appended>, AppendError>),
+    Origin(Origin),
+}
+
+/// A group, judged against a state of the log.
+#[derive(Debug)]
+struct Judged {
+    /// Where the log ended.
+    head: Position,
+    /// What to add to it.
+    entries: Vec<Entry>,
+    /// What to answer to each request then.
+    outcomes: Vec<Outcome>,
+}
+
+impl Judged {
+    /// The last of the entries, by which the log shows whether they are there.
+    fn last(&self) -> Option<(Position, LeafHash)> {
+        self.entries.last().map(|entry| (entry.position, entry.leaf_hash))
+    }
+
+    /// Whether an append repeats what was recorded before.
+    fn has_repeats(&self) -> bool {
+        self.outcomes.iter().any(|outcome| match outcome {
+            Outcome::Append(Ok(answers)) => answers.iter().any(|answer| answer.was_recorded),
+            Outcome::Append(Err(AppendError::IdReused { .. })) => true,
+            Outcome::Append(Err(_)) | Outcome::Origin(_) => false,
+        })
+    }
+}
+
+/// The task's own.
+struct Committer {
+    database: Database,
+    signal: Arc<Signal>,
+    queue: mpsc::Receiver<Request>,
+    /// Taken from the queue, but too much for the last group.
+    left_over: Option<Request>,
+    /// How many callers shared the last group, and how long its commit took.
+    last_group: (usize, Duration),
+    group_entries: usize,
+    group_bytes: usize,
+    payload_limit_bytes: usize,
+    /// Kept while there is work, and a moment longer.
+    connection: Option<PoolConnection<Postgres>>,
+    /// What the log holds, unless somebody else appended since.
+    known: Option<Known>,
+    /// Whether nobody else appended lately.
+    is_alone: bool,
+    /// Whether the last group had events that were recorded before.
+    expects_repeats: bool,
+}
+
+impl Committer {
+    /// How long an idle connection is kept: giving it back and taking it again costs more than a
+    /// round trip, which a caller that appends one event after the other would pay each time.
+    const LINGER: Duration = Duration::from_millis(100);
+
+    /// How long more callers are waited for at most.
+    const MAX_PATIENCE: Duration = Duration::from_millis(1);
+
+    /// How often a group is tried while its connections break, the first time included.
+    const ATTEMPTS: u32 = 4;
+
+    async fn run(mut self) {
+        while let Some(first) = self.next().await {
+            let group = self.gather(first).await;
+            let (callers, began) = (group.len(), Instant::now());
+            let committed = self.commit(&group).await;
+            self.last_group = (callers, began.elapsed());
+            match committed {
+                Ok(outcomes) => {
+                    group.into_iter().zip(outcomes).for_each(|(request, it)| request.answer(it));
+                }
+                Err(failure) => group.into_iter().for_each(|request| request.fail(&failure)),
+            }
+        }
+    }
+
+    /// The next request; none when nobody can send any more.
+    async fn next(&mut self) -> Option<Request> {
+        if let Some(request) = self.left_over.take() {
+            return Some(request);
+        }
+        if self.connection.is_some() {
+            if let Ok(request) = timeout(Self::LINGER, self.queue.recv()).await {
+                return request;
+            }
+            self.connection = None;
+        }
+        self.queue.recv().await
+    }
+
+    /// Takes what waits, and what comes at once. Callers that were answered together come back
+    /// together: without patience, the first of them would have a sync to itself while the others
+    /// wait for theirs. So as many as last time are waited for, for no longer than half of what
+    /// their commit took.
+    async fn gather(&mut self, first: Request) -> Vec<Request> {
+        let (callers, took) = self.last_group;
+        let deadline = Instant::now() + (took / 2).min(Self::MAX_PATIENCE);
+        let mut room = (self.group_entries, self.group_bytes);
+        let mut group = Vec::with_capacity(callers);
+        let mut next = Some(first);
+        loop {
+            while let Some(request) = next.take().or_else(|| self.queue.try_recv().ok()) {
+                let (entries, bytes) = request.size();
+                let left = room.0.checked_sub(entries).zip(room.1.checked_sub(bytes));
+                match left {
+                    None if !group.is_empty() => {
+                        self.left_over = Some(request);
+                        return group;
+                    }
+                    left => room = left.unwrap_or((0, 0)),
+                }
+                if !request.is_abandoned() {
+                    group.push(request);
+                }
+            }
+            if group.len() >= callers || Instant::now() >= deadline {
+                return group;
+            }
+            // A timer would be too coarse.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Commits a group, over a new connection where one breaks. Whether what was sent over the
+    /// broken one was committed shows in the log, so nobody is told otherwise.
+    async fn commit(&mut self, group: &[Request]) -> Result<Vec<Outcome>, Failure> {
+        let mut sent = None;
+        let mut attempt = 1;
+        loop {
+            let failure = match self.try_commit(group, &mut sent).await {
+                Ok(outcomes) => return Ok(outcomes),
+                Err(failure) => failure,
+            };
+            self.known = None;
+            if !failure.is_broken_connection() || attempt >= Self::ATTEMPTS {
+                return Err(failure);
+            }
+            tracing::debug!(attempt, "an append lost its connection");
+            sleep(Duration::from_millis(25) * 4u32.pow(attempt)).await;
+            attempt += 1;
+        }
+    }
+
+    async fn try_commit(
+        &mut self,
+        group: &[Request],
+        sent: &mut Option<Judged>,
+    ) -> Result<Vec<Outcome>, Failure> {
+        if group.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.database.acquire().await?,
+        };
+        let committed = self.commit_over(&mut connection, group, sent).await;
+        match &committed {
+            Err(failure) if failure.is_broken_connection() => connection.close_on_drop(),
+            // A transaction that failed was rolled back when it was dropped.
+            _ => self.connection = Some(connection),
+        }
+        committed
+    }
+
+    async fn commit_over(
+        &mut self,
+        connection: &mut PgConnection,
+        group: &[Request],
+        sent: &mut Option<Judged>,
+    ) -> Result<Vec<Outcome>, Failure> {
+        if sent.is_none() && self.is_alone {
+            if let Some(outcomes) = self.commit_alone(connection, group, sent).await? {
+                return Ok(outcomes);
+            }
+            *sent = None;
+        }
+        self.commit_in_turn(connection, group, sent).await
+    }
+
+    /// Appends a group in one statement, on the strength of what is known, which the statement
+    /// verifies. Answers nothing, and has done nothing, where it has to be done in turn.
+    async fn commit_alone(
+        &mut self,
+        connection: &mut PgConnection,
+        group: &[Request],
+        sent: &mut Option<Judged>,
+    ) -> Result<Option<Vec<Outcome>>, Failure> {
+        let mut before = self.known.take();
+        let mut needs_look = self.expects_repeats
+            || !before.as_ref().is_some_and(|known| known.covers(appends(group)));
+        let (mut known, judged) = loop {
+            let (known, repeated) = match before.take() {
+                Some(known) if !needs_look => (known, Vec::new()),
+                before => Known::load(connection, &self.database, before, appends(group)).await?,
+            };
+            // Who names the log does so in turn.
+            let Some(origin) = known.origin().cloned() else { return Ok(None) };
+            let judged = self.judge(group, &known, repeated, origin);
+            if needs_look || !judged.entries.is_empty() {
+                break (known, judged);
+            }
+            // Without an entry, no statement verifies what this was judged against.
+            (before, needs_look) = (Some(known), true);
+        };
+        if judged.entries.is_empty() {
+            self.known = Some(known);
+            return Ok(Some(judged.outcomes));
+        }
+        let head = judged.head;
+        let judged = sent.insert(judged);
+        match append_entries(connection, &self.database, head, &judged.entries).await {
+            Ok(true) => known.extend(&judged.entries),
+            Ok(false) => {
+                self.is_alone = false;
+                return Ok(None);
+            }
+            // An event id is taken, or the session's isolation is above READ COMMITTED and another
+            // process was faster.
+            Err(error) if has_sqlstate(&error, "23505") || has_sqlstate(&error, "40001") => {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        }
+        self.signal.tell(known.head());
+        self.known = Some(known);
+        Ok(sent.take().map(|judged| judged.outcomes))
+    }
+
+    /// Locks the head row, so that nobody else appends meanwhile, looks, and appends a group. What
+    /// was sent before without an answer is answered if it is there.
+    async fn commit_in_turn(
+        &mut self,
+        connection: &mut PgConnection,
+        group: &[Request],
+        sent: &mut Option<Judged>,
+    ) -> Result<Vec<Outcome>, Failure> {
+        let before = self.known.take();
+        let expected = before.as_ref().map(Known::head);
+        let mut transaction = self.database.begin(connection).await?;
+        // A statement that is still under way from a connection that broke either holds this row,
+        // or will find that the head has moved.
+        lock_head(&mut transaction, &self.database).await?;
+        if let Some(last) = sent.as_ref().and_then(Judged::last)
+            && is_recorded(&mut transaction, &self.database, last).await?
+        {
+            transaction.rollback().await?;
+            self.signal.tell(last.0);
+            return Ok(sent.take().map(|judged| judged.outcomes).unwrap_or_default());
+        }
+        let (mut known, repeated) =
+            Known::load(&mut transaction, &self.database, before, appends(group)).await?;
+        self.is_alone = expected.is_none_or(|expected| expected == known.head());
+        let wanted = group.iter().find_map(Request::origin);
+        let origin = known.origin().or(wanted).cloned().unwrap_or_else(Origin::unique);
+        let judged = self.judge(group, &known, repeated, origin.clone());
+        if known.origin().is_none() && (wanted.is_some() || !judged.entries.is_empty()) {
+            insert_origin(&mut transaction, &self.database, &origin).await?;
+            known.name(origin);
+        }
+        let head = judged.head;
+        let judged = sent.insert(judged);
+        if !judged.entries.is_empty()
+            && !append_entries(&mut transaction, &self.database, head, &judged.entries).await?
+        {
+            // The row that this transaction locked is gone.
+            return Err(sqlx::Error::RowNotFound.into());
+        }
+        transaction.commit().await?;
+        known.extend(&judged.entries);
+        self.signal.tell(known.head());
+        self.known = Some(known);
+        Ok(sent.take().map(|judged| judged.outcomes).unwrap_or_default())
+    }
+
+    /// Judges the appends of a group, one after the other.
+    fn judge(
+        &mut self,
+        group: &[Request],
+        known: &Known,
+        repeated: Repeated,
+        origin: Origin,
+    ) -> Judged {
+        let limit = self.payload_limit_bytes;
+        let mut state = known.state(origin.clone(), repeated, appends(group), limit);
+        let mut judged = Judged { head: state.head(), entries: Vec::new(), outcomes: Vec::new() };
+        let now = now();
+        for request in group {
+            let outcome = match request {
+                Request::FixOrigin { .. } => Outcome::Origin(origin.clone()),
+                Request::Append { append, .. } => match state.admit(append.clone(), now) {
+                    Ok(Admitted { entries, answers }) => {
+                        judged.entries.extend(entries);
+                        Outcome::Append(Ok(answers))
+                    }
+                    Err(refusal) => Outcome::Append(Err(refusal)),
+                },
+            };
+            judged.outcomes.push(outcome);
+        }
+        self.expects_repeats = judged.has_repeats();
+        judged
+    }
+}
+
+fn appends(group: &[Request]) -> impl Iterator<Item = &Append> + Clone {
+    group.iter().filter_map(|request| match request {
+        Request::Append { append, .. } => Some(append),
+        Request::FixOrigin { .. } => None,
+    })
+}

@@ -1,0 +1,118 @@
+//! The Chronicle's handle: appends go to the one task that commits, reads to any connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use guildhall_core::{
+    Append, AppendError, Appended, Chronicle, DecodedEntry, Entry, Head, Origin, Position,
+    ReadLimit, StoreError, StreamId, Version,
+};
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
+
+use crate::append::Appender;
+use crate::database::Database;
+use crate::error::Doing;
+use crate::options::Options;
+use crate::row::{BadRow, Range, Stored, load_entries, load_head, load_origin};
+use crate::watch::Signal;
+
+const DOING: &str = "reading the Chronicle";
+
+/// The Chronicle in a schema (see [`Chronicle`] for what it promises). Clones are cheap and share
+/// everything.
+///
+/// Appends that wait at the same time are committed together and share one sync, also those of
+/// callers that know nothing of each other; one that is refused does not touch the others. A
+/// transaction that fails, fails for all who share it. Other processes may append too: they take
+/// turns on one row.
+#[derive(Debug, Clone)]
+pub struct PostgresChronicle {
+    database: Database,
+    appender: Appender,
+    signal: Arc<Signal>,
+    poll_interval: Duration,
+}
+
+impl PostgresChronicle {
+    /// Starts the appending task.
+    pub(crate) fn start(database: &Database, options: &Options) -> Self {
+        let signal = Arc::new(Signal::default());
+        Self {
+            database: database.clone(),
+            appender: Appender::start(database, &signal, options),
+            signal,
+            poll_interval: options.poll_interval,
+        }
+    }
+
+    async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        self.database.acquire().await.doing(DOING)
+    }
+
+    async fn load<T>(
+        &self,
+        range: Range,
+        limit: ReadLimit,
+        read: impl FnMut(&Stored<'_>) -> Result<T, BadRow>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut connection = self.acquire().await?;
+        let loaded = load_entries(&mut connection, &self.database, range, limit, read).await;
+        loaded.map_err(|failure| failure.to_error(DOING))
+    }
+}
+
+#[async_trait]
+impl Chronicle for PostgresChronicle {
+    async fn origin(&self) -> Result<Option<Origin>, StoreError> {
+        let mut connection = self.acquire().await?;
+        let origin = load_origin(&mut connection, &self.database).await;
+        origin.map_err(|failure| failure.to_error(DOING))
+    }
+
+    async fn fix_origin(&self, origin: Origin) -> Result<Origin, StoreError> {
+        self.appender.fix_origin(origin).await
+    }
+
+    async fn append(&self, append: Append) -> Result<Vec<Appended>, AppendError> {
+        self.appender.append(append).await
+    }
+
+    async fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Entry>, StoreError> {
+        self.load(Range::After(after), limit, |stored| stored.entry()).await
+    }
+
+    async fn read_decoded(
+        &self,
+        after: Position,
+        limit: ReadLimit,
+    ) -> Result<Vec<DecodedEntry>, StoreError> {
+        self.load(Range::After(after), limit, |stored| stored.decoded()).await
+    }
+
+    async fn read_stream(
+        &self,
+        stream: StreamId,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.load(Range::Stream(stream, after), limit, |stored| stored.entry()).await
+    }
+
+    async fn head(&self) -> Result<Head, StoreError> {
+        let mut connection = self.acquire().await?;
+        let head = load_head(&mut connection, &self.database).await;
+        head.map_err(|failure| failure.to_error(DOING))
+    }
+
+    async fn wait_beyond(
+        &self,
+        position: Position,
+        patience: Duration,
+    ) -> Result<Position, StoreError> {
+        self.signal.listen(&self.database);
+        let look = || async { Ok(self.head().await?.position) };
+        self.signal.wait_beyond(position, patience, self.poll_interval, look).await
+    }
+}

@@ -1,0 +1,202 @@
+//! What appends are judged against, and the statements that add to the log.
+
+use std::collections::HashMap;
+
+use guildhall_core::append::{AppendState, Recorded};
+use guildhall_core::{
+    Append, Entry, EventId, EventType, LeafHash, Origin, Position, StreamId, Version,
+};
+use sqlx::{PgConnection, Row};
+use uuid::Uuid;
+
+use crate::database::Database;
+use crate::row::{BadRow, Failure, Stored, bind_entries, load_leaf_hash, parse_origin};
+
+/// What this process knows of the log; right as long as the log ends at its head.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    origin: Option<Origin>,
+    head: Position,
+    versions: HashMap<StreamId, Version>,
+}
+
+/// Entries that have event ids of appends already.
+pub(crate) type Repeated = Vec<(EventId, Recorded)>;
+
+impl Known {
+    /// How many versions are remembered; some 4 MiB.
+    const MAX_STREAMS: usize = 1 << 16;
+
+    /// Looks up what appends need, and keeps what was known before if the log has not moved.
+    pub(crate) async fn load<'a>(
+        connection: &mut PgConnection,
+        database: &Database,
+        before: Option<Self>,
+        appends: impl Iterator<Item = &'a Append> + Clone,
+    ) -> Result<(Self, Repeated), Failure> {
+        let mut streams: Vec<Uuid> = appends
+            .clone()
+            .flat_map(AppendState::streams)
+            .map(|stream| *stream.as_uuid())
+            .collect();
+        streams.sort_unstable();
+        streams.dedup();
+        let (ids, lengths): (Vec<Uuid>, Vec<i64>) = appends
+            .flat_map(|append| &append.entries)
+            .map(|new| (*new.event_id.as_uuid(), new.payload.as_str().len()))
+            .map(|(id, length)| (id, i64::try_from(length).unwrap_or(i64::MAX)))
+            .unzip();
+        // Planned anew each time: a plan made for a small log would be kept while it grows.
+        let row = sqlx::query(database.sql(include_str!("sql/load_log.sql")))
+            .persistent(false)
+            .bind(&streams)
+            .bind(&ids)
+            .fetch_one(&mut *connection)
+            .await?;
+        let head: i64 = row.try_get(0)?;
+        let bad_head = BadRow::Column { position: head, column: "position" };
+        let head = Position::from_i64(head).ok_or(bad_head)?;
+        let origin: Option<String> = row.try_get(1)?;
+        let versions: Vec<i64> = row.try_get(2)?;
+        let recorded: Vec<Uuid> = row.try_get(3)?;
+
+        let mut known = match before {
+            Some(before) if before.head == head => before,
+            _ => Self { origin: None, head, versions: HashMap::new() },
+        };
+        known.origin = origin.map(parse_origin).transpose()?;
+        known.make_room(streams.len());
+        let versions = versions.into_iter().map(|it| Version::from_i64(it).unwrap_or(Version::MAX));
+        known.versions.extend(streams.into_iter().map(StreamId::from_uuid).zip(versions));
+        if recorded.is_empty() {
+            return Ok((known, Vec::new()));
+        }
+        Ok((known, load_recorded(connection, database, ids, lengths).await?))
+    }
+
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// Where the log ends.
+    pub(crate) fn head(&self) -> Position {
+        self.head
+    }
+
+    /// Whether the streams of these appends are known.
+    pub(crate) fn covers<'a>(&self, mut appends: impl Iterator<Item = &'a Append>) -> bool {
+        appends.all(|append| {
+            AppendState::streams(append).all(|stream| self.versions.contains_key(&stream))
+        })
+    }
+
+    /// What these appends are judged against, in the Chronicle of this origin.
+    pub(crate) fn state<'a>(
+        &self,
+        origin: Origin,
+        repeated: Repeated,
+        appends: impl Iterator<Item = &'a Append>,
+        payload_limit_bytes: usize,
+    ) -> AppendState {
+        let mut state = AppendState::new(origin, self.head, payload_limit_bytes);
+        for stream in appends.flat_map(AppendState::streams) {
+            if let Some(version) = self.versions.get(&stream) {
+                state.know_version(stream, *version);
+            }
+        }
+        for (event_id, recorded) in repeated {
+            state.know_recorded(event_id, recorded);
+        }
+        state
+    }
+
+    /// Takes in the name that the log was given.
+    pub(crate) fn name(&mut self, origin: Origin) {
+        self.origin = Some(origin);
+    }
+
+    /// Takes in what was appended.
+    pub(crate) fn extend(&mut self, entries: &[Entry]) {
+        self.make_room(entries.len());
+        for entry in entries {
+            self.head = entry.position;
+            self.versions.insert(entry.stream_id, entry.version);
+        }
+    }
+
+    fn make_room(&mut self, streams: usize) {
+        if self.versions.len() + streams > Self::MAX_STREAMS {
+            self.versions.clear();
+        }
+    }
+}
+
+async fn load_recorded(
+    connection: &mut PgConnection,
+    database: &Database,
+    ids: Vec<Uuid>,
+    lengths: Vec<i64>,
+) -> Result<Repeated, Failure> {
+    let rows = sqlx::query(database.sql(include_str!("sql/load_recorded.sql")))
+        .persistent(false)
+        .bind(ids)
+        .bind(lengths)
+        .fetch_all(connection)
+        .await?;
+    let mut repeated = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let stored = Stored::of(row)?;
+        let recorded = Recorded {
+            position: stored.position(),
+            version: stored.version(3)?,
+            event_type: EventType::new(stored.text(4, "event_type")?),
+            stream_id: StreamId::from_uuid(stored.uuid(2, "stream_id")?),
+            payload: stored.text(5, "payload")?.into(),
+        };
+        repeated.push((EventId::from_uuid(stored.uuid(1, "event_id")?), recorded));
+    }
+    // An id may come twice, with payloads of two lengths: the one that is told last counts.
+    repeated.sort_by_key(|(_, recorded)| recorded.payload.len());
+    Ok(repeated)
+}
+
+/// Keeps everybody else from appending until the transaction ends.
+pub(crate) async fn lock_head(
+    connection: &mut PgConnection,
+    database: &Database,
+) -> Result<(), sqlx::Error> {
+    let sql = database.sql("SELECT position FROM {schema}.chronicle_head FOR UPDATE");
+    sqlx::query(sql).execute(connection).await.map(drop)
+}
+
+/// Gives the Chronicle its name, for ever.
+pub(crate) async fn insert_origin(
+    connection: &mut PgConnection,
+    database: &Database,
+    origin: &Origin,
+) -> Result<(), sqlx::Error> {
+    let sql = database.sql("INSERT INTO {schema}.chronicle_origin (id, origin) VALUES (1, $1)");
+    sqlx::query(sql).bind(origin.as_str()).execute(connection).await.map(drop)
+}
+
+/// Appends entries to a log that ends at `head`; false where it no longer does, and then nothing
+/// is done.
+pub(crate) async fn append_entries(
+    connection: &mut PgConnection,
+    database: &Database,
+    head: Position,
+    entries: &[Entry],
+) -> Result<bool, sqlx::Error> {
+    let query = sqlx::query(database.sql(include_str!("sql/append_entries.sql")));
+    let appended = bind_entries(query.bind(head.as_i64()), entries).execute(connection).await?;
+    Ok(appended.rows_affected() > 0)
+}
+
+/// Whether an entry with this leaf hash stands at a position.
+pub(crate) async fn is_recorded(
+    connection: &mut PgConnection,
+    database: &Database,
+    (position, leaf_hash): (Position, LeafHash),
+) -> Result<bool, Failure> {
+    Ok(load_leaf_hash(connection, database, position).await? == Some(leaf_hash))
+}

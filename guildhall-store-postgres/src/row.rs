@@ -1,0 +1,335 @@
+//! Stored rows as entries. Someone else may have written them, so nothing about them is certain.
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use guildhall_core::{
+    DecodedEntry, Entry, EventId, EventType, Fault, Head, LeafHash, Metadata, Origin, Position,
+    ReadLimit, StoreError, StreamId, Timestamp, Version, event,
+};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::query::Query;
+use sqlx::{Decode, Postgres, Row, Type, ValueRef};
+
+use crate::database::Database;
+use crate::error::fault;
+
+/// A stored row that does not hold what its column is for: the tables were damaged, or something
+/// other than Guildhall wrote them.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadRow {
+    /// A column of an entry holds something else.
+    #[error("the entry at position {position} holds no {column}")]
+    Column {
+        /// The entry's position, as stored.
+        position: i64,
+        /// The column.
+        column: &'static str,
+    },
+    /// An entry is missing.
+    #[error("no entry stands at position {expected}; the next is at {found}")]
+    Gap {
+        /// The position without an entry.
+        expected: Position,
+        /// The position of the entry after it.
+        found: Position,
+    },
+    /// The stored origin is none.
+    #[error("the stored origin {found:?} cannot name a Chronicle")]
+    Origin {
+        /// What is stored.
+        found: String,
+    },
+}
+
+/// Why a statement on the Chronicle failed. It can be told to several callers.
+#[derive(Debug, Clone)]
+pub(crate) enum Failure {
+    Postgres(Arc<sqlx::Error>),
+    BadRow(BadRow),
+}
+
+impl Failure {
+    /// The error, for one of those whom it concerns.
+    pub(crate) fn to_error(&self, doing: &'static str) -> StoreError {
+        match self {
+            Self::Postgres(error) => {
+                StoreError { doing, fault: fault(error), source: Arc::clone(error).into() }
+            }
+            Self::BadRow(bad) => StoreError::permanent(doing, bad.clone()),
+        }
+    }
+
+    /// Whether the connection is lost, and with it perhaps the answer to what was committed.
+    pub(crate) fn is_broken_connection(&self) -> bool {
+        match self {
+            Self::Postgres(error) => match &**error {
+                sqlx::Error::Database(error) => error
+                    .code()
+                    .is_some_and(|code| code.starts_with("08") || code.starts_with("57P")),
+                error => fault(error) == Fault::Transient,
+            },
+            Self::BadRow(_) => false,
+        }
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Postgres(Arc::new(error))
+    }
+}
+
+impl From<BadRow> for Failure {
+    fn from(bad: BadRow) -> Self {
+        Self::BadRow(bad)
+    }
+}
+
+/// A row of `chronicle_entries`, read column by column without a copy.
+pub(crate) struct Stored<'r> {
+    row: &'r PgRow,
+    position: Position,
+}
+
+impl<'r> Stored<'r> {
+    /// The row, whose first column is the position.
+    pub(crate) fn of(row: &'r PgRow) -> Result<Self, BadRow> {
+        let stored = row.try_get(0).unwrap_or(-1);
+        let position = Position::from_i64(stored)
+            .ok_or(BadRow::Column { position: stored, column: "position" })?;
+        Ok(Self { row, position })
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.position
+    }
+
+    fn get<T: Decode<'r, Postgres> + Type<Postgres>>(
+        &self,
+        column: usize,
+        name: &'static str,
+    ) -> Result<T, BadRow> {
+        let position = self.position.as_i64();
+        self.row.try_get(column).map_err(|_| BadRow::Column { position, column: name })
+    }
+
+    pub(crate) fn text(&self, column: usize, name: &'static str) -> Result<&'r str, BadRow> {
+        self.get(column, name)
+    }
+
+    pub(crate) fn uuid(&self, column: usize, name: &'static str) -> Result<uuid::Uuid, BadRow> {
+        self.get(column, name)
+    }
+
+    pub(crate) fn version(&self, column: usize) -> Result<Version, BadRow> {
+        let version = Version::from_i64(self.get(column, "version")?);
+        version.ok_or(BadRow::Column { position: self.position.as_i64(), column: "version" })
+    }
+
+    fn leaf_hash(&self, column: usize) -> Result<LeafHash, BadRow> {
+        let bytes: &[u8] = self.get(column, "leaf_hash")?;
+        let bytes = bytes.try_into().map_err(|_| BadRow::Column {
+            position: self.position.as_i64(),
+            column: "leaf_hash",
+        })?;
+        Ok(LeafHash::from_bytes(bytes))
+    }
+
+    fn metadata(&self, column: usize) -> Result<Metadata, BadRow> {
+        let position = self.position.as_i64();
+        match self.text(column, "metadata")? {
+            "{}" => Ok(Metadata::default()),
+            text => serde_json::from_str(text)
+                .map_err(|_| BadRow::Column { position, column: "metadata" }),
+        }
+    }
+
+    fn recorded_at(&self) -> Result<Timestamp, BadRow> {
+        timestamp(self.row, 7)
+            .ok_or(BadRow::Column { position: self.position.as_i64(), column: "recorded_at" })
+    }
+
+    /// The entry, decoded, from the columns in the order of the table. Its payload is not copied.
+    pub(crate) fn decoded(&self) -> Result<DecodedEntry, BadRow> {
+        let stream_id = StreamId::from_uuid(self.uuid(2, "stream_id")?);
+        let event_type = EventType::new(self.text(4, "event_type")?);
+        Ok(DecodedEntry {
+            position: self.position,
+            event_id: EventId::from_uuid(self.uuid(1, "event_id")?),
+            stream_id,
+            recorded_at: self.recorded_at()?,
+            leaf_hash: self.leaf_hash(8)?,
+            decoded: event::decode(&event_type, stream_id, self.text(5, "payload")?),
+            event_type,
+        })
+    }
+
+    /// The whole entry, from the columns in the order of the table.
+    pub(crate) fn entry(&self) -> Result<Entry, BadRow> {
+        Ok(Entry {
+            position: self.position,
+            event_id: EventId::from_uuid(self.uuid(1, "event_id")?),
+            stream_id: StreamId::from_uuid(self.uuid(2, "stream_id")?),
+            version: self.version(3)?,
+            event_type: EventType::new(self.text(4, "event_type")?),
+            payload: self.text(5, "payload")?.into(),
+            metadata: self.metadata(6)?,
+            recorded_at: self.recorded_at()?,
+            leaf_hash: self.leaf_hash(8)?,
+        })
+    }
+}
+
+/// The moment that a `timestamptz` holds; none where it is null, infinite or outside the years 1
+/// to 9999. Read from its bytes, microseconds since 2000, because the driver's own reading panics
+/// on an infinity.
+pub(crate) fn timestamp(row: &PgRow, column: usize) -> Option<Timestamp> {
+    const YEAR_2000: i64 = 946_684_800_000_000;
+    let value = row.try_get_raw(column).ok()?;
+    if value.is_null() {
+        return None;
+    }
+    let bytes: [u8; 8] = value.as_bytes().ok()?.try_into().ok()?;
+    let micros = i64::from_be_bytes(bytes).checked_add(YEAR_2000)?;
+    Timestamp::from_micros(micros).ok()
+}
+
+/// Which entries to read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Range {
+    /// All after a position.
+    After(Position),
+    /// Those of a stream after a version.
+    Stream(StreamId, Version),
+}
+
+/// The entries of a range, up to the limit, as `read` makes them of their rows.
+///
+/// The server counts the bytes, so that it sends nothing in vain, and it does so a page at a time:
+/// a limit of few bytes and many entries does not make it walk through the whole log. Pages fit
+/// together without a transaction, as nothing between them can change.
+pub(crate) async fn load_entries<T>(
+    connection: &mut PgConnection,
+    database: &Database,
+    range: Range,
+    limit: ReadLimit,
+    mut read: impl FnMut(&Stored<'_>) -> Result<T, BadRow>,
+) -> Result<Vec<T>, Failure> {
+    const PAGE_ENTRIES: usize = 16_384;
+    let sql = database.sql(match range {
+        Range::After(_) => include_str!("sql/read_entries.sql"),
+        Range::Stream(..) => include_str!("sql/read_stream.sql"),
+    });
+    let mut after = match range {
+        Range::After(position) => position.as_i64(),
+        Range::Stream(_, version) => version.as_i64(),
+    };
+    let (mut entries, mut bytes) = (Vec::new(), 0);
+    loop {
+        let page = (limit.entries.max(1) - entries.len()).min(PAGE_ENTRIES);
+        let mut query = sqlx::query(sql.clone())
+            .bind(after)
+            .bind(i64::try_from(page).unwrap_or(i64::MAX))
+            .bind(i64::try_from(limit.bytes.saturating_sub(bytes)).unwrap_or(i64::MAX))
+            .bind(entries.is_empty());
+        if let Range::Stream(stream, _) = range {
+            query = query.bind(*stream.as_uuid());
+        }
+        let before = entries.len();
+        let mut rows = query.fetch(&mut *connection);
+        while let Some(row) = rows.try_next().await? {
+            let stored = Stored::of(&row)?;
+            after = match range {
+                Range::After(_) => next_position(after, stored.position())?,
+                Range::Stream(..) => stored.version(3)?.as_i64(),
+            };
+            bytes += stored.text(5, "payload")?.len();
+            entries.push(read(&stored)?);
+        }
+        if entries.len() - before < page || entries.len() >= limit.entries {
+            break;
+        }
+    }
+    // A projector keeps several of these.
+    entries.shrink_to_fit();
+    Ok(entries)
+}
+
+/// The position of an entry that must follow `after`.
+fn next_position(after: i64, found: Position) -> Result<i64, BadRow> {
+    if found.as_i64() == after + 1 {
+        return Ok(found.as_i64());
+    }
+    let expected = Position::from_i64(after + 1).unwrap_or(Position::MAX);
+    Err(BadRow::Gap { expected, found })
+}
+
+/// Where the log ends.
+pub(crate) async fn load_head(
+    connection: &mut PgConnection,
+    database: &Database,
+) -> Result<Head, Failure> {
+    let sql = database.sql(
+        "SELECT position, leaf_hash FROM {schema}.chronicle_entries ORDER BY position DESC LIMIT 1",
+    );
+    let Some(row) = sqlx::query(sql).fetch_optional(connection).await? else {
+        return Ok(Head { position: Position::ZERO, leaf_hash: None });
+    };
+    let stored = Stored::of(&row)?;
+    Ok(Head { position: stored.position(), leaf_hash: Some(stored.leaf_hash(1)?) })
+}
+
+/// The leaf hash of the entry at a position; none where there is no entry.
+pub(crate) async fn load_leaf_hash(
+    connection: &mut PgConnection,
+    database: &Database,
+    position: Position,
+) -> Result<Option<LeafHash>, Failure> {
+    let sql = database
+        .sql("SELECT position, leaf_hash FROM {schema}.chronicle_entries WHERE position = $1");
+    let row = sqlx::query(sql).bind(position.as_i64()).fetch_optional(connection).await?;
+    row.map(|row| Ok(Stored::of(&row)?.leaf_hash(1)?)).transpose()
+}
+
+/// The origin; none where none is fixed.
+pub(crate) async fn load_origin(
+    connection: &mut PgConnection,
+    database: &Database,
+) -> Result<Option<Origin>, Failure> {
+    let sql = database.sql("SELECT origin FROM {schema}.chronicle_origin");
+    let found: Option<String> = sqlx::query_scalar(sql).fetch_optional(connection).await?;
+    found.map(|found| parse_origin(found).map_err(Failure::from)).transpose()
+}
+
+/// The origin that a row holds.
+pub(crate) fn parse_origin(found: String) -> Result<Origin, BadRow> {
+    found.parse().map_err(|_| BadRow::Origin { found })
+}
+
+/// The binary form of entries, a column at a time, bound to `append_entries.sql` after its first
+/// parameter.
+pub(crate) fn bind_entries<'q>(
+    query: Query<'q, Postgres, PgArguments>,
+    entries: &'q [Entry],
+) -> Query<'q, Postgres, PgArguments> {
+    fn column<'q, T>(entries: &'q [Entry], of: impl Fn(&'q Entry) -> T) -> Vec<T> {
+        entries.iter().map(of).collect()
+    }
+    query
+        .bind(column(entries, |entry| *entry.event_id.as_uuid()))
+        .bind(column(entries, |entry| *entry.stream_id.as_uuid()))
+        .bind(column(entries, |entry| entry.version.as_i64()))
+        .bind(column(entries, |entry| entry.event_type.as_str()))
+        .bind(column(entries, |entry| &*entry.payload))
+        .bind(column(entries, |entry| entry.metadata.to_json()))
+        .bind(column(entries, |entry| chrono::DateTime::<chrono::Utc>::from(entry.recorded_at)))
+        .bind(column(entries, |entry| entry.leaf_hash.as_bytes().as_slice()))
+}
+
+/// The wall clock.
+pub(crate) fn now() -> Timestamp {
+    // A clock beyond the year 9999 is not worth an error path through every append.
+    Timestamp::try_from(chrono::Utc::now()).unwrap_or(Timestamp::MAX)
+}

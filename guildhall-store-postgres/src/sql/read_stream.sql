@@ -1,0 +1,17 @@
+-- $1: the version after which to read
+-- $2: how many entries at most
+-- $3: how many bytes of payload at most
+-- $4: whether the first entry counts as fitting, however long it is
+-- $5: the stream
+SELECT position, event_id, stream_id, version, event_type, payload, metadata::text, recorded_at, leaf_hash
+FROM (
+    SELECT *, sum(octet_length(payload)) OVER (ORDER BY version ROWS UNBOUNDED PRECEDING) AS bytes
+    FROM (
+        SELECT * FROM {schema}.chronicle_entries
+        WHERE stream_id = $5 AND version > $1
+        ORDER BY version
+        LIMIT $2
+    ) AS next
+) AS next
+WHERE bytes <= $3 OR $4 AND bytes = octet_length(payload)
+ORDER BY version

@@ -1,0 +1,151 @@
+//! Waking those who wait for the log to grow.
+//!
+//! A commit of this process tells its waiters how far the log reaches; one of any other process is
+//! told by the database (NOTIFY, sent by a trigger of the log). Both only save time: a waiter
+//! looks for itself when it begins to wait and once every poll interval.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use guildhall_core::{Position, StoreError};
+use sqlx::postgres::PgListener;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::database::Database;
+
+/// What woke a waiter. Sent through a watch channel, so wake-ups that nobody took yet are one.
+#[derive(Debug, Default, Clone, Copy)]
+struct News {
+    /// How far the newest commit reached. Not the furthest ever: a database that failed over may
+    /// have lost the end of its log.
+    head: Position,
+    /// How often the listener began to listen; what happened before, it does not know.
+    listening_since: u64,
+}
+
+/// Where the waiters of a store learn that its log has grown.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    news: watch::Sender<News>,
+    listener: Mutex<Option<AbortHandle>>,
+}
+
+impl Signal {
+    /// Tells that a commit made the log reach `head`.
+    pub(crate) fn tell(&self, head: Position) {
+        self.news.send_modify(|news| news.head = head);
+    }
+
+    /// Begins to listen, if nobody does.
+    pub(crate) fn listen(&self, database: &Database) {
+        let mut listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
+        if listener.as_ref().is_none_or(AbortHandle::is_finished) {
+            let task = tokio::spawn(listen(database.clone(), self.news.clone()));
+            *listener = Some(task.abort_handle());
+        }
+    }
+
+    /// Waits until the log reaches beyond `position`, and answers how far; after `patience`,
+    /// whatever `look` found last.
+    pub(crate) async fn wait_beyond<L>(
+        &self,
+        position: Position,
+        patience: Duration,
+        poll_interval: Duration,
+        look: impl Fn() -> L,
+    ) -> Result<Position, StoreError>
+    where
+        L: Future<Output = Result<Position, StoreError>>,
+    {
+        let deadline = Instant::now().checked_add(patience);
+        let mut received = self.news.subscribe();
+        loop {
+            // Before the look: a commit during it is news afterwards.
+            let since = received.borrow_and_update().listening_since;
+            let head = look().await?;
+            let now = Instant::now();
+            if head > position || deadline.is_some_and(|deadline| deadline <= now) {
+                return Ok(head);
+            }
+            let poll = now.checked_add(poll_interval).or(deadline);
+            let until = deadline.into_iter().chain(poll).min().unwrap_or(now);
+            let is_called = async {
+                while received.changed().await.is_ok() {
+                    let news = *received.borrow_and_update();
+                    if news.head > position {
+                        return Some(news.head);
+                    }
+                    if news.listening_since != since {
+                        break;
+                    }
+                }
+                None
+            };
+            if let Ok(Some(told)) = timeout_at(until, is_called).await {
+                return Ok(told);
+            }
+        }
+    }
+}
+
+impl Drop for Signal {
+    fn drop(&mut self) {
+        let listener = self.listener.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(listener) = listener.take() {
+            listener.abort();
+        }
+    }
+}
+
+/// Passes on what the database tells, for ever.
+async fn listen(database: Database, news: watch::Sender<News>) {
+    const FIRST_PAUSE: Duration = Duration::from_millis(50);
+    const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match listen_once(&database, &news, &mut pause, FIRST_PAUSE).await {
+            Err(sqlx::Error::PoolClosed) => return,
+            Err(error) => tracing::warn!(%error, "the listener lost its connection"),
+            Ok(()) => tracing::debug!("the listener lost its connection"),
+        }
+        // Meanwhile the waiters poll.
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Listens on one connection until it is lost.
+async fn listen_once(
+    database: &Database,
+    news: &watch::Sender<News>,
+    pause: &mut Duration,
+    first_pause: Duration,
+) -> Result<(), sqlx::Error> {
+    /// After so long without a word the connection is tried: a network may have cut it silently.
+    const SILENCE: Duration = Duration::from_secs(60);
+    const ANSWER_TIME: Duration = Duration::from_secs(10);
+    let channel = database.schema().channel();
+    let mut listener = PgListener::connect_with(database.pool()).await?;
+    listener.eager_reconnect(false);
+    listener.listen(&channel).await?;
+    *pause = first_pause;
+    news.send_modify(|news| news.listening_since += 1);
+    loop {
+        match timeout(SILENCE, listener.try_recv()).await {
+            Ok(Ok(Some(notification))) => {
+                let head = notification.payload().parse().ok().and_then(Position::from_i64);
+                if let Some(head) = head {
+                    news.send_modify(|news| news.head = head);
+                }
+            }
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Err(error)) => return Err(error),
+            Err(_) => {
+                let asked = timeout(ANSWER_TIME, sqlx::query("SELECT 1").execute(&mut listener));
+                asked.await.map_err(|_| std::io::Error::from(std::io::ErrorKind::TimedOut))??;
+            }
+        }
+    }
+}

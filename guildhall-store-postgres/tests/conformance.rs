@@ -1,0 +1,71 @@
+//! PostgreSQL keeps every promise that a store makes.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod server;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use guildhall_conformance::{Harness, ProjectorSettings, RebuildingProjector};
+use guildhall_core::{Chronicle, OpsDb, Tables};
+use guildhall_store_postgres::{Options, PostgresStore};
+use server::Database;
+
+const PAYLOAD_LIMIT_BYTES: usize = 64 << 10;
+
+struct PostgresHarness {
+    // Closed before the database is dropped.
+    store: PostgresStore,
+    database: Database,
+}
+
+impl PostgresHarness {
+    async fn open(database: &Database) -> PostgresStore {
+        let mut options = Options::at(database.url());
+        options.payload_limit_bytes = PAYLOAD_LIMIT_BYTES;
+        PostgresStore::open_with(options).await.unwrap()
+    }
+}
+
+#[async_trait]
+impl Harness for PostgresHarness {
+    async fn fresh() -> Self {
+        let database = Database::create();
+        let store = Self::open(&database).await;
+        Self { store, database }
+    }
+
+    fn payload_limit_bytes(&self) -> usize {
+        PAYLOAD_LIMIT_BYTES
+    }
+
+    fn chronicle(&self) -> Arc<dyn Chronicle> {
+        Arc::new(self.store.chronicle())
+    }
+
+    async fn other_chronicle(&self) -> Arc<dyn Chronicle> {
+        Arc::new(Self::open(&self.database).await.chronicle())
+    }
+
+    fn ops_db(&self) -> Arc<dyn OpsDb> {
+        unreachable!("no scenario of the Chronicle asks for it")
+    }
+
+    async fn projector(&self, _: ProjectorSettings) -> Arc<dyn RebuildingProjector> {
+        unreachable!("no scenario of the Chronicle asks for it")
+    }
+
+    async fn tables(&self) -> Tables {
+        unreachable!("no scenario of the Chronicle asks for it")
+    }
+
+    async fn reopened(self) -> Self {
+        let Self { store, database } = self;
+        drop(store);
+        let store = Self::open(&database).await;
+        Self { store, database }
+    }
+}
+
+guildhall_conformance::__chronicle!(PostgresHarness);
+guildhall_conformance::__jsonl!(PostgresHarness);
