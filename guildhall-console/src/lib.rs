@@ -1,2 +1,60 @@
 //! Guildhall's console: the state of governance as pages that stay up to date, and as JSON.
+//!
+//! [`Console`] makes an axum router that an embedder mounts; [`serve`] serves it alone, on a
+//! loopback address or, elsewhere, behind a token. It only reads. Pages are rendered here, work
+//! without JavaScript, and load nothing from elsewhere; with it, they follow the
+//! [orchestrator](guildhall_projector::ceremony) by server-sent events.
+//!
+//! | path | what it answers |
+//! | --- | --- |
+//! | `/` | how everything stands, and what needs attention |
+//! | `/ceremonies` | what waits for a decision, and what was decided |
+//! | `/artifacts`, `/artifacts/{id}` | what is governed; one artifact, its chain recomputed |
+//! | `/quarantine` | what was refused, and why |
+//! | `/api/v1/…` | the same as JSON (`/api/v1/openapi.json`) |
+//! | `/events` | what changes, as it changes (server-sent events) |
+//! | `/healthz`, `/readyz`, `/metrics` | whether it works, for machines |
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//! use guildhall_console::{Console, serve};
+//! use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
+//! use guildhall_projector::ceremony::CeremonyOrchestrator;
+//! use guildhall_projector::{Runtime, Settings};
+//!
+//! let (chronicle, ops_db) = (Arc::new(MemoryChronicle::new()), Arc::new(MemoryOpsDb::new()));
+//! let projector = Arc::new(ops_db.projector());
+//! let runtime = Runtime::spawn(chronicle.clone(), projector, Settings::default());
+//! let orchestrator = CeremonyOrchestrator::new(chronicle, ops_db.clone()).start();
+//!
+//! let console = Console::new(ops_db, orchestrator).projector(&runtime);
+//! let served = serve(console, "127.0.0.1:0".parse()?, std::future::ready(())).await?;
+//! assert!(served.address().ip().is_loopback());
+//! served.finished().await;
+//! # Ok(())
+//! # }
+//! ```
 #![deny(missing_docs)]
+
+mod access;
+mod api;
+mod assets;
+mod console;
+mod error;
+mod format;
+mod health;
+mod live;
+mod pages;
+mod params;
+mod server;
+mod standing;
+
+pub use access::Access;
+pub use console::{Console, MAX_STREAMS};
+pub use server::{MAX_CONNECTIONS, ServeError, Served, serve};
+pub use standing::{FeedStanding, LastFailure, Standing};
+
+/// Every path that the router answers, in the form of OpenAPI.
+pub const PATHS: &[&str] = console::PATHS;

@@ -1,0 +1,163 @@
+//! The facts as JSON: the answers of the Ops DB, as they are.
+
+use axum::extract::{Path, RawQuery, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use guildhall_core::{
+    ArtifactId, CustodyPolicy, CustodyTransition, MAX_PAGE_ROWS, Overview, Seq, Violation,
+};
+use serde::Serialize;
+
+use crate::console::Shared;
+use crate::error::{RequestError, json};
+use crate::pages::chain::{self, Judged};
+use crate::params::Params;
+use crate::standing::Standing;
+
+/// How many rows a page has, unless asked otherwise.
+const ROWS: u32 = 100;
+
+/// The description of all this.
+const OPENAPI: &str = include_str!("../openapi.json");
+
+type Answer = Result<Response, Response>;
+
+fn bad(error: impl Into<RequestError>) -> Response {
+    error.into().into_json()
+}
+
+pub(crate) async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
+
+pub(crate) async fn overview(State(app): State<Shared>) -> Answer {
+    #[derive(Serialize)]
+    struct Body {
+        artifacts: u64,
+        #[serde(flatten)]
+        overview: Overview,
+    }
+    let overview = app.ops_db.overview().await.map_err(bad)?;
+    Ok(json(&Body { artifacts: overview.artifacts(), overview }))
+}
+
+pub(crate) async fn status(State(app): State<Shared>) -> Answer {
+    Ok(json(&Standing::load(&app).await.map_err(bad)?))
+}
+
+pub(crate) async fn accords(State(app): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+    let params = Params::parse(query.as_deref());
+    let limit = params.limit(ROWS).map_err(bad)?;
+    Ok(json(&app.ops_db.accords(params.after(), limit).await.map_err(bad)?))
+}
+
+pub(crate) async fn artifacts(State(app): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+    let query = Params::parse(query.as_deref()).artifacts(ROWS).map_err(bad)?;
+    Ok(json(&app.ops_db.artifacts(&query).await.map_err(bad)?))
+}
+
+fn artifact_id(text: &str) -> Result<ArtifactId, Response> {
+    text.parse().map_err(|_| bad(RequestError::Missing("artifact")))
+}
+
+pub(crate) async fn artifact(State(app): State<Shared>, Path(id): Path<String>) -> Answer {
+    let found = app.ops_db.artifact(artifact_id(&id)?).await.map_err(bad)?;
+    Ok(json(&found.ok_or_else(|| bad(RequestError::Missing("artifact")))?))
+}
+
+/// A link and what came of recomputing it.
+#[derive(Serialize)]
+struct LinkBody<'j> {
+    #[serde(flatten)]
+    link: &'j CustodyTransition,
+    verdict: Verdict,
+}
+
+#[derive(Serialize)]
+struct Verdict {
+    holds: bool,
+    code: Option<&'static str>,
+    reason: Option<String>,
+}
+
+impl From<Option<&Violation>> for Verdict {
+    fn from(violation: Option<&Violation>) -> Self {
+        Self {
+            holds: violation.is_none(),
+            code: violation.map(|violation| violation.code().as_str()),
+            reason: violation.map(ToString::to_string),
+        }
+    }
+}
+
+pub(crate) async fn chain(
+    State(app): State<Shared>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    #[derive(Serialize)]
+    struct Body<'j> {
+        rows: Vec<LinkBody<'j>>,
+        next: Option<String>,
+    }
+    let id = artifact_id(&id)?;
+    let params = Params::parse(query.as_deref());
+    let after = params.one::<u64>("after").map_err(bad)?.map_or(Seq::ZERO, Seq::new);
+    let limit = params.limit(MAX_PAGE_ROWS).map_err(bad)?;
+    if app.ops_db.artifact(id).await.map_err(bad)?.is_none() {
+        return Err(bad(RequestError::Missing("artifact")));
+    }
+    let judged = judged(&app.policy, &app, id).await?;
+    let rest = judged.iter().filter(|judged| judged.link.seq > after);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let rows: Vec<_> = rest
+        .take(limit)
+        .map(|judged| LinkBody { link: &judged.link, verdict: judged.violation.as_ref().into() })
+        .collect();
+    let last = rows.last().map(|row| row.link.seq);
+    let is_more = last.is_some() && last < judged.last().map(|judged| judged.link.seq);
+    let next = last.filter(|_| is_more).map(|seq| seq.to_string());
+    Ok(json(&Body { rows, next }))
+}
+
+async fn judged(
+    policy: &CustodyPolicy,
+    app: &Shared,
+    id: ArtifactId,
+) -> Result<Vec<Judged>, Response> {
+    chain::judge(&*app.ops_db, policy, id).await.map(|chain| chain.links).map_err(bad)
+}
+
+pub(crate) async fn open_ceremonies(
+    State(app): State<Shared>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let params = Params::parse(query.as_deref());
+    let limit = params.limit(ROWS).map_err(bad)?;
+    Ok(json(&app.ops_db.open_ceremonies(params.after(), limit).await.map_err(bad)?))
+}
+
+pub(crate) async fn closed_ceremonies(
+    State(app): State<Shared>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let params = Params::parse(query.as_deref());
+    let limit = params.limit(ROWS).map_err(bad)?;
+    Ok(json(&app.ops_db.closed_ceremonies(params.after(), limit).await.map_err(bad)?))
+}
+
+pub(crate) async fn deployments(State(app): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+    let query = Params::parse(query.as_deref()).deployments(ROWS).map_err(bad)?;
+    Ok(json(&app.ops_db.deployments(&query).await.map_err(bad)?))
+}
+
+pub(crate) async fn verifications(State(app): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+    let query = Params::parse(query.as_deref()).verifications(ROWS).map_err(bad)?;
+    Ok(json(&app.ops_db.verifications(&query).await.map_err(bad)?))
+}
+
+pub(crate) async fn quarantined(State(app): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+    let params = Params::parse(query.as_deref());
+    let limit = params.limit(ROWS).map_err(bad)?;
+    Ok(json(&app.ops_db.quarantined(params.after(), limit).await.map_err(bad)?))
+}

@@ -1,0 +1,231 @@
+//! How facts are written for people: times, ages, ids, states.
+
+use guildhall_core::{ArtifactId, Cid, CustodyState, Drift, Health, Outcome, Timestamp};
+use guildhall_projector::ceremony::CeremonyOutcome;
+use maud::{Markup, html};
+
+/// How long something took or has lasted, in its largest unit: `3 h`.
+pub(crate) fn span(micros: i64) -> String {
+    let seconds = micros.unsigned_abs() / 1_000_000;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{minutes} min"),
+        3600..172_800 => format!("{hours} h"),
+        _ if days < 90 => format!("{days} d"),
+        _ if days < 730 => format!("{} mo", days / 30),
+        _ => format!("{} y", days / 365),
+    }
+}
+
+/// When something happened, seen from now.
+pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
+    let micros = now.as_micros().saturating_sub(at.as_micros());
+    match micros {
+        -999_999..5_000_000 => "just now".to_owned(),
+        0.. => format!("{} ago", span(micros)),
+        _ => format!("in {}", span(micros)),
+    }
+}
+
+/// The moment to the second, for people.
+pub(crate) fn exact(at: Timestamp) -> String {
+    let text = at.to_string();
+    format!("{} {} UTC", &text[..10], &text[11..19])
+}
+
+fn timed(at: Timestamp, relative: &str) -> Markup {
+    html! {
+        time datetime=(at) title=(exact(at)) {
+            span.rel { (relative) }
+            span.abs { (exact(at)) }
+        }
+    }
+}
+
+/// A moment, relative; exact on demand.
+pub(crate) fn ago(at: Timestamp, now: Timestamp) -> Markup {
+    timed(at, &relative(at, now))
+}
+
+/// How long something has lasted; exact on demand.
+pub(crate) fn since(at: Timestamp, now: Timestamp) -> Markup {
+    timed(at, &span(now.as_micros().saturating_sub(at.as_micros()).max(0)))
+}
+
+/// A count with its thousands apart.
+pub(crate) fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// The plural of most words.
+pub(crate) fn plural(value: u64, word: &str) -> String {
+    format!("{} {word}{}", count(value), if value == 1 { "" } else { "s" })
+}
+
+/// A long id or hash, short; whole on demand.
+pub(crate) fn short(whole: &str, kept: usize) -> Markup {
+    let tail = &whole[whole.len().saturating_sub(kept)..];
+    html! {
+        details.whole { summary { "…" (tail) } code { (whole) } }
+    }
+}
+
+/// A CID, short; whole on demand.
+pub(crate) fn cid(cid: Cid) -> Markup {
+    short(&cid.to_string(), 8)
+}
+
+/// Text that somebody else wrote: its direction stays its own.
+pub(crate) fn text(text: &str) -> Markup {
+    html! { bdi { (text) } }
+}
+
+/// An artifact's name, linked.
+pub(crate) fn artifact(base: &str, id: ArtifactId, name: &str) -> Markup {
+    html! { a.name href={ (base) "/artifacts/" (id) } { (text(if name.is_empty() { "(no name)" } else { name })) } }
+}
+
+/// What a badge stands for: its colour and its sign, so that colour is never the only one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Bad,
+    Warn,
+    Busy,
+    Quiet,
+}
+
+impl Tone {
+    const fn class(self) -> &'static str {
+        match self {
+            Self::Good => "badge good",
+            Self::Bad => "badge bad",
+            Self::Warn => "badge warn",
+            Self::Busy => "badge busy",
+            Self::Quiet => "badge quiet",
+        }
+    }
+
+    const fn sign(self) -> &'static str {
+        match self {
+            Self::Good => "✓",
+            Self::Bad => "✕",
+            Self::Warn => "!",
+            Self::Busy => "◔",
+            Self::Quiet => "–",
+        }
+    }
+}
+
+pub(crate) fn badge(tone: Tone, word: &str) -> Markup {
+    html! { span class=(tone.class()) { span.sign aria-hidden="true" { (tone.sign()) } (word) } }
+}
+
+/// A word of the data, for people.
+pub(crate) fn words(word: &str) -> String {
+    word.replace('_', " ")
+}
+
+pub(crate) fn custody(state: Option<CustodyState>) -> Markup {
+    let Some(state) = state else { return badge(Tone::Quiet, "none yet") };
+    let tone = match state {
+        CustodyState::Ratified | CustodyState::Deployed => Tone::Good,
+        CustodyState::Rejected => Tone::Bad,
+        CustodyState::Suspended => Tone::Warn,
+        CustodyState::CeremonyOpen => Tone::Busy,
+        CustodyState::Drafted | CustodyState::Retired => Tone::Quiet,
+    };
+    badge(tone, &words(state.as_str()))
+}
+
+pub(crate) fn drift(drift: Drift) -> Markup {
+    let tone = match drift {
+        Drift::Healthy => Tone::Good,
+        Drift::Drifted => Tone::Bad,
+        Drift::Unknown => Tone::Warn,
+        Drift::Undeployed => Tone::Quiet,
+    };
+    badge(tone, drift.as_str())
+}
+
+pub(crate) fn health(health: Health) -> Markup {
+    drift(match health {
+        Health::Healthy => Drift::Healthy,
+        Health::Drifted => Drift::Drifted,
+        Health::Unknown => Drift::Unknown,
+    })
+}
+
+pub(crate) fn outcome(outcome: Outcome) -> Markup {
+    let tone = match outcome {
+        Outcome::Passed => Tone::Good,
+        Outcome::Failed => Tone::Bad,
+        Outcome::Inconclusive => Tone::Warn,
+    };
+    badge(tone, outcome.as_str())
+}
+
+pub(crate) fn decided(to_state: CustodyState) -> Markup {
+    match CeremonyOutcome::of_state(to_state) {
+        Some(CeremonyOutcome::Ratified) => badge(Tone::Good, "ratified"),
+        Some(CeremonyOutcome::Rejected) => badge(Tone::Bad, "rejected"),
+        Some(CeremonyOutcome::Withdrawn) => badge(Tone::Quiet, "withdrawn"),
+        None => badge(Tone::Quiet, &words(to_state.as_str())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn times_are_told_in_their_largest_unit() {
+        let now = Timestamp::from_micros(1_800_000_000_000_000).unwrap();
+        let before = |seconds: i64| {
+            let at = Timestamp::from_micros(now.as_micros() - seconds * 1_000_000).unwrap();
+            relative(at, now)
+        };
+        for (seconds, told) in [
+            (0, "just now"),
+            (59, "59 s ago"),
+            (60, "1 min ago"),
+            (3600, "1 h ago"),
+            (47 * 3600, "47 h ago"),
+            (3 * 86_400, "3 d ago"),
+            (100 * 86_400, "3 mo ago"),
+            (800 * 86_400, "2 y ago"),
+            (-7200, "in 2 h"),
+        ] {
+            assert_eq!(before(seconds), told);
+        }
+        assert_eq!(relative(Timestamp::MIN, Timestamp::MAX), "10006 y ago");
+    }
+
+    #[test]
+    fn what_others_wrote_is_escaped() {
+        let hostile = "<script>alert(1)</script>\" onload=\"x";
+        let page = text(hostile).into_string();
+        assert!(!page.contains("<script>") && page.contains("&lt;script&gt;"));
+        let link = artifact("/\"><b>", ArtifactId::new(), hostile).into_string();
+        assert!(!link.contains("<b>") && !link.contains("<script>"));
+    }
+
+    #[test]
+    fn counts_have_their_thousands_apart() {
+        for (value, text) in
+            [(0, "0"), (999, "999"), (1000, "1\u{202f}000"), (1234567, "1\u{202f}234\u{202f}567")]
+        {
+            assert_eq!(count(value), text);
+        }
+    }
+}

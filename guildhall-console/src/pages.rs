@@ -1,0 +1,160 @@
+//! The pages: one file each, and what they share.
+
+pub(crate) mod artifact;
+pub(crate) mod artifacts;
+pub(crate) mod ceremonies;
+pub(crate) mod chain;
+mod content;
+pub(crate) mod dashboard;
+pub(crate) mod quarantine;
+mod verdicts;
+
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
+use guildhall_core::{ArtifactId, OpsDb, StoreError, Timestamp};
+use maud::{DOCTYPE, Markup, html};
+
+use crate::console::App;
+use crate::format::{Tone, badge, count};
+use crate::standing::Standing;
+
+/// A page's place among the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Dashboard,
+    Ceremonies,
+    Artifacts,
+    Quarantine,
+    Elsewhere,
+}
+
+const PLACES: [(Place, &str, &str); 4] = [
+    (Place::Dashboard, "/", "Dashboard"),
+    (Place::Ceremonies, "/ceremonies", "Ceremonies"),
+    (Place::Artifacts, "/artifacts", "Artifacts"),
+    (Place::Quarantine, "/quarantine", "Quarantine"),
+];
+
+/// A whole page around its content.
+pub(crate) fn whole(
+    app: &App,
+    place: Place,
+    title: &str,
+    standing: Option<&Standing>,
+    content: &Markup,
+) -> Markup {
+    let base = &app.base;
+    let asset = |name: &str| format!("{base}/assets/{name}?v={}", app.assets);
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { (title) " · Guildhall" }
+                link rel="icon" href=(asset("icon.svg"));
+                link rel="stylesheet" href=(asset("console.css"));
+                script src=(asset("console.js")) defer {}
+            }
+            // No topic: the page only needs to know that something moved.
+            body data-events={ (base) "/events?topic=" } {
+                a.skip href="#content" { "Skip to content" }
+                header.bar {
+                    a.brand href={ (base) "/" } { "Guildhall" }
+                    nav aria-label="Main" {
+                        ul {
+                            @for (there, path, name) in PLACES {
+                                li { a href={ (base) (path) } aria-current=[(there == place).then_some("page")] { (name) } }
+                            }
+                        }
+                    }
+                    div.state {
+                        (pulse(standing))
+                        span #live .live role="status" hidden {}
+                        label.exact { input #exact type="checkbox"; " exact times" }
+                    }
+                }
+                main #content tabindex="-1" { (content) }
+                footer {
+                    p { "Read-only. " a href={ (base) "/api/v1/openapi.json" } { "API" } " · " a href={ (base) "/metrics" } { "metrics" } " · " a href={ (base) "/readyz" } { "readiness" } }
+                    noscript { p { "This page is as of its loading; reload it for news." } }
+                }
+            }
+        }
+    }
+}
+
+/// Where the projector stands, in the bar of every page.
+fn pulse(standing: Option<&Standing>) -> Markup {
+    let Some(standing) = standing else {
+        return html! { span #pulse .pulse data-live { (badge(Tone::Bad, "Ops DB silent")) } };
+    };
+    let tone = match standing.state {
+        _ if !standing.is_healthy => Tone::Bad,
+        "live" | "standing by" => Tone::Good,
+        _ => Tone::Busy,
+    };
+    html! {
+        span #pulse .pulse data-live data-position=(standing.position) {
+            (badge(tone, standing.state))
+            span.at { "at " (count(standing.position.get())) @if standing.lag > 0 { " of " (count(standing.head.get())) } }
+        }
+    }
+}
+
+pub(crate) fn shown(page: Markup) -> Response {
+    Html(page.into_string()).into_response()
+}
+
+/// The page of a request that has no answer.
+pub(crate) fn failure(app: &App, status: StatusCode, message: &str) -> Html<String> {
+    let title = status.canonical_reason().unwrap_or("It did not work");
+    let content = html! {
+        section.panel.alone {
+            h1 { (title) }
+            p { (message) "." }
+            p { a href={ (app.base) "/" } { "To the dashboard" } }
+        }
+    };
+    Html(whole(app, Place::Elsewhere, title, None, &content).into_string())
+}
+
+/// A heading with what belongs beside it.
+pub(crate) fn heading(title: &Markup, aside: &Markup) -> Markup {
+    html! { div.heading { h1 { (title) } (aside) } }
+}
+
+/// What stands where there are no rows.
+pub(crate) fn nothing(message: &str) -> Markup {
+    html! { p.nothing { (message) } }
+}
+
+/// A table that scrolls sideways by itself, and by keyboard.
+pub(crate) fn scrolling(label: &str, table: &Markup) -> Markup {
+    html! { div.scroll role="region" aria-label=(label) tabindex="0" { (table) } }
+}
+
+/// Links to the first and the next page.
+pub(crate) fn paging(here: &str, is_first: bool, first: &str, next: Option<&str>) -> Markup {
+    html! {
+        @if !is_first || next.is_some() {
+            nav.paging aria-label="Pages" {
+                @if !is_first { a href={ (here) "?" (first) } rel="first" { "« First page" } }
+                @if let Some(next) = next { a href={ (here) "?" (next) } rel="next" { "Next page »" } }
+            }
+        }
+    }
+}
+
+/// The name of an artifact, for rows that only have its id.
+pub(crate) async fn name_of(ops_db: &dyn OpsDb, id: ArtifactId) -> Result<String, StoreError> {
+    Ok(ops_db.artifact(id).await?.map_or_else(|| id.to_string(), |found| found.artifact.name))
+}
+
+/// Facts of one moment.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen<'s> {
+    pub(crate) base: &'s str,
+    pub(crate) now: Timestamp,
+}

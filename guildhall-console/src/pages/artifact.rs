@@ -1,0 +1,217 @@
+//! One artifact: its terms, its chain recomputed, where it runs, what was found, what it says.
+
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use guildhall_core::{
+    ArtifactDetail, ArtifactId, Cursor, DeploymentQuery, DeploymentState, Page, VerificationQuery,
+    VerificationResult,
+};
+use maud::{Markup, html};
+
+use super::chain::{self, Judged, JudgedChain};
+use super::content::{on_demand, readable};
+use super::{Place, Seen, heading, nothing, paging, scrolling, shown, verdicts, whole};
+use crate::console::{App, Shared};
+use crate::error::RequestError;
+use crate::format::{self, Tone, ago, badge, cid, plural, short, since, text};
+use crate::params::Params;
+use crate::standing::Standing;
+
+/// How many links of the chain are shown, unless all are asked for.
+const LINKS: usize = 50;
+const TARGETS: u32 = 50;
+/// How many verdicts the chart shows, and how many of them the list.
+const CHARTED: u32 = 200;
+const VERDICTS: usize = 8;
+
+pub(crate) async fn page(
+    State(app): State<Shared>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Response> {
+    let params = Params::parse(query.as_deref());
+    let found = load(&app, &id, &params).await.map_err(|error| error.into_page(&app))?;
+    let Found { standing, detail, chain, deployments, verdicts } = &found;
+    let seen = Seen { base: &app.base, now: app.now() };
+    let here = format!("{}/artifacts/{}", app.base, detail.artifact.id);
+    let content = html! {
+        (heading(&text(&detail.artifact.name), &html! {
+            span #badges .badges data-live { (format::custody(detail.artifact.custody_state)) (format::drift(detail.drift)) }
+        }))
+        div.columns.detail {
+            div.column {
+                (custody(seen, &params, &here, chain))
+            }
+            div.column {
+                (about(seen, detail))
+                (targets(seen, &params, &here, deployments))
+                (verified(seen, verdicts))
+                section #accord .panel data-live aria-labelledby="accord-title" {
+                    h2 #accord-title { "Accord: " (text(&detail.accord.name)) }
+                    p.muted { "Bound by " (text(&detail.accord.bound_by)) ", in force since " (ago(detail.accord.effective_at, seen.now)) "." }
+                    (readable(&detail.accord.accord_terms, "Terms of the accord"))
+                }
+                section #content-json .panel data-live aria-labelledby="json-title" {
+                    h2 #json-title { "Content" }
+                    p.muted { "Schema " code { (text(&detail.artifact.content_schema)) } }
+                    (readable(&detail.artifact.content, "Content of the artifact"))
+                }
+            }
+        }
+    };
+    let name = &detail.artifact.name;
+    Ok(shown(whole(&app, Place::Artifacts, name, Some(standing), &content)))
+}
+
+struct Found {
+    standing: Standing,
+    detail: ArtifactDetail,
+    chain: JudgedChain,
+    deployments: Page<DeploymentState>,
+    verdicts: Vec<VerificationResult>,
+}
+
+async fn load(app: &App, id: &str, params: &Params) -> Result<Found, RequestError> {
+    let missing = || RequestError::Missing("artifact");
+    let id: ArtifactId = id.parse().map_err(|_| missing())?;
+    let detail = app.ops_db.artifact(id).await?.ok_or_else(missing)?;
+    let deployments = DeploymentQuery {
+        artifact_id: Some(id),
+        after: params.first("targets_after").map(Cursor::from_text),
+        limit: TARGETS,
+        ..DeploymentQuery::default()
+    };
+    let verdicts =
+        VerificationQuery { artifact_id: Some(id), limit: CHARTED, ..VerificationQuery::default() };
+    Ok(Found {
+        standing: Standing::load(app).await?,
+        detail,
+        chain: chain::judge(&*app.ops_db, &app.policy, id).await?,
+        deployments: app.ops_db.deployments(&deployments).await?,
+        verdicts: app.ops_db.verifications(&verdicts).await?.rows,
+    })
+}
+
+fn about(Seen { now, .. }: Seen<'_>, detail: &ArtifactDetail) -> Markup {
+    let artifact = &detail.artifact;
+    html! {
+        section #about .panel data-live aria-labelledby="about-title" {
+            h2 #about-title { "Artifact" }
+            dl.facts {
+                dt { "Type" } dd { bdi { (format::words(&artifact.artifact_type)) } }
+                dt { "Tier" } dd { (artifact.tier.get()) }
+                dt { "CID" } dd { (cid(artifact.cid)) }
+                dt { "Id" } dd { (short(&artifact.id.to_string(), 8)) }
+                dt { "Registered" } dd { (ago(artifact.registered_at, now)) }
+                @if let Some(at) = artifact.revised_at { dt { "Revised" } dd { (ago(at, now)) } }
+                dt { "Posture" }
+                dd { (format::drift(detail.drift)) @if let Some(at) = detail.drift_since { " for " (since(at, now)) } }
+                dt { "Written at" } dd { "position " (format::count(artifact.position.get())) }
+            }
+        }
+    }
+}
+
+fn custody(seen: Seen<'_>, params: &Params, here: &str, chain: &JudgedChain) -> Markup {
+    let shows_all = params.first("links") == Some("all");
+    let shown = if shows_all { chain.links.len() } else { LINKS };
+    html! {
+        section #chain .panel data-live aria-labelledby="chain-title" {
+            h2 #chain-title { "Chain of custody" }
+            @if chain.links.is_empty() { (nothing("It was not drafted yet.")) }
+            @else {
+                p.verdict {
+                    @match chain.first_broken().map(|judged| (judged.link.seq, judged.violation.as_ref().map(|found| found.code().as_str()))) {
+                        None => { (badge(Tone::Good, "chain holds")) " " (plural(chain.links.len() as u64, "link")) ", recomputed just now." }
+                        Some((seq, code)) => { (badge(Tone::Bad, "chain broken")) " Link " (seq.get()) " fails " (code.unwrap_or_default()) "." }
+                    }
+                    @if chain.is_cut { " Later links were not recomputed." }
+                }
+                ol.chain reversed {
+                    @for judged in chain.links.iter().rev().take(shown) { (link(seen, judged)) }
+                }
+                @if chain.links.len() > shown {
+                    p.more { a href={ (here) "?" (params.with(&[("links", "all")])) } { "All " (chain.links.len()) " links" } }
+                }
+            }
+        }
+    }
+}
+
+fn link(Seen { now, .. }: Seen<'_>, Judged { link, violation }: &Judged) -> Markup {
+    html! {
+        li id={ "link" (link.seq) } value=(link.seq.get()) class=[violation.is_some().then_some("broken")] {
+            div.move {
+                @if let Some(from) = link.from_state { span.muted { (format::words(from.as_str())) } span.arrow aria-label="to" role="img" { "→" } }
+                (format::custody(Some(link.to_state)))
+                span.end { (ago(link.occurred_at, now)) }
+            }
+            p.reason { b { (text(&link.actor)) } " " (text(&link.reason)) }
+            div.proof {
+                @match violation {
+                    None => (badge(Tone::Good, "holds")),
+                    Some(violation) => { (badge(Tone::Bad, violation.code().as_str())) span { (text(&violation.to_string())) } }
+                }
+                span.muted { "hash" } (short(&link.hash.to_string(), 8))
+                span.muted { "CID" } (cid(link.cid))
+                @if let Some(ceremony) = link.ceremony_id { span.muted { "ceremony" } (short(&ceremony.to_string(), 8)) }
+                (on_demand(&link.evidence, "evidence"))
+            }
+        }
+    }
+}
+
+fn targets(
+    Seen { now, .. }: Seen<'_>,
+    params: &Params,
+    here: &str,
+    page: &Page<DeploymentState>,
+) -> Markup {
+    let next = page.next.as_ref().map(|next| params.with(&[("targets_after", next.as_str())]));
+    let first = params.with(&[("targets_after", "")]);
+    html! {
+        section #targets .panel data-live aria-labelledby="targets-title" {
+            h2 #targets-title { "Deployments" }
+            @if page.rows.is_empty() { (nothing("It runs nowhere yet.")) }
+            @else {
+                (scrolling("Deployments", &html! {
+                    table {
+                        thead { tr { th scope="col" { "Target" } th scope="col" { "Health" } th scope="col" { "For" } th scope="col" { "Desired" } th scope="col" { "Observed" } th scope="col" { "Seen" } } }
+                        tbody {
+                            @for row in &page.rows {
+                                tr {
+                                    th scope="row" { (text(&row.target)) (on_demand(&row.detail, "detail")) }
+                                    td { (format::health(row.health)) }
+                                    td { (since(row.health_since, now)) }
+                                    td { (cid(row.desired_cid)) }
+                                    td { @match row.observed_cid { Some(observed) => (cid(observed)), None => span.muted { "nothing" } } }
+                                    td { (ago(row.observed_at, now)) }
+                                }
+                            }
+                        }
+                    }
+                }))
+            }
+            (paging(here, params.first("targets_after").is_none(), &first, next.as_deref()))
+        }
+    }
+}
+
+fn verified(Seen { now, .. }: Seen<'_>, rows: &[VerificationResult]) -> Markup {
+    html! {
+        section #verified .panel data-live aria-labelledby="verified-title" {
+            h2 #verified-title { "Verifications" }
+            @if rows.is_empty() { (nothing("It was never verified.")) }
+            (verdicts::chart(rows))
+            ul.list {
+                @for row in rows.iter().take(VERDICTS) {
+                    li {
+                        (format::outcome(row.outcome))
+                        span.grow { (text(&row.verifier)) @if let Some(target) = &row.target { span.muted { " · " (text(target)) } } (on_demand(&row.evidence, "evidence")) }
+                        span.end { (ago(row.verified_at, now)) }
+                    }
+                }
+            }
+        }
+    }
+}

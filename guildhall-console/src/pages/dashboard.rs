@@ -1,0 +1,298 @@
+//! How everything stands, and what needs attention.
+
+use axum::extract::State;
+use axum::response::Response;
+use guildhall_core::{
+    ArtifactQuery, ArtifactSort, ArtifactSummary, CustodyState, Drift, OpenCeremony, Overview,
+    Page, QuarantinedEntry, StoreError, VerificationQuery, VerificationResult,
+};
+use maud::{Markup, html};
+
+use super::{Place, Seen, heading, name_of, nothing, shown, whole};
+use crate::console::{App, Shared};
+use crate::format::{self, Tone, ago, artifact, badge, count, plural, since, text};
+use crate::standing::Standing;
+
+/// How many of a kind are listed; a link leads to the rest.
+const LISTED: u32 = 5;
+
+/// What needs attention, the worst first, each with the first few.
+struct Attention {
+    drifted: Page<ArtifactSummary>,
+    unknown: Page<ArtifactSummary>,
+    stale: Page<ArtifactSummary>,
+    quarantined: Page<QuarantinedEntry>,
+}
+
+impl Attention {
+    async fn load(app: &App) -> Result<Self, StoreError> {
+        let of = |drift| ArtifactQuery {
+            drifts: vec![drift],
+            sort: ArtifactSort::Tier,
+            limit: LISTED,
+            ..ArtifactQuery::default()
+        };
+        let stale = ArtifactQuery {
+            custody_states: vec![CustodyState::Deployed],
+            verified_before: Some(app.stale_before()),
+            sort: ArtifactSort::Tier,
+            limit: LISTED,
+            ..ArtifactQuery::default()
+        };
+        Ok(Self {
+            drifted: app.ops_db.artifacts(&of(Drift::Drifted)).await?,
+            unknown: app.ops_db.artifacts(&of(Drift::Unknown)).await?,
+            stale: app.ops_db.artifacts(&stale).await?,
+            quarantined: app.ops_db.quarantined(None, 3).await?,
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.drifted.rows.is_empty()
+            && self.unknown.rows.is_empty()
+            && self.stale.rows.is_empty()
+            && self.quarantined.rows.is_empty()
+    }
+}
+
+pub(crate) async fn page(State(app): State<Shared>) -> Result<Response, Response> {
+    let loaded = async {
+        let standing = Standing::load(&app).await?;
+        let overview = app.ops_db.overview().await?;
+        let open = app.ops_db.open_ceremonies(None, LISTED).await?;
+        let latest = VerificationQuery { limit: LISTED, ..VerificationQuery::default() };
+        let latest = app.ops_db.verifications(&latest).await?.rows;
+        let mut named = Vec::with_capacity(latest.len());
+        for row in latest {
+            named.push((name_of(&*app.ops_db, row.artifact_id).await?, row));
+        }
+        let attention = Attention::load(&app).await?;
+        Ok::<_, StoreError>((standing, overview, open, named, attention))
+    };
+    let (standing, overview, open, latest, attention) =
+        loaded.await.map_err(|error| crate::error::RequestError::from(error).into_page(&app))?;
+    let seen = Seen { base: &app.base, now: app.now() };
+    let content = html! {
+        (heading(&html! { "Dashboard" }, &html! {}))
+        (tiles(seen, &overview, &standing))
+        div.columns {
+            (needs(seen, &app, &overview, &standing, &attention))
+            div.column {
+                (waiting(seen, &open))
+                (verdicts(seen, &latest))
+                (projector(seen, &standing))
+            }
+        }
+    };
+    Ok(shown(whole(&app, Place::Dashboard, "Dashboard", Some(&standing), &content)))
+}
+
+fn tiles(Seen { base, now }: Seen<'_>, overview: &Overview, standing: &Standing) -> Markup {
+    let targets =
+        overview.healthy_deployments + overview.drifted_deployments + overview.unknown_deployments;
+    html! {
+        ul #tiles .tiles data-live {
+            li {
+                a href={ (base) "/artifacts" } {
+                    span.label { "Artifacts" }
+                    strong data-fact="artifacts" { (count(overview.artifacts())) }
+                }
+                span.parts {
+                    @for (tier, artifacts) in overview.artifacts_by_tier.iter().enumerate() {
+                        a href={ (base) "/artifacts?tier=" (tier) } { "tier " (tier) " " b { (count(*artifacts)) } }
+                    }
+                }
+            }
+            li {
+                a href={ (base) "/artifacts?drift=drifted&drift=unknown" } {
+                    span.label { "Deployments" }
+                    strong { (count(targets)) }
+                }
+                span.parts {
+                    span { "healthy " b data-fact="healthy" { (count(overview.healthy_deployments)) } }
+                    a.bad[overview.drifted_deployments > 0] href={ (base) "/artifacts?drift=drifted" } { "drifted " b data-fact="drifted" { (count(overview.drifted_deployments)) } }
+                    a.warn[overview.unknown_deployments > 0] href={ (base) "/artifacts?drift=unknown" } { "unknown " b { (count(overview.unknown_deployments)) } }
+                }
+            }
+            li {
+                a href={ (base) "/ceremonies" } {
+                    span.label { "Open ceremonies" }
+                    strong data-fact="open" { (count(overview.open_ceremonies)) }
+                }
+                span.parts {
+                    @match overview.oldest_ceremony_opened_at {
+                        Some(at) => span { "oldest " b { (since(at, now)) } },
+                        None => span { "none waits" },
+                    }
+                }
+            }
+            li {
+                a href={ (base) "/quarantine" } {
+                    span.label { "Quarantined" }
+                    strong data-fact="quarantined" { (count(overview.quarantined)) }
+                }
+                span.parts { span { "of " (plural(standing.position.get(), "entry").replace("entrys", "entries")) } }
+            }
+            li {
+                span.label { "Projector" }
+                strong.word { (standing.state) }
+                span.parts {
+                    span { "position " b data-fact="position" { (count(standing.position.get())) } }
+                    span.warn[standing.lag > 0] { "lag " b { (count(standing.lag)) } }
+                }
+            }
+        }
+    }
+}
+
+fn needs(
+    seen: Seen<'_>,
+    app: &App,
+    overview: &Overview,
+    standing: &Standing,
+    attention: &Attention,
+) -> Markup {
+    let Seen { base, now } = seen;
+    let stale = format!("state=deployed&sort=tier&verified_before={}", app.stale_before());
+    let days = app.stale_after.as_secs() / 86_400;
+    let refused: u64 = standing.feeds.iter().map(|feed| feed.refused).sum();
+    let is_calm = attention.is_empty() && standing.is_healthy && standing.is_live && refused == 0;
+    html! {
+        section #attention .panel.attention data-live aria-labelledby="attention-title" {
+            h2 #attention-title { "Needs attention" }
+            @if is_calm { (nothing("Nothing. Everything that runs is what was ratified.")) }
+            @if !standing.is_healthy || !standing.is_live {
+                div.group {
+                    h3 { (badge(Tone::Bad, "projection")) " What is shown may be old" }
+                    p { "The projector is " (standing.state) @if !standing.is_live { "; live updates have stopped" } "."
+                        @if let Some(error) = &standing.last_error { " " (text(&error.message)) " (" (ago(error.at, now)) ")" } }
+                }
+            }
+            (group(seen, &attention.drifted, &html! { (badge(Tone::Bad, "drifted")) " Something else runs than was ratified" },
+                &format!("{base}/artifacts?drift=drifted&sort=tier"), "drifted for"))
+            (group(seen, &attention.unknown, &html! { (badge(Tone::Warn, "unknown")) " A target could not be looked at" },
+                &format!("{base}/artifacts?drift=unknown&sort=tier"), "unknown for"))
+            @if !attention.stale.rows.is_empty() {
+                div.group {
+                    h3 { (badge(Tone::Warn, "stale")) " Deployed, and no verdict in the last " (days) " days" }
+                    ul {
+                        @for row in &attention.stale.rows {
+                            li { (artifact(base, row.id, &row.name)) span.muted { "tier " (row.tier.get()) } span.muted.end { (format::words(&row.artifact_type)) } }
+                        }
+                    }
+                    @if attention.stale.next.is_some() { p.more { a href={ (base) "/artifacts?" (stale) } { "All with a stale verdict" } } }
+                }
+            }
+            @if !attention.quarantined.rows.is_empty() {
+                div.group {
+                    h3 { (badge(Tone::Warn, "quarantined")) " Entries that break an invariant" }
+                    ul {
+                        @for row in &attention.quarantined.rows {
+                            li { code { (row.code.as_str()) } span.grow { (text(&row.reason)) } span.muted.end { "at " (count(row.position.get())) } }
+                        }
+                    }
+                    p.more { a href={ (base) "/quarantine" } { "All " (count(overview.quarantined)) " in quarantine" } }
+                }
+            }
+            @if refused > 0 {
+                div.group {
+                    h3 { (badge(Tone::Warn, "refused")) " Steps of ceremonies that break an invariant" }
+                    p.more { a href={ (base) "/quarantine#feeds" } { (plural(refused, "step")) " that feeds handed in" } }
+                }
+            }
+        }
+    }
+}
+
+fn group(
+    Seen { base, now }: Seen<'_>,
+    page: &Page<ArtifactSummary>,
+    title: &Markup,
+    all: &str,
+    verb: &str,
+) -> Markup {
+    html! {
+        @if !page.rows.is_empty() {
+            div.group {
+                h3 { (title) }
+                ul {
+                    @for row in &page.rows {
+                        li {
+                            (artifact(base, row.id, &row.name))
+                            span.muted { "tier " (row.tier.get()) }
+                            span.muted.end { @if let Some(at) = row.drift_since { (verb) " " (since(at, now)) } }
+                        }
+                    }
+                }
+                @if page.next.is_some() { p.more { a href=(all) { "All of them" } } }
+            }
+        }
+    }
+}
+
+fn waiting(Seen { base, now }: Seen<'_>, open: &Page<OpenCeremony>) -> Markup {
+    html! {
+        section #waiting .panel data-live aria-labelledby="waiting-title" {
+            h2 #waiting-title { "Waiting for a decision" }
+            @if open.rows.is_empty() { (nothing("No ceremony is open.")) }
+            @else {
+                ul.list {
+                    @for row in &open.rows {
+                        li {
+                            (artifact(base, row.opened.artifact_id, &row.name))
+                            span.muted { "tier " (row.tier.get()) }
+                            span.muted.grow { (text(&row.opened.actor)) }
+                            span.end { (since(row.opened.occurred_at, now)) }
+                        }
+                    }
+                }
+                @if open.next.is_some() { p.more { a href={ (base) "/ceremonies" } { "All open ceremonies" } } }
+            }
+        }
+    }
+}
+
+fn verdicts(Seen { base, now }: Seen<'_>, latest: &[(String, VerificationResult)]) -> Markup {
+    html! {
+        section #verdicts .panel data-live aria-labelledby="verdicts-title" {
+            h2 #verdicts-title { "Latest verifications" }
+            @if latest.is_empty() { (nothing("Nothing was verified yet.")) }
+            ul.list {
+                @for (name, row) in latest {
+                    li {
+                        (format::outcome(row.outcome))
+                        (artifact(base, row.artifact_id, name))
+                        span.muted.grow { (text(&row.verifier)) @if let Some(target) = &row.target { " · " (text(target)) } }
+                        span.end { (ago(row.verified_at, now)) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn projector(Seen { now, .. }: Seen<'_>, standing: &Standing) -> Markup {
+    html! {
+        section #projector .panel data-live aria-labelledby="projector-title" {
+            h2 #projector-title { "Projector" }
+            dl.facts {
+                dt { "State" } dd { (badge(if standing.is_healthy { Tone::Good } else { Tone::Bad }, standing.state)) }
+                dt { "Position" } dd { (count(standing.position.get())) " of " (count(standing.head.get())) }
+                dt { "Lag" } dd { (plural(standing.lag, "entry").replace("entrys", "entries")) }
+                @if let Some(rate) = standing.rate { dt { "Rate" } dd { (format!("{rate:.0}")) " entries a second" } }
+                @if let Some(restarts) = standing.restarts { dt { "Restarts" } dd { (count(restarts)) } }
+                dt { "Last error" }
+                dd {
+                    @match &standing.last_error {
+                        Some(error) => { (text(&error.message)) " (" (ago(error.at, now)) ")" }
+                        None => "none",
+                    }
+                }
+                @for feed in &standing.feeds {
+                    dt { "Feed " (text(&feed.name)) }
+                    dd { (plural(feed.recorded, "step")) " recorded, " (count(feed.refused)) " refused" @if let Some(error) = &feed.last_error { "; last error " (ago(error.at, now)) ": " (text(&error.message)) } }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What was refused, and why.
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use guildhall_core::event::TYPE_PREFIX;
+use guildhall_core::{Page, QuarantinedEntry};
+use maud::{Markup, html};
+
+use super::{Place, heading, nothing, paging, scrolling, shown, whole};
+use crate::console::Shared;
+use crate::error::RequestError;
+use crate::format::{Tone, ago, badge, count, short, text};
+use crate::params::Params;
+use crate::standing::Standing;
+
+const ROWS: u32 = 100;
+
+pub(crate) async fn page(
+    State(app): State<Shared>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Response> {
+    let params = Params::parse(query.as_deref());
+    let loaded = async {
+        let standing = Standing::load(&app).await?;
+        let page = app.ops_db.quarantined(params.after(), ROWS).await?;
+        Ok::<_, RequestError>((standing, page))
+    };
+    let (standing, page) = loaded.await.map_err(|error| error.into_page(&app))?;
+    let here = format!("{}/quarantine", app.base);
+    let next = page.next.as_ref().map(|next| params.with(&[("after", next.as_str())]));
+    let content = html! {
+        (heading(&html! { "Quarantine" }, &html! {}))
+        p.intro { "Entries of the Chronicle that break an invariant. They stay in the log and touch nothing else." }
+        section #quarantined .panel data-live aria-label="Entries in quarantine" {
+            (table(&page))
+            (paging(&here, params.after().is_none(), &params.with(&[("after", "")]), next.as_deref()))
+        }
+        @if !standing.feeds.is_empty() {
+            section #feeds .panel data-live aria-labelledby="feeds-title" {
+                h2 #feeds-title { "Refused steps of ceremonies" }
+                p.muted { "What feeds handed in and the chain of custody does not take. Nothing of it is recorded." }
+                @for feed in &standing.feeds {
+                    h3 { (text(&feed.name)) " " (badge(if feed.refused > 0 { Tone::Warn } else { Tone::Good }, &format!("{} refused", feed.refused))) }
+                    ul.list {
+                        @for refusal in feed.refusals.iter().rev() {
+                            li { span.grow { (text(&refusal.reason)) } span.muted { (text(&refusal.identity)) } span.end { (ago(refusal.at, app.now())) } }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    Ok(shown(whole(&app, Place::Quarantine, "Quarantine", Some(&standing), &content)))
+}
+
+fn table(page: &Page<QuarantinedEntry>) -> Markup {
+    if page.rows.is_empty() {
+        return nothing("Nothing was refused.");
+    }
+    scrolling(
+        "Entries in quarantine",
+        &html! {
+            table {
+                thead { tr { th scope="col" { "Position" } th scope="col" { "Code" } th scope="col" { "Reason" } th.wide scope="col" { "Type" } th.wide scope="col" { "Stream" } th.wide scope="col" { "Event" } } }
+                tbody {
+                    @for row in &page.rows {
+                        tr id={ "q" (row.position) } {
+                            th.number scope="row" { (count(row.position.get())) }
+                            td { (badge(Tone::Bad, row.code.as_str())) }
+                            td.prose { (text(&row.reason)) }
+                            td.wide { bdi { (row.event_type.as_str().trim_start_matches(TYPE_PREFIX)) } }
+                            td.wide { (short(&row.stream_id.to_string(), 8)) }
+                            td.wide { (short(&row.event_id.to_string(), 8)) }
+                        }
+                    }
+                }
+            }
+        },
+    )
+}

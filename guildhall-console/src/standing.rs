@@ -1,0 +1,152 @@
+//! Where the projector and the orchestrator stand: the same facts for pages, health and metrics.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use guildhall_core::{OPS_DB, Position, StoreError, Timestamp};
+use guildhall_projector::ceremony::{FeedState, Refusal};
+use guildhall_projector::{LastError, State};
+use serde::Serialize;
+
+use crate::console::App;
+
+/// How long the checkpoint may stand still, with entries to apply, before the projector counts as
+/// stalled.
+const STALLED_AFTER: Duration = Duration::from_secs(30);
+
+/// Where the projector stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Standing {
+    /// What the projector is doing, in a word or two.
+    pub state: &'static str,
+    /// Whether it does its work, as far as can be seen.
+    pub is_healthy: bool,
+    /// Whether what is shown is live: the orchestrator follows.
+    pub is_live: bool,
+    /// The last position that the Ops DB has taken in.
+    pub position: Position,
+    /// The end of the Chronicle.
+    pub head: Position,
+    /// How many entries lie between the two.
+    pub lag: u64,
+    /// Entries a second, lately; none where another process projects.
+    pub rate: Option<f64>,
+    /// How often the projector started again; none where another process projects.
+    pub restarts: Option<u64>,
+    /// The last error of the projector, or else of the orchestrator.
+    pub last_error: Option<LastFailure>,
+    /// The feeds of ceremonies.
+    pub feeds: Vec<FeedStanding>,
+}
+
+/// An error, and when it happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastFailure {
+    /// Its message with those of its causes.
+    pub message: String,
+    /// When, by the host's clock.
+    pub at: Timestamp,
+}
+
+/// How a feed is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FeedStanding {
+    /// Its name.
+    pub name: String,
+    /// What it is doing.
+    pub state: FeedState,
+    /// How many steps of ceremonies were recorded.
+    pub recorded: u64,
+    /// How many were recorded before.
+    pub known: u64,
+    /// How many break an invariant.
+    pub refused: u64,
+    /// The latest that do.
+    pub refusals: Vec<Refusal>,
+    /// Its last error.
+    pub last_error: Option<LastFailure>,
+}
+
+/// Since when the checkpoint has stood where it stands, as far as was looked.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    seen: Mutex<Option<(Position, Instant)>>,
+}
+
+impl Progress {
+    /// For how long the checkpoint has stood still with entries to apply.
+    fn still_for(&self, position: Position, lag: u64) -> Duration {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        match *seen {
+            Some((at, since)) if at == position && lag > 0 => since.elapsed(),
+            _ => {
+                *seen = Some((position, Instant::now()));
+                Duration::ZERO
+            }
+        }
+    }
+}
+
+fn failure(error: &LastError) -> LastFailure {
+    let at = error.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
+    let at = Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX);
+    LastFailure { message: error.message.clone(), at }
+}
+
+/// A state's word.
+const fn word(state: State) -> &'static str {
+    match state {
+        State::Starting => "starting",
+        State::CatchingUp => "catching up",
+        State::Live => "live",
+        State::Standby { .. } => "standing by",
+        State::BackingOff { .. } => "backing off",
+        State::Stopped => "stopped",
+        State::Failed => "failed",
+        _ => "unknown",
+    }
+}
+
+impl Standing {
+    pub(crate) async fn load(app: &App) -> Result<Self, StoreError> {
+        let head = app.orchestrator.head().await?;
+        let checkpoint = app.ops_db.checkpoint(OPS_DB).await?;
+        let position = checkpoint.map_or(Position::ZERO, |checkpoint| checkpoint.position);
+        let head = head.max(position);
+        let lag = head.get() - position.get();
+        let is_stalled = app.progress.still_for(position, lag) >= STALLED_AFTER;
+        let follows = app.orchestrator.status();
+        let projector = app.projector.as_ref().map(|status| status.borrow().clone());
+        let (state, is_healthy) = match &projector {
+            _ if is_stalled => ("stalled", false),
+            Some(status) => (word(status.state), status.is_healthy()),
+            None if lag > 0 => ("catching up", true),
+            None => ("live", true),
+        };
+        let last_error = projector.as_ref().and_then(|status| status.last_error.as_ref());
+        let feeds = follows.feeds.iter().map(|feed| FeedStanding {
+            name: feed.name.clone(),
+            state: feed.state,
+            recorded: feed.recorded,
+            known: feed.known,
+            refused: feed.refused,
+            refusals: feed.refusals.iter().cloned().collect(),
+            last_error: feed.last_error.as_ref().map(failure),
+        });
+        let is_live =
+            !matches!(follows.state, State::BackingOff { .. } | State::Stopped | State::Failed);
+        Ok(Self {
+            state,
+            is_healthy,
+            is_live,
+            position,
+            head,
+            lag,
+            rate: projector.as_ref().map(|status| status.rate),
+            restarts: projector.as_ref().map(|status| status.restarts),
+            last_error: last_error.or(follows.last_error.as_ref()).map(failure),
+            feeds: feeds.collect(),
+        })
+    }
+}
