@@ -206,7 +206,7 @@ impl Fold {
     fn artifact_registered(&mut self, event: ArtifactRegistered, at: At) {
         let head = ArtifactHead { cid: event.cid, chain: None, ratified: Vec::new() };
         self.heads.insert_artifact(event.artifact_id, head, self.changes.artifacts.len());
-        self.changes.push_artifact(GovernedArtifact {
+        self.changes.push_artifact(&GovernedArtifact {
             id: event.artifact_id,
             accord_binding_id: event.accord_id,
             name: event.name,

@@ -53,7 +53,10 @@ async fn fill(
 ) -> Result<(), RuntimeError> {
     status.head = chronicle.head().await?.position;
     let (chronicle, checkpoint) = (Arc::clone(chronicle), generation.checkpoint());
-    let mut ahead = ReadAhead::spawn(chronicle, checkpoint, Some(status.head), settings.clone());
+    // Tables without indexes gain nothing by larger transactions; the memory is needed for what is
+    // held back.
+    let settings = Settings { batch_reads: settings.batch_reads.min(2), ..settings.clone() };
+    let mut ahead = ReadAhead::spawn(chronicle, checkpoint, Some(status.head), settings);
     while let Some(read) = ahead.next().await? {
         let began = std::time::Instant::now();
         let applied = generation.apply(read.batch).await?;

@@ -12,10 +12,10 @@ pub struct Settings {
     pub read_entries: usize,
     /// How many bytes of payload one read answers at most (and one entry more). 4 MiB by default.
     pub read_bytes: usize,
-    /// How many reads share a transaction at most; as many wait for it at most. 5 by default.
+    /// How many reads share a transaction at most; as many wait for it at most. 8 by default.
     /// Transactions adapt: live, one holds whatever has come; the slower the writer, the more it
     /// finds waiting, and the less each entry costs it. With the reads under way, this bounds
-    /// memory: at the defaults to about 60,000 entries.
+    /// memory: at the defaults to some 95,000 entries.
     pub batch_reads: usize,
     /// How long to wait for the log to grow before looking again, whatever happened to the
     /// wake-up. One second by default.
@@ -34,7 +34,7 @@ impl Default for Settings {
         Self {
             read_entries: 5_000,
             read_bytes: 4 << 20,
-            batch_reads: 5,
+            batch_reads: 8,
             patience: Duration::from_secs(1),
             backoff_first: Duration::from_millis(100),
             backoff_most: Duration::from_secs(30),

@@ -119,9 +119,9 @@ impl Changes {
         self.held_bytes
     }
 
-    pub(super) fn push_artifact(&mut self, row: GovernedArtifact) {
+    pub(super) fn push_artifact(&mut self, row: &GovernedArtifact) {
         self.held_bytes += ROW_BYTES + row.content.as_str().len();
-        self.artifacts.push(row);
+        self.artifacts.push(settled(row));
     }
 
     pub(super) fn update_artifact(
@@ -156,17 +156,32 @@ impl Changes {
         }
     }
 
-    pub(super) fn put_deployment(&mut self, mut slot: SlotMut<'_>, row: DeploymentState) {
+    pub(super) fn put_deployment(&mut self, mut slot: SlotMut<'_>, mut row: DeploymentState) {
         let bytes = row.detail.as_str().len();
         if let Place::Updated(place) = slot.get() {
-            let before = std::mem::replace(&mut self.deployments[place], row);
-            self.held_bytes = self.held_bytes + bytes - before.detail.as_str().len();
+            let held = &mut self.deployments[place];
+            self.held_bytes = self.held_bytes + bytes - held.detail.as_str().len();
+            std::mem::swap(&mut row.target, &mut held.target);
+            if row.detail == held.detail {
+                std::mem::swap(&mut row.detail, &mut held.detail);
+            } else {
+                row.detail = settled(&row.detail);
+            }
+            *held = row;
         } else {
             slot.set(Place::Updated(self.deployments.len()));
             self.held_bytes += ROW_BYTES + bytes;
+            row.target = settled(&row.target);
+            row.detail = settled(&row.detail);
             self.deployments.push(row);
         }
     }
+}
+
+/// A copy, for what a rebuild may hold for long: the original would pin the memory of the batch
+/// that it came with, most of which is free by then.
+fn settled<T: Clone>(value: &T) -> T {
+    value.clone()
 }
 
 fn content_bytes(update: &ArtifactUpdate) -> usize {
