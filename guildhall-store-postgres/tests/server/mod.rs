@@ -30,13 +30,18 @@ pub(crate) struct Settings {
     pub(crate) lines: Vec<String>,
     /// Lines for `pg_hba.conf`, before those that trust the socket.
     pub(crate) access: Vec<String>,
+    /// Files of the data folder, such as a certificate, that only the server can read.
+    pub(crate) files: Vec<(&'static str, String)>,
+    /// Also listens on this port of 127.0.0.1.
+    pub(crate) port: Option<u16>,
     /// Where the cluster's folder is made, if not among the temporary ones.
     pub(crate) folder: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { fsync: false, lines: Vec::new(), access: Vec::new(), folder: None }
+        let (lines, access, files) = (Vec::new(), Vec::new(), Vec::new());
+        Self { fsync: false, lines, access, files, port: None, folder: None }
     }
 }
 
@@ -55,6 +60,7 @@ pub(crate) struct Server {
     folder: PathBuf,
     programs: PathBuf,
     user: Option<&'static str>,
+    port: u16,
     guard: Mutex<Option<(Child, ChildStdin)>>,
 }
 
@@ -160,7 +166,8 @@ impl Server {
         let is_root = run(Command::new("id").arg("-u")).trim() == "0";
         let user = is_root.then(|| if exists_user("postgres") { "postgres" } else { "nobody" });
         let folder = make_folder(settings.folder.as_deref(), user);
-        let server = Self { folder, programs, user, guard: Mutex::new(None) };
+        let port = settings.port.unwrap_or(5432);
+        let server = Self { folder, programs, user, port, guard: Mutex::new(None) };
         // Before anything that may fail, so that the folder does not stay.
         *server.guard.lock().unwrap() = Some(server.stand_guard());
         let data = server.data();
@@ -185,7 +192,7 @@ impl Server {
                 _ => write!(host, "%{byte:02X}").unwrap(),
             }
         }
-        format!("postgres:///{database}?host={host}&port=5432&user=guildhall")
+        format!("postgres:///{database}?host={host}&port={}&user=guildhall", self.port)
     }
 
     /// Starts a server that was stopped.
@@ -240,9 +247,9 @@ impl Server {
     /// Adds lines to the settings; they hold from the next start on.
     fn configure(&self, settings: &Settings) {
         let mut lines = vec![
-            "listen_addresses = ''".to_owned(),
+            format!("listen_addresses = '{}'", settings.port.map_or("", |_| "127.0.0.1")),
             format!("unix_socket_directories = '{}'", self.folder.display()),
-            "port = 5432".to_owned(),
+            format!("port = {}", self.port),
             "max_connections = 400".to_owned(),
             "timezone = 'UTC'".to_owned(),
             "lc_messages = 'C'".to_owned(),
@@ -255,6 +262,19 @@ impl Server {
         let path = self.data().join("pg_hba.conf");
         let before = fs::read_to_string(&path).unwrap();
         fs::write(path, format!("{}\n{before}\n", settings.access.join("\n"))).unwrap();
+        for (name, contents) in &settings.files {
+            let path = self.data().join(name);
+            fs::write(&path, contents).unwrap();
+            run(Command::new("chmod").arg("600").arg(&path));
+            if let Some(user) = self.user {
+                run(Command::new("chown").arg(user).arg(&path));
+            }
+        }
+    }
+
+    /// The socket on which the server listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.join(format!(".s.PGSQL.{}", self.port))
     }
 
     /// A program of PostgreSQL's, as the user whose cluster it is.
