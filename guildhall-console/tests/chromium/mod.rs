@@ -1,0 +1,171 @@
+//! Chromium, driven by the WebDriver protocol.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// How long the driver may take to start.
+const SOON: Duration = Duration::from_secs(20);
+
+const HOW_TO_INSTALL: &str = "the browser tests need chromium and chromedriver: \
+                              apt-get install chromium chromium-driver";
+
+/// A browser with a profile of its own; it ends with its driver.
+pub(crate) struct Browser {
+    port: u16,
+    session: String,
+    _driver: Child,
+    _profile: tempfile::TempDir,
+}
+
+impl Browser {
+    pub(crate) async fn start() -> Self {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect(HOW_TO_INSTALL);
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let port = timeout(SOON, async {
+            loop {
+                let line = lines.next_line().await.unwrap().expect(HOW_TO_INSTALL);
+                if let Some((_, port)) = line.split_once("successfully on port ") {
+                    return port.trim_end_matches('.').parse().unwrap();
+                }
+            }
+        });
+        let port = port.await.expect("chromedriver does not start");
+        // It goes on writing; a pipe that nobody reads would fill.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let profile = tempfile::tempdir().unwrap();
+        let mut browser = Self { port, session: String::new(), _driver: driver, _profile: profile };
+        let profile = format!("--user-data-dir={}", browser._profile.path().display());
+        let arguments = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-quic",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--hide-scrollbars",
+            &profile,
+        ];
+        let options = json!({ "args": arguments });
+        let wanted = json!({ "browserName": "chrome", "goog:chromeOptions": options,
+                             "goog:loggingPrefs": { "browser": "ALL" } });
+        let capabilities = json!({ "capabilities": { "alwaysMatch": wanted } });
+        let session = browser.call("POST", "/session", &capabilities).await;
+        browser.session = session["sessionId"].as_str().expect(HOW_TO_INSTALL).to_owned();
+        browser
+    }
+
+    async fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+        let body = body.to_string();
+        let exchange = async {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+            let length = if method == "GET" { 0 } else { body.len() };
+            let head = format!(
+                "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                 Content-Length: {length}\r\nConnection: close\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(&body.as_bytes()[..length]).await.unwrap();
+            let mut reader = BufReader::new(stream);
+            let (mut line, mut length) = (String::new(), 0);
+            while reader.read_line(&mut line).await.unwrap() > 2 {
+                let lower = line.to_ascii_lowercase();
+                if let Some(value) = lower.strip_prefix("content-length:") {
+                    length = value.trim().parse().unwrap();
+                }
+                line.clear();
+            }
+            let mut answer = vec![0; length];
+            reader.read_exact(&mut answer).await.unwrap();
+            serde_json::from_slice::<Value>(&answer).unwrap()
+        };
+        let answer = timeout(Duration::from_secs(60), exchange).await.expect("the browser hangs");
+        let value = answer["value"].clone();
+        assert!(value.get("error").is_none(), "{method} {path}: {value}");
+        value
+    }
+
+    async fn post(&self, what: &str, body: Value) -> Value {
+        self.call("POST", &format!("/session/{}{what}", self.session), &body).await
+    }
+
+    pub(crate) async fn open(&self, url: &str) {
+        self.post("/url", json!({ "url": url })).await;
+    }
+
+    /// Runs a function's body in the page and answers what it returns; it may await.
+    pub(crate) async fn run(&self, script: &str) -> Value {
+        let script = format!(
+            "const done = arguments[arguments.length - 1]; \
+             (async () => {{ {script} }})().then(done, (error) => done('error: ' + error))"
+        );
+        let value = self.post("/execute/async", json!({ "script": script, "args": [] })).await;
+        let failed = value.as_str().is_some_and(|text| text.starts_with("error: "));
+        assert!(!failed, "{value}");
+        value
+    }
+
+    pub(crate) async fn text(&self, selector: &str) -> String {
+        let selector = serde_json::to_string(selector).unwrap();
+        let found =
+            self.run(&format!("return document.querySelector({selector})?.innerText")).await;
+        found.as_str().unwrap_or_else(|| panic!("{selector} is not on the page")).to_owned()
+    }
+
+    /// Waits until an expression holds in the page.
+    pub(crate) async fn until(&self, expression: &str, within: Duration) {
+        let milliseconds = within.as_millis();
+        let script = format!(
+            "const end = Date.now() + {milliseconds}; \
+             while (!({expression})) {{ \
+                 if (Date.now() > end) return false; \
+                 await new Promise((next) => setTimeout(next, 10)); \
+             }} return true"
+        );
+        assert_eq!(self.run(&script).await, Value::Bool(true), "not in time: {expression}");
+    }
+
+    async fn devtools(&self, command: &str, parameters: Value) -> Value {
+        self.post("/goog/cdp/execute", json!({ "cmd": command, "params": parameters })).await
+    }
+
+    /// The window's size, as a desktop's or a phone's, and the scheme of colours.
+    pub(crate) async fn look(&self, width: u32, height: u32, scheme: &str) {
+        let is_phone = width < 600;
+        let metrics = json!({ "width": width, "height": height,
+                              "deviceScaleFactor": if is_phone { 2 } else { 1 }, "mobile": is_phone });
+        self.devtools("Emulation.setDeviceMetricsOverride", metrics).await;
+        let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.devtools("Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// The whole page as a PNG.
+    pub(crate) async fn screenshot(&self) -> Vec<u8> {
+        let parameters = json!({ "format": "png", "captureBeyondViewport": true });
+        let image = self.devtools("Page.captureScreenshot", parameters).await;
+        BASE64.decode(image["data"].as_str().unwrap().as_bytes()).unwrap()
+    }
+
+    /// What the page wrote to its console at the level of an error.
+    pub(crate) async fn errors(&self) -> Vec<String> {
+        let entries = self.post("/se/log", json!({ "type": "browser" })).await;
+        let is_severe = |entry: &&Value| entry["level"] == "SEVERE";
+        let entries = entries.as_array().unwrap();
+        entries.iter().filter(is_severe).map(|entry| entry["message"].to_string()).collect()
+    }
+}
