@@ -13,9 +13,10 @@ $guildhall$;
 -- After an append, the log must still be dense: the new positions are one run, it begins where the
 -- log ended, and the head stands at its end; versions follow their stream. Whoever appended, it is
 -- durable and told to those who wait. Without enable_seqscan = off a session that began on a small
--- log would keep plans that scan it while it grows.
+-- log would keep plans that scan it while it grows; what such a setting makes of the costs must not
+-- start the compiler (jit).
 CREATE FUNCTION {schema}.chronicle_entries_appended() RETURNS trigger
-LANGUAGE plpgsql SET enable_seqscan = off AS $guildhall$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $guildhall$
 DECLARE
     first_position bigint;
     last_position bigint;
@@ -28,7 +29,7 @@ BEGIN
         RETURN NULL;
     END IF;
     IF last_position <> first_position + entries - 1
-        OR last_position <> (SELECT position FROM {schema}.chronicle_head)
+        OR last_position <> (SELECT position FROM {schema}.chronicle_head WHERE id = 1)
         OR first_position > 1 AND NOT EXISTS (
             SELECT 1 FROM {schema}.chronicle_entries WHERE position = first_position - 1
         )
@@ -56,7 +57,7 @@ $guildhall$;
 
 -- The head moves forward, onto the last entry.
 CREATE FUNCTION {schema}.chronicle_head_moved() RETURNS trigger
-LANGUAGE plpgsql SET enable_seqscan = off AS $guildhall$
+LANGUAGE plpgsql SET enable_seqscan = off SET jit = off AS $guildhall$
 BEGIN
     IF NEW.position <= OLD.position
         OR NOT EXISTS (SELECT 1 FROM {schema}.chronicle_entries WHERE position = NEW.position)

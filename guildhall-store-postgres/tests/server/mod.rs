@@ -28,7 +28,7 @@ pub(crate) struct Settings {
     pub(crate) fsync: bool,
     /// Lines for `postgresql.conf`.
     pub(crate) lines: Vec<String>,
-    /// Lines for `pg_hba.conf`, before those that trust the socket.
+    /// Lines for `pg_hba.conf`, before the one that trusts the socket.
     pub(crate) access: Vec<String>,
     /// Files of the data folder, such as a certificate, that only the server can read.
     pub(crate) files: Vec<(&'static str, String)>,
@@ -259,9 +259,9 @@ impl Server {
         let path = self.data().join("postgresql.conf");
         let before = fs::read_to_string(&path).unwrap();
         fs::write(path, format!("{before}\n{}\n", lines.join("\n"))).unwrap();
-        let path = self.data().join("pg_hba.conf");
-        let before = fs::read_to_string(&path).unwrap();
-        fs::write(path, format!("{}\n{before}\n", settings.access.join("\n"))).unwrap();
+        // Whoever reaches the socket is trusted, and over TCP only whom the test lets in.
+        let access = format!("{}\nlocal all all trust\n", settings.access.join("\n"));
+        fs::write(self.data().join("pg_hba.conf"), access).unwrap();
         for (name, contents) in &settings.files {
             let path = self.data().join(name);
             fs::write(&path, contents).unwrap();

@@ -1,0 +1,164 @@
+//! TLS, SCRAM, and the password, which nothing shows.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod common;
+mod server;
+
+use std::fmt::Debug;
+use std::io::{self, Write};
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use common::append_one;
+use guildhall_core::{Chronicle, Position, ReadLimit};
+use guildhall_store_postgres::{OpenError, Options, PostgresStore};
+use server::{Server, Settings, execute};
+
+const PASSWORD: &str = "correct-horse-battery-staple";
+const WRONG: &str = "incorrect-horse-battery-staple";
+
+/// A server that lets only `app` in, over TLS and by SCRAM, and the file of its certificate.
+struct Guarded {
+    server: Server,
+    folder: tempfile::TempDir,
+    port: u16,
+}
+
+impl Guarded {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"])
+            .args(["-subj", "/CN=guildhall test", "-keyout", "server.key", "-out", "server.crt"])
+            .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+            .current_dir(folder.path())
+            .output()
+            .expect("the program openssl makes the certificate: install it");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let read = |name| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        // Free now; nobody else asks for this very one.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = Server::start(Settings {
+            port: Some(port),
+            files: vec![("server.crt", read("server.crt")), ("server.key", read("server.key"))],
+            lines: vec!["ssl = on".to_owned(), "password_encryption = 'scram-sha-256'".to_owned()],
+            access: vec!["hostssl ops app 127.0.0.1/32 scram-sha-256".to_owned()],
+            ..Settings::default()
+        });
+        let admin = server.url("postgres");
+        execute(&admin, &format!("CREATE ROLE app LOGIN PASSWORD '{PASSWORD}'"));
+        execute(&admin, "CREATE DATABASE ops OWNER app");
+        Self { server, folder, port }
+    }
+
+    fn url(&self, password: &str, mode: &str) -> String {
+        let certificate = self.folder.path().join("server.crt");
+        let certificate = certificate.to_str().unwrap().replace('/', "%2F");
+        format!(
+            "postgres://app:{password}@127.0.0.1:{}/ops?sslmode={mode}&sslrootcert={certificate}",
+            self.port
+        )
+    }
+}
+
+/// Everything that is logged in this process.
+#[derive(Debug, Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The error, its causes and both of its faces.
+fn faces(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut said = format!("{error:?}");
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        said.push_str(&format!("\n{error}\n{error:#?}"));
+        cause = error.source();
+    }
+    said
+}
+
+fn shown(it: &impl Debug) -> String {
+    format!("{it:?}\n{it:#?}")
+}
+
+#[tokio::test]
+async fn tls_and_scram_work_and_nothing_shows_the_password() {
+    // Its own statements say the password, so they are not logged.
+    let guarded = Guarded::start();
+    let log = Log::default();
+    let writer = log.clone();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .init();
+    let mut said = String::new();
+
+    for mode in ["require", "verify-ca", "verify-full"] {
+        let options = Options::at(guarded.url(PASSWORD, mode));
+        said.push_str(&shown(&options));
+        let store = PostgresStore::open_with(options).await.unwrap();
+        append_one(&store.chronicle(), 1).await;
+        store.chronicle().wait_beyond(Position::ZERO, std::time::Duration::MAX).await.unwrap();
+        said.push_str(&shown(&store));
+        said.push_str(&shown(&store.chronicle()));
+    }
+    // An embedder's pool logs its statements.
+    let pool = sqlx::PgPool::connect(&guarded.url(PASSWORD, "verify-full")).await.unwrap();
+    let store = PostgresStore::open_with(Options::with_pool(pool)).await.unwrap();
+    said.push_str(&shown(&store));
+    assert_eq!(
+        store.chronicle().read(Position::ZERO, ReadLimit::entries(9)).await.unwrap().len(),
+        3
+    );
+
+    // The server's rule, the password, the certificate, the port, the database.
+    let good = guarded.url(PASSWORD, "verify-full");
+    let failing = [
+        (guarded.url(PASSWORD, "disable"), false),
+        (guarded.url(WRONG, "verify-full"), false),
+        (good.replace("app:", "nobody:"), false),
+        // A file that is missing looks like a socket of a server that is still to come.
+        (good.replace("server.crt", "no.crt"), true),
+        (good.replace("/ops?", "/none?"), false),
+        (good.replace(&format!(":{}/", guarded.port), ":1/"), true),
+    ];
+    for (url, is_transient) in failing {
+        let mut options = Options::at(url);
+        options.acquire_timeout = std::time::Duration::from_millis(300);
+        let error = PostgresStore::open_with(options).await.unwrap_err();
+        said.push_str(&faces(&error));
+        assert_eq!(error.is_transient(), is_transient, "{}", faces(&error));
+    }
+    for url in [
+        good.replace("verify-full", "verify-fully"),
+        good.replace(&format!("@127.0.0.1:{}", guarded.port), "@127.0.0.1:port"),
+        good.replace("postgres://", "post gres://"),
+        good.replace("staple@", "staple/@"),
+    ] {
+        let error = PostgresStore::open(&url).await.unwrap_err();
+        assert!(matches!(error, OpenError::BadUrl { .. }), "{error:?}");
+        said.push_str(&faces(&error));
+    }
+
+    let logged = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    assert!(logged.contains("guildhall"), "something was logged");
+    for (name, text) in [("an error or Debug", &said), ("the log", &logged)] {
+        for password in [PASSWORD, WRONG] {
+            let line = text.lines().find(|line| line.contains(password));
+            assert_eq!(line, None, "{name} shows the password");
+        }
+    }
+    drop(guarded.server);
+}
