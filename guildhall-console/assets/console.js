@@ -54,7 +54,7 @@ async function refresh() {
       part.replaceWith(next);
       settle();
     }
-    say("live", "good");
+    say("up to date", "good");
   } catch {
     say("not reached", "bad");
   } finally {
@@ -69,7 +69,7 @@ async function refresh() {
 const events = new EventSource(document.body.dataset.events);
 events.addEventListener("moved", (event) => {
   if (String(JSON.parse(event.data).position) !== position(document)) refresh();
-  else say("live", "good");
+  else say("up to date", "good");
 });
 events.onerror = () => say("reconnecting", "warn");
 setInterval(() => document.hidden || refresh(), QUIET_MS);

@@ -97,7 +97,7 @@ fn pulse(standing: Option<&Standing>) -> Markup {
     };
     html! {
         span #pulse .pulse data-live data-position=(standing.position) {
-            (badge(tone, standing.state))
+            span.word { "projector" } (badge(tone, standing.state))
             span.at { "at " (count(standing.position.get())) @if standing.lag > 0 { " of " (count(standing.head.get())) } }
         }
     }

@@ -114,7 +114,7 @@ async fn what_is_appended_shows_within_a_second_and_nothing_else_is_disturbed() 
     let id = guild.draft("zone-of-the-day.example", "board").await;
     let (browser, url) = (Browser::start().await, url(&guild).await);
     browser.open(&format!("{url}/ceremonies")).await;
-    browser.until("document.getElementById('live').innerText === 'live'", common::SOON).await;
+    browser.until("document.getElementById('live').innerText === 'up to date'", common::SOON).await;
     browser.run("window.isTheSame = true").await;
     guild
         .record(Command::open_ceremony(id, CeremonyId::new(), Act::new("ada", "why", at(2))))
@@ -137,7 +137,7 @@ async fn what_is_appended_shows_within_a_second_and_nothing_else_is_disturbed() 
     browser
         .open(&format!("{url}/artifacts?state=ratified&state=deployed&name=e&sort=tier&order=desc"))
         .await;
-    browser.until("document.getElementById('live').innerText === 'live'", common::SOON).await;
+    browser.until("document.getElementById('live').innerText === 'up to date'", common::SOON).await;
     browser
         .run(
             "document.querySelector('[name=name]').value = 'half typed'; \
@@ -167,7 +167,7 @@ async fn what_is_appended_shows_within_a_second_and_nothing_else_is_disturbed() 
 
     // A registration and a drift reach the dashboard too.
     browser.open(&format!("{url}/")).await;
-    browser.until("document.getElementById('live').innerText === 'live'", common::SOON).await;
+    browser.until("document.getElementById('live').innerText === 'up to date'", common::SOON).await;
     let cid = guild.ops_db.artifact(id).await.unwrap().unwrap().artifact.cid;
     let seen = DeploymentObserved {
         artifact_id: id,
@@ -207,7 +207,9 @@ async fn texts_of_others_are_shown_and_never_run() {
     let (browser, url) = (Browser::start().await, url(&guild).await);
     for path in ["/", "/ceremonies", "/artifacts", &format!("/artifacts/{id}"), "/quarantine"] {
         browser.open(&format!("{url}{path}")).await;
-        browser.until("document.getElementById('live').innerText === 'live'", common::SOON).await;
+        browser
+            .until("document.getElementById('live').innerText === 'up to date'", common::SOON)
+            .await;
         let foreign = "return document.querySelectorAll('main img, main script, main [onerror], \
                        main a[href^=javascript]').length + (window.isBroken ?? 0)";
         assert_eq!(browser.run(foreign).await, 0, "{path}");
@@ -271,7 +273,10 @@ async fn each_page_is_pictured() {
                 browser.look(width, height, scheme).await;
                 browser.open(&format!("{url}{path}")).await;
                 browser
-                    .until("document.getElementById('live').innerText === 'live'", common::SOON)
+                    .until(
+                        "document.getElementById('live').innerText === 'up to date'",
+                        common::SOON,
+                    )
                     .await;
                 let image = browser.screenshot().await;
                 assert!(image.len() > 10_000, "{name} on a {device} is nearly empty");

@@ -174,7 +174,7 @@ fn targets(
             h2 #targets-title { "Deployments" }
             @if page.rows.is_empty() { (nothing("It runs nowhere yet.")) }
             @else {
-                (scrolling("Deployments", &html! {
+                (scrolling("Deployments by target", &html! {
                     table {
                         thead { tr { th scope="col" { "Target" } th scope="col" { "Health" } th scope="col" { "For" } th scope="col" { "Desired" } th scope="col" { "Observed" } th scope="col" { "Seen" } } }
                         tbody {
@@ -182,10 +182,10 @@ fn targets(
                                 tr {
                                     th scope="row" { (text(&row.target)) (on_demand(&row.detail, "detail")) }
                                     td { (format::health(row.health)) }
-                                    td { (since(row.health_since, now)) }
-                                    td { (cid(row.desired_cid)) }
-                                    td { @match row.observed_cid { Some(observed) => (cid(observed)), None => span.muted { "nothing" } } }
-                                    td { (ago(row.observed_at, now)) }
+                                    td data-label="for" { (since(row.health_since, now)) }
+                                    td data-label="desired" { (cid(row.desired_cid)) }
+                                    td data-label="observed" { @match row.observed_cid { Some(observed) => (cid(observed)), None => span.muted { "nothing" } } }
+                                    td data-label="seen" { (ago(row.observed_at, now)) }
                                 }
                             }
                         }

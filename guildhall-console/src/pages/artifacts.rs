@@ -36,7 +36,7 @@ pub(crate) async fn page(
     let content = html! {
         (heading(&html! { "Artifacts" }, &html! {}))
         (filters(&app, &params, &query, &accords))
-        section #artifacts .panel data-live aria-label="Artifacts" { (list(&app, &params, &query, &page)) }
+        div #artifacts .panel data-live { (list(&app, &params, &query, &page)) }
     };
     Ok(shown(whole(&app, Place::Artifacts, "Artifacts", Some(&standing), &content)))
 }
@@ -173,7 +173,7 @@ fn line(Seen { base, now }: Seen<'_>, row: &ArtifactSummary) -> Markup {
         tr id={ "a" (row.id) } {
             th scope="row" { (artifact(base, row.id, &row.name)) span.kind.narrow { (format::words(&row.artifact_type)) } }
             td.wide { bdi { (format::words(&row.artifact_type)) } }
-            td.number { (row.tier.get()) }
+            td.number data-label="tier" { (row.tier.get()) }
             td.wide { (cid(row.cid)) }
             td { (format::custody(row.custody_state)) }
             td { (format::drift(row.drift)) }

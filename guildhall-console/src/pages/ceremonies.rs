@@ -65,19 +65,19 @@ fn open_table(Seen { base, now }: Seen<'_>, open: &Page<OpenCeremony>) -> Markup
                 thead { tr {
                     th scope="col" { "Artifact" } th scope="col" { "Tier" } th.wide scope="col" { "Accord" }
                     th.wide scope="col" { "Ceremony" } th scope="col" { "Opened by" } th.wide scope="col" { "Reason" }
-                    th scope="col" { "Opened" } th scope="col" { "Age" }
+                    th.wide scope="col" { "Opened" } th scope="col" { "Age" }
                 } }
                 tbody {
                     @for row in &open.rows {
                         tr id={ "c" (row.opened.position) } {
                             th scope="row" { (artifact(base, row.opened.artifact_id, &row.name)) span.kind { (format::words(&row.artifact_type)) } }
-                            td.number { (row.tier.get()) }
+                            td.number data-label="tier" { (row.tier.get()) }
                             td.wide { (text(&row.accord)) }
                             td.wide { (ceremony(row.ceremony_id)) }
-                            td { (text(&row.opened.actor)) }
+                            td data-label="by" { (text(&row.opened.actor)) }
                             td.wide.prose { (text(&row.opened.reason)) }
-                            td { (ago(row.opened.occurred_at, now)) }
-                            td { (since(row.opened.occurred_at, now)) }
+                            td.wide { (ago(row.opened.occurred_at, now)) }
+                            td data-label="open for" { (since(row.opened.occurred_at, now)) }
                         }
                     }
                 }
@@ -103,11 +103,11 @@ fn closed_table(Seen { base, now }: Seen<'_>, closed: &Page<ClosedCeremony>) -> 
                     @for row in &closed.rows {
                         tr id={ "c" (row.closed.position) } {
                             th scope="row" { (artifact(base, row.closed.artifact_id, &row.name)) span.kind { (format::words(&row.artifact_type)) } }
-                            td.number { (row.tier.get()) }
+                            td.number data-label="tier" { (row.tier.get()) }
                             td.wide { (text(&row.accord)) }
                             td.wide { (ceremony(row.ceremony_id)) }
                             td { (decided(row.closed.to_state)) }
-                            td { (text(&row.closed.actor)) }
+                            td data-label="by" { (text(&row.closed.actor)) }
                             td.wide.prose { (text(&row.closed.reason)) }
                             td { (ago(row.closed.occurred_at, now)) }
                             td.wide { (since(row.opened_at, row.closed.occurred_at)) }

@@ -16,7 +16,7 @@ pub(crate) fn readable(json: &Json, label: &str) -> Markup {
         end -= 1;
     }
     html! {
-        pre.json tabindex="0" role="region" aria-label=(label) { code { (&whole[..end]) } }
+        pre.json tabindex="0" role="group" aria-label=(label) { code { (&whole[..end]) } }
         @if end < whole.len() {
             p.more { "The first " (end / 1024) " of " (whole.len() / 1024) " KiB; the API has the whole." }
         }

@@ -191,7 +191,7 @@ fn needs(
                             li { code { (row.code.as_str()) } span.grow { (text(&row.reason)) } span.muted.end { "at " (count(row.position.get())) } }
                         }
                     }
-                    p.more { a href={ (base) "/quarantine" } { "All " (count(overview.quarantined)) " in quarantine" } }
+                    p.more { a href={ (base) "/quarantine" } { "The whole quarantine: " (count(overview.quarantined)) } }
                 }
             }
             @if refused > 0 {

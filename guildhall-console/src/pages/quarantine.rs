@@ -31,7 +31,7 @@ pub(crate) async fn page(
     let content = html! {
         (heading(&html! { "Quarantine" }, &html! {}))
         p.intro { "Entries of the Chronicle that break an invariant. They stay in the log and touch nothing else." }
-        section #quarantined .panel data-live aria-label="Entries in quarantine" {
+        div #quarantined .panel data-live {
             (table(&page))
             (paging(&here, params.after().is_none(), &params.with(&[("after", "")]), next.as_deref()))
         }

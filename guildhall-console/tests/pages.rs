@@ -1,0 +1,389 @@
+//! The router without a network: who is let in, what is refused, what machines are told, and that
+//! the description of the API is the API.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::large_futures, reason = "tests")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode, header};
+use common::{Guild, SOON, at};
+use guildhall_console::{Access, Console, PATHS, ServeError, serve};
+use guildhall_core::command::{Act, Command};
+use guildhall_core::{
+    Append, ArtifactQuery, CeremonyId, CustodyState, DeploymentQuery, EventType, Json, NewEntry,
+    Seq, VerificationQuery,
+};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::time::timeout;
+use tower::ServiceExt;
+
+async fn ask(router: &Router, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
+    let mut request = Request::get(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap()
+}
+
+const LOCAL: [(&str, &str); 1] = [("host", "localhost")];
+
+async fn get(router: &Router, path: &str) -> Response<Body> {
+    ask(router, path, &LOCAL).await
+}
+
+async fn text(response: Response<Body>) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+async fn json(router: &Router, path: &str) -> Value {
+    let response = get(router, path).await;
+    assert_eq!(response.status(), StatusCode::OK, "{path}");
+    serde_json::from_str(&text(response).await).unwrap()
+}
+
+fn value_of(answer: &impl serde::Serialize) -> Value {
+    serde_json::to_value(answer).unwrap()
+}
+
+#[tokio::test]
+async fn the_api_answers_what_the_queries_do() {
+    let guild = Guild::with_story().await;
+    let router = guild.console().router();
+    let ops_db = &guild.ops_db;
+    let overview = json(&router, "/api/v1/overview").await;
+    let expected = value_of(&ops_db.overview().await.unwrap());
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(&overview[name], value, "{name}");
+    }
+    assert_eq!(overview["artifacts"], 9);
+    for (path, expected) in [
+        ("/api/v1/accords", value_of(&ops_db.accords(None, 100).await.unwrap())),
+        ("/api/v1/ceremonies/open", value_of(&ops_db.open_ceremonies(None, 100).await.unwrap())),
+        (
+            "/api/v1/ceremonies/closed?limit=3",
+            value_of(&ops_db.closed_ceremonies(None, 3).await.unwrap()),
+        ),
+        (
+            "/api/v1/deployments",
+            value_of(&ops_db.deployments(&DeploymentQuery::default()).await.unwrap()),
+        ),
+        (
+            "/api/v1/verifications",
+            value_of(&ops_db.verifications(&VerificationQuery::default()).await.unwrap()),
+        ),
+        ("/api/v1/quarantine", value_of(&ops_db.quarantined(None, 100).await.unwrap())),
+    ] {
+        assert_eq!(json(&router, path).await, expected, "{path}");
+        assert!(!expected["rows"].as_array().unwrap().is_empty(), "{path}");
+    }
+    let query = ArtifactQuery {
+        custody_states: vec![CustodyState::Deployed, CustodyState::Retired],
+        is_descending: true,
+        limit: 2,
+        ..ArtifactQuery::default()
+    };
+    let first = ops_db.artifacts(&query).await.unwrap();
+    let path = "/api/v1/artifacts?state=deployed&state=retired&order=desc&limit=2";
+    assert_eq!(json(&router, path).await, value_of(&first));
+    let next = first.next.clone().unwrap();
+    let encoded: String = form_urlencoded::byte_serialize(next.as_str().as_bytes()).collect();
+    let second = ops_db.artifacts(&ArtifactQuery { after: Some(next), ..query }).await.unwrap();
+    assert_eq!(json(&router, &format!("{path}&after={encoded}")).await, value_of(&second));
+    for row in first.rows {
+        let path = format!("/api/v1/artifacts/{}", row.id);
+        assert_eq!(json(&router, &path).await, value_of(&ops_db.artifact(row.id).await.unwrap()));
+        let chain = json(&router, &format!("{path}/chain?after=1&limit=2")).await;
+        let links = ops_db.chain(row.id, Seq::FIRST, 2).await.unwrap();
+        for (shown, link) in chain["rows"].as_array().unwrap().iter().zip(&links) {
+            assert_eq!(shown["hash"], link.hash.to_string());
+            assert_eq!(shown["verdict"]["holds"], true);
+        }
+        assert_eq!(chain["rows"].as_array().unwrap().len(), links.len());
+    }
+}
+
+/// Follows `$ref` and holds an answer against its schema: every property and no other.
+fn hold(schema: &Value, document: &Value, answer: &Value, path: &str) {
+    if let Some(name) = schema["$ref"].as_str() {
+        let name = name.rsplit('/').next().unwrap();
+        return hold(&document["components"]["schemas"][name], document, answer, path);
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let is_null = choices.iter().any(|choice| choice["type"] == "null");
+        return if !(is_null && answer.is_null()) {
+            hold(&choices[0], document, answer, path)
+        };
+    }
+    let types: Vec<&str> = match &schema["type"] {
+        Value::String(one) => vec![one],
+        Value::Array(several) => several.iter().map(|one| one.as_str().unwrap()).collect(),
+        _ => return,
+    };
+    let found = match answer {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(number) if number.is_f64() => "number",
+        Value::Number(_) if types.contains(&"number") => "number",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    assert!(types.contains(&found), "{path} is {found}, described as {types:?}");
+    if let Some(words) = schema["enum"].as_array() {
+        assert!(words.contains(answer), "{path} is {answer}");
+    }
+    for (at, item) in answer.as_array().into_iter().flatten().enumerate() {
+        hold(&schema["items"], document, item, &format!("{path}[{at}]"));
+    }
+    if let (Some(properties), Some(fields)) = (schema["properties"].as_object(), answer.as_object())
+    {
+        let described: BTreeSet<_> = properties.keys().collect();
+        assert_eq!(fields.keys().collect::<BTreeSet<_>>(), described, "{path}");
+        for (name, field) in fields {
+            hold(&properties[name], document, field, &format!("{path}.{name}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_description_of_the_api_is_the_api() {
+    let guild = Guild::with_story().await;
+    let router = guild.console().router();
+    let document = json(&router, "/api/v1/openapi.json").await;
+    let described: BTreeSet<&str> =
+        document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(described, PATHS.iter().copied().collect());
+    let artifacts = guild.ops_db.artifacts(&ArtifactQuery::default()).await.unwrap().rows;
+    for path in PATHS {
+        let id = artifacts[0].id.to_string();
+        let asked = path.replace("{id}", &id).replace("{name}", "console.css");
+        let response = timeout(SOON, get(&router, &asked)).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{asked}");
+        let content = &document["paths"][path]["get"]["responses"]["200"]["content"];
+        let (content_type, body) = content.as_object().unwrap().iter().next().unwrap();
+        let found = response.headers()[header::CONTENT_TYPE].to_str().unwrap().to_owned();
+        assert!(found.starts_with(content_type), "{asked}: {found}");
+        if path.starts_with("/api/") && !body["schema"].is_null() {
+            let answer = serde_json::from_str(&text(response).await).unwrap();
+            hold(&body["schema"], &document, &answer, path);
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_hosts_and_tokens_that_are_known_get_in() {
+    let guild = Guild::empty().await;
+    let router = guild.console().router();
+    for (host, status) in [
+        ("localhost:7177", StatusCode::OK),
+        ("[::1]:7177", StatusCode::OK),
+        ("evil.example", StatusCode::MISDIRECTED_REQUEST),
+    ] {
+        let response = ask(&router, "/", &[("host", host)]).await;
+        assert_eq!(response.status(), status, "{host}");
+        assert!(response.headers().contains_key(header::CONTENT_SECURITY_POLICY));
+    }
+    assert_eq!(ask(&router, "/", &[]).await.status(), StatusCode::MISDIRECTED_REQUEST);
+
+    let hosts = vec!["guild.example".to_owned()];
+    let access = Access::Token { token: "0123456789abcdef".to_owned(), hosts };
+    let router = guild.console().access(access).router();
+    for path in PATHS.iter().map(|path| path.replace("{id}", "x").replace("{name}", "x")) {
+        let host = ("host", "guild.example:443");
+        let refused = ask(&router, &path, &[host]).await;
+        assert_eq!(refused.status(), StatusCode::UNAUTHORIZED, "{path}");
+        assert!(refused.headers()[header::WWW_AUTHENTICATE].to_str().unwrap().starts_with("Basic"));
+        let bearer = ("authorization", "Bearer 0123456789abcdef");
+        let let_in = ask(&router, &path, &[host, bearer]).await;
+        assert_ne!(let_in.status(), StatusCode::UNAUTHORIZED, "{path}");
+        let elsewhere = ask(&router, &path, &[("host", "localhost"), bearer]).await;
+        assert_eq!(elsewhere.status(), StatusCode::MISDIRECTED_REQUEST, "{path}");
+    }
+    let everywhere = "0.0.0.0:0".parse().unwrap();
+    let refused = serve(guild.console(), everywhere, std::future::ready(())).await;
+    assert!(matches!(refused, Err(ServeError::NeedsToken { .. })));
+}
+
+#[tokio::test]
+async fn it_only_reads() {
+    let guild = Guild::empty().await;
+    let router = guild.console().router();
+    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS"] {
+        let request =
+            Request::builder().method(method).uri("/artifacts").header("host", "localhost");
+        let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_exist_or_cannot_be_read_is_said_so() {
+    let guild = Guild::empty().await;
+    let router = guild.console().router();
+    let nobody = CeremonyId::new().to_string();
+    for (path, status) in [
+        ("/nowhere".to_owned(), 404),
+        ("/api/v1/nowhere".to_owned(), 404),
+        ("/assets/../Cargo.toml".to_owned(), 404),
+        ("/assets/secret".to_owned(), 404),
+        (format!("/artifacts/{nobody}"), 404),
+        ("/artifacts/1".to_owned(), 404),
+        (format!("/api/v1/artifacts/{nobody}"), 404),
+        (format!("/api/v1/artifacts/{nobody}/chain"), 404),
+        ("/artifacts?tier=9".to_owned(), 400),
+        ("/api/v1/artifacts?limit=501".to_owned(), 400),
+        ("/api/v1/verifications?outcome=maybe".to_owned(), 400),
+        ("/events?topic=weather".to_owned(), 400),
+    ] {
+        let response = get(&router, &path).await;
+        assert_eq!(response.status().as_u16(), status, "{path}");
+        let body = text(response).await;
+        if path.starts_with("/api/") {
+            assert!(serde_json::from_str::<Value>(&body).unwrap()["error"].is_string(), "{path}");
+        }
+    }
+    // A cursor of nowhere starts anew, as the queries have it.
+    assert_eq!(get(&router, "/artifacts?after=%00nonsense").await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn under_a_path_of_an_embedder_every_link_stays_there() {
+    let guild = Guild::with_story().await;
+    let router = guild.console().at("/guildhall/").router();
+    for page in ["", "/ceremonies", "/artifacts?limit=2", "/quarantine"] {
+        let response = get(&router, &format!("/guildhall{page}")).await;
+        assert_eq!(response.status(), StatusCode::OK, "{page}");
+        let body = text(response).await;
+        for (name, _) in body.match_indices("href=\"").chain(body.match_indices("src=\"")) {
+            let rest = &body[name..].split('"').nth(1).unwrap();
+            assert!(rest.starts_with("/guildhall") || rest.starts_with('#'), "{page}: {rest}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn health_and_metrics_tell_the_truth_about_the_projector() {
+    let guild = Guild::with_story().await;
+    let router = guild.console().router();
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(get(&router, path).await.status(), StatusCode::OK);
+    }
+    let metrics = text(get(&router, "/metrics").await).await;
+    let head = guild.chronicle.head().await.unwrap().position;
+    for line in [
+        format!("guildhall_projector_position {head}"),
+        "guildhall_projector_lag 0".to_owned(),
+        "guildhall_projector_healthy 1".to_owned(),
+        "guildhall_artifacts{tier=\"0\"} 3".to_owned(),
+        "guildhall_deployments{health=\"drifted\"} 1".to_owned(),
+        "guildhall_quarantined_entries 1".to_owned(),
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
+    timeout(SOON, guild.runtime.shutdown()).await.unwrap().unwrap();
+    let note = NewEntry {
+        event_type: EventType::new("org.example.noted.v1"),
+        payload: Json::parse("{}").unwrap(),
+        ..NewEntry::new(
+            &guildhall_core::AccordBound::new("a", "b", Json::parse("{}").unwrap(), at(0)).into(),
+        )
+    };
+    guild.chronicle.append(Append::of([note])).await.unwrap();
+    for path in ["/healthz", "/readyz"] {
+        let response = get(&router, path).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert!(text(response).await.contains("stopped"));
+    }
+    let metrics = text(get(&router, "/metrics").await).await;
+    assert!(metrics.contains("guildhall_projector_lag 1\n"));
+    assert!(metrics.contains("guildhall_projector_healthy 0\n"));
+}
+
+#[tokio::test]
+async fn a_chain_that_somebody_changed_is_shown_as_broken() {
+    let guild = Guild::empty().await;
+    let id = guild.draft("zone", "board").await;
+    // A policy under which the first move was never allowed stands in for a changed table.
+    guild.record(Command::open_ceremony(id, CeremonyId::new(), Act::new("a", "b", at(2)))).await;
+    let strict = guildhall_core::CustodyPolicy::from_moves([]);
+    let router = guild.console().policy(strict).router();
+    let page = text(get(&router, &format!("/artifacts/{id}")).await).await;
+    assert!(page.contains("chain broken") && page.contains("Link 2 fails CC04"), "{page}");
+    let chain = json(&router, &format!("/api/v1/artifacts/{id}/chain")).await;
+    assert_eq!(chain["rows"][0]["verdict"]["holds"], true);
+    assert_eq!(chain["rows"][1]["verdict"]["code"], "CC04");
+}
+
+/// Reads events until one of this name comes; answers all of them.
+async fn events_until(body: &mut Body, name: &str) -> String {
+    let mut read = String::new();
+    timeout(SOON, async {
+        while !read.split("\n\n").any(|event| event.contains(&format!("event: {name}"))) {
+            let frame = body.frame().await.expect("the stream ended").unwrap();
+            read.push_str(std::str::from_utf8(&frame.into_data().unwrap()).unwrap());
+        }
+    })
+    .await
+    .unwrap_or_else(|_| panic!("no {name} in {read}"));
+    read
+}
+
+#[tokio::test]
+async fn a_stream_tells_what_changes_and_resumes_where_it_broke() {
+    let guild = Guild::empty().await;
+    let id = guild.draft("zone", "board").await;
+    let router = guild.console().router();
+    let mut stream = get(&router, &format!("/events?topic=ceremony:{id}")).await.into_body();
+    let first = events_until(&mut stream, "moved\ndata: {\"position\":3}").await;
+    assert!(first.contains("id: 3\n"), "{first}");
+    let ceremony = CeremonyId::new();
+    let opened =
+        guild.record(Command::open_ceremony(id, ceremony, Act::new("a", "b", at(2)))).await;
+    let told = events_until(&mut stream, "ceremony").await;
+    assert!(
+        told.contains(&format!("id: {opened}\n")) && told.contains("ceremony_opened"),
+        "{told}"
+    );
+    assert!(told.contains(&ceremony.to_string()));
+    drop(stream);
+    guild.record(Command::transition(id, CustodyState::Ratified, Act::new("a", "b", at(3)))).await;
+    guild.record(Command::transition(id, CustodyState::Deployed, Act::new("a", "b", at(4)))).await;
+    let last = opened.to_string();
+    let headers = [("host", "localhost"), ("last-event-id", last.as_str())];
+    let mut resumed = ask(&router, "/events", &headers).await.into_body();
+    let told = events_until(&mut resumed, "posture").await;
+    assert!(told.contains("ceremony_closed") && told.contains("custody_moved"), "{told}");
+    assert!(!told.contains("ceremony_opened"), "{told}");
+}
+
+#[tokio::test]
+async fn only_so_many_streams_are_open_at_once() {
+    let guild = Guild::empty().await;
+    let router = guild.console().max_streams(1).router();
+    let first = get(&router, "/events").await;
+    assert_eq!(first.status(), StatusCode::OK);
+    let second = get(&router, "/events").await;
+    assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
+    drop(first);
+    assert_eq!(get(&router, "/events").await.status(), StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_served_console_ends_when_it_is_told_to() {
+    let guild = Guild::empty().await;
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let console: Console = guild.console();
+    let until = async move { drop(ended.await) };
+    let served = serve(console, "127.0.0.1:0".parse().unwrap(), until).await.unwrap();
+    let address = served.address();
+    assert!(tokio::net::TcpStream::connect(address).await.is_ok());
+    end.send(()).unwrap();
+    timeout(Duration::from_secs(10), served.finished()).await.unwrap();
+    assert!(tokio::net::TcpStream::connect(address).await.is_err());
+}
