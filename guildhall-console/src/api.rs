@@ -56,12 +56,12 @@ pub(crate) async fn artifacts(State(app): State<Shared>, RawQuery(query): RawQue
     Ok(json(&app.ops_db.artifacts(&query).await.map_err(bad)?))
 }
 
-fn artifact_id(text: &str) -> Result<ArtifactId, Response> {
-    text.parse().map_err(|_| bad(RequestError::Missing("artifact")))
+fn artifact_id(text: &str) -> Result<ArtifactId, RequestError> {
+    text.parse().map_err(|_| RequestError::Missing("artifact"))
 }
 
 pub(crate) async fn artifact(State(app): State<Shared>, Path(id): Path<String>) -> Answer {
-    let found = app.ops_db.artifact(artifact_id(&id)?).await.map_err(bad)?;
+    let found = app.ops_db.artifact(artifact_id(&id).map_err(bad)?).await.map_err(bad)?;
     Ok(json(&found.ok_or_else(|| bad(RequestError::Missing("artifact")))?))
 }
 
@@ -100,7 +100,7 @@ pub(crate) async fn chain(
         rows: Vec<LinkBody<'j>>,
         next: Option<String>,
     }
-    let id = artifact_id(&id)?;
+    let id = artifact_id(&id).map_err(bad)?;
     let params = Params::parse(query.as_deref());
     let after = params.one::<u64>("after").map_err(bad)?.map_or(Seq::ZERO, Seq::new);
     let limit = params.limit(MAX_PAGE_ROWS).map_err(bad)?;

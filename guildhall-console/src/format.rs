@@ -23,7 +23,7 @@ pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     let micros = now.as_micros().saturating_sub(at.as_micros());
     match micros {
         -999_999..5_000_000 => "just now".to_owned(),
-        0.. => format!("{} ago", span(micros)),
+        5_000_000.. => format!("{} ago", span(micros)),
         _ => format!("in {}", span(micros)),
     }
 }
@@ -58,7 +58,7 @@ pub(crate) fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push('\u{202f}');
         }
         text.push(digit);

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 use crate::format::exact;
 
 const WIDTH: f64 = 600.0;
-const LEFT: f64 = 84.0;
+const LEFT: f64 = 120.0;
 const ROWS: [(Outcome, f64); 3] =
     [(Outcome::Passed, 14.0), (Outcome::Inconclusive, 38.0), (Outcome::Failed, 62.0)];
 
