@@ -3,6 +3,7 @@
 //! `cargo run --example projector -- --help`
 
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,12 +13,14 @@ use anyhow::{Context as _, Result};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
 use guildhall_conformance::workload::{Mix, Workload};
+use guildhall_console::{Console, serve};
 use guildhall_core::event::TYPE_PREFIX;
 use guildhall_core::jsonl::{self, ImportOptions, Imported};
-use guildhall_core::{Append, Chronicle, OnViolation, Position, Projector as _, ReadLimit};
+use guildhall_core::{Append, Chronicle, OnViolation, OpsDb, Position, Projector as _, ReadLimit};
 use guildhall_examples::progress::{Progress, say};
 use guildhall_examples::report::Report;
 use guildhall_examples::story;
+use guildhall_projector::ceremony::CeremonyOrchestrator;
 use guildhall_projector::{Runtime, Settings, Status, catch_up, rebuild};
 use guildhall_store_sqlite::{Options, SqliteProjector, SqliteStore};
 use tokio::io::{AsyncBufRead, BufReader};
@@ -33,6 +36,7 @@ Examples:
   projector --export - | head -3               the Chronicle as CloudEvents, one a line
   projector --database sqlite:big.db --generate 1000000
   projector --follow                           stay, and say what changes, until Ctrl-C
+  projector --serve 127.0.0.1:7177             stay, and show it in a browser
 
 Exit codes: 0 done, 1 failed (one message on standard error), 2 wrong usage.";
 
@@ -68,6 +72,10 @@ struct Args {
     #[arg(long)]
     follow: bool,
 
+    /// Stay as with --follow, and show the console at this loopback address
+    #[arg(long, value_name = "ADDRESS")]
+    serve: Option<SocketAddr>,
+
     /// Print the report as one line of JSON (with --follow, one more after every batch)
     #[arg(long)]
     json: bool,
@@ -90,12 +98,16 @@ impl Args {
     /// What cannot be asked for at once.
     fn check(&self) -> Result<(), &'static str> {
         let exports_to_stdout = self.export.as_deref().is_some_and(is_dash);
-        if exports_to_stdout && (self.json || self.follow) {
+        if exports_to_stdout && (self.json || self.stays()) {
             return Err(
-                "--export - needs standard output for itself: leave out --json and --follow",
+                "--export - needs standard output for itself: leave out --json, --follow and --serve",
             );
         }
         Ok(())
+    }
+
+    fn stays(&self) -> bool {
+        self.follow || self.serve.is_some()
     }
 
     fn on_violation(&self) -> OnViolation {
@@ -175,7 +187,7 @@ async fn run(args: &Args, path: &Path) -> Result<()> {
         }
     }
     show(args, &store, path).await?;
-    if args.follow { follow(args, &store, path, projector).await } else { Ok(()) }
+    if args.stays() { follow(args, &store, path, projector).await } else { Ok(()) }
 }
 
 /// Brings in what the arguments ask for.
@@ -278,6 +290,9 @@ async fn follow(
     let chronicle = store.chronicle();
     let mut shown = projector.checkpoint().await?.position;
     let runtime = Runtime::spawn(Arc::new(chronicle.clone()), projector, Settings::default());
+    if let Some(address) = args.serve {
+        show_console(store, &runtime, address).await?;
+    }
     let mut status = runtime.watch_status();
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
@@ -297,6 +312,19 @@ async fn follow(
         }
         shown = position;
     }
+}
+
+/// Serves the console, for as long as this process lives.
+async fn show_console(store: &SqliteStore, runtime: &Runtime, address: SocketAddr) -> Result<()> {
+    let ops_db: Arc<dyn OpsDb> = Arc::new(store.ops_db());
+    let orchestrator = CeremonyOrchestrator::new(Arc::new(store.chronicle()), Arc::clone(&ops_db))
+        .woken_by(Arc::new(runtime.clone()))
+        .start();
+    let console = Console::new(ops_db, orchestrator).projector(runtime);
+    let served = serve(console, address, std::future::pending()).await;
+    let served = served.context("serving the console")?;
+    say(&format!("the console is at http://{}/", served.address()));
+    Ok(())
 }
 
 /// What the entries after one position and up to another were, on one line.
@@ -343,7 +371,7 @@ async fn show(args: &Args, store: &SqliteStore, path: &Path) -> Result<()> {
         print(&(report.to_json()? + "\n"))?;
     } else {
         print(&report.to_text())?;
-        if !args.follow {
+        if !args.stays() {
             print(&what_to_try(path))?;
         }
     }
