@@ -193,7 +193,8 @@ pub enum ContinuityError {
         /// The checkpoint's.
         expected: LeafHash,
     },
-    /// The Chronicle ends before the checkpoint: it was restored from an older copy.
+    /// The Chronicle ends before the checkpoint: it was restored from an older copy. Restore it
+    /// whole, or rebuild the read model from what it is now.
     #[error(
         "the Chronicle ends at position {head}, before the checkpoint {checkpoint}: it was restored or rewritten"
     )]
@@ -361,9 +362,11 @@ pub trait Generation: Send {
     async fn seal(&mut self) -> Result<(), StoreError>;
 
     /// Puts this generation in the live one's place, in one transaction, if it stands no further
-    /// back; answers false, and changes nothing, if the live one has gone further meanwhile.
+    /// back; answers false, and changes nothing, if the live one has gone further meanwhile. It
+    /// goes back all the same where the live one stands at `beyond`: there the log does not reach
+    /// any more, because it was restored from an older copy.
     ///
     /// # Errors
     /// The store's own.
-    async fn swap(&mut self) -> Result<bool, StoreError>;
+    async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError>;
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use guildhall_core::{Chronicle, Generation, Rebuild};
+use guildhall_core::{Chronicle, Generation, Projector, Rebuild};
 
 use crate::error::RuntimeError;
 use crate::pipeline::ReadAhead;
@@ -14,7 +14,8 @@ use crate::telemetry;
 const MAX_ROUNDS: u32 = 100;
 
 /// Fills a new generation from the whole log, puts it in the live one's place and answers how that
-/// went. The live one can be read, and projected into, all the while. `progress` hears of every
+/// went. The live one can be read, and projected into, all the while. Where the log was restored
+/// from an older copy, the new generation goes back to what it holds now. `progress` hears of every
 /// batch.
 ///
 /// # Errors
@@ -22,20 +23,26 @@ const MAX_ROUNDS: u32 = 100;
 ///
 /// # Cancel safety
 /// Dropped, the unfinished generation is thrown away.
-pub async fn rebuild(
+pub async fn rebuild<P>(
     chronicle: Arc<dyn Chronicle>,
-    target: &dyn Rebuild,
+    target: &P,
     settings: &Settings,
     mut progress: impl FnMut(&Status) + Send,
-) -> Result<Status, RuntimeError> {
+) -> Result<Status, RuntimeError>
+where
+    P: Projector + Rebuild + ?Sized,
+{
     let mut generation = target.begin_rebuild().await?;
     let mut status = Status { state: State::CatchingUp, ..Status::starting() };
     fill(&chronicle, generation.as_mut(), settings, &mut status, &mut progress).await?;
     // Indexes and constraints take a while; what comes meanwhile is caught up with afterwards.
     generation.seal().await?;
     for _ in 0..MAX_ROUNDS {
+        let live = target.checkpoint().await?.position;
         fill(&chronicle, generation.as_mut(), settings, &mut status, &mut progress).await?;
-        if generation.swap().await? {
+        // The log only grows, so a live one that stands beyond its end stands there for good.
+        let beyond = (live > status.head).then_some(live);
+        if generation.swap(beyond).await? {
             status.state = State::Stopped;
             progress(&status);
             return Ok(status);

@@ -193,6 +193,26 @@ async fn a_restored_chronicle_is_refused() {
 }
 
 #[tokio::test]
+async fn a_rebuild_follows_a_restored_chronicle() {
+    let (chronicle, ops_db) = stores(30).await;
+    let settings = settings();
+    let projector = || Arc::new(ops_db.projector());
+    within(catch_up(chronicle.clone(), projector(), &settings, |_| {})).await.unwrap();
+    for entries in [10, 0] {
+        let restored = Arc::new(MemoryChronicle::new());
+        restored.fix_origin(chronicle.origin().await.unwrap().unwrap()).await.unwrap();
+        append(&*restored, entries).await;
+        let target = ops_db.projector();
+        let rebuilt = rebuild(restored.clone(), &target, &settings, |_| {});
+        let position = within(rebuilt).await.unwrap().position;
+        assert_eq!(position, Position::new(entries as u64));
+        append(&*restored, 3).await;
+        within(catch_up(restored.clone(), projector(), &settings, |_| {})).await.unwrap();
+        assert_eq!(ops_db.tables(), applied_at_once(&restored).await.tables());
+    }
+}
+
+#[tokio::test]
 async fn one_works_the_other_stands_by_and_takes_over() {
     let (chronicle, ops_db) = stores(10).await;
     let lease = Duration::from_millis(300);

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use guildhall_core::fold::Fold;
-use guildhall_core::{Applied, ApplyError, Batch, Checkpoint, Generation, OnViolation, StoreError};
+use guildhall_core::{
+    Applied, ApplyError, Batch, Checkpoint, Generation, OnViolation, Position, StoreError,
+};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use uuid::Uuid;
@@ -123,8 +125,8 @@ impl Generation for SqliteGeneration {
         self.run("sealing a rebuild", Building::seal).await
     }
 
-    async fn swap(&mut self) -> Result<bool, StoreError> {
-        self.run("swapping in a rebuild", Building::swap).await
+    async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {
+        self.run("swapping in a rebuild", move |building| building.swap(beyond)).await
     }
 }
 
@@ -331,7 +333,7 @@ impl Building {
         self.make_indexes(Stage::Sealed)
     }
 
-    fn swap(&mut self) -> Result<bool, StoreError> {
+    fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {
         const DOING: &str = "swapping in a rebuild";
         self.seal()?;
         if self.stage == Stage::Swapped {
@@ -340,7 +342,8 @@ impl Building {
         let (name, checkpoint) = (self.settings.name.clone(), self.checkpoint.clone());
         let is_swapped = self.write(DOING, |transaction, _| {
             let mut row = CheckpointRow::load(transaction, &name).doing(DOING)?;
-            if row.checkpoint.position > checkpoint.position {
+            let live = row.checkpoint.position;
+            if live > checkpoint.position && beyond != Some(live) {
                 return Ok(false);
             }
             rename(transaction).doing(DOING)?;

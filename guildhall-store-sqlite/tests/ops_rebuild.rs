@@ -21,7 +21,7 @@ async fn rebuild(store: &SqliteStore, projector: &SqliteProjector, most: usize) 
     let mut generation = projector.begin_rebuild().await.unwrap();
     fill(store, &mut generation, most).await;
     generation.seal().await.unwrap();
-    assert!(generation.swap().await.unwrap());
+    assert!(generation.swap(None).await.unwrap());
 }
 
 /// What belongs to the tables, without the names that alternate.
@@ -77,10 +77,10 @@ async fn batches_after_the_seal_are_applied_and_a_swap_that_comes_too_late_is_re
     generation.seal().await.unwrap();
     projector.apply(batch(&store, 0, 800).await).await.unwrap();
     let before = dump(&store);
-    assert!(!generation.swap().await.unwrap());
+    assert!(!generation.swap(None).await.unwrap());
     assert_eq!(dump(&store), before);
     fill(&store, &mut generation, 250).await;
-    assert!(generation.swap().await.unwrap());
+    assert!(generation.swap(None).await.unwrap());
     let swapped = dump(&store);
     rebuild(&store, &projector, 5000).await;
     assert_eq!(dump(&store), swapped);
@@ -94,10 +94,10 @@ async fn what_a_dropped_rebuild_left_is_thrown_away_and_its_maker_cannot_write_o
     first.apply(batch(&store, 0, 100).await).await.unwrap();
     let mut second = projector.begin_rebuild().await.unwrap();
     assert!(first.apply(batch(&store, 100, 100).await).await.is_err());
-    assert!(first.swap().await.is_err());
+    assert!(first.swap(None).await.is_err());
     drop(first);
     fill(&store, &mut second, 100).await;
-    assert!(second.swap().await.unwrap());
+    assert!(second.swap(None).await.unwrap());
     let left: i64 = raw(&store)
         .query_row(
             "SELECT count(*) FROM sqlite_schema WHERE name LIKE '%\\_next' ESCAPE '\\' \

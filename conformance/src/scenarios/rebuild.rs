@@ -11,6 +11,7 @@ use crate::workload::{Hostile, Mix};
 super::scenarios! { $ __rebuild = rebuild:
     a_rebuild_shows_nothing_until_it_is_swapped_in,
     a_generation_that_is_behind_is_not_swapped_in,
+    a_generation_goes_back_to_where_a_restored_log_ends,
     the_live_projector_goes_on_after_a_swap,
     an_unfinished_generation_leaves_no_trace,
     a_newer_rebuild_throws_the_older_one_away,
@@ -42,7 +43,7 @@ pub async fn a_rebuild_shows_nothing_until_it_is_swapped_in<H: Harness>(harness:
     assert_eq!(harness.ops_db().overview().await.unwrap(), overview);
     assert_eq!(projector.checkpoint().await.unwrap().position, Position::new(100));
 
-    assert!(generation.swap().await.unwrap());
+    assert!(generation.swap(None).await.unwrap());
     harness.tables().await.without_reasons().assert_are(&reference(&log, 300));
     assert_ne!(harness.ops_db().overview().await.unwrap(), overview);
     assert_eq!(projector.checkpoint().await.unwrap().position, log.head());
@@ -57,13 +58,28 @@ pub async fn a_generation_that_is_behind_is_not_swapped_in<H: Harness>(harness: 
     generation.seal().await.unwrap();
     // The live one has gone on meanwhile.
     projector.apply(log.batch(Position::new(100), 60)).await.unwrap();
-    assert!(!generation.swap().await.unwrap());
+    assert!(!generation.swap(None).await.unwrap());
     harness.tables().await.without_reasons().assert_are(&reference(&log, 160));
     projector.apply(log.batch(Position::new(160), 10)).await.unwrap();
     // It catches up after it was sealed, and then it may.
     generation.apply(log.batch(Position::new(140), 30)).await.unwrap();
-    assert!(generation.swap().await.unwrap());
+    assert!(generation.swap(None).await.unwrap());
     harness.tables().await.without_reasons().assert_are(&reference(&log, 170));
+}
+
+pub async fn a_generation_goes_back_to_where_a_restored_log_ends<H: Harness>(harness: H) {
+    let log = log();
+    let projector = harness.projector(ProjectorSettings::default()).await;
+    projector.apply(log.batch(Position::ZERO, 160)).await.unwrap();
+    let mut generation = projector.begin_rebuild().await.unwrap();
+    generation.apply(log.batch(Position::ZERO, 100)).await.unwrap();
+    // Not if the live one stands elsewhere than it did.
+    assert!(!generation.swap(Some(Position::new(159))).await.unwrap());
+    harness.tables().await.without_reasons().assert_are(&reference(&log, 160));
+    assert!(generation.swap(Some(Position::new(160))).await.unwrap());
+    harness.tables().await.without_reasons().assert_are(&reference(&log, 100));
+    projector.apply(log.batch(Position::new(100), 30)).await.unwrap();
+    harness.tables().await.without_reasons().assert_are(&reference(&log, 130));
 }
 
 pub async fn the_live_projector_goes_on_after_a_swap<H: Harness>(harness: H) {
@@ -72,7 +88,7 @@ pub async fn the_live_projector_goes_on_after_a_swap<H: Harness>(harness: H) {
     projector.apply(log.batch(Position::ZERO, 100)).await.unwrap();
     let mut generation = projector.begin_rebuild().await.unwrap();
     generation.apply(log.batch(Position::ZERO, 200)).await.unwrap();
-    assert!(generation.swap().await.unwrap());
+    assert!(generation.swap(None).await.unwrap());
     // What it remembers of the tables is of the generation before.
     projector.apply(log.batch(Position::new(90), 150)).await.unwrap();
     projector.apply(log.rest(Position::new(240))).await.unwrap();
@@ -93,7 +109,7 @@ pub async fn an_unfinished_generation_leaves_no_trace<H: Harness>(harness: H) {
     let projector = harness.projector(ProjectorSettings::without_lease()).await;
     let mut generation = projector.begin_rebuild().await.unwrap();
     generation.apply(log.batch(Position::ZERO, 60)).await.unwrap();
-    assert!(generation.swap().await.unwrap());
+    assert!(generation.swap(None).await.unwrap());
     harness.tables().await.without_reasons().assert_are(&reference(&log, 60));
 }
 
@@ -106,11 +122,11 @@ pub async fn a_newer_rebuild_throws_the_older_one_away<H: Harness>(harness: H) {
     let mut newer = projector.begin_rebuild().await.unwrap();
     let refused = older.apply(log.rest(Position::new(100))).await;
     assert!(matches!(refused, Err(ApplyError::Store(_))), "{refused:?}");
-    older.swap().await.expect_err("it was thrown away");
+    older.swap(None).await.expect_err("it was thrown away");
     drop(older);
     newer.apply(log.batch(Position::ZERO, 80)).await.unwrap();
     harness.tables().await.without_reasons().assert_are(&reference(&log, 50));
-    assert!(newer.swap().await.unwrap());
+    assert!(newer.swap(None).await.unwrap());
     harness.tables().await.without_reasons().assert_are(&reference(&log, 80));
 }
 
@@ -137,7 +153,7 @@ pub async fn rebuilding_again_and_again_gives_the_same_tables<H: Harness>(harnes
         let mut generation = projector.begin_rebuild().await.unwrap();
         generation.apply(log.batch(Position::ZERO, 120)).await.unwrap();
         generation.apply(log.rest(Position::new(120))).await.unwrap();
-        assert!(generation.swap().await.unwrap());
+        assert!(generation.swap(None).await.unwrap());
         drop(generation);
         harness.tables().await.assert_are(&expected);
     }

@@ -67,7 +67,7 @@ async fn rebuild(chronicle: &dyn Chronicle, projector: &dyn RebuildingProjector)
     let mut generation = projector.begin_rebuild().await.unwrap();
     loop {
         let at = generation.checkpoint().position;
-        if at.get() > ENTRIES as u64 / 2 && generation.swap().await.unwrap() {
+        if at.get() > ENTRIES as u64 / 2 && generation.swap(None).await.unwrap() {
             return;
         }
         if at < Position::new(ENTRIES as u64) {

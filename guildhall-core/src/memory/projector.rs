@@ -11,7 +11,7 @@ use super::{lock, now};
 use crate::custody::CustodyPolicy;
 use crate::error::StoreError;
 use crate::fold::{Fold, Halt};
-use crate::ids::HolderId;
+use crate::ids::{HolderId, Position};
 use crate::ops::Checkpoint;
 use crate::projector::{
     Applied, ApplyError, Batch, Generation, Lease, OPS_DB, OnViolation, Projector, Rebuild,
@@ -246,14 +246,15 @@ impl Generation for MemoryGeneration {
         self.check_newest(&lock(&self.database), "sealing a rebuild")
     }
 
-    async fn swap(&mut self) -> Result<bool, StoreError> {
+    async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {
         let mut database = lock(&self.database);
         let mut row = database.projector.clone().unwrap_or_default();
         if self.rows.is_none() {
             return Ok(true);
         }
         self.check_newest(&database, "swapping in a rebuild")?;
-        if row.checkpoint.position > self.checkpoint.position {
+        let live = row.checkpoint.position;
+        if live > self.checkpoint.position && beyond != Some(live) {
             return Ok(false);
         }
         if let Some(rows) = self.rows.take() {

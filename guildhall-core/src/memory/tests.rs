@@ -336,16 +336,16 @@ async fn a_rebuild_is_seen_when_it_is_swapped_in() {
     let mut thrown_away = projector.begin_rebuild().await.unwrap();
     let mut next = projector.begin_rebuild().await.unwrap();
     assert!(thrown_away.apply(batch(&chronicle, 0, 9).await).await.is_err());
-    assert!(thrown_away.swap().await.is_err());
+    assert!(thrown_away.swap(None).await.is_err());
 
     next.apply(batch(&chronicle, 0, 9).await).await.unwrap();
     assert_eq!(next.checkpoint().position.get(), 9);
     // The live one has gone further.
-    assert!(!next.swap().await.unwrap());
+    assert!(!next.swap(None).await.unwrap());
     next.seal().await.unwrap();
     next.apply(batch(&chronicle, 9, 100).await).await.unwrap();
     assert_eq!(ops_db.tables(), live);
-    assert!(next.swap().await.unwrap());
+    assert!(next.swap(None).await.unwrap());
     assert_eq!(ops_db.tables(), projected(&chronicle).await.tables());
     assert_eq!(projector.checkpoint().await.unwrap().position.get(), 18);
     assert!(next.apply(batch(&chronicle, 18, 1).await).await.is_err());
