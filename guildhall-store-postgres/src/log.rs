@@ -165,7 +165,7 @@ pub(crate) async fn lock_head(
     connection: &mut PgConnection,
     database: &Database,
 ) -> Result<(), sqlx::Error> {
-    let sql = database.sql("SELECT position FROM {schema}.chronicle_head FOR UPDATE");
+    let sql = database.sql("SELECT position FROM {schema}.chronicle_head WHERE id = 1 FOR UPDATE");
     sqlx::query(sql).execute(connection).await.map(drop)
 }
 

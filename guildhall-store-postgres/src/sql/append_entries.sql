@@ -12,7 +12,7 @@ WITH head AS (
     -- Whoever is faster holds this row until it commits; then the position is another one.
     UPDATE {schema}.chronicle_head
     SET position = $1 + cardinality($2::uuid[])
-    WHERE position = $1
+    WHERE id = 1 AND position = $1
     RETURNING 1
 )
 INSERT INTO {schema}.chronicle_entries (

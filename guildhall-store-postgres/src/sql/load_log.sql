@@ -2,7 +2,7 @@
 -- $1: the streams that they name
 -- $2: their event ids
 SELECT
-    (SELECT position FROM {schema}.chronicle_head) AS head,
+    (SELECT position FROM {schema}.chronicle_head WHERE id = 1) AS head,
     (SELECT origin FROM {schema}.chronicle_origin) AS origin,
     -- In the order of $1.
     ARRAY(
