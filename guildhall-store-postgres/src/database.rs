@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -21,6 +22,9 @@ pub(crate) struct Database {
 }
 
 impl Database {
+    /// How long a connection that nobody needs stays open.
+    const IDLE_TIME: Duration = Duration::from_secs(30);
+
     /// The database that the options name. Nothing is connected yet.
     pub(crate) fn new(options: &Options) -> Result<Self, OpenError> {
         let schema = options.schema.parse()?;
@@ -29,6 +33,7 @@ impl Database {
             Source::Url(url) => PgPoolOptions::new()
                 .max_connections(options.max_connections)
                 .acquire_timeout(options.acquire_timeout)
+                .idle_timeout(Self::IDLE_TIME)
                 .connect_lazy_with(parse_url(url)?),
         };
         Ok(Self { pool, schema })

@@ -71,6 +71,7 @@ async fn a_process_of_writers() {
         let (chronicle, table, url) = (store.chronicle(), table.clone(), url.clone());
         tokio::spawn(async move {
             let mut connection = PgConnection::connect(&url).await.unwrap();
+            let mut written = Vec::with_capacity(ENTRIES_PER_WRITER);
             for _ in 0..ENTRIES_PER_WRITER {
                 let id = Uuid::now_v7();
                 let position = match table.as_str() {
@@ -88,13 +89,17 @@ async fn a_process_of_writers() {
                     .await
                     .unwrap(),
                 };
-                println!("wrote {position} {id}");
+                written.push((position, id));
             }
+            written
         })
     });
+    // Told at the end: nobody reads a pipe meanwhile, and a full one would stop the writers.
+    let mut written = Vec::new();
     for writer in writers.collect::<Vec<_>>() {
-        writer.await.unwrap();
+        written.extend(writer.await.unwrap());
     }
+    written.iter().for_each(|(position, id)| println!("wrote {position} {id}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,11 @@
 //! Opening a schema: made once, known, and left alone when it is somebody else's.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod common;
 mod server;
 
+use common::append_one;
+use guildhall_core::Chronicle;
 use guildhall_store_postgres::{Family, OpenError, Options, PostgresStore};
 use server::{Database, execute};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -85,6 +88,39 @@ async fn a_text_that_names_no_schema_or_database_is_refused() {
         let refused = PostgresStore::open(url).await;
         assert!(matches!(refused, Err(OpenError::BadUrl { .. })), "{url:?}: {refused:?}");
     }
+}
+
+#[tokio::test]
+async fn stores_in_schemas_of_one_database_never_meet() {
+    let database = Database::create();
+    let names = [
+        "guildhall",
+        "Guildhall",
+        "guild \"hall\"; DROP SCHEMA public",
+        "ギルド",
+        "{schema}",
+        "a.b",
+    ];
+    let mut stores = Vec::new();
+    for name in names {
+        stores.push(open(&database, name).await.unwrap());
+    }
+    for (nth, store) in stores.iter().enumerate() {
+        for _ in 0..=nth {
+            append_one(&store.chronicle(), 1).await;
+        }
+    }
+    let mut origins = Vec::new();
+    for (nth, name) in names.into_iter().enumerate() {
+        let chronicle = open(&database, name).await.unwrap().chronicle();
+        assert_eq!(chronicle.head().await.unwrap().position.get(), nth as u64 + 1, "{name}");
+        origins.push(chronicle.origin().await.unwrap());
+    }
+    origins.sort();
+    origins.dedup();
+    assert_eq!(origins.len(), names.len());
+    let others = catalogue(&database).await.into_iter().filter(|it| it.starts_with("public."));
+    assert_eq!(others.count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
