@@ -42,6 +42,7 @@ function markNews(part, next) {
 async function refresh() {
   if (isFetching) return void (isWanted = true);
   isFetching = true;
+  const began = performance.now();
   try {
     const answer = await fetch(location.href, { headers: { accept: "text/html" } });
     if (!answer.ok) throw new Error(answer.statusText);
@@ -57,21 +58,33 @@ async function refresh() {
     say("up to date", "good");
   } catch {
     say("not reached", "bad");
-  } finally {
+  }
+  // A page that takes long is asked for less often.
+  setTimeout(() => {
     isFetching = false;
     if (isWanted) {
       isWanted = false;
       refresh();
     }
-  }
+  }, performance.now() - began);
 }
 
-const events = new EventSource(document.body.dataset.events);
-events.addEventListener("moved", (event) => {
-  if (String(JSON.parse(event.data).position) !== position(document)) refresh();
-  else say("up to date", "good");
-});
-events.onerror = () => say("reconnecting", "warn");
+// Nobody looks at a hidden page, and a browser keeps six connections to a host: it listens again, and
+// hears where things stand, when it is shown.
+let events = null;
+function listen() {
+  events?.close();
+  events = null;
+  if (document.hidden) return;
+  events = new EventSource(document.body.dataset.events);
+  events.addEventListener("moved", (event) => {
+    if (String(JSON.parse(event.data).position) !== position(document)) refresh();
+    else say("up to date", "good");
+  });
+  events.onerror = () => say("reconnecting", "warn");
+}
+document.addEventListener("visibilitychange", listen);
+listen();
 setInterval(() => document.hidden || refresh(), QUIET_MS);
 
 // Whether times are exact is kept from page to page.
