@@ -15,7 +15,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::console::Console;
@@ -103,6 +103,7 @@ pub async fn serve(
 async fn accept(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
     let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
+    let mut tasks = JoinSet::new();
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
     tokio::pin!(shutdown);
@@ -128,7 +129,8 @@ async fn accept(listener: TcpListener, router: Router, shutdown: impl Future<Out
         let service = TowerToHyperService::new(router.clone());
         let connection =
             graceful.watch(http.serve_connection(TokioIo::new(Impatient::new(stream)), service));
-        tokio::spawn(async move {
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
             }
@@ -136,8 +138,9 @@ async fn accept(listener: TcpListener, router: Router, shutdown: impl Future<Out
         });
     }
     drop(listener);
-    // Event streams never end by themselves; the process or the runtime cuts them.
+    // Event streams never end by themselves: dropping their tasks cuts them.
     let _ = timeout(GRACE, graceful.shutdown()).await;
+    tasks.shutdown().await;
 }
 
 /// A connection that fails when the other side does not read for long.
@@ -210,5 +213,30 @@ impl AsyncWrite for Impatient {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_read_is_dropped() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut served = Impatient::new(listener.accept().await.unwrap().0);
+        let began = Instant::now();
+        let error = loop {
+            // What both ends buffer is taken; then nobody reads.
+            if let Err(error) = served.write_all(&[0; 1 << 16]).await {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(began.elapsed() >= WRITE_TIMEOUT);
+        drop(client);
     }
 }

@@ -5,8 +5,10 @@
 mod common;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
@@ -14,8 +16,11 @@ use common::{Guild, SOON, at};
 use guildhall_console::{Access, Console, PATHS, ServeError, serve};
 use guildhall_core::command::{Act, Command};
 use guildhall_core::{
-    Append, ArtifactQuery, CeremonyId, CustodyState, DeploymentQuery, EventType, Json, NewEntry,
-    Seq, VerificationQuery,
+    Append, ArtifactId, ArtifactQuery, CeremonyId, CustodyState, DeploymentQuery, EventType, Json,
+    NewEntry, Seq, VerificationQuery,
+};
+use guildhall_projector::ceremony::{
+    CeremonyFeed, CeremonyOrchestrator, CeremonyOutcome, FeedError, FeedState, Heard, Intake, Step,
 };
 use http_body_util::BodyExt;
 use serde_json::Value;
@@ -318,6 +323,51 @@ async fn a_chain_that_somebody_changed_is_shown_as_broken() {
     let chain = json(&router, &format!("/api/v1/artifacts/{id}/chain")).await;
     assert_eq!(chain["rows"][0]["verdict"]["holds"], true);
     assert_eq!(chain["rows"][1]["verdict"]["code"], "CC04");
+}
+
+/// Hands in one step that no chain takes.
+struct Confused(ArtifactId);
+
+#[async_trait]
+impl CeremonyFeed for Confused {
+    fn name(&self) -> &str {
+        "confused"
+    }
+
+    async fn run(&self, intake: &Intake) -> Result<(), FeedError> {
+        let act = Act::new("mallory", "<b>now</b>", at(9));
+        let step = Step::Closed(CeremonyOutcome::Ratified);
+        let (artifact_id, ceremony_id) = (self.0, CeremonyId::new());
+        let identity = "object <7>".to_owned();
+        intake.take(Heard { identity, artifact_id, ceremony_id, cid: None, step, act }).await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_a_feed_hands_in_and_the_chain_refuses_is_shown() {
+    let guild = Guild::empty().await;
+    let id = guild.draft("zone", "board").await;
+    let (chronicle, ops_db) = (Arc::clone(&guild.chronicle), Arc::clone(&guild.ops_db));
+    let orchestrator =
+        CeremonyOrchestrator::new(chronicle, ops_db).feed(Arc::new(Confused(id))).start();
+    let heard = async {
+        while orchestrator.status().feeds[0].state != FeedState::Ended {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, heard).await.unwrap();
+    let router = Console::new(Arc::clone(&guild.ops_db), orchestrator).router();
+    let page = text(get(&router, "/quarantine").await).await;
+    assert!(page.contains("confused") && page.contains("CC04"), "{page}");
+    assert!(page.contains("object &lt;7&gt;"), "{page}");
+    assert!(text(get(&router, "/").await).await.contains("1 step"));
+    let feed = &json(&router, "/api/v1/status").await["feeds"][0];
+    assert_eq!((&feed["refused"], &feed["state"]), (&1.into(), &"ended".into()));
+    let metrics = text(get(&router, "/metrics").await).await;
+    assert!(
+        metrics.contains("guildhall_feed_steps_total{feed=\"confused\",taken=\"refused\"} 1\n")
+    );
 }
 
 /// Reads events until one of this name comes; answers all of them.
