@@ -3,6 +3,7 @@
 "use strict";
 
 const QUIET_MS = 30000; // Ages grow while nothing happens.
+const RETRY_MS = 5000;
 const live = document.getElementById("live");
 const position = (page) => page.getElementById("pulse")?.dataset.position;
 let isFetching = false;
@@ -81,7 +82,11 @@ function listen() {
     if (String(JSON.parse(event.data).position) !== position(document)) refresh();
     else say("up to date", "good");
   });
-  events.onerror = () => say("reconnecting", "warn");
+  events.onerror = () => {
+    say("reconnecting", "warn");
+    // A browser tries again by itself, but not after an answer such as "too many streams".
+    if (events?.readyState === EventSource.CLOSED) setTimeout(listen, RETRY_MS);
+  };
 }
 document.addEventListener("visibilitychange", listen);
 listen();

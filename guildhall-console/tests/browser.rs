@@ -13,8 +13,9 @@ use common::{Guild, at};
 use guildhall_console::Access;
 use guildhall_core::command::{Act, Command};
 use guildhall_core::{
-    ArtifactQuery, CeremonyId, Cid, CustodyState, DeploymentObserved, Drift, Json, Seq,
+    ArtifactQuery, CeremonyId, Cid, CustodyState, DeploymentObserved, Drift, Json, Seq, Tier,
 };
+use serde_json::Value;
 
 const PAGES: [(&str, &str); 5] = [
     ("dashboard", "/"),
@@ -185,6 +186,65 @@ async fn what_is_appended_shows_within_a_second_and_nothing_else_is_disturbed() 
         )
         .await;
     assert_eq!(browser.errors().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_and_pages_are_in_the_url_and_answer_as_the_query() {
+    let guild = Guild::with_story().await;
+    let (browser, url) = (Browser::start().await, url(&guild).await);
+    let names =
+        "return [...document.querySelectorAll('tbody .name')].map((a) => a.innerText).join()";
+    let has_loaded = "document.readyState === 'complete' && location.search.includes('tier=1')";
+    browser.open(&format!("{url}/artifacts?limit=2")).await;
+    browser
+        .run(
+            "for (const filter of document.querySelectorAll('details.filter')) { \
+                 filter.open = true; \
+                 for (const word of ['tier 0', 'tier 1', 'healthy', 'drifted']) { \
+                     [...filter.querySelectorAll('label')].find((it) => it.innerText.trim() === word)?.click(); \
+                 } \
+             } \
+             document.querySelector('.filters button').click()",
+        )
+        .await;
+    browser.until(has_loaded, common::SOON).await;
+    let mut query = ArtifactQuery {
+        tiers: vec![Tier::ALL[0], Tier::ALL[1]],
+        drifts: vec![Drift::Drifted, Drift::Healthy],
+        limit: 2,
+        ..ArtifactQuery::default()
+    };
+    browser.run("document.getElementById('by-artifact_type').click()").await;
+    browser
+        .until(&format!("{has_loaded} && location.search.includes('sort=')"), common::SOON)
+        .await;
+    query.sort = guildhall_core::ArtifactSort::ArtifactType;
+    let mut pages = 0;
+    loop {
+        let page = guild.ops_db.artifacts(&query).await.unwrap();
+        let expected: Vec<&str> = page.rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(browser.run(names).await, expected.join(","));
+        pages += 1;
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+        let shown = serde_json::to_string(expected[0]).unwrap();
+        browser.run("document.querySelector('[rel=next]').click()").await;
+        let has_turned =
+            format!("{has_loaded} && document.querySelector('tbody .name').innerText !== {shown}");
+        browser.until(&has_turned, common::SOON).await;
+    }
+    assert!(pages > 2, "there are several pages");
+    assert_eq!(browser.run("return document.querySelector('[rel=next]')").await, Value::Null);
+    // What is shown short is whole by keyboard too, and exact times are remembered.
+    browser.run("document.querySelector('tbody summary').focus()").await;
+    browser.press("\u{e007}").await;
+    browser.until("document.querySelector('tbody details').open", common::SOON).await;
+    browser.run("document.getElementById('exact').click()").await;
+    browser.open(&format!("{url}/")).await;
+    browser.until("document.getElementById('exact').checked", common::SOON).await;
+    assert!(browser.text("#verdicts time").await.ends_with(" UTC"));
 }
 
 const HOSTILE: &str = "<img src=x onerror=\"window.isBroken=1\"><script>window.isBroken=1</script>'\"><a href=javascript:window.isBroken=1>\u{202e}x</a>{{1}}";

@@ -140,6 +140,14 @@ impl Browser {
         assert_eq!(self.run(&script).await, Value::Bool(true), "not in time: {expression}");
     }
 
+    /// Presses and releases a key where the focus is.
+    pub(crate) async fn press(&self, key: &str) {
+        let presses =
+            json!([{ "type": "keyDown", "value": key }, { "type": "keyUp", "value": key }]);
+        let keys = json!({ "type": "key", "id": "keyboard", "actions": presses });
+        self.post("/actions", json!({ "actions": [keys] })).await;
+    }
+
     async fn devtools(&self, command: &str, parameters: Value) -> Value {
         self.post("/goog/cdp/execute", json!({ "cmd": command, "params": parameters })).await
     }
