@@ -1,29 +1,33 @@
-//! Runs the projector example in a folder of its own.
+//! Runs the examples in a folder of its own.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use serde_json::Value;
 
-/// The built example. `cargo test` builds it; `cargo test --test cli` alone may not.
-static PROJECTOR: LazyLock<PathBuf> = LazyLock::new(|| {
+static PROJECTOR: LazyLock<PathBuf> = LazyLock::new(|| built("projector"));
+static CONSOLE: LazyLock<PathBuf> = LazyLock::new(|| built("console"));
+
+/// A built example. `cargo test` builds it; `cargo test --test cli` alone may not.
+fn built(example: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
     // target/debug/deps/cli-0123 stands beside target/debug/examples/projector.
     let profile = this.parent().unwrap().parent().unwrap();
-    let path = profile.join("examples/projector").with_extension(std::env::consts::EXE_EXTENSION);
+    let path =
+        profile.join("examples").join(example).with_extension(std::env::consts::EXE_EXTENSION);
     if !path.exists() {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "-p", "guildhall-examples", "--example", "projector"]);
+        cargo.args(["build", "-p", "guildhall-examples", "--example", example]);
         cargo.arg("--target-dir").arg(profile.parent().unwrap());
         if profile.ends_with("release") {
             cargo.arg("--release");
         }
-        assert!(cargo.status().unwrap().success(), "building the projector example");
+        assert!(cargo.status().unwrap().success(), "building the {example} example");
     }
     path
-});
+}
 
 /// A folder and, in it, `guildhall.db`, the default database.
 pub(crate) struct Folder(tempfile::TempDir);
@@ -39,7 +43,16 @@ impl Folder {
 
     /// The projector, about to run here.
     pub(crate) fn projector(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&*PROJECTOR);
+        self.example(&PROJECTOR, arguments)
+    }
+
+    /// The console, about to run here.
+    pub(crate) fn console(&self, arguments: &[&str]) -> Command {
+        self.example(&CONSOLE, arguments)
+    }
+
+    fn example(&self, path: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(path);
         command.current_dir(self.0.path()).args(arguments).env_remove("RUST_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

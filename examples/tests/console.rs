@@ -1,0 +1,87 @@
+//! The console's command line, and the projector's that shows it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod common;
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Command};
+use std::time::{Duration, Instant};
+
+use common::Folder;
+use serde_json::Value;
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running example; it ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts it and answers the address that it says on standard error.
+fn start(mut command: Command) -> (Running, String) {
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let address = lines.find_map(|line| {
+        let line = line.unwrap();
+        let (_, rest) = line.split_once("http://")?;
+        Some(rest.trim_end_matches('/').to_owned())
+    });
+    // What it says later must not fill the pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    (Running(child), address.expect("it does not say where it is"))
+}
+
+/// The status and the body of an answer.
+fn get(address: &str, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn position(address: &str) -> u64 {
+    let (status, body) = get(address, "/api/v1/status");
+    assert_eq!(status, 200, "{body}");
+    serde_json::from_str::<Value>(&body).unwrap()["position"].as_u64().unwrap()
+}
+
+#[test]
+fn the_live_console_shows_the_story_and_goes_on() {
+    let folder = Folder::new();
+    let arguments = ["--listen", "127.0.0.1:0", "--live", "--every", "20"];
+    let (_running, address) = start(folder.console(&arguments));
+    let began = Instant::now();
+    while position(&address) < 170 {
+        assert!(began.elapsed() < PATIENCE, "it does not move");
+        std::thread::yield_now();
+    }
+    let (status, page) = get(&address, "/");
+    assert!(status == 200 && page.contains("Needs attention"), "{page}");
+}
+
+#[test]
+fn the_projector_serves_the_console_beside_it() {
+    let folder = Folder::new();
+    let (_running, address) = start(folder.projector(&["--serve", "127.0.0.1:0"]));
+    assert_eq!(position(&address), 150);
+    assert_eq!(get(&address, "/readyz").0, 200);
+}
+
+#[test]
+fn elsewhere_than_on_loopback_a_token_is_needed() {
+    let folder = Folder::new();
+    let output = folder.console(&["--listen", "0.0.0.0:0"]).env_remove("GUILDHALL_TOKEN").output();
+    let output = output.unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("needs a token"), "{output:?}");
+}
