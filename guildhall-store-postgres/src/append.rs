@@ -226,7 +226,8 @@ impl Committer {
             if let Ok(request) = timeout(Self::LINGER, self.queue.recv()).await {
                 return request;
             }
-            self.connection = None;
+            // What happens to the database meanwhile, a restore say, no head row would tell.
+            (self.connection, self.known) = (None, None);
         }
         self.queue.recv().await
     }
@@ -357,9 +358,9 @@ impl Committer {
                 self.is_alone = false;
                 return Ok(None);
             }
-            // An event id is taken, or the session's isolation is above READ COMMITTED and another
-            // process was faster.
-            Err(error) if has_sqlstate(&error, "23505") || has_sqlstate(&error, "40001") => {
+            // An event id is taken; or the log's triggers know better; or the session's isolation
+            // is above READ COMMITTED and another process was faster.
+            Err(error) if ["23505", "23001", "40001"].iter().any(|it| has_sqlstate(&error, it)) => {
                 return Ok(None);
             }
             Err(error) => return Err(error.into()),

@@ -1,7 +1,32 @@
 //! Guildhall on PostgreSQL: the Chronicle and the Ops DB in a schema of the embedder's database.
 //!
+//! Open a store, append what happened, read it back:
+//!
+//! ```no_run
+//! use guildhall_core::{AccordBound, Append, Chronicle, Json, NewEntry, Position, ReadLimit};
+//! use guildhall_store_postgres::PostgresStore;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = PostgresStore::open("postgres://guildhall@db.example/ops").await?;
+//! let chronicle = store.chronicle();
+//!
+//! let effective_at = "2026-11-23T10:05:00.000000Z".parse()?;
+//! let terms = Json::parse(r#"{"review_days": 90}"#)?;
+//! let bound = AccordBound::new("Workplace devices", "council", terms, effective_at);
+//! // Returned means durable, whatever happens to the power.
+//! let appended = chronicle.append(Append::of([NewEntry::new(&bound.into())])).await?;
+//!
+//! let entries = chronicle.read(Position::ZERO, ReadLimit::entries(100)).await?;
+//! assert!(entries.iter().any(|entry| entry.position == appended[0].position));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! PostgreSQL 14 or newer. Everything is in one schema, `guildhall` unless [`Options`] say
-//! otherwise, so several Guildhalls and other programs can share a database.
+//! otherwise, so several Guildhalls and other programs can share a database. Any number of
+//! processes may append: each commits its callers in [groups](PostgresChronicle), and they take
+//! turns on the row that holds the head of the log.
 #![deny(missing_docs)]
 
 mod append;
