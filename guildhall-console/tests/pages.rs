@@ -17,7 +17,7 @@ use guildhall_console::{Access, Console, PATHS, ServeError, serve};
 use guildhall_core::command::{Act, Command};
 use guildhall_core::{
     Append, ArtifactId, ArtifactQuery, CeremonyId, CustodyState, DeploymentQuery, EventType, Json,
-    NewEntry, Seq, VerificationQuery,
+    NewEntry, Outcome, Seq, Timestamp, VerificationQuery, VerificationRecorded,
 };
 use guildhall_projector::ceremony::{
     CeremonyFeed, CeremonyOrchestrator, CeremonyOutcome, FeedError, FeedState, Heard, Intake, Step,
@@ -323,6 +323,33 @@ async fn a_chain_that_somebody_changed_is_shown_as_broken() {
     let chain = json(&router, &format!("/api/v1/artifacts/{id}/chain")).await;
     assert_eq!(chain["rows"][0]["verdict"]["holds"], true);
     assert_eq!(chain["rows"][1]["verdict"]["code"], "CC04");
+}
+
+#[tokio::test]
+async fn a_verdict_that_is_old_needs_attention_until_there_is_a_new_one() {
+    let guild = Guild::empty().await;
+    let id = guild.draft("zone", "board").await;
+    let act = |second| Act::new("a", "b", at(second));
+    guild.record(Command::open_ceremony(id, CeremonyId::new(), act(2))).await;
+    guild.record(Command::transition(id, CustodyState::Ratified, act(3))).await;
+    guild.record(Command::transition(id, CustodyState::Deployed, act(4))).await;
+    let verdict = |verified_at| VerificationRecorded {
+        artifact_id: id,
+        evidence: Json::null(),
+        outcome: Outcome::Passed,
+        target: None,
+        verified_at,
+        verifier: "scanner".to_owned(),
+    };
+    let router = guild.console().router();
+    let calm = text(get(&router, "/").await).await;
+    assert!(calm.contains("Everything that runs is what was ratified"), "{calm}");
+    guild.record(verdict(at(5))).await;
+    let stale = text(get(&router, "/").await).await;
+    assert!(stale.contains("no verdict in the last 14 days"), "{stale}");
+    guild.record(verdict(Timestamp::MAX)).await;
+    let calm = text(get(&router, "/").await).await;
+    assert!(!calm.contains("no verdict in the last"), "{calm}");
 }
 
 /// Hands in one step that no chain takes.

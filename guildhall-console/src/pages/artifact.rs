@@ -41,16 +41,16 @@ pub(crate) async fn page(
         div.columns.detail {
             div.column {
                 (custody(seen, &params, &here, chain))
-            }
-            div.column {
-                (about(seen, detail))
-                (targets(seen, &params, &here, deployments))
-                (verified(seen, verdicts))
                 section #accord .panel data-live aria-labelledby="accord-title" {
                     h2 #accord-title { "Accord: " (text(&detail.accord.name)) }
                     p.muted { "Bound by " (text(&detail.accord.bound_by)) ", in force since " (ago(detail.accord.effective_at, seen.now)) "." }
                     (readable(&detail.accord.accord_terms, "Terms of the accord"))
                 }
+            }
+            div.column {
+                (about(seen, detail))
+                (targets(seen, &params, &here, deployments))
+                (verified(seen, verdicts))
                 section #content-json .panel data-live aria-labelledby="json-title" {
                     h2 #json-title { "Content" }
                     p.muted { "Schema " code { (text(&detail.artifact.content_schema)) } }
