@@ -114,7 +114,7 @@ async fn what_was_acknowledged_survives_a_crash_of_the_server() {
     let database = Database::create_on(&server.url("postgres"));
     let chronicle = PostgresStore::open(database.url()).await.unwrap().chronicle();
     let mut acknowledged = Vec::new();
-    for nth in 0..5 {
+    for nth in 0..3 {
         for _ in 0..20 {
             let entry = NewEntry::new(&event(nth));
             let id = entry.event_id;
