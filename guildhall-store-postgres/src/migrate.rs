@@ -28,13 +28,11 @@ pub(crate) struct Migration {
     pub(crate) sql: &'static str,
 }
 
-/// Which tables: a schema holds both families.
+/// Which tables of a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// The Chronicle's.
     Chronicle,
-    /// The Ops DB's.
-    Ops,
 }
 
 impl Family {
@@ -42,14 +40,12 @@ impl Family {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Chronicle => "chronicle",
-            Self::Ops => "ops",
         }
     }
 
     fn migrations(self) -> &'static [Migration] {
         match self {
             Self::Chronicle => CHRONICLE,
-            Self::Ops => OPS,
         }
     }
 
@@ -76,8 +72,6 @@ const CHRONICLE: &[Migration] = &[
         sql: include_str!("../migrations/chronicle/0002_append_only.sql"),
     },
 ];
-
-const OPS: &[Migration] = &[];
 
 /// Checks the schema and creates what is missing.
 pub(crate) async fn prepare(database: &Database, families: &[Family]) -> Result<(), OpenError> {

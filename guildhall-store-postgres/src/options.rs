@@ -23,7 +23,7 @@ pub const DEFAULT_SCHEMA: &str = "guildhall";
 pub struct Options {
     /// How to reach the database.
     pub(crate) source: Source,
-    /// The schema of the Chronicle and the Ops DB; created where there is none. `guildhall` by
+    /// The schema of the Chronicle; created where there is none. `guildhall` by
     /// default. Stores in two schemas of one database never meet. 1 to 48 bytes.
     pub schema: String,
     /// How many connections a pool made from a URL opens at most. 8 by default. Three suffice: one
@@ -42,8 +42,6 @@ pub struct Options {
     /// How much a wait costs at most when its wake-up is lost: so often a waiter looks for itself.
     /// 1 s by default.
     pub poll_interval: Duration,
-    /// How long a projector's lease holds without being renewed. 15 s by default.
-    pub lease_time: Duration,
 }
 
 /// How to reach the database. A URL may hold a password, so it is never shown.
@@ -87,7 +85,6 @@ impl Options {
             group_bytes: 16 << 20,
             payload_limit_bytes: MAX_PAYLOAD_BYTES,
             poll_interval: Duration::from_secs(1),
-            lease_time: Duration::from_secs(15),
         }
     }
 }

@@ -28,25 +28,21 @@ async fn catalogue(database: &Database) -> Vec<String> {
 
 #[tokio::test]
 async fn a_newer_schema_is_refused_and_left_as_it_is() {
-    for family in [Family::Chronicle, Family::Ops] {
-        let database = Database::create();
-        open(&database, "guildhall").await.unwrap();
-        execute(
-            database.url(),
-            &format!(
-                "INSERT INTO guildhall.guildhall_migrations VALUES ('{family}', 999, 'later')"
-            ),
-        );
-        let before = catalogue(&database).await;
-        match open(&database, "guildhall").await {
-            Err(OpenError::NewerSchema { schema, family: of, found: 999, known }) => {
-                assert_eq!((schema.as_str(), of), ("guildhall", family));
-                assert!(known < 999);
-            }
-            other => panic!("{other:?}"),
+    let database = Database::create();
+    open(&database, "guildhall").await.unwrap();
+    execute(
+        database.url(),
+        "INSERT INTO guildhall.guildhall_migrations VALUES ('chronicle', 999, 'later')",
+    );
+    let before = catalogue(&database).await;
+    match open(&database, "guildhall").await {
+        Err(OpenError::NewerSchema { schema, family, found: 999, known }) => {
+            assert_eq!((schema.as_str(), family), ("guildhall", Family::Chronicle));
+            assert!(known < 999);
         }
-        assert_eq!(catalogue(&database).await, before);
+        other => panic!("{other:?}"),
     }
+    assert_eq!(catalogue(&database).await, before);
 }
 
 #[tokio::test]
