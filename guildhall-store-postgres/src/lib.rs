@@ -1,21 +1,6 @@
 //! Guildhall on PostgreSQL: the Chronicle, in a schema of the embedder's database. The Ops DB is in
 //! memory or on SQLite; a projector takes its log from any Chronicle.
 //!
-//! ```no_run
-//! use guildhall_core::{AccordBound, Append, Chronicle, Json, NewEntry};
-//! use guildhall_store_postgres::PostgresStore;
-//!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let store = PostgresStore::open("postgres://guildhall@localhost/ops").await?;
-//! let at = "2026-11-23T10:05:00.000000Z".parse()?;
-//! let accord = AccordBound::new("change control", "board", Json::parse("{}")?, at);
-//! // Returned means durable, and that nobody will see an entry before it only later.
-//! let appended = store.chronicle().append(Append::of([NewEntry::new(&accord.into())])).await?;
-//! println!("{}", appended[0].position);
-//! # Ok(())
-//! # }
-//! ```
-//!
 //! Open a store, append what happened, read it back:
 //!
 //! ```no_run
