@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 /// How long the driver may take to start.
@@ -22,10 +23,15 @@ pub(crate) struct Browser {
     session: String,
     _driver: Child,
     _profile: tempfile::TempDir,
+    _turn: SemaphorePermit<'static>,
 }
+
+/// One browser at a time: several on few cores make each other late.
+static TURN: Semaphore = Semaphore::const_new(1);
 
 impl Browser {
     pub(crate) async fn start() -> Self {
+        let turn = TURN.acquire().await.unwrap();
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -46,7 +52,8 @@ impl Browser {
         // It goes on writing; a pipe that nobody reads would fill.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let profile = tempfile::tempdir().unwrap();
-        let mut browser = Self { port, session: String::new(), _driver: driver, _profile: profile };
+        let mut browser =
+            Self { port, session: String::new(), _driver: driver, _profile: profile, _turn: turn };
         let profile = format!("--user-data-dir={}", browser._profile.path().display());
         let arguments = [
             "--headless",
