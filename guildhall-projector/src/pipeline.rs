@@ -106,9 +106,9 @@ struct Reader {
     sender: mpsc::Sender<Result<Chunk, RuntimeError>>,
 }
 
-/// The first batch is a sixteenth of the largest, each further one twice the one before, so that
+/// The first read is a sixteenth of the largest, each further one twice the one before, so that
 /// the writer need not wait long for its first.
-const FIRST_BATCH: usize = 16;
+const FIRST_READ: usize = 16;
 
 /// How many reads are under way at a time: reading and decoding an entry takes twice as long as
 /// writing what it changes.
@@ -128,27 +128,32 @@ impl Reader {
         }
         let mut at = checkpoint.previous();
         let most = self.settings.read_limit();
-        let mut limit = ReadLimit { entries: most.entries.div_ceil(FIRST_BATCH), ..most };
+        let mut limit = ReadLimit { entries: most.entries.div_ceil(FIRST_READ), ..most };
         let mut origin = None;
-        let mut reads = VecDeque::new();
+        let mut reads: VecDeque<Read> = VecDeque::new();
+        let mut reads_at_once = READS;
         loop {
             // Positions are dense: where a read will end is known before it has, and the next one
             // can begin there at once.
-            let mut next = reads.back().map_or(at, |read: &Read| read.end);
-            while reads.is_empty() || (reads.len() < READS && next < head) {
-                reads.push_back(self.start(next, limit));
-                next = reads.back().map_or(next, |read| read.end);
-                limit.entries = most.entries.min(limit.entries * 2);
+            let mut next = reads.back().map_or(at, |read| read.end);
+            while reads.is_empty() || (reads.len() < reads_at_once && next < head) {
+                let read = self.start(next, limit);
+                next = read.end;
+                reads.push_back(read);
             }
             let Some(read) = reads.pop_front() else { continue };
             let entries = read.entries.await.map_err(RuntimeError::Panicked)??;
             let last = entries.last().map(|entry| entry.position);
             at = last.unwrap_or(at);
-            if at < read.end {
-                // It was cut short, by its size or the end of the log; what was to follow does not.
-                reads.clear();
-            } else {
+            if at >= read.end {
                 head = self.chronicle.head().await?.position;
+                limit.entries = most.entries.min(limit.entries.saturating_mul(2));
+                reads_at_once = READS;
+            } else {
+                // It was cut short, and what was to follow does not. Where its size did that, the
+                // next would be as well, so nothing is read beside it.
+                reads.clear();
+                reads_at_once = if at < head { 1 } else { READS };
             }
             if last.is_some() {
                 head = head.max(at);
@@ -175,7 +180,7 @@ impl Reader {
     fn start(&self, after: Position, limit: ReadLimit) -> Read {
         let chronicle = Arc::clone(&self.chronicle);
         let entries = tokio::spawn(async move { chronicle.read_decoded(after, limit).await });
-        Read { entries, end: Position::new(after.get() + limit.entries as u64) }
+        Read { entries, end: Position::new(after.get().saturating_add(limit.entries as u64)) }
     }
 
     async fn origin(&self, head: Position) -> Result<Origin, RuntimeError> {

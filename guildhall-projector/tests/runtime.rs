@@ -325,6 +325,21 @@ async fn a_slow_writer_bounds_what_is_read_ahead() {
 }
 
 #[tokio::test]
+async fn reads_that_are_cut_short_by_their_size_are_seldom_in_vain() {
+    let (chronicle, ops_db) = stores(400).await;
+    let settings = Settings { read_entries: 5_000, read_bytes: 1_000, ..settings() };
+    let limit = ReadLimit { entries: settings.read_entries, bytes: settings.read_bytes };
+    let fit = chronicle.read(Position::ZERO, limit).await.unwrap().len();
+    assert!((2..40).contains(&fit), "{fit} fit");
+    let reading = Arc::new(Faulty::new((*chronicle).clone(), []));
+    let projector = Arc::new(ops_db.projector());
+    within(catch_up(reading.clone(), projector, &settings, |_| {})).await.unwrap();
+    assert_eq!(ops_db.tables(), applied_at_once(&chronicle).await.tables());
+    let (needed, calls) = (400 / fit, reading.calls.load(Ordering::Relaxed));
+    assert!(calls <= needed * 5 / 4, "{calls} reads where {needed} hold all");
+}
+
+#[tokio::test]
 async fn a_rebuild_takes_the_live_ones_place_while_the_log_grows() {
     let (chronicle, ops_db) = stores(40).await;
     let runtime = Runtime::spawn(chronicle.clone(), Arc::new(ops_db.projector()), settings());
