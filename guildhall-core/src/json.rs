@@ -115,6 +115,24 @@ impl Json {
         Ok(Self(text))
     }
 
+    /// The canonical form of a text that a database made of a canonical one, as PostgreSQL's
+    /// `jsonb` does: it has the same value, with its keys and numbers written in other ways. So a
+    /// long integer is no reason to refuse it.
+    ///
+    /// # Errors
+    /// [`JsonError::Syntax`] or [`JsonError::TooDeep`].
+    pub fn from_rewritten(text: &str) -> Result<Self, JsonError> {
+        if canonical::check(text, MAX_DEPTH).is_ok() {
+            return Ok(Self(text.into()));
+        }
+        strict::check_depth(text, MAX_DEPTH)?;
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        deserializer.disable_recursion_limit();
+        let value = Value::deserialize(&mut deserializer).map_err(syntax)?;
+        deserializer.end().map_err(syntax)?;
+        canonicalise(&value)
+    }
+
     /// Takes text that was serialised as canonical, before an append checks it.
     pub(crate) fn unchecked(text: String) -> Self {
         Self(text.into())
@@ -357,6 +375,22 @@ mod tests {
                     .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })
+    }
+
+    #[test]
+    fn what_a_database_wrote_anew_is_canonical_again() {
+        let rewritten = [
+            ("1000000000000000000000", "1e+21"),
+            ("9223372036854776000", "9223372036854776000"),
+            ("18446744073709552000", "18446744073709552000"),
+            ("0.0000001", "1e-7"),
+            (r#"{"b": 1.50, "aa": [1, 2], "a": null}"#, r#"{"a":null,"aa":[1,2],"b":1.5}"#),
+        ];
+        for (text, canonical) in rewritten {
+            assert_eq!(Json::from_rewritten(text).unwrap().as_str(), canonical);
+            assert_eq!(Json::from_canonical(canonical).unwrap().as_str(), canonical);
+        }
+        assert!(Json::from_rewritten("{").is_err());
     }
 
     proptest! {

@@ -55,6 +55,7 @@ mod ids;
 pub mod invariant;
 mod json;
 pub mod jsonl;
+mod lease;
 pub mod memory;
 pub mod ops;
 mod projector;
@@ -79,6 +80,7 @@ pub use ids::{
 };
 pub use invariant::{Code, Violation};
 pub use json::{Json, JsonError, MAX_DEPTH, MAX_PAYLOAD_BYTES};
+pub use lease::LeaseState;
 pub use ops::{
     AccordBinding, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, Checkpoint,
     ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift,

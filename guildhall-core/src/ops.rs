@@ -57,6 +57,37 @@ words!(
     }
 );
 
+impl Drift {
+    /// The drift over targets of these healths, and since when: the earliest of those that make
+    /// it so; none where there is no target.
+    pub fn of(targets: impl IntoIterator<Item = (Health, Timestamp)>) -> (Self, Option<Timestamp>) {
+        let (mut worst, mut since) = (Self::Undeployed, None);
+        for (health, at) in targets {
+            let drift = match health {
+                Health::Drifted => Self::Drifted,
+                Health::Unknown => Self::Unknown,
+                Health::Healthy => Self::Healthy,
+            };
+            if drift.severity() > worst.severity() {
+                (worst, since) = (drift, Some(at));
+            } else if drift == worst {
+                since = since.map(|since: Timestamp| since.min(at));
+            }
+        }
+        (worst, since)
+    }
+
+    /// The higher one decides what an artifact is.
+    const fn severity(self) -> u8 {
+        match self {
+            Self::Undeployed => 0,
+            Self::Healthy => 1,
+            Self::Unknown => 2,
+            Self::Drifted => 3,
+        }
+    }
+}
+
 /// A row of `accord_bindings`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AccordBinding {

@@ -18,6 +18,7 @@ use crate::connection::{DatabaseFile, Role, Workers};
 use crate::error::Doing;
 use crate::heads::load_heads;
 use crate::lease::CheckpointRow;
+use crate::migrate::now;
 use crate::read_model::{ReadModel, apply_read_models};
 use crate::rebuild::SqliteGeneration;
 use crate::store::SqliteStore;
@@ -298,7 +299,7 @@ impl Written {
     /// Whether nobody wrote since.
     fn is_what(&self, row: &CheckpointRow) -> bool {
         (self.generation, self.fence, self.position)
-            == (row.generation, row.fence, row.checkpoint.position)
+            == (row.generation, row.lease.fence, row.checkpoint.position)
     }
 }
 
@@ -318,7 +319,7 @@ impl Projecting {
         // Taken out: whatever fails from here on, the heads may be ahead of the tables.
         let written = self.written.take();
         if let Lease::Standby { holder, until } =
-            row.take_lease(self.holder, self.fence, self.settings.lease_time)
+            row.lease.take(self.holder, self.fence, self.settings.lease_time, now())
         {
             return Err(ApplyError::Standby { projector: name.to_owned(), holder, until });
         }
@@ -364,8 +365,9 @@ impl Projecting {
         if fold.weight_bytes() > self.settings.memory_bytes {
             fold.forget_heads();
         }
-        self.fence = Some(row.fence);
-        let (generation, fence, position) = (row.generation, row.fence, row.checkpoint.position);
+        self.fence = Some(row.lease.fence);
+        let (generation, fence, position) =
+            (row.generation, row.lease.fence, row.checkpoint.position);
         self.written = Some(Written { generation, fence, position, fold });
         if let Some(Halt { position, violation }) = halt {
             return Err(ApplyError::Halted { position, violation });
@@ -385,11 +387,11 @@ impl Projecting {
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(DOING)?;
         let mut row = CheckpointRow::load(&transaction, name).doing(DOING)?;
-        let lease = row.take_lease(self.holder, self.fence, self.settings.lease_time);
+        let lease = row.lease.take(self.holder, self.fence, self.settings.lease_time, now());
         if lease == Lease::Held {
             row.save(&transaction, name).doing(DOING)?;
             transaction.commit().doing(DOING)?;
-            self.fence = Some(row.fence);
+            self.fence = Some(row.lease.fence);
         }
         Ok(lease)
     }
@@ -401,7 +403,7 @@ impl Projecting {
         let transaction =
             connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(DOING)?;
         let mut row = CheckpointRow::load(&transaction, name).doing(DOING)?;
-        if row.release_lease(self.holder) {
+        if row.lease.release(self.holder) {
             row.save(&transaction, name).doing(DOING)?;
             transaction.commit().doing(DOING)?;
         }

@@ -261,18 +261,7 @@ fn last_verified_at(rows: &Rows, id: ArtifactId) -> Option<Timestamp> {
 
 /// An artifact's health over all its targets, and since when.
 fn drift(rows: &Rows, id: ArtifactId) -> (Drift, Option<Timestamp>) {
-    let worst_first = [
-        (Health::Drifted, Drift::Drifted),
-        (Health::Unknown, Drift::Unknown),
-        (Health::Healthy, Drift::Healthy),
-    ];
-    for (health, drift) in worst_first {
-        let such = rows.targets(id).filter(|target| target.health == health);
-        if let Some(since) = such.map(|target| target.health_since).min() {
-            return (drift, Some(since));
-        }
-    }
-    (Drift::Undeployed, None)
+    Drift::of(rows.targets(id).map(|target| (target.health, target.health_since)))
 }
 
 /// What artifacts are ordered by.

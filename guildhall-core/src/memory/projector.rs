@@ -12,11 +12,11 @@ use crate::custody::CustodyPolicy;
 use crate::error::StoreError;
 use crate::fold::{Fold, Halt};
 use crate::ids::{HolderId, Position};
+use crate::lease::LeaseState;
 use crate::ops::Checkpoint;
 use crate::projector::{
     Applied, ApplyError, Batch, Generation, Lease, OPS_DB, OnViolation, Projector, Rebuild,
 };
-use crate::time::Timestamp;
 
 /// Projects into a [`MemoryOpsDb`] (see [`Projector`] for what it promises). Clones are one
 /// projector and share its lease; [`MemoryOpsDb::projector`] makes a rival.
@@ -38,29 +38,12 @@ struct Settings {
 #[derive(Debug, Clone)]
 pub(super) struct ProjectorRow {
     pub(super) checkpoint: Checkpoint,
-    lease: Option<(HolderId, Timestamp)>,
+    lease: LeaseState,
 }
 
 impl Default for ProjectorRow {
     fn default() -> Self {
-        Self { checkpoint: Checkpoint::ZERO, lease: None }
-    }
-}
-
-impl ProjectorRow {
-    fn take_lease(&mut self, holder: HolderId, lease_time: Duration) -> Lease {
-        let now = now();
-        match self.lease {
-            Some((found, until)) if found != holder && until > now => {
-                Lease::Standby { holder: found, until }
-            }
-            _ => {
-                let micros = i64::try_from(lease_time.as_micros()).unwrap_or(i64::MAX);
-                let until = Timestamp::from_micros(now.as_micros().saturating_add(micros));
-                self.lease = Some((holder, until.unwrap_or(Timestamp::MAX)));
-                Lease::Held
-            }
-        }
+        Self { checkpoint: Checkpoint::ZERO, lease: LeaseState::default() }
     }
 }
 
@@ -149,7 +132,7 @@ impl Projector for MemoryProjector {
         let database = &mut *database;
         let mut row = database.projector.clone().unwrap_or_default();
         if let Lease::Standby { holder, until } =
-            row.take_lease(self.holder, self.settings.lease_time)
+            row.lease.take(self.holder, None, self.settings.lease_time, now())
         {
             return Err(ApplyError::Standby { projector: OPS_DB.to_owned(), holder, until });
         }
@@ -162,7 +145,7 @@ impl Projector for MemoryProjector {
     async fn hold_lease(&self) -> Result<Lease, StoreError> {
         let mut database = lock(&self.database);
         let mut row = database.projector.clone().unwrap_or_default();
-        let lease = row.take_lease(self.holder, self.settings.lease_time);
+        let lease = row.lease.take(self.holder, None, self.settings.lease_time, now());
         if lease == Lease::Held {
             database.projector = Some(row);
         }
@@ -171,7 +154,7 @@ impl Projector for MemoryProjector {
 
     async fn release_lease(&self) -> Result<(), StoreError> {
         if let Some(row) = &mut lock(&self.database).projector {
-            row.lease.take_if(|(holder, _)| *holder == self.holder);
+            row.lease.release(self.holder);
         }
         Ok(())
     }

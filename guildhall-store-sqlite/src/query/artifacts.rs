@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use guildhall_core::ops::page_limit;
 use guildhall_core::{
     AccordId, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSort, ArtifactSummary, Cid,
-    Cursor, CustodyState, Drift, Health, Json, Page, Timestamp,
+    Cursor, CustodyState, Drift, Json, Page, Timestamp,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
@@ -211,33 +211,11 @@ fn load_drift(
     let mut load = connection.prepare_cached(
         "SELECT health, health_since FROM deployment_states WHERE artifact_id = ?1",
     )?;
-    let mut rows = load.query([id.as_uuid().as_bytes()])?;
-    let (mut worst, mut since) = (Drift::Undeployed, None);
-    while let Some(row) = rows.next()? {
+    let targets = load.query_map([id.as_uuid().as_bytes()], |row| {
         let mut columns = Columns::of(row);
-        let drift = match columns.parsed::<Health>()? {
-            Health::Drifted => Drift::Drifted,
-            Health::Unknown => Drift::Unknown,
-            Health::Healthy => Drift::Healthy,
-        };
-        let at: Timestamp = columns.parsed()?;
-        if severity(drift) > severity(worst) {
-            (worst, since) = (drift, Some(at));
-        } else if drift == worst {
-            since = since.map(|since: Timestamp| since.min(at));
-        }
-    }
-    Ok((worst, since))
-}
-
-/// The higher one decides what an artifact is.
-const fn severity(drift: Drift) -> u8 {
-    match drift {
-        Drift::Undeployed => 0,
-        Drift::Healthy => 1,
-        Drift::Unknown => 2,
-        Drift::Drifted => 3,
-    }
+        Ok((columns.parsed()?, columns.parsed()?))
+    })?;
+    Ok(Drift::of(targets.collect::<rusqlite::Result<Vec<_>>>()?))
 }
 
 pub(super) fn load_detail(

@@ -1,0 +1,103 @@
+//! Who may write to a read model: the one decision about leases that every store takes.
+
+use std::time::Duration;
+
+use crate::ids::HolderId;
+use crate::projector::Lease;
+use crate::time::Timestamp;
+
+/// The lease of a projector, as a store keeps it beside the checkpoint.
+///
+/// A store loads it, lets it decide, and writes it back, all in the transaction that writes rows:
+/// that is what keeps a deposed projector from writing.
+///
+/// ```
+/// use std::time::Duration;
+/// use guildhall_core::{HolderId, Lease, LeaseState, Timestamp};
+///
+/// let (one, other) = (HolderId::new(), HolderId::new());
+/// let now: Timestamp = "2026-11-23T10:05:00.000000Z".parse()?;
+/// let mut state = LeaseState::default();
+/// assert_eq!(state.take(one, None, Duration::from_secs(15), now), Lease::Held);
+/// assert!(matches!(
+///     state.take(other, None, Duration::from_secs(15), now),
+///     Lease::Standby { holder, .. } if holder == one
+/// ));
+/// # Ok::<(), guildhall_core::TimestampError>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeaseState {
+    /// Who may write, and until when by the database's clock; none where nobody does.
+    pub holder: Option<(HolderId, Timestamp)>,
+    /// How often the lease changed hands.
+    pub fence: i64,
+}
+
+impl LeaseState {
+    /// Takes the lease for `holder` if it is free or lapsed at `now`, renews it if it is held under
+    /// `fence`, the one under which `holder` last had it.
+    pub fn take(
+        &mut self,
+        holder: HolderId,
+        fence: Option<i64>,
+        lease_time: Duration,
+        now: Timestamp,
+    ) -> Lease {
+        match self.holder {
+            Some((found, until)) if found != holder && until > now => {
+                return Lease::Standby { holder: found, until };
+            }
+            Some((found, _)) if found == holder && fence == Some(self.fence) => {}
+            _ => self.fence += 1,
+        }
+        let micros = i64::try_from(lease_time.as_micros()).unwrap_or(i64::MAX);
+        let until = Timestamp::from_micros(now.as_micros().saturating_add(micros));
+        self.holder = Some((holder, until.unwrap_or(Timestamp::MAX)));
+        Lease::Held
+    }
+
+    /// Gives the lease up if it is `holder`'s; answers whether it was.
+    pub fn release(&mut self, holder: HolderId) -> bool {
+        self.holder.take_if(|(found, _)| *found == holder).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(10);
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_micros(second * 1_000_000).unwrap()
+    }
+
+    #[test]
+    fn a_lapsed_lease_changes_hands_and_the_fence_moves() {
+        let (one, other) = (HolderId::new(), HolderId::new());
+        let mut state = LeaseState::default();
+        assert_eq!(state.take(one, None, LEASE, at(0)), Lease::Held);
+        let first = state.fence;
+        let standby = Lease::Standby { holder: one, until: at(10) };
+        assert_eq!(state.take(other, None, LEASE, at(9)), standby);
+        assert_eq!(state.take(other, None, LEASE, at(10)), Lease::Held);
+        assert!(state.fence > first);
+        assert!(!state.release(one));
+        assert!(state.release(other));
+        assert_eq!(state.holder, None);
+    }
+
+    #[test]
+    fn a_renewal_keeps_the_fence_and_one_after_another_holder_does_not() {
+        let (one, other) = (HolderId::new(), HolderId::new());
+        let mut state = LeaseState::default();
+        state.take(one, None, LEASE, at(0));
+        let first = state.fence;
+        state.take(one, Some(first), LEASE, at(5));
+        assert_eq!((state.fence, state.holder), (first, Some((one, at(15)))));
+        state.take(other, None, LEASE, at(20));
+        state.take(one, Some(first), LEASE, at(40));
+        assert!(state.fence > first + 1);
+    }
+}
