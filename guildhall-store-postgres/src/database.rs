@@ -66,6 +66,20 @@ impl Database {
         }
     }
 
+    /// Begins a transaction on a connection of its own, which goes back to the pool with it.
+    pub(crate) async fn transaction(
+        &self,
+        begin: &'static str,
+    ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        match self.pool.begin_with(begin).await {
+            Err(sqlx::Error::PoolTimedOut) if self.pool.size() == 0 => {
+                drop(self.acquire().await?);
+                self.pool.begin_with(begin).await
+            }
+            outcome => outcome,
+        }
+    }
+
     /// Begins a transaction on a connection, whatever the defaults of its session are.
     pub(crate) async fn begin<'c>(
         &self,
@@ -104,13 +118,18 @@ impl Schema {
     }
 
     /// A statement, with the quoted name in the place of each `{schema}`.
-    pub(crate) fn sql(&self, template: &'static str) -> SqlStr {
+    pub(crate) fn sql(&self, template: &str) -> SqlStr {
         AssertSqlSafe(template.replace("{schema}", &self.quoted)).into_sql_str()
     }
 
     /// The channel on which the commits of the schema's Chronicle are told.
     pub(crate) fn channel(&self) -> String {
         format!("guildhall:{}", self.name)
+    }
+
+    /// The channel on which the commits of the schema's projectors are told.
+    pub(crate) fn ops_channel(&self) -> String {
+        format!("guildhall_ops:{}", self.name)
     }
 }
 

@@ -31,13 +31,22 @@
 #![deny(missing_docs)]
 
 mod append;
+mod changes;
 mod chronicle;
+mod copy;
 mod database;
 mod error;
+mod heads;
+mod lease;
 mod log;
 mod migrate;
 mod options;
+mod projector;
+mod query;
+mod read_model;
+mod rebuild;
 mod row;
+mod rows;
 mod store;
 mod watch;
 
@@ -45,6 +54,9 @@ pub use chronicle::PostgresChronicle;
 pub use error::OpenError;
 pub use migrate::Family;
 pub use options::{DEFAULT_SCHEMA, Options};
+pub use projector::{PostgresProjector, ProjectorBuilder};
+pub use query::PostgresOpsDb;
+pub use read_model::ReadModel;
 pub use row::BadRow;
 pub use store::PostgresStore;
 

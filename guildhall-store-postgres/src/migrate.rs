@@ -33,6 +33,8 @@ pub(crate) struct Migration {
 pub enum Family {
     /// The Chronicle's.
     Chronicle,
+    /// The Ops DB's.
+    Ops,
 }
 
 impl Family {
@@ -40,12 +42,14 @@ impl Family {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Chronicle => "chronicle",
+            Self::Ops => "ops",
         }
     }
 
     fn migrations(self) -> &'static [Migration] {
         match self {
             Self::Chronicle => CHRONICLE,
+            Self::Ops => OPS,
         }
     }
 
@@ -70,6 +74,20 @@ const CHRONICLE: &[Migration] = &[
         number: 2,
         name: "append_only",
         sql: include_str!("../migrations/chronicle/0002_append_only.sql"),
+    },
+];
+
+const OPS: &[Migration] = &[
+    Migration { number: 1, name: "tables", sql: include_str!("../migrations/ops/0001_tables.sql") },
+    Migration {
+        number: 2,
+        name: "indexes",
+        sql: include_str!("../migrations/ops/0002_indexes.sql"),
+    },
+    Migration {
+        number: 3,
+        name: "append_only",
+        sql: include_str!("../migrations/ops/0003_append_only.sql"),
     },
 ];
 

@@ -23,8 +23,8 @@ pub const DEFAULT_SCHEMA: &str = "guildhall";
 pub struct Options {
     /// How to reach the database.
     pub(crate) source: Source,
-    /// The schema of the Chronicle; created where there is none. `guildhall` by
-    /// default. Stores in two schemas of one database never meet. 1 to 48 bytes.
+    /// The schema of every table; created where there is none. `guildhall` by default. Stores in
+    /// two schemas of one database never meet. 1 to 48 bytes.
     pub schema: String,
     /// How many connections a pool made from a URL opens at most. 8 by default. Three suffice: one
     /// appends, one listens, and the rest takes turns. An embedder's own pool has its own limit.
@@ -42,6 +42,8 @@ pub struct Options {
     /// How much a wait costs at most when its wake-up is lost: so often a waiter looks for itself.
     /// 1 s by default.
     pub poll_interval: Duration,
+    /// How long a projector's lease holds without being renewed. 15 s by default.
+    pub lease_time: Duration,
 }
 
 /// How to reach the database. A URL may hold a password, so it is never shown.
@@ -85,6 +87,7 @@ impl Options {
             group_bytes: 16 << 20,
             payload_limit_bytes: MAX_PAYLOAD_BYTES,
             poll_interval: Duration::from_secs(1),
+            lease_time: Duration::from_secs(15),
         }
     }
 }

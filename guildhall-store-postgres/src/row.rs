@@ -182,11 +182,13 @@ impl<'r> Stored<'r> {
     }
 }
 
+/// Where the microseconds of a `timestamptz` begin, in those since 1970.
+pub(crate) const YEAR_2000: i64 = 946_684_800_000_000;
+
 /// The moment that a `timestamptz` holds; none where it is null, infinite or outside the years 1
 /// to 9999. Read from its bytes, microseconds since 2000, because the driver's own reading panics
 /// on an infinity.
 pub(crate) fn timestamp(row: &PgRow, column: usize) -> Option<Timestamp> {
-    const YEAR_2000: i64 = 946_684_800_000_000;
     let value = row.try_get_raw(column).ok()?;
     if value.is_null() {
         return None;

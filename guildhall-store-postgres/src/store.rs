@@ -8,7 +8,7 @@ use crate::error::OpenError;
 use crate::migrate::{Family, prepare};
 use crate::options::Options;
 
-/// An open store: its Chronicle, in a schema of a database. Clones are cheap and
+/// An open store: its Chronicle and its Ops DB, in a schema of a database. Clones are cheap and
 /// share everything; the connections of a pool of its own close once the last one is dropped.
 ///
 /// It belongs to the Tokio runtime that it was opened on. At rest it holds three connections at
@@ -21,6 +21,7 @@ pub struct PostgresStore {
 #[derive(Debug)]
 struct Shared {
     options: Options,
+    database: Database,
     chronicle: PostgresChronicle,
 }
 
@@ -41,9 +42,9 @@ impl PostgresStore {
     /// [`OpenError`]; the database is as it was.
     pub async fn open_with(options: Options) -> Result<Self, OpenError> {
         let database = Database::new(&options)?;
-        prepare(&database, &[Family::Chronicle]).await?;
+        prepare(&database, &[Family::Chronicle, Family::Ops]).await?;
         let chronicle = PostgresChronicle::start(&database, &options);
-        Ok(Self { shared: Arc::new(Shared { options, chronicle }) })
+        Ok(Self { shared: Arc::new(Shared { options, database, chronicle }) })
     }
 
     /// The Chronicle.
@@ -54,5 +55,9 @@ impl PostgresStore {
     /// What the store was opened with.
     pub fn options(&self) -> &Options {
         &self.shared.options
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.shared.database
     }
 }

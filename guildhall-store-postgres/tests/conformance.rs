@@ -1,6 +1,7 @@
 //! PostgreSQL keeps every promise that a store makes.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod read_tables;
 mod server;
 
 use std::sync::Arc;
@@ -8,7 +9,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use guildhall_conformance::{Harness, ProjectorSettings, RebuildingProjector};
 use guildhall_core::{Chronicle, OpsDb, Tables};
-use guildhall_store_postgres::{Options, PostgresStore};
+use guildhall_store_postgres::{DEFAULT_SCHEMA, Options, PostgresStore};
+use read_tables::read_tables;
 use server::Database;
 
 const PAYLOAD_LIMIT_BYTES: usize = 64 << 10;
@@ -48,15 +50,23 @@ impl Harness for PostgresHarness {
     }
 
     fn ops_db(&self) -> Arc<dyn OpsDb> {
-        unreachable!("no scenario of the Chronicle asks for it")
+        Arc::new(self.store.ops_db())
     }
 
-    async fn projector(&self, _: ProjectorSettings) -> Arc<dyn RebuildingProjector> {
-        unreachable!("no scenario of the Chronicle asks for it")
+    async fn projector(&self, settings: ProjectorSettings) -> Arc<dyn RebuildingProjector> {
+        let mut projector = self
+            .store
+            .projector()
+            .on_violation(settings.on_violation)
+            .lease_time(settings.lease_time);
+        if let Some(bytes) = settings.memory_bytes {
+            projector = projector.memory_bytes(bytes).rebuild_memory_bytes(bytes);
+        }
+        Arc::new(projector.start().unwrap())
     }
 
     async fn tables(&self) -> Tables {
-        unreachable!("no scenario of the Chronicle asks for it")
+        read_tables(self.database.url(), DEFAULT_SCHEMA).await
     }
 
     async fn reopened(self) -> Self {
@@ -67,5 +77,4 @@ impl Harness for PostgresHarness {
     }
 }
 
-guildhall_conformance::__chronicle!(PostgresHarness);
-guildhall_conformance::__jsonl!(PostgresHarness);
+guildhall_conformance::suite!(PostgresHarness);

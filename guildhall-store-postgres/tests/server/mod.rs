@@ -230,6 +230,25 @@ impl Server {
         self.boot();
     }
 
+    /// Runs a script with psql, as the user in the URL, and answers what it said: `Err` where it
+    /// failed.
+    pub(crate) fn psql(
+        &self,
+        url: &str,
+        variables: &[(&str, &str)],
+        script: &Path,
+    ) -> Result<String, String> {
+        let psql = self.programs.join("psql");
+        assert!(psql.is_file(), "{} is missing: install postgresql-client", psql.display());
+        let mut command = Command::new(psql);
+        command.args(["--no-psqlrc", "--dbname", url, "--file"]).arg(script);
+        command.args(variables.iter().map(|(name, value)| format!("--set={name}={value}")));
+        let output = command.output().expect("psql");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        if output.status.success() { Ok(said) } else { Err(said) }
+    }
+
     /// The cluster's folder: `data`, the socket, and `log`, what the server says.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder

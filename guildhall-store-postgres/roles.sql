@@ -1,0 +1,98 @@
+-- The roles that share a Guildhall's schema, each with the least that it needs. For psql, as a
+-- superuser, or as an owner of the database who may create roles:
+--
+--     psql -d ops -f roles.sql
+--     psql -d ops -v schema=guild_north -v owner=north_owner -v writer=north_writer \
+--         -v projector=north_projector -v reader=north_reader -f roles.sql
+--
+-- Nobody can log in as one of them: grant them to those who do. Run it before the store is first
+-- opened, once its tables are there, and again after an upgrade made new ones: it says the whole
+-- of what the four may do in the schema, and changes nothing where that is so already.
+\set ON_ERROR_STOP on
+\set QUIET on
+\if :{?schema}
+\else
+    \set schema guildhall
+\endif
+\if :{?owner}
+\else
+    \set owner guildhall_owner
+\endif
+\if :{?writer}
+\else
+    \set writer guildhall_writer
+\endif
+\if :{?projector}
+\else
+    \set projector guildhall_projector
+\endif
+\if :{?reader}
+\else
+    \set reader guildhall_reader
+\endif
+
+BEGIN;
+SET LOCAL client_min_messages = warning;
+
+SELECT format('CREATE ROLE %I NOLOGIN', role)
+FROM unnest(ARRAY[:'owner', :'writer', :'projector', :'reader']) AS role
+WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = role)
+\gexec
+
+-- Who is no superuser can hand things only to a role that is theirs.
+SELECT format('GRANT %I TO %I', :'owner', current_user)
+FROM pg_catalog.pg_roles
+WHERE rolname = current_user AND NOT rolsuper AND rolname <> :'owner'
+\gexec
+
+-- The owner: opens the store to make its tables and to upgrade them, and rebuilds the Ops DB. It
+-- could take away the triggers that keep the log as it is, so no service runs as the owner.
+SELECT format('CREATE SCHEMA %I AUTHORIZATION %I', :'schema', :'owner')
+WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = :'schema')
+\gexec
+ALTER SCHEMA :"schema" OWNER TO :"owner";
+SELECT format('ALTER TABLE %I.%I OWNER TO %I', :'schema', relname, :'owner')
+FROM pg_catalog.pg_class
+WHERE relnamespace = to_regnamespace(quote_ident(:'schema')) AND relkind IN ('r', 'p')
+ORDER BY relispartition
+\gexec
+SELECT format('ALTER FUNCTION %s OWNER TO %I', oid::regprocedure, :'owner')
+FROM pg_catalog.pg_proc
+WHERE pronamespace = to_regnamespace(quote_ident(:'schema'))
+\gexec
+
+-- What the others held is taken, so that what follows is all that they hold.
+REVOKE ALL ON SCHEMA :"schema" FROM PUBLIC, :"writer", :"projector", :"reader";
+REVOKE ALL ON ALL TABLES IN SCHEMA :"schema" FROM PUBLIC, :"writer", :"projector", :"reader";
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC, :"writer", :"projector", :"reader";
+GRANT USAGE ON SCHEMA :"schema" TO :"writer", :"projector", :"reader";
+
+SELECT format('GRANT %s ON %I.%I TO %I', granted.privileges, :'schema', relname, granted.role)
+FROM (
+    VALUES
+        -- The writer: appends to the log, and reads it.
+        (:'writer', 'guildhall_migrations', 'SELECT'),
+        (:'writer', 'chronicle_entries', 'SELECT, INSERT'),
+        (:'writer', 'chronicle_origin', 'SELECT, INSERT'),
+        (:'writer', 'chronicle_head', 'SELECT, UPDATE (position)'),
+        -- The projector: reads the log and writes the Ops DB.
+        (:'projector', 'guildhall_migrations', 'SELECT'),
+        (:'projector', 'chronicle_entries', 'SELECT'),
+        (:'projector', 'chronicle_origin', 'SELECT'),
+        (:'projector', 'chronicle_head', 'SELECT'),
+        (:'projector', 'accord_bindings', 'SELECT, INSERT'),
+        (:'projector', 'governed_artifacts', 'SELECT, INSERT, UPDATE'),
+        (:'projector', 'custody_transitions', 'SELECT, INSERT'),
+        (:'projector', 'deployment_states', 'SELECT, INSERT, UPDATE'),
+        (:'projector', 'verification_results', 'INSERT'),
+        (:'projector', 'quarantined_entries', 'INSERT'),
+        (:'projector', 'projector_checkpoints', 'SELECT, INSERT, UPDATE')
+) AS granted (role, relation, privileges)
+JOIN pg_catalog.pg_class
+    ON relname = granted.relation AND relnamespace = to_regnamespace(quote_ident(:'schema'))
+\gexec
+
+-- The reader: reads everything.
+GRANT SELECT ON ALL TABLES IN SCHEMA :"schema" TO :"reader";
+
+COMMIT;

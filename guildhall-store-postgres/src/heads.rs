@@ -1,0 +1,87 @@
+//! Loading the heads that a batch touches.
+
+use std::collections::{HashMap, HashSet};
+
+use guildhall_core::custody::ChainHead;
+use guildhall_core::fold::{Heads, Keys, TargetHead};
+use guildhall_core::invariant::ArtifactHead;
+use guildhall_core::{AccordId, ArtifactId, CeremonyId, Cid};
+use sqlx::postgres::PgRow;
+use sqlx::{PgConnection, Row};
+use uuid::Uuid;
+
+use crate::changes::OpsTables;
+use crate::rows::Columns;
+
+/// Tells `heads` what the tables hold under `keys`: artifacts before their targets.
+pub(crate) async fn load_heads(
+    connection: &mut PgConnection,
+    tables: &OpsTables,
+    keys: &Keys,
+    heads: &mut Heads,
+) -> Result<(), sqlx::Error> {
+    if !keys.accords.is_empty() {
+        let sql =
+            tables.sql("SELECT id FROM {schema}.accord_bindings{next} WHERE id = ANY ($1::uuid[])");
+        let ids: Vec<Uuid> = keys.accords.iter().map(|id| *id.as_uuid()).collect();
+        let found: Vec<Uuid> =
+            sqlx::query_scalar(sql).bind(ids).fetch_all(&mut *connection).await?;
+        let found: HashSet<_> = found.into_iter().map(AccordId::from_uuid).collect();
+        keys.accords.iter().for_each(|id| heads.know_accord(*id, found.contains(id)));
+    }
+    if !keys.artifacts.is_empty() {
+        let sql = tables.sql(include_str!("sql/load_artifact_heads.sql"));
+        let ids: Vec<Uuid> = keys.artifacts.iter().map(|id| *id.as_uuid()).collect();
+        let rows = sqlx::query(sql).bind(ids).fetch_all(&mut *connection).await?;
+        let mut found: HashMap<_, _> =
+            rows.iter().map(artifact_head).collect::<Result<_, sqlx::Error>>()?;
+        keys.artifacts.iter().for_each(|id| heads.know_artifact(*id, found.remove(id)));
+    }
+    if !keys.targets.is_empty() {
+        let sql = tables.sql(include_str!("sql/load_target_heads.sql"));
+        let ids: Vec<Uuid> = keys.targets.iter().map(|(id, _)| *id.as_uuid()).collect();
+        let targets: Vec<&str> = keys.targets.iter().map(|(_, target)| &**target).collect();
+        let rows = sqlx::query(sql).bind(ids).bind(targets).fetch_all(&mut *connection).await?;
+        let mut found: HashMap<_, _> =
+            rows.iter().map(target_head).collect::<Result<_, sqlx::Error>>()?;
+        for (id, target) in &keys.targets {
+            heads.know_target(*id, target.clone(), found.remove(&(*id, &**target)));
+        }
+    }
+    Ok(())
+}
+
+fn artifact_head(row: &PgRow) -> Result<(ArtifactId, ArtifactHead), sqlx::Error> {
+    let mut columns = Columns::of(row);
+    let id = ArtifactId::from_uuid(columns.uuid()?);
+    let cid = columns.parsed()?;
+    let Some(seq) = columns.nullable(Columns::seq)? else {
+        return Ok((id, ArtifactHead { cid, chain: None, ratified: Vec::new() }));
+    };
+    let chain = ChainHead {
+        seq,
+        state: columns.parsed()?,
+        hash: columns.link_hash()?,
+        occurred_at: columns.time()?,
+        ceremony_id: columns.nullable(Columns::uuid)?.map(CeremonyId::from_uuid),
+    };
+    let ratified: Vec<String> = columns.value()?;
+    let ratified = ratified.iter().map(|cid| cid.parse::<Cid>());
+    let ratified = ratified.collect::<Result<_, _>>().map_err(|error| {
+        sqlx::Error::ColumnDecode { index: "ratified".to_owned(), source: Box::new(error) }
+    })?;
+    Ok((id, ArtifactHead { cid, chain: Some(chain), ratified }))
+}
+
+fn target_head(row: &PgRow) -> Result<((ArtifactId, &str), TargetHead), sqlx::Error> {
+    let mut columns = Columns::of(row);
+    let id = ArtifactId::from_uuid(columns.uuid()?);
+    let target = row.try_get(1)?;
+    let _: &str = columns.value()?;
+    let head = TargetHead {
+        health: columns.parsed()?,
+        health_since: columns.time()?,
+        observed_at: columns.time()?,
+    };
+    Ok(((id, target), head))
+}

@@ -1,0 +1,453 @@
+//! The projector of the Ops DB: loads heads, lets the fold judge, writes what it answers and the
+//! checkpoint with it, in one transaction.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use guildhall_core::fold::{Fold, Halt};
+use guildhall_core::{
+    Applied, ApplyError, Batch, Checkpoint, CustodyPolicy, DecodedEntry, Generation, HolderId,
+    Lease, OPS_DB, OnViolation, Position, Projector, Rebuild, StoreError, Timestamp,
+};
+use sqlx::{PgConnection, Postgres, Transaction};
+use tokio::sync::Mutex;
+
+use crate::changes::{Deployments, OpsTables};
+use crate::database::Database;
+use crate::error::{Doing, NoAnswer, has_sqlstate};
+use crate::heads::load_heads;
+use crate::lease::{CheckpointRow, depose_holder, furthest_behind};
+use crate::read_model::{ReadModel, apply_read_models};
+use crate::rebuild::PostgresGeneration;
+use crate::store::PostgresStore;
+
+/// What a projector does and what it may use; [`PostgresStore::projector`] holds the defaults.
+#[must_use]
+pub struct ProjectorBuilder {
+    database: Database,
+    settings: Settings,
+    read_models: Vec<Box<dyn ReadModel>>,
+}
+
+/// What the projector and a rebuild of its tables share.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) policy: CustodyPolicy,
+    pub(crate) on_violation: OnViolation,
+    pub(crate) lease_time: Duration,
+    pub(crate) memory_bytes: usize,
+    pub(crate) rebuild_memory_bytes: usize,
+}
+
+/// Two read models of one projector, or a read model and the projector, have one name.
+#[derive(Debug, thiserror::Error)]
+#[error("the name {name:?} stands for two read models")]
+struct NameTaken {
+    name: String,
+}
+
+impl ProjectorBuilder {
+    pub(crate) fn new(database: Database, lease_time: Duration) -> Self {
+        let settings = Settings {
+            name: OPS_DB.to_owned(),
+            policy: CustodyPolicy::standard(),
+            on_violation: OnViolation::Quarantine,
+            lease_time,
+            memory_bytes: 32 << 20,
+            rebuild_memory_bytes: 96 << 20,
+        };
+        Self { database, settings, read_models: Vec::new() }
+    }
+
+    /// The policy that moves of custody are judged by; the standard one by default.
+    pub fn policy(mut self, policy: CustodyPolicy) -> Self {
+        self.settings.policy = policy;
+        self
+    }
+
+    /// What to do with an entry that breaks an invariant; quarantine by default.
+    pub fn on_violation(mut self, on_violation: OnViolation) -> Self {
+        self.settings.on_violation = on_violation;
+        self
+    }
+
+    /// How long the lease holds without being renewed; the [store's](crate::Options::lease_time)
+    /// by default. A transaction that takes longer can be ended by a rival.
+    pub fn lease_time(mut self, lease_time: Duration) -> Self {
+        self.settings.lease_time = lease_time;
+        self
+    }
+
+    /// How many bytes the heads may hold between batches, about; 32 MiB by default, enough for
+    /// some 50,000 artifacts. What is forgotten is loaded again.
+    pub fn memory_bytes(mut self, memory_bytes: usize) -> Self {
+        self.settings.memory_bytes = memory_bytes;
+        self
+    }
+
+    /// How many bytes of rows and heads a rebuild may hold back, about; 96 MiB by default, enough
+    /// for some 30,000 artifacts with three targets each. A rebuild that needs more goes on at the
+    /// pace of a catch-up.
+    pub fn rebuild_memory_bytes(mut self, rebuild_memory_bytes: usize) -> Self {
+        self.settings.rebuild_memory_bytes = rebuild_memory_bytes;
+        self
+    }
+
+    /// Applies this read model too, in the same transaction.
+    pub fn read_model(mut self, read_model: impl ReadModel + 'static) -> Self {
+        self.read_models.push(Box::new(read_model));
+        self
+    }
+
+    /// Makes the projector. Nothing is asked of the database yet.
+    ///
+    /// # Errors
+    /// Permanent where two read models share a name or one is called as the projector is.
+    pub fn start(self) -> Result<PostgresProjector, StoreError> {
+        let mut names = vec![self.settings.name.clone()];
+        for model in &self.read_models {
+            let name = model.name().to_owned();
+            if names.contains(&name) {
+                return Err(StoreError::permanent("starting the projector", NameTaken { name }));
+            }
+            names.push(name);
+        }
+        let projecting = Projecting {
+            tables: OpsTables::live(self.database.schema()),
+            database: self.database.clone(),
+            settings: self.settings.clone(),
+            holder: HolderId::new(),
+            fence: None,
+            read_models: self.read_models,
+            names: names.clone(),
+            written: None,
+        };
+        Ok(PostgresProjector {
+            database: self.database,
+            settings: self.settings,
+            names,
+            projecting: Arc::new(Mutex::new(projecting)),
+        })
+    }
+}
+
+impl fmt::Debug for ProjectorBuilder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ProjectorBuilder")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl PostgresStore {
+    /// A projector of the Ops DB, still to be started.
+    ///
+    /// ```no_run
+    /// # async fn project() -> Result<(), Box<dyn std::error::Error>> {
+    /// use guildhall_core::{Batch, Chronicle, Projector, ReadLimit};
+    /// use guildhall_store_postgres::PostgresStore;
+    ///
+    /// let store = PostgresStore::open("postgres://guildhall@db.example/ops").await?;
+    /// let projector = store.projector().start()?;
+    /// let at = projector.checkpoint().await?.position;
+    /// let entries = store.chronicle().read(at, ReadLimit::entries(10_000)).await?;
+    /// if let Some(origin) = store.chronicle().origin().await? {
+    ///     projector.apply(Batch::decode(origin, entries)?).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn projector(&self) -> ProjectorBuilder {
+        ProjectorBuilder::new(self.database().clone(), self.options().lease_time)
+    }
+}
+
+/// Projects into the Ops DB (see [`Projector`] for what it promises). Clones are one projector.
+///
+/// The lease's clock is the database's. A rival that finds the lease lapsed while its holder sits
+/// in a transaction ends the holder's session; for that, both must be of one role, or the rival's
+/// be a member of `pg_signal_backend`.
+///
+/// Its transactions do not wait for the disk (`synchronous_commit = off`): after a crash of the
+/// server the Ops DB may be some hundred milliseconds back, whole, and goes on from there.
+#[derive(Clone)]
+pub struct PostgresProjector {
+    database: Database,
+    settings: Settings,
+    /// Whose checkpoints it keeps.
+    names: Vec<String>,
+    projecting: Arc<Mutex<Projecting>>,
+}
+
+impl fmt::Debug for PostgresProjector {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("PostgresProjector")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Projector for PostgresProjector {
+    async fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
+        const DOING: &str = "reading a checkpoint";
+        let mut connection = self.database.acquire().await.doing(DOING)?;
+        furthest_behind(&mut connection, &self.database, &self.names).await.doing(DOING)
+    }
+
+    async fn apply(&self, batch: Batch) -> Result<Applied, ApplyError> {
+        let projecting = Arc::clone(&self.projecting);
+        // A task of its own: a caller that goes away leaves no half of a transaction.
+        let applied = tokio::spawn(async move { projecting.lock().await.apply(batch).await });
+        applied.await.map_err(|_| StoreError::transient("projecting", NoAnswer))?
+    }
+
+    async fn hold_lease(&self) -> Result<Lease, StoreError> {
+        self.projecting.lock().await.hold_lease().await
+    }
+
+    async fn release_lease(&self) -> Result<(), StoreError> {
+        self.projecting.lock().await.release_lease().await
+    }
+
+    fn lease_time(&self) -> Duration {
+        self.settings.lease_time
+    }
+}
+
+#[async_trait]
+impl Rebuild for PostgresProjector {
+    /// Rebuilds the Ops DB's tables; an embedder's read models stay as they are. The role must own
+    /// the tables, or be a member of the role that does.
+    async fn begin_rebuild(&self) -> Result<Box<dyn Generation>, StoreError> {
+        let (database, settings) = (self.database.clone(), self.settings.clone());
+        Ok(Box::new(PostgresGeneration::begin(database, settings).await?))
+    }
+}
+
+/// What the projector keeps between batches.
+struct Projecting {
+    database: Database,
+    tables: OpsTables,
+    settings: Settings,
+    holder: HolderId,
+    /// Under which fence it last held the lease.
+    fence: Option<i64>,
+    read_models: Vec<Box<dyn ReadModel>>,
+    names: Vec<String>,
+    written: Option<Written>,
+}
+
+/// How this projector left the tables, and the heads that go with it.
+struct Written {
+    generation: i64,
+    fence: i64,
+    position: Position,
+    fold: Fold,
+}
+
+impl Written {
+    /// Whether nobody wrote since.
+    fn is_what(&self, row: &CheckpointRow) -> bool {
+        (self.generation, self.fence, self.position)
+            == (row.generation, row.lease.fence, row.checkpoint.position)
+    }
+}
+
+/// Heads are looked up by their keys. A plan that was made while a table was small, or before the
+/// server knew how long it is, would scan it. `lock_timeout` bounds how long to wait for a rival.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+    SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '1s'; SET LOCAL jit = off; \
+    SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+
+/// Whose turn it is to write.
+enum Turn {
+    /// This projector's: it has the lease, and the row is locked until the transaction ends.
+    Mine(Transaction<'static, Postgres>, CheckpointRow),
+    /// Another's.
+    Standby { holder: HolderId, until: Timestamp },
+}
+
+impl Projecting {
+    async fn apply(&mut self, batch: Batch) -> Result<Applied, ApplyError> {
+        const DOING: &str = "projecting";
+        // Taken out: whatever fails from here on, the heads may be ahead of the tables.
+        let written = self.written.take();
+        let database = self.database.clone();
+        let name = self.settings.name.clone();
+        let (mut transaction, mut row) = match self.take_turn(DOING).await? {
+            Turn::Mine(transaction, row) => (transaction, row),
+            Turn::Standby { holder, until } => {
+                return Err(ApplyError::Standby { projector: name, holder, until });
+            }
+        };
+        let mut fold = match written {
+            Some(written) if written.is_what(&row) => written.fold,
+            _ => Fold::new(self.settings.policy.clone(), self.settings.on_violation),
+        };
+        let before = self.furthest_behind(&mut transaction, &row).await.doing(DOING)?;
+        let fresh = batch.after(&row.checkpoint)?;
+        let keys = fold.missing(fresh);
+        if !keys.is_empty() {
+            load_heads(&mut transaction, &self.tables, &keys, fold.heads_mut())
+                .await
+                .doing("loading heads")?;
+        }
+        let mut last = batch.last_position().unwrap_or(before.position);
+        let mut checkpoint = match fresh {
+            [] => row.checkpoint.clone(),
+            _ => batch.checkpoint_at(last, &row.checkpoint),
+        };
+        // The entries are moved into the fold unless somebody else needs them afterwards.
+        let (halt, batch) = if self.read_models.is_empty()
+            && self.settings.on_violation == OnViolation::Quarantine
+        {
+            (fold_entries(&mut fold, batch.into_entries_after(row.checkpoint.position))?, None)
+        } else {
+            (fold_entries(&mut fold, fresh.to_vec())?, Some(batch))
+        };
+        if let (Some(halt), Some(batch)) = (&halt, &batch) {
+            last = halt.position.previous();
+            checkpoint = batch.checkpoint_at(last, &row.checkpoint);
+        }
+        let changes = fold.take_changes();
+        self.tables.write(&mut transaction, &changes, Deployments::Upserted).await.doing(DOING)?;
+        let is_news = checkpoint.position > row.checkpoint.position;
+        row.checkpoint = checkpoint;
+        row.save(&mut transaction, &database, &name).await.doing(DOING)?;
+        if is_news {
+            notify(&mut transaction, &database, row.checkpoint.position).await.doing(DOING)?;
+        }
+        if let Some(batch) = &batch {
+            apply_read_models(&mut transaction, &database, &mut self.read_models, batch, last)
+                .await?;
+        }
+        let after = self.furthest_behind(&mut transaction, &row).await.doing(DOING)?;
+        transaction.commit().await.doing(DOING)?;
+
+        if fold.weight_bytes() > self.settings.memory_bytes {
+            fold.forget_heads();
+        }
+        let (generation, fence, position) =
+            (row.generation, row.lease.fence, row.checkpoint.position);
+        self.fence = Some(fence);
+        self.written = Some(Written { generation, fence, position, fold });
+        if let Some(Halt { position, violation }) = halt {
+            return Err(ApplyError::Halted { position, violation });
+        }
+        let mut applied = Applied::default();
+        applied.position = after.position;
+        applied.entries = after.position.get() - before.position.get();
+        applied.quarantined = u64::try_from(changes.quarantined.len()).unwrap_or(u64::MAX);
+        applied.skipped = changes.skipped;
+        Ok(applied)
+    }
+
+    /// A transaction that has the checkpoint's row, and in it the lease; or who else has it.
+    async fn take_turn(&mut self, doing: &'static str) -> Result<Turn, StoreError> {
+        let Settings { name, lease_time, .. } = &self.settings;
+        let mut transaction = self.database.transaction(BEGIN).await.doing(doing)?;
+        match CheckpointRow::lock(&mut transaction, &self.database, name).await {
+            Ok((mut row, now)) => match row.lease.take(self.holder, self.fence, *lease_time, now) {
+                Lease::Held => Ok(Turn::Mine(transaction, row)),
+                Lease::Standby { holder, until } => {
+                    transaction.rollback().await.doing(doing)?;
+                    Ok(Turn::Standby { holder, until })
+                }
+            },
+            Err(error) if has_sqlstate(&error, "55P03") => {
+                transaction.rollback().await.doing(doing)?;
+                self.look_who_has_it(doing).await
+            }
+            Err(error) => Err(error).doing(doing),
+        }
+    }
+
+    /// Who has the row locked; deposed, if its lease has lapsed.
+    async fn look_who_has_it(&mut self, doing: &'static str) -> Result<Turn, StoreError> {
+        let mut connection = self.database.acquire().await.doing(doing)?;
+        match depose_holder(&mut connection, &self.database, &self.settings.name).await {
+            Ok(Some((holder, until))) => Ok(Turn::Standby { holder, until }),
+            Ok(None) => Err(StoreError::transient(doing, Locked)),
+            // A role that may not end the other's session can only wait.
+            Err(error) if has_sqlstate(&error, "42501") => {
+                tracing::warn!(%error, "a projector whose lease has lapsed cannot be deposed");
+                Err(StoreError::transient(doing, Locked))
+            }
+            Err(error) => Err(error).doing(doing),
+        }
+    }
+
+    /// Of its own row, which is loaded, and those of the read models.
+    async fn furthest_behind(
+        &mut self,
+        connection: &mut PgConnection,
+        row: &CheckpointRow,
+    ) -> Result<Checkpoint, sqlx::Error> {
+        if self.read_models.is_empty() {
+            return Ok(row.checkpoint.clone());
+        }
+        furthest_behind(connection, &self.database, &self.names).await
+    }
+
+    async fn hold_lease(&mut self) -> Result<Lease, StoreError> {
+        const DOING: &str = "taking the lease";
+        let database = self.database.clone();
+        let (mut transaction, row) = match self.take_turn(DOING).await? {
+            Turn::Mine(transaction, row) => (transaction, row),
+            Turn::Standby { holder, until } => return Ok(Lease::Standby { holder, until }),
+        };
+        row.save(&mut transaction, &database, &self.settings.name).await.doing(DOING)?;
+        transaction.commit().await.doing(DOING)?;
+        self.fence = Some(row.lease.fence);
+        Ok(Lease::Held)
+    }
+
+    async fn release_lease(&mut self) -> Result<(), StoreError> {
+        const DOING: &str = "releasing the lease";
+        let database = self.database.clone();
+        let mut transaction = database.transaction(BEGIN).await.doing(DOING)?;
+        let name = &self.settings.name;
+        let (mut row, _) =
+            CheckpointRow::lock(&mut transaction, &database, name).await.doing(DOING)?;
+        if row.lease.release(self.holder) {
+            row.save(&mut transaction, &database, name).await.doing(DOING)?;
+            transaction.commit().await.doing(DOING)?;
+        } else {
+            transaction.rollback().await.doing(DOING)?;
+        }
+        Ok(())
+    }
+}
+
+/// The checkpoint's row is locked by a transaction that does not end.
+#[derive(Debug, thiserror::Error)]
+#[error("another transaction has the projector's checkpoint locked")]
+struct Locked;
+
+/// Tells, once the transaction commits, how far the Ops DB reaches.
+pub(crate) async fn notify(
+    transaction: &mut PgConnection,
+    database: &Database,
+    position: Position,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_catalog.pg_notify($1, $2)")
+        .bind(database.schema().ops_channel())
+        .bind(position.as_i64().to_string())
+        .execute(transaction)
+        .await?;
+    Ok(())
+}
+
+/// Folds entries whose heads are loaded.
+pub(crate) fn fold_entries(
+    fold: &mut Fold,
+    entries: Vec<DecodedEntry>,
+) -> Result<Option<Halt>, StoreError> {
+    fold.apply(entries).map_err(|error| StoreError::permanent("folding entries", error))
+}

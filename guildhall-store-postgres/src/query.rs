@@ -1,0 +1,320 @@
+//! The typed queries on the Ops DB, each one statement, which sees one state.
+//!
+//! Every order and filter is served by an index, but one: a text inside a name, which is looked
+//! for row by row.
+
+mod artifacts;
+
+use async_trait::async_trait;
+use guildhall_core::ops::page_limit;
+use guildhall_core::{
+    AccordBinding, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSummary, Checkpoint,
+    ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, OpenCeremony,
+    OpsDb, Overview, Page, Position, QuarantinedEntry, Seq, StoreError, Timestamp,
+    VerificationQuery, VerificationResult,
+};
+use sqlx::postgres::PgRow;
+use sqlx::{Encode, Postgres, QueryBuilder, Type};
+
+use crate::database::{Database, Schema};
+use crate::error::Doing;
+use crate::lease::load_checkpoints;
+use crate::rows::Columns;
+use crate::store::PostgresStore;
+
+const DOING: &str = "reading the Ops DB";
+
+/// The Ops DB in a schema (see [`OpsDb`] for what it answers). Clones are cheap.
+#[derive(Debug, Clone)]
+pub struct PostgresOpsDb {
+    database: Database,
+}
+
+impl PostgresStore {
+    /// The Ops DB's queries.
+    pub fn ops_db(&self) -> PostgresOpsDb {
+        PostgresOpsDb { database: self.database().clone() }
+    }
+}
+
+impl PostgresOpsDb {
+    fn select(&self, sql: &'static str) -> Select<'_> {
+        Select::from(self.database.schema(), sql)
+    }
+
+    /// A statement that ends with its WHERE.
+    fn select_where(&self, sql: &'static str) -> Select<'_> {
+        Select { has_where: true, ..self.select(sql) }
+    }
+
+    async fn load<T>(
+        &self,
+        mut select: Select<'_>,
+        read: impl Fn(&mut Columns<'_>) -> Result<T, sqlx::Error>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut connection = self.database.acquire().await.doing(DOING)?;
+        // Not kept: the values decide about the best plan.
+        let query = select.parts.build().persistent(false);
+        let rows: Vec<PgRow> = query.fetch_all(&mut *connection).await.doing(DOING)?;
+        let read = |row| read(&mut Columns::of(row));
+        rows.iter().map(read).collect::<Result<_, _>>().doing(DOING)
+    }
+}
+
+#[async_trait]
+impl OpsDb for PostgresOpsDb {
+    async fn overview(&self) -> Result<Overview, StoreError> {
+        let select = self.select(include_str!("sql/overview.sql"));
+        let found = self.load(select, overview).await?;
+        Ok(found.into_iter().next().unwrap_or_default())
+    }
+
+    async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactSummary>, StoreError> {
+        let rows = self
+            .load(artifacts::select_page(self.select(artifacts::PAGE), query), artifacts::summary)
+            .await?;
+        Ok(Page::from_rows(rows, page_limit(query.limit), |row| artifacts::Key::of(row, query)))
+    }
+
+    async fn artifact(&self, id: ArtifactId) -> Result<Option<ArtifactDetail>, StoreError> {
+        let found = self
+            .load(artifacts::select_detail(self.select(artifacts::DETAIL), id), artifacts::detail)
+            .await?;
+        Ok(found.into_iter().next())
+    }
+
+    async fn chain(
+        &self,
+        id: ArtifactId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Vec<CustodyTransition>, StoreError> {
+        let mut select = self.select(
+            "SELECT artifact_id, seq, from_state, to_state, cid, actor, reason, ceremony_id, \
+             evidence, occurred_at, prev_hash, hash, position FROM {schema}.custody_transitions",
+        );
+        select.and("artifact_id = ").value(*id.as_uuid());
+        select.and("seq > ").value(after.as_i64());
+        select.order("seq", page_limit(limit).into());
+        self.load(select, |row| row.transition()).await
+    }
+
+    async fn accords(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<AccordBinding>, StoreError> {
+        let limit = page_limit(limit);
+        let mut select = self.select(
+            "SELECT id, name, accord_terms, bound_by, effective_at, position \
+             FROM {schema}.accord_bindings",
+        );
+        if let Some((name, id)) = after.as_ref().and_then(Cursor::to_key::<(String, ArtifactId)>) {
+            select.and("(name, id) > (").value(name).text(", ").value(*id.as_uuid()).text(")");
+        }
+        select.order("name, id", i64::from(limit) + 1);
+        let rows = self.load(select, |row| row.accord()).await?;
+        Ok(Page::from_rows(rows, limit, |row| (row.name.clone(), row.id)))
+    }
+
+    async fn open_ceremonies(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<OpenCeremony>, StoreError> {
+        let limit = page_limit(limit);
+        let mut select = self.select_where(include_str!("sql/select_open_ceremonies.sql"));
+        if let Some(key) = after.as_ref().and_then(Cursor::to_key::<(Timestamp, Position)>) {
+            select.and("(link.occurred_at, link.position) > ").moment(key);
+        }
+        select.order("link.occurred_at, link.position", i64::from(limit) + 1);
+        let rows = self.load(select, open_ceremony).await?;
+        Ok(Page::from_rows(rows, limit, |row| (row.opened.occurred_at, row.opened.position)))
+    }
+
+    async fn closed_ceremonies(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<ClosedCeremony>, StoreError> {
+        let limit = page_limit(limit);
+        let mut select = self.select_where(include_str!("sql/select_closed_ceremonies.sql"));
+        if let Some(key) = after.as_ref().and_then(Cursor::to_key::<(Timestamp, Position)>) {
+            select.and("(link.occurred_at, link.position) < ").moment(key);
+        }
+        select.order("link.occurred_at DESC, link.position DESC", i64::from(limit) + 1);
+        let rows = self.load(select, closed_ceremony).await?;
+        Ok(Page::from_rows(rows, limit, |row| (row.closed.occurred_at, row.closed.position)))
+    }
+
+    async fn deployments(
+        &self,
+        query: &DeploymentQuery,
+    ) -> Result<Page<DeploymentState>, StoreError> {
+        let limit = page_limit(query.limit);
+        let mut select = self.select(
+            "SELECT artifact_id, target, desired_cid, observed_cid, health, health_since, detail, \
+             observed_at, position FROM {schema}.deployment_states",
+        );
+        if let Some(id) = query.artifact_id {
+            select.and("artifact_id = ").value(*id.as_uuid());
+        }
+        select.and_any("health", &query.healths, |health| health.as_str().to_owned());
+        if let Some((id, target)) =
+            query.after.as_ref().and_then(Cursor::to_key::<(ArtifactId, String)>)
+        {
+            select.and("(artifact_id, target) > (").value(*id.as_uuid()).text(", ").value(target);
+            select.text(")");
+        }
+        select.order("artifact_id, target", i64::from(limit) + 1);
+        let rows = self.load(select, |row| row.deployment()).await?;
+        Ok(Page::from_rows(rows, limit, |row| (row.artifact_id, row.target.clone())))
+    }
+
+    async fn verifications(
+        &self,
+        query: &VerificationQuery,
+    ) -> Result<Page<VerificationResult>, StoreError> {
+        let limit = page_limit(query.limit);
+        let mut select = self.select(
+            "SELECT id, artifact_id, target, verifier, outcome, evidence, verified_at, position \
+             FROM {schema}.verification_results",
+        );
+        if let Some(id) = query.artifact_id {
+            select.and("artifact_id = ").value(*id.as_uuid());
+        }
+        select.and_any("outcome", &query.outcomes, |outcome| outcome.as_str().to_owned());
+        if let Some(key) = query.after.as_ref().and_then(Cursor::to_key::<(Timestamp, Position)>) {
+            // The month of the page, too, so that later ones need not be looked at.
+            select.and("(verified_at, position) < ").moment(key);
+        }
+        select.order("verified_at DESC, position DESC", i64::from(limit) + 1);
+        let rows = self.load(select, |row| row.verification()).await?;
+        Ok(Page::from_rows(rows, limit, |row| (row.verified_at, row.position)))
+    }
+
+    async fn quarantined(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<QuarantinedEntry>, StoreError> {
+        let limit = page_limit(limit);
+        let mut select = self.select(
+            "SELECT position, event_id, stream_id, event_type, code, reason \
+             FROM {schema}.quarantined_entries",
+        );
+        if let Some((position,)) = after.as_ref().and_then(Cursor::to_key::<(Position,)>) {
+            select.and("position < ").value(position.as_i64());
+        }
+        select.order("position DESC", i64::from(limit) + 1);
+        let rows = self.load(select, |row| row.quarantined()).await?;
+        Ok(Page::from_rows(rows, limit, |row| (row.position,)))
+    }
+
+    async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError> {
+        let mut connection = self.database.acquire().await.doing(DOING)?;
+        let names = [projector.to_owned()];
+        let found = load_checkpoints(&mut connection, &self.database, &names).await.doing(DOING)?;
+        Ok(found.into_iter().next().map(|(_, checkpoint)| checkpoint))
+    }
+}
+
+/// A statement that is put together from fixed parts, which name the schema as `{schema}`, and the
+/// values that it binds.
+struct Select<'d> {
+    schema: &'d Schema,
+    parts: QueryBuilder<Postgres>,
+    has_where: bool,
+}
+
+impl<'d> Select<'d> {
+    fn from(schema: &'d Schema, sql: &'static str) -> Self {
+        let parts = QueryBuilder::new(schema.sql(sql.trim_end()).as_str());
+        Self { schema, parts, has_where: false }
+    }
+
+    fn text(&mut self, text: &str) -> &mut Self {
+        self.parts.push(self.schema.sql(text).as_str());
+        self
+    }
+
+    fn value<T>(&mut self, value: T) -> &mut Self
+    where
+        T: for<'t> Encode<'t, Postgres> + Type<Postgres>,
+    {
+        self.parts.push_bind(value);
+        self
+    }
+
+    /// A time and a position, in parentheses.
+    fn moment(&mut self, (at, position): (Timestamp, Position)) -> &mut Self {
+        let at = chrono::DateTime::<chrono::Utc>::from(at);
+        self.text("(").value(at).text(", ").value(position.as_i64()).text(")")
+    }
+
+    /// Lets only those through for whom the condition that begins so holds.
+    fn and(&mut self, condition: &str) -> &mut Self {
+        self.text(if self.has_where { " AND " } else { " WHERE " });
+        self.has_where = true;
+        self.text(condition)
+    }
+
+    /// Lets only those through that have one of the values, or all where there are none.
+    fn and_any<W, T>(&mut self, column: &'static str, words: &[W], value: impl Fn(&W) -> T)
+    where
+        T: for<'t> Encode<'t, Postgres> + Type<Postgres>,
+    {
+        let Some((first, others)) = words.split_first() else { return };
+        self.and(column).text(" IN (").value(value(first));
+        for word in others {
+            self.text(", ").value(value(word));
+        }
+        self.text(")");
+    }
+
+    fn order(&mut self, order: &str, limit: i64) {
+        self.parts.push(" ORDER BY ").push(order).push(" LIMIT ").push_bind(limit);
+    }
+}
+
+fn overview(columns: &mut Columns<'_>) -> Result<Overview, sqlx::Error> {
+    let mut overview = Overview::default();
+    for count in &mut overview.artifacts_by_tier {
+        *count = columns.count()?;
+    }
+    overview.accords = columns.count()?;
+    overview.drifted_deployments = columns.count()?;
+    overview.unknown_deployments = columns.count()?;
+    let others = overview.drifted_deployments + overview.unknown_deployments;
+    overview.healthy_deployments = columns.count()?.saturating_sub(others);
+    overview.custody_transitions = columns.count()?;
+    overview.verifications = columns.count()?;
+    overview.quarantined = columns.count()?;
+    overview.open_ceremonies = columns.count()?;
+    overview.oldest_ceremony_opened_at = columns.nullable(Columns::time)?;
+    Ok(overview)
+}
+
+fn open_ceremony(columns: &mut Columns<'_>) -> Result<OpenCeremony, sqlx::Error> {
+    let (name, artifact_type) = (columns.string()?, columns.string()?);
+    let (tier, accord) = (columns.tier()?, columns.string()?);
+    let opened = columns.transition()?;
+    Ok(OpenCeremony { ceremony_id: opened.ceremony_id, name, artifact_type, tier, accord, opened })
+}
+
+fn closed_ceremony(columns: &mut Columns<'_>) -> Result<ClosedCeremony, sqlx::Error> {
+    let (name, artifact_type) = (columns.string()?, columns.string()?);
+    let (tier, accord) = (columns.tier()?, columns.string()?);
+    let (opened_by, opened_at) = (columns.string()?, columns.time()?);
+    let closed = columns.transition()?;
+    Ok(ClosedCeremony {
+        ceremony_id: closed.ceremony_id,
+        name,
+        artifact_type,
+        tier,
+        accord,
+        opened_by,
+        opened_at,
+        closed,
+    })
+}

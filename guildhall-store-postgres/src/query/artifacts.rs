@@ -1,0 +1,227 @@
+//! Artifacts: filters, orders, drift.
+
+use guildhall_core::ops::page_limit;
+use guildhall_core::{
+    AccordId, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSort, ArtifactSummary, Cid,
+    Cursor, CustodyState, Drift, Health, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+
+use super::Select;
+use crate::rows::Columns;
+
+/// Where a page of artifacts ended: the order, and what the last row was ordered by.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Key {
+    sort: ArtifactSort,
+    is_descending: bool,
+    value: KeyValue,
+    name: String,
+    id: ArtifactId,
+}
+
+/// What the order goes by beside name and id.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+enum KeyValue {
+    Number(i64),
+    Text(String),
+    None,
+}
+
+impl Key {
+    pub(super) fn of(row: &ArtifactSummary, query: &ArtifactQuery) -> Self {
+        let value = match query.sort {
+            ArtifactSort::Name => KeyValue::None,
+            ArtifactSort::ArtifactType => KeyValue::Text(row.artifact_type.clone()),
+            ArtifactSort::Tier => KeyValue::Number(row.tier.get().into()),
+            ArtifactSort::CustodyState => {
+                KeyValue::Text(row.custody_state.map_or("", CustodyState::as_str).to_owned())
+            }
+            ArtifactSort::Position => KeyValue::Number(row.position.as_i64()),
+        };
+        let (sort, is_descending) = (query.sort, query.is_descending);
+        Self { sort, is_descending, value, name: row.name.clone(), id: row.id }
+    }
+
+    /// Whether it is a key of this order.
+    fn fits(&self, query: &ArtifactQuery) -> bool {
+        let has_value = match query.sort {
+            ArtifactSort::Name => matches!(self.value, KeyValue::None),
+            ArtifactSort::Tier | ArtifactSort::Position => {
+                matches!(self.value, KeyValue::Number(_))
+            }
+            ArtifactSort::ArtifactType | ArtifactSort::CustodyState => {
+                matches!(self.value, KeyValue::Text(_))
+            }
+        };
+        has_value && self.sort == query.sort && self.is_descending == query.is_descending
+    }
+}
+
+/// The columns that an order goes by; each list is that of an index.
+fn order_columns(sort: ArtifactSort) -> &'static [&'static str] {
+    match sort {
+        ArtifactSort::Name => &["name", "id"],
+        ArtifactSort::ArtifactType => &["artifact_type", "name", "id"],
+        ArtifactSort::Tier => &["tier", "name", "id"],
+        ArtifactSort::CustodyState => &["coalesce(custody_state, '')", "name", "id"],
+        // No two artifacts have one position.
+        ArtifactSort::Position => &["position"],
+    }
+}
+
+/// The order, and what a row that follows a key satisfies up to the key's values.
+fn order(query: &ArtifactQuery) -> (String, String) {
+    let columns = order_columns(query.sort);
+    let direction = if query.is_descending { " DESC" } else { "" };
+    let order: Vec<_> = columns.iter().map(|column| format!("{column}{direction}")).collect();
+    let beyond = if query.is_descending { "<" } else { ">" };
+    (order.join(", "), format!("({}) {beyond} (", columns.join(", ")))
+}
+
+/// Where the statement of a page begins.
+pub(super) const PAGE: &str = "SELECT artifact.id, artifact.accord_binding_id, artifact.name, \
+    artifact.artifact_type, artifact.tier, artifact.cid, artifact.custody_state, \
+    artifact.position, since.drifted, since.unknown, since.healthy \
+    FROM (SELECT * FROM {schema}.governed_artifacts AS artifact";
+
+/// The statement of a page: the rows first, then the drift of each.
+pub(super) fn select_page<'d>(mut select: Select<'d>, query: &ArtifactQuery) -> Select<'d> {
+    select.and_any("artifact_type", &query.artifact_types, String::clone);
+    select.and_any("tier", &query.tiers, |tier| i16::from(tier.get()));
+    select.and_any("coalesce(custody_state, '')", &query.custody_states, |state| {
+        state.as_str().to_owned()
+    });
+    select.and_any("accord_binding_id", &query.accords, |id| *id.as_uuid());
+    if let Some(text) = &query.name_contains {
+        // In the collation "C", `lower` knows ASCII alone, as wanted.
+        select.and("strpos(lower(name), lower(").value(text.clone()).text(" COLLATE \"C\")) > 0");
+    }
+    if let Some(fragment) = &query.content_contains {
+        select.and("content @> ").value(fragment.as_str().to_owned()).text("::jsonb");
+    }
+    if let Some(fragment) = &query.terms_contain {
+        select.and(
+            "accord_binding_id IN (SELECT id FROM {schema}.accord_bindings WHERE accord_terms @> ",
+        );
+        select.value(fragment.as_str().to_owned()).text("::jsonb)");
+    }
+    if let Some((first, others)) = query.drifts.split_first() {
+        select.and("(").text(drift_condition(*first));
+        for drift in others {
+            select.text(" OR ").text(drift_condition(*drift));
+        }
+        select.text(")");
+    }
+    if let Some(before) = query.verified_before {
+        let before = chrono::DateTime::<chrono::Utc>::from(before);
+        select.and(
+            "(SELECT max(verified_at) FROM {schema}.verification_results AS verdict \
+             WHERE verdict.artifact_id = artifact.id) < ",
+        );
+        select.value(before);
+    }
+    let (order, beyond) = order(query);
+    let key = query.after.as_ref().and_then(Cursor::to_key::<Key>);
+    if let Some(Key { value, name, id, .. }) = key.filter(|key| key.fits(query)) {
+        select.and(&beyond);
+        match (query.sort, value) {
+            (ArtifactSort::Position, KeyValue::Number(position)) => {
+                select.value(position);
+            }
+            (_, value) => {
+                match value {
+                    KeyValue::Number(number) => select.value(number).text(", "),
+                    KeyValue::Text(text) => select.value(text).text(", "),
+                    KeyValue::None => &mut select,
+                };
+                select.value(name).text(", ").value(*id.as_uuid());
+            }
+        }
+        select.text(")");
+    }
+    select.order(&order, i64::from(page_limit(query.limit)) + 1);
+    select.text(") AS artifact ").text(include_str!("../sql/drift.sql"));
+    select.text(" ORDER BY ").text(&order);
+    select
+}
+
+/// Sets of the few artifacts that are not healthy, from partial indexes.
+fn drift_condition(drift: Drift) -> &'static str {
+    match drift {
+        Drift::Undeployed => {
+            "NOT EXISTS (SELECT 1 FROM {schema}.deployment_states AS target \
+              WHERE target.artifact_id = artifact.id)"
+        }
+        Drift::Drifted => {
+            "id IN (SELECT artifact_id FROM {schema}.deployment_states WHERE health = 'drifted')"
+        }
+        Drift::Unknown => {
+            "(id IN (SELECT artifact_id FROM {schema}.deployment_states WHERE health = 'unknown') \
+              AND NOT EXISTS (SELECT 1 FROM {schema}.deployment_states AS target \
+              WHERE target.artifact_id = artifact.id AND health = 'drifted'))"
+        }
+        Drift::Healthy => {
+            "(EXISTS (SELECT 1 FROM {schema}.deployment_states AS target \
+              WHERE target.artifact_id = artifact.id) \
+              AND NOT EXISTS (SELECT 1 FROM {schema}.deployment_states AS target \
+              WHERE target.artifact_id = artifact.id AND health = 'drifted') \
+              AND NOT EXISTS (SELECT 1 FROM {schema}.deployment_states AS target \
+              WHERE target.artifact_id = artifact.id AND health = 'unknown'))"
+        }
+    }
+}
+
+pub(super) fn summary(columns: &mut Columns<'_>) -> Result<ArtifactSummary, sqlx::Error> {
+    let id = ArtifactId::from_uuid(columns.uuid()?);
+    let accord_binding_id = AccordId::from_uuid(columns.uuid()?);
+    let (name, artifact_type) = (columns.string()?, columns.string()?);
+    let (tier, cid) = (columns.tier()?, columns.parsed::<Cid>()?);
+    let custody_state = columns.nullable(Columns::parsed::<CustodyState>)?;
+    let position = columns.position()?;
+    let (drift, drift_since) = drift(columns)?;
+    Ok(ArtifactSummary {
+        id,
+        accord_binding_id,
+        name,
+        artifact_type,
+        tier,
+        cid,
+        custody_state,
+        drift,
+        drift_since,
+        position,
+    })
+}
+
+/// Where the statement of one artifact begins.
+pub(super) const DETAIL: &str = "SELECT artifact.id, artifact.accord_binding_id, artifact.name, \
+    artifact.artifact_type, artifact.tier, artifact.cid, artifact.content, \
+    artifact.content_schema, artifact.custody_state, artifact.custody_seq, \
+    artifact.registered_at, artifact.revised_at, artifact.position, \
+    accord.id, accord.name, accord.accord_terms, accord.bound_by, accord.effective_at, \
+    accord.position, since.drifted, since.unknown, since.healthy \
+    FROM {schema}.governed_artifacts AS artifact \
+    JOIN {schema}.accord_bindings AS accord ON accord.id = artifact.accord_binding_id ";
+
+pub(super) fn select_detail(mut select: Select<'_>, id: ArtifactId) -> Select<'_> {
+    select.text(" ").text(include_str!("../sql/drift.sql"));
+    select.and("artifact.id = ").value(*id.as_uuid());
+    select
+}
+
+pub(super) fn detail(columns: &mut Columns<'_>) -> Result<ArtifactDetail, sqlx::Error> {
+    let (artifact, accord) = (columns.artifact()?, columns.accord()?);
+    let (drift, drift_since) = drift(columns)?;
+    Ok(ArtifactDetail { artifact, accord, drift, drift_since })
+}
+
+/// The columns of `drift.sql`.
+fn drift(columns: &mut Columns<'_>) -> Result<(Drift, Option<Timestamp>), sqlx::Error> {
+    let mut targets = Vec::with_capacity(3);
+    for health in [Health::Drifted, Health::Unknown, Health::Healthy] {
+        targets.extend(columns.nullable(Columns::time)?.map(|since| (health, since)));
+    }
+    Ok(Drift::of(targets))
+}

@@ -1,0 +1,101 @@
+//! An embedder's own read models, beside the Ops DB and in its transaction.
+
+use async_trait::async_trait;
+use guildhall_core::{ApplyError, Batch, DecodedEntry, Position};
+use sqlx::PgConnection;
+
+use crate::database::Database;
+use crate::error::Doing;
+use crate::lease::CheckpointRow;
+
+/// A read model of an embedder's, in tables of its own in the Ops DB's database. It is applied in
+/// the transaction of the Ops DB, which shows the batch already, and has its own row in
+/// `projector_checkpoints`, so one that is added later catches up from its own checkpoint.
+///
+/// ```
+/// use guildhall_core::DecodedEntry;
+/// use guildhall_store_postgres::{ReadModel, sqlx::{self, PgConnection}};
+///
+/// struct EntriesPerDay;
+///
+/// #[async_trait::async_trait]
+/// impl ReadModel for EntriesPerDay {
+///     fn name(&self) -> &str {
+///         "entries_per_day"
+///     }
+///
+///     async fn apply(
+///         &mut self,
+///         transaction: &mut PgConnection,
+///         entries: &[DecodedEntry],
+///     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+///         let days: Vec<_> = entries
+///             .iter()
+///             .map(|entry| entry.recorded_at.to_string()[..10].to_owned())
+///             .collect();
+///         sqlx::query(
+///             "INSERT INTO reports.entries_per_day (day, entries) \
+///              SELECT day::date, count(*) FROM unnest($1::text[]) AS day GROUP BY 1 \
+///              ON CONFLICT (day) DO UPDATE SET entries = entries_per_day.entries + excluded.entries",
+///         )
+///         .bind(days)
+///         .execute(transaction)
+///         .await?;
+///         Ok(())
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait ReadModel: Send {
+    /// Its name in `projector_checkpoints`: always the same, and no other's.
+    fn name(&self) -> &str;
+
+    /// Applies entries that are new to it, in order and without a gap. Whatever is kept outside
+    /// the transaction must be ready for it to be rolled back and for the entries to come again.
+    /// The connection's search path is the pool's: qualify names.
+    ///
+    /// # Errors
+    /// Any: nothing of the batch is applied then, the Ops DB's part neither.
+    async fn apply(
+        &mut self,
+        transaction: &mut PgConnection,
+        entries: &[DecodedEntry],
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+}
+
+/// A read model ended the transaction that it was to write in.
+#[derive(Debug, thiserror::Error)]
+#[error("it ended the projector's transaction")]
+struct EndedTransaction;
+
+/// Applies to each read model what is new to it, up to and with `last`.
+pub(crate) async fn apply_read_models(
+    transaction: &mut PgConnection,
+    database: &Database,
+    models: &mut [Box<dyn ReadModel>],
+    batch: &Batch,
+    last: Position,
+) -> Result<(), ApplyError> {
+    for model in models {
+        let name = model.name().to_owned();
+        let (mut row, _) = CheckpointRow::lock(transaction, database, &name)
+            .await
+            .doing("reading a checkpoint")?;
+        let entries = batch.after(&row.checkpoint)?;
+        let entries = &entries[..entries.partition_point(|entry| entry.position <= last)];
+        let Some(newest) = entries.last() else { continue };
+        let before = transaction_id(transaction).await.doing("reading a checkpoint")?;
+        let failed = |source| ApplyError::ReadModel { name: name.clone(), source };
+        model.apply(transaction, entries).await.map_err(failed)?;
+        if transaction_id(transaction).await.map_err(|error| failed(error.into()))? != before {
+            return Err(failed(EndedTransaction.into()));
+        }
+        row.checkpoint = batch.checkpoint_at(newest.position, &row.checkpoint);
+        row.save(transaction, database, &name).await.doing("writing a checkpoint")?;
+    }
+    Ok(())
+}
+
+async fn transaction_id(transaction: &mut PgConnection) -> Result<String, sqlx::Error> {
+    sqlx::query_scalar("SELECT pg_current_xact_id()::text").fetch_one(transaction).await
+}

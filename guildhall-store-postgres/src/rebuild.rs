@@ -1,0 +1,396 @@
+//! Rebuilding: the next generation of the tables is filled beside the live one, without keys,
+//! indexes and foreign keys; those are made afterwards, and then names change hands.
+//!
+//! All of it is one transaction: nobody sees a part of it, and whatever ends it (this process, the
+//! server, a cable) leaves nothing behind. What belongs to a table is read from the catalogue, so
+//! there is no second copy of it, and what an embedder added (an index, a trigger, a right, a
+//! view) is made anew too.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use guildhall_core::fold::Fold;
+use guildhall_core::{
+    Applied, ApplyError, Batch, Checkpoint, Generation, HolderId, OnViolation, Position, StoreError,
+};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Row, Transaction};
+use tokio::time::sleep;
+
+use crate::changes::{Deployments, OpsTables, TABLES};
+use crate::database::Database;
+use crate::error::{Doing, has_sqlstate};
+use crate::heads::load_heads;
+use crate::lease::CheckpointRow;
+use crate::projector::{Settings, fold_entries, notify};
+
+/// A rebuild failed because of what it met, not because of PostgreSQL.
+#[derive(Debug, thiserror::Error)]
+enum RebuildError {
+    #[error("this generation failed before, or is the live one")]
+    Spent,
+    #[error(
+        "a foreign key of {referrer} refers to {table}: drop it, rebuild, and make it again; or keep ids without one"
+    )]
+    Referred { referrer: String, table: String },
+    #[error("readers keep the tables locked")]
+    Locked,
+}
+
+/// The defaults of a session may be meant for short statements.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+    SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0; \
+    SET LOCAL lock_timeout = '5s'; SET LOCAL jit = off";
+
+/// A table that was filled just now has no statistics, and its heads are looked up by keys.
+const PLAN_LOOKUPS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
+    SET LOCAL enable_mergejoin = off";
+
+/// Whole tables are compared.
+const PLAN_SCANS: &str = "SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; \
+    SET LOCAL enable_mergejoin = on";
+
+/// How far the tables are from being whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    /// No key: what may still change is held in memory.
+    Bare,
+    /// Their keys are there: memory ran out, so rows are looked up.
+    Keyed,
+    /// All indexes and foreign keys are there.
+    Sealed,
+}
+
+/// An index of the next generation.
+#[derive(Debug)]
+struct Index {
+    /// Its name once it is live.
+    name: String,
+    /// Its name until then.
+    made_as: String,
+    is_key: bool,
+    /// The statements that make it.
+    create: Vec<String>,
+    is_made: bool,
+}
+
+/// A generation of the Ops DB under construction.
+#[derive(Debug)]
+pub(crate) struct PostgresGeneration {
+    database: Database,
+    settings: Settings,
+    /// None once it failed or was swapped in.
+    transaction: Option<Transaction<'static, Postgres>>,
+    suffix: String,
+    tables: OpsTables,
+    indexes: Vec<Index>,
+    fold: Fold,
+    checkpoint: Checkpoint,
+    stage: Stage,
+    is_swapped: bool,
+}
+
+impl PostgresGeneration {
+    /// Ends an unfinished rebuild and starts an empty generation.
+    pub(crate) async fn begin(database: Database, settings: Settings) -> Result<Self, StoreError> {
+        const DOING: &str = "beginning a rebuild";
+        let mut transaction = database.transaction(BEGIN).await.doing(DOING)?;
+        let schema = database.schema().name();
+        sqlx::query(include_str!("sql/take_rebuild.sql"))
+            .bind(schema)
+            .execute(&mut *transaction)
+            .await
+            .doing(DOING)?;
+        sqlx::query(
+            "SELECT pg_advisory_xact_lock(hashtextextended('guildhall rebuild ' || $1, 0))",
+        )
+        .bind(schema)
+        .execute(&mut *transaction)
+        .await
+        .doing(DOING)?;
+        let referred = sqlx::query(include_str!("sql/find_referrer.sql"))
+            .bind(schema)
+            .bind(TABLES)
+            .fetch_optional(&mut *transaction)
+            .await
+            .doing(DOING)?;
+        if let Some(row) = referred {
+            let referrer = row.try_get(0).doing(DOING)?;
+            let table = row.try_get(1).doing(DOING)?;
+            return Err(StoreError::permanent(DOING, RebuildError::Referred { referrer, table }));
+        }
+        let unique = HolderId::new().as_uuid().simple().to_string();
+        let suffix = format!("_next_{}", &unique[unique.len() - 12..]);
+        let mut generation = Self {
+            tables: OpsTables::next_generation(database.schema(), &suffix),
+            fold: Fold::over_empty_tables(settings.policy.clone(), settings.on_violation),
+            indexes: Vec::new(),
+            checkpoint: Checkpoint::ZERO,
+            stage: Stage::Bare,
+            is_swapped: false,
+            transaction: None,
+            database,
+            settings,
+            suffix,
+        };
+        generation.create_tables(&mut transaction).await.doing(DOING)?;
+        generation.transaction = Some(transaction);
+        Ok(generation)
+    }
+
+    async fn create_tables(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        for table in TABLES {
+            let create = self.describe(connection, include_str!("sql/describe_table.sql"), table);
+            for sql in create.await? {
+                execute(connection, sql).await?;
+            }
+            let indexes = sqlx::query(include_str!("sql/describe_indexes.sql"))
+                .bind(self.database.schema().name())
+                .bind(table)
+                .bind(&self.suffix)
+                .fetch_all(&mut *connection)
+                .await?;
+            for row in &indexes {
+                let constraint: Option<String> = row.try_get(4)?;
+                self.indexes.push(Index {
+                    name: row.try_get(0)?,
+                    made_as: row.try_get(1)?,
+                    is_key: row.try_get(2)?,
+                    create: std::iter::once(row.try_get(3)?).chain(constraint).collect(),
+                    is_made: false,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The statements that the catalogue answers for a table.
+    async fn describe(
+        &self,
+        connection: &mut PgConnection,
+        query: &'static str,
+        table: &str,
+    ) -> Result<Vec<String>, sqlx::Error> {
+        sqlx::query_scalar(query)
+            .bind(self.database.schema().name())
+            .bind(table)
+            .bind(&self.suffix)
+            .fetch_all(connection)
+            .await
+    }
+
+    /// The transaction, taken out: whoever does not put it back has failed, and it is rolled back.
+    fn take(&mut self, doing: &'static str) -> Result<Transaction<'static, Postgres>, StoreError> {
+        self.transaction.take().ok_or_else(|| StoreError::permanent(doing, RebuildError::Spent))
+    }
+
+    /// Writes the rows that were held back while they could change. Whoever writes to tables
+    /// without keys does so once.
+    async fn write_held(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if self.stage > Stage::Bare {
+            return Ok(());
+        }
+        let held = self.fold.take_changes();
+        self.tables.write_artifacts(connection, &held.artifacts).await?;
+        self.tables.write_deployments(connection, &held.deployments, Deployments::New).await
+    }
+
+    /// Makes the indexes that are not there yet: the keys, or all of them.
+    async fn make_indexes(
+        &mut self,
+        connection: &mut PgConnection,
+        stage: Stage,
+    ) -> Result<(), sqlx::Error> {
+        for index in &mut self.indexes {
+            if !index.is_made && (index.is_key || stage > Stage::Keyed) {
+                for sql in &index.create {
+                    execute(connection, sql.clone()).await?;
+                }
+                index.is_made = true;
+            }
+        }
+        self.tables.stop_freezing();
+        self.stage = self.stage.max(stage);
+        Ok(())
+    }
+
+    async fn make_whole(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        if self.stage >= Stage::Sealed {
+            return Ok(());
+        }
+        self.write_held(connection).await?;
+        sqlx::raw_sql(PLAN_SCANS).execute(&mut *connection).await?;
+        self.make_indexes(connection, Stage::Sealed).await?;
+        let schema = self.database.schema().name();
+        for table in TABLES {
+            let foreign_keys: Vec<String> =
+                sqlx::query_scalar(include_str!("sql/describe_foreign_keys.sql"))
+                    .bind(schema)
+                    .bind(table)
+                    .bind(&self.suffix)
+                    .bind(TABLES)
+                    .fetch_all(&mut *connection)
+                    .await?;
+            for sql in foreign_keys {
+                execute(connection, sql).await?;
+            }
+            // Without, the first queries after the swap would be planned for empty tables.
+            let analyze = self.tables.sql(&format!("ANALYZE {{schema}}.{table}{{next}}"));
+            sqlx::raw_sql(analyze).execute(&mut *connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Exchanges the tables, if the live ones stand no further; false where they do.
+    async fn exchange(
+        &self,
+        connection: &mut PgConnection,
+        beyond: Option<Position>,
+    ) -> Result<bool, sqlx::Error> {
+        let name = &self.settings.name;
+        let (mut row, _) = CheckpointRow::lock(connection, &self.database, name).await?;
+        let live = row.checkpoint.position;
+        if live > self.checkpoint.position && beyond != Some(live) {
+            return Ok(false);
+        }
+        let live_tables = OpsTables::live(self.database.schema());
+        let named =
+            |suffix: &str| TABLES.map(|table| format!("{{schema}}.{table}{suffix}")).join(", ");
+        let lock = live_tables.sql(&format!(
+            "SET LOCAL lock_timeout = '200ms'; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
+            named("")
+        ));
+        sqlx::raw_sql(lock).execute(&mut *connection).await?;
+        let dependents: Vec<String> =
+            sqlx::query_scalar(include_str!("sql/describe_dependents.sql"))
+                .bind(self.database.schema().name())
+                .bind(TABLES)
+                .fetch_all(&mut *connection)
+                .await?;
+        for table in TABLES {
+            let rename = self.tables.sql(&format!(
+                "ALTER TABLE {{schema}}.{table} RENAME TO {table}{{next}}_retired; \
+                 ALTER TABLE {{schema}}.{table}{{next}} RENAME TO {table}"
+            ));
+            sqlx::raw_sql(rename).execute(&mut *connection).await?;
+        }
+        for sql in dependents {
+            execute(connection, sql).await?;
+        }
+        let drop = self.tables.sql(&format!("DROP TABLE {}", named("{next}_retired")));
+        sqlx::raw_sql(drop).execute(&mut *connection).await?;
+        for Index { name, made_as, .. } in &self.indexes {
+            let name = name.replace('"', "\"\"");
+            let rename =
+                live_tables.sql(&format!("ALTER INDEX {{schema}}.{made_as} RENAME TO \"{name}\""));
+            sqlx::raw_sql(rename).execute(&mut *connection).await?;
+        }
+        row.checkpoint = self.checkpoint.clone();
+        row.generation += 1;
+        row.save(connection, &self.database, name).await?;
+        notify(connection, &self.database, row.checkpoint.position).await?;
+        Ok(true)
+    }
+}
+
+async fn execute(connection: &mut PgConnection, sql: String) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await.map(drop)
+}
+
+#[async_trait]
+impl Generation for PostgresGeneration {
+    fn checkpoint(&self) -> Checkpoint {
+        self.checkpoint.clone()
+    }
+
+    async fn apply(&mut self, batch: Batch) -> Result<Applied, ApplyError> {
+        const DOING: &str = "rebuilding";
+        let fresh = batch.after(&self.checkpoint)?;
+        let mut transaction = self.take(DOING)?;
+        let keys = self.fold.missing(fresh);
+        if !keys.is_empty() {
+            sqlx::raw_sql(PLAN_LOOKUPS).execute(&mut *transaction).await.doing(DOING)?;
+            load_heads(&mut transaction, &self.tables, &keys, self.fold.heads_mut())
+                .await
+                .doing("loading heads")?;
+        }
+        let mut checkpoint = match (fresh, batch.last_position()) {
+            ([_, ..], Some(last)) => batch.checkpoint_at(last, &self.checkpoint),
+            _ => self.checkpoint.clone(),
+        };
+        let halt = if self.settings.on_violation == OnViolation::Halt {
+            let halt = fold_entries(&mut self.fold, fresh.to_vec())?;
+            if let Some(halt) = &halt {
+                checkpoint = batch.checkpoint_at(halt.position.previous(), &self.checkpoint);
+            }
+            halt
+        } else {
+            fold_entries(&mut self.fold, batch.into_entries_after(self.checkpoint.position))?
+        };
+        let (changes, deployments) = if self.stage == Stage::Bare {
+            (self.fold.take_final_rows(), Deployments::New)
+        } else {
+            (self.fold.take_changes(), Deployments::Upserted)
+        };
+        self.tables.write(&mut transaction, &changes, deployments).await.doing(DOING)?;
+        if self.fold.weight_bytes() > self.settings.rebuild_memory_bytes {
+            self.write_held(&mut transaction).await.doing(DOING)?;
+            self.make_indexes(&mut transaction, Stage::Keyed).await.doing(DOING)?;
+            self.fold.forget_heads();
+        }
+        self.transaction = Some(transaction);
+        let before = std::mem::replace(&mut self.checkpoint, checkpoint).position;
+        if let Some(halt) = halt {
+            return Err(ApplyError::Halted { position: halt.position, violation: halt.violation });
+        }
+        let mut applied = Applied::default();
+        applied.position = self.checkpoint.position;
+        applied.entries = applied.position.get() - before.get();
+        applied.quarantined = u64::try_from(changes.quarantined.len()).unwrap_or(u64::MAX);
+        applied.skipped = changes.skipped;
+        Ok(applied)
+    }
+
+    async fn seal(&mut self) -> Result<(), StoreError> {
+        const DOING: &str = "sealing a rebuild";
+        let mut transaction = self.take(DOING)?;
+        self.make_whole(&mut transaction).await.doing(DOING)?;
+        self.transaction = Some(transaction);
+        Ok(())
+    }
+
+    async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {
+        const DOING: &str = "swapping in a rebuild";
+        /// Whoever waits for the tables makes all who come later wait, so each wait is short.
+        const ATTEMPTS: u32 = 50;
+        const PAUSE: Duration = Duration::from_millis(300);
+        if self.is_swapped {
+            return Ok(true);
+        }
+        let mut transaction = self.take(DOING)?;
+        self.make_whole(&mut transaction).await.doing(DOING)?;
+        for _ in 0..ATTEMPTS {
+            // Rolled back, it gives back its locks.
+            let mut attempt = transaction.begin().await.doing(DOING)?;
+            match self.exchange(&mut attempt, beyond).await {
+                Ok(true) => {
+                    attempt.commit().await.doing(DOING)?;
+                    transaction.commit().await.doing(DOING)?;
+                    self.is_swapped = true;
+                    return Ok(true);
+                }
+                Ok(false) => {
+                    attempt.rollback().await.doing(DOING)?;
+                    self.transaction = Some(transaction);
+                    return Ok(false);
+                }
+                Err(error) if has_sqlstate(&error, "55P03") => {
+                    attempt.rollback().await.doing(DOING)?;
+                    sleep(PAUSE).await;
+                }
+                Err(error) => return Err(error).doing(DOING),
+            }
+        }
+        self.transaction = Some(transaction);
+        Err(StoreError::transient(DOING, RebuildError::Locked))
+    }
+}

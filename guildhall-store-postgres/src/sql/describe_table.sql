@@ -1,0 +1,28 @@
+-- The statements that make an empty copy of a table, without its keys, indexes, foreign keys and
+-- triggers, for the same owner and with the same rights.
+-- $1: the schema
+-- $2: the table
+-- $3: what the copy's name ends with
+WITH original AS (
+    SELECT relation.*, format('%I.%I', $1, relname || $3) AS copy
+    FROM pg_catalog.pg_class AS relation
+    WHERE relname = $2
+        AND relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1)
+)
+SELECT format(
+    'CREATE TABLE %s (LIKE %I.%I INCLUDING ALL EXCLUDING INDEXES) %s', copy, $1, $2,
+    'WITH (' || array_to_string(reloptions, ', ') || ')'
+)
+FROM original
+UNION ALL
+SELECT format('ALTER TABLE %s OWNER TO %I', copy, pg_catalog.pg_get_userbyid(relowner))
+FROM original
+WHERE pg_catalog.pg_get_userbyid(relowner) <> current_user
+UNION ALL
+SELECT format(
+    'GRANT %s ON %s TO %s%s', given.privilege_type, copy,
+    CASE given.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_catalog.pg_get_userbyid(given.grantee)) END,
+    CASE WHEN given.is_grantable THEN ' WITH GRANT OPTION' END
+)
+FROM original, aclexplode(relacl) AS given
+WHERE given.grantee <> relowner

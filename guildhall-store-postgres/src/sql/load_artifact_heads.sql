@@ -1,0 +1,18 @@
+-- $1: artifacts. The content that each has, the newest link of its chain, what the chain ratified.
+SELECT
+    artifact.id,
+    artifact.cid,
+    link.seq,
+    link.to_state,
+    link.hash,
+    link.occurred_at,
+    link.ceremony_id,
+    ARRAY(
+        SELECT DISTINCT ratifying.cid
+        FROM {schema}.custody_transitions{next} AS ratifying
+        WHERE ratifying.artifact_id = artifact.id AND ratifying.to_state = 'ratified'
+    )
+FROM {schema}.governed_artifacts{next} AS artifact
+LEFT JOIN {schema}.custody_transitions{next} AS link
+    ON link.artifact_id = artifact.id AND link.seq = artifact.custody_seq
+WHERE artifact.id = ANY ($1::uuid[])

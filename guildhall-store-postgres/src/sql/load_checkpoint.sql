@@ -1,0 +1,5 @@
+-- $1: projectors
+SELECT
+    projector, position, leaf_hash, origin, generation, lease_holder, lease_until, fence
+FROM {schema}.projector_checkpoints
+WHERE projector = ANY ($1::text[])

@@ -1,0 +1,393 @@
+//! `roles.sql`: each of the four roles does its work through the library, and nothing beyond it.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::large_futures, reason = "tests")]
+
+mod common;
+mod read_tables;
+mod server;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use common::append_one;
+use guildhall_conformance::Compare as _;
+use guildhall_conformance::reference::Reference;
+use guildhall_conformance::workload::{Hostile, Mix};
+use guildhall_core::{
+    Append, Chronicle, NewEntry, OPS_DB, OpsDb, Origin, Position, Projector, ReadLimit,
+};
+use guildhall_projector::{Settings as RuntimeSettings, catch_up, rebuild};
+use guildhall_store_postgres::{OpenError, Options, PostgresStore};
+use read_tables::read_tables;
+use server::{Database, Server, Settings, execute};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+
+/// What the writer and the projector may do beside reading; the reader may do nothing.
+const WRITES: [(&str, &str, &[&str]); 10] = [
+    ("writer", "chronicle_entries", &["INSERT"]),
+    ("writer", "chronicle_origin", &["INSERT"]),
+    ("writer", "chronicle_head", &["UPDATE"]),
+    ("projector", "accord_bindings", &["INSERT"]),
+    ("projector", "governed_artifacts", &["INSERT", "UPDATE"]),
+    ("projector", "custody_transitions", &["INSERT"]),
+    ("projector", "deployment_states", &["INSERT", "UPDATE"]),
+    ("projector", "verification_results", &["INSERT"]),
+    ("projector", "quarantined_entries", &["INSERT"]),
+    ("projector", "projector_checkpoints", &["INSERT", "UPDATE"]),
+];
+
+/// Of which tables the writer and the projector may read nothing.
+const UNREAD: [(&str, &[&str]); 2] = [
+    (
+        "writer",
+        &[
+            "accord_bindings",
+            "governed_artifacts",
+            "custody_transitions",
+            "deployment_states",
+            "verification_results",
+            "quarantined_entries",
+            "projector_checkpoints",
+        ],
+    ),
+    ("projector", &["verification_results", "quarantined_entries"]),
+];
+
+/// A server with a Guildhall whose owner is `guildhall_owner`, and somebody to log in as each role:
+/// `as_owner`, `as_writer`, `as_projector`, `as_reader`.
+struct Guild {
+    database: Database,
+    server: Server,
+    schema: &'static str,
+}
+
+fn script() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/roles.sql"))
+}
+
+impl Guild {
+    async fn start() -> Self {
+        let server = Server::start(Settings::default());
+        let database = Database::create_on(&server.url("postgres"));
+        let guild = Self { database, server, schema: "guildhall" };
+        guild.run_script(&[]).unwrap();
+        for role in ["owner", "writer", "projector", "reader"] {
+            let create = format!("CREATE ROLE as_{role} LOGIN IN ROLE guildhall_{role}");
+            execute(guild.database.url(), &create);
+        }
+        // What it makes belongs to the role that it is in.
+        execute(guild.database.url(), "ALTER ROLE as_owner SET role = 'guildhall_owner'");
+        guild.open("as_owner").await.unwrap();
+        guild.run_script(&[]).unwrap();
+        guild
+    }
+
+    fn run_script(&self, variables: &[(&str, &str)]) -> Result<String, String> {
+        self.server.psql(self.database.url(), variables, script())
+    }
+
+    fn url(&self, user: &str) -> String {
+        self.database.url().replace("user=guildhall", &format!("user={user}"))
+    }
+
+    async fn open(&self, user: &str) -> Result<PostgresStore, OpenError> {
+        let mut options = Options::at(self.url(user));
+        options.schema = self.schema.to_owned();
+        PostgresStore::open_with(options).await
+    }
+
+    async fn connect(&self, user: &str) -> PgConnection {
+        PgConnection::connect(&self.url(user)).await.unwrap()
+    }
+
+    /// What the tables must hold.
+    async fn expected(&self) -> guildhall_core::Tables {
+        let chronicle = self.open("as_reader").await.unwrap().chronicle();
+        let entries = chronicle.read(Position::ZERO, ReadLimit::entries(usize::MAX)).await.unwrap();
+        Reference::tables_of(&chronicle.origin().await.unwrap().unwrap(), &entries)
+    }
+
+    async fn assert_tables_are_as_expected(&self) {
+        let found = read_tables(self.database.url(), self.schema).await;
+        found.without_reasons().assert_are(&self.expected().await);
+    }
+}
+
+/// Appends every kind of entry, bad ones too.
+async fn append_log(chronicle: &dyn Chronicle, count: usize) {
+    let entries = Hostile::new(17, Mix::DENSE).take(count).map(|hostile| hostile.entry);
+    let entries: Vec<NewEntry> = entries.collect();
+    for entries in entries.chunks(100) {
+        chronicle.append(Append::of(entries.iter().cloned())).await.unwrap();
+    }
+}
+
+/// The SQLSTATE with which a statement fails; nothing where it succeeds. It leaves no trace.
+async fn refusal(connection: &mut PgConnection, sql: &str) -> Option<String> {
+    let mut transaction = connection.begin().await.unwrap();
+    let outcome = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut *transaction).await;
+    transaction.rollback().await.unwrap();
+    match outcome {
+        Ok(_) => None,
+        Err(sqlx::Error::Database(error)) => Some(error.code().unwrap().into_owned()),
+        Err(other) => panic!("{sql}: {other}"),
+    }
+}
+
+const REFUSED: &str = "42501";
+
+/// Every table of the schema, with its first column.
+async fn tables(connection: &mut PgConnection, schema: &str) -> Vec<(String, String)> {
+    let rows = sqlx::query(
+        "SELECT relname::text, attname::text FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid \
+         WHERE relnamespace = $1::regnamespace AND relkind IN ('r', 'p') AND attnum = 1",
+    )
+    .bind(schema)
+    .fetch_all(connection)
+    .await
+    .unwrap();
+    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
+}
+
+#[tokio::test]
+async fn each_role_does_its_work_through_the_library() {
+    let guild = Guild::start().await;
+    // The first append names the log.
+    let writer = guild.open("as_writer").await.unwrap().chronicle();
+    append_log(&writer, 400).await;
+    // A second writer, so that they take turns on the head row; and an append that is repeated.
+    let other = guild.open("as_writer").await.unwrap().chronicle();
+    append_one(&other, 1).await;
+    append_one(&writer, 1).await;
+    append_one(&other, 1).await;
+    let again = NewEntry::new(&common::event(2));
+    let first = writer.append(Append::of([again.clone()])).await.unwrap();
+    let second = other.append(Append::of([again])).await.unwrap();
+    assert_eq!((first[0].position, true), (second[0].position, second[0].was_recorded));
+    writer.wait_beyond(Position::ZERO, std::time::Duration::ZERO).await.unwrap();
+
+    // The projector projects, in several batches, with what it remembers and without.
+    let store = guild.open("as_projector").await.unwrap();
+    let projector = Arc::new(store.projector().memory_bytes(0).start().unwrap());
+    let (log, settings) = (
+        Arc::new(store.chronicle()),
+        RuntimeSettings { read_entries: 37, ..RuntimeSettings::default() },
+    );
+    catch_up(log.clone(), projector.clone(), &settings, |_| {}).await.unwrap();
+    guild.assert_tables_are_as_expected().await;
+
+    // The owner rebuilds; the others' rights are there afterwards.
+    let owner = guild.open("as_owner").await.unwrap();
+    rebuild(Arc::new(owner.chronicle()), &owner.projector().start().unwrap(), &settings, |_| {})
+        .await
+        .unwrap();
+    guild.assert_tables_are_as_expected().await;
+    for _ in 0..3 {
+        append_one(&writer, 1).await;
+    }
+    catch_up(log, projector, &settings, |_| {}).await.unwrap();
+    guild.assert_tables_are_as_expected().await;
+
+    // The reader reads both.
+    let reader = guild.open("as_reader").await.unwrap();
+    let head = reader.chronicle().head().await.unwrap().position;
+    assert_eq!(
+        reader.chronicle().read(Position::ZERO, ReadLimit::entries(9)).await.unwrap().len(),
+        9
+    );
+    reader.chronicle().wait_beyond(Position::ZERO, std::time::Duration::MAX).await.unwrap();
+    let ops_db = reader.ops_db();
+    assert_eq!(ops_db.checkpoint(OPS_DB).await.unwrap().unwrap().position, head);
+    assert!(ops_db.overview().await.unwrap().accords > 0);
+    let page = ops_db.artifacts(&Default::default()).await.unwrap();
+    ops_db.artifact(page.rows[0].id).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn each_role_is_refused_what_is_not_its_work() {
+    let guild = Guild::start().await;
+    append_log(&guild.open("as_writer").await.unwrap().chronicle(), 50).await;
+    let _admin = guild.connect("guildhall").await;
+    for role in ["writer", "projector", "reader"] {
+        let mut stranger = guild.connect(&format!("as_{role}")).await;
+        let tables = tables(&mut stranger, guild.schema).await;
+        assert!(tables.len() >= 11, "{tables:?}");
+        for (table, column) in &tables {
+            let may = |verb: &str| {
+                WRITES.iter().any(|(who, what, verbs)| {
+                    (*who, *what) == (role, table.as_str()) && verbs.contains(&verb)
+                })
+            };
+            let is_unread =
+                UNREAD.iter().any(|(who, what)| *who == role && what.contains(&&**table));
+            // The head's only column to write is not its first.
+            let column = if table == "chronicle_head" { "position" } else { column.as_str() };
+            let attempts = [
+                (format!("SELECT FROM guildhall.{table}"), !is_unread),
+                (format!("INSERT INTO guildhall.{table} DEFAULT VALUES"), may("INSERT")),
+                (
+                    format!("UPDATE guildhall.{table} SET {column} = {column} WHERE false"),
+                    may("UPDATE"),
+                ),
+                (format!("DELETE FROM guildhall.{table}"), false),
+                (format!("TRUNCATE guildhall.{table} CASCADE"), false),
+                (format!("ALTER TABLE guildhall.{table} DISABLE TRIGGER ALL"), false),
+                (format!("ALTER TABLE guildhall.{table} OWNER TO CURRENT_USER"), false),
+                (format!("DROP TABLE guildhall.{table} CASCADE"), false),
+                (
+                    format!(
+                        "CREATE TRIGGER mine BEFORE INSERT ON guildhall.{table} FOR EACH ROW
+                         EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+                    ),
+                    false,
+                ),
+                (format!("CREATE INDEX ON guildhall.{table} ({column})"), false),
+            ];
+            for (attempt, may) in attempts {
+                let refusal = refusal(&mut stranger, &attempt).await;
+                assert_eq!(
+                    refusal.as_deref() == Some(REFUSED),
+                    !may,
+                    "{role}: {attempt}: {refusal:?}"
+                );
+            }
+        }
+        for attempt in [
+            "UPDATE guildhall.chronicle_head SET id = id",
+            "CREATE TABLE guildhall.mine (id integer)",
+            "CREATE VIEW guildhall.mine AS SELECT 1",
+            "CREATE FUNCTION guildhall.mine() RETURNS integer LANGUAGE sql RETURN 1",
+            "CREATE OR REPLACE FUNCTION guildhall.chronicle_refuse() RETURNS trigger
+             LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+            "DROP FUNCTION guildhall.chronicle_refuse() CASCADE",
+            "DROP TRIGGER chronicle_entries_refuse_change ON guildhall.chronicle_entries",
+            "DROP SCHEMA guildhall CASCADE",
+            "ALTER SCHEMA guildhall RENAME TO mine",
+            "SET session_replication_role = replica",
+            "SET ROLE guildhall_owner",
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'guildhall'",
+        ] {
+            let refusal = refusal(&mut stranger, attempt).await;
+            assert_eq!(refusal.as_deref(), Some(REFUSED), "{role}: {attempt}");
+        }
+    }
+    // The owner keeps what is recorded, unless it takes the triggers away first.
+    let mut owner = guild.connect("as_owner").await;
+    for (attempt, expected) in [
+        ("DELETE FROM guildhall.chronicle_entries", "23001"),
+        ("UPDATE guildhall.chronicle_entries SET payload = ''", "23001"),
+        ("TRUNCATE guildhall.custody_transitions", "23001"),
+        ("SET session_replication_role = replica", REFUSED),
+        ("CREATE ROLE mine", REFUSED),
+        ("CREATE SCHEMA mine", REFUSED),
+    ] {
+        assert_eq!(refusal(&mut owner, attempt).await.as_deref(), Some(expected), "{attempt}");
+    }
+}
+
+#[tokio::test]
+async fn the_library_says_what_a_role_was_refused() {
+    let guild = Guild::start().await;
+    let denied = |error: &dyn std::error::Error| {
+        let causes = std::iter::successors(error.source(), |cause| cause.source());
+        let said = causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"));
+        assert!(said.contains("permission denied"), "{said}");
+    };
+    append_log(&guild.open("as_writer").await.unwrap().chronicle(), 50).await;
+    for user in ["as_reader", "as_projector"] {
+        let chronicle = guild.open(user).await.unwrap().chronicle();
+        let error = chronicle.append(Append::of([NewEntry::new(&common::event(1))])).await;
+        denied(&error.unwrap_err());
+        let error = chronicle.fix_origin(Origin::unique()).await;
+        if let Err(error) = error {
+            denied(&error);
+        }
+    }
+    for user in ["as_reader", "as_writer"] {
+        let store = guild.open(user).await.unwrap();
+        let projector = store.projector().start().unwrap();
+        let error = projector.hold_lease().await.unwrap_err();
+        assert!(!error.is_transient(), "{error:?}");
+        denied(&error);
+    }
+    for user in ["as_reader", "as_writer", "as_projector"] {
+        let store = guild.open(user).await.unwrap();
+        let projector = store.projector().start().unwrap();
+        let log = Arc::new(store.chronicle());
+        denied(&rebuild(log, &projector, &RuntimeSettings::default(), |_| {}).await.unwrap_err());
+    }
+    let writer = guild.open("as_writer").await.unwrap();
+    denied(&writer.ops_db().overview().await.unwrap_err());
+    // Nobody but those who were granted a role gets in, and only the owner makes tables.
+    execute(guild.database.url(), "CREATE ROLE nobody LOGIN");
+    denied(&guild.open("nobody").await.unwrap_err());
+    execute(guild.database.url(), "CREATE SCHEMA other");
+    let mut options = Options::at(guild.url("as_projector"));
+    options.schema = "other".to_owned();
+    denied(&PostgresStore::open_with(options).await.unwrap_err());
+}
+
+#[tokio::test]
+async fn the_script_can_be_run_again_and_takes_what_was_given_beside_it() {
+    let guild = Guild::start().await;
+    let rights = "SELECT string_agg(relname || ':' || coalesce(relacl::text, '') || ':' || relowner::regrole, E'\\n' ORDER BY relname)
+                  FROM pg_class WHERE relnamespace = 'guildhall'::regnamespace AND relkind = 'r'";
+    let mut admin = guild.connect("guildhall").await;
+    let before: String = sqlx::query_scalar(rights).fetch_one(&mut admin).await.unwrap();
+    for meddling in [
+        "GRANT ALL ON ALL TABLES IN SCHEMA guildhall TO guildhall_reader, PUBLIC",
+        "GRANT UPDATE (payload) ON guildhall.chronicle_entries TO guildhall_writer",
+        "ALTER TABLE guildhall.accord_bindings OWNER TO guildhall_projector",
+        "REVOKE ALL ON guildhall.chronicle_entries FROM guildhall_writer",
+    ] {
+        execute(guild.database.url(), meddling);
+    }
+    let said = guild.run_script(&[]).unwrap();
+    assert_eq!(said, "");
+    let after: String = sqlx::query_scalar(rights).fetch_one(&mut admin).await.unwrap();
+    assert_eq!(after, before);
+    let columns: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+         WHERE relnamespace = 'guildhall'::regnamespace AND attacl IS NOT NULL",
+    )
+    .fetch_one(&mut admin)
+    .await
+    .unwrap();
+    // The one column that the writer updates.
+    assert_eq!(columns, 1);
+}
+
+#[tokio::test]
+async fn names_are_chosen_and_a_superuser_is_not_needed() {
+    let mut guild = Guild::start().await;
+    execute(guild.database.url(), "CREATE ROLE dba LOGIN CREATEROLE");
+    let hand_over = format!("ALTER DATABASE {} OWNER TO dba", guild.database.name());
+    execute(guild.database.admin_url(), &hand_over);
+    let odd = [
+        ("schema", "Guild \"North\""),
+        ("owner", "north owner"),
+        ("writer", "north-writer"),
+        ("projector", "north's projector"),
+        ("reader", "North Reader"),
+    ];
+    let dba = guild.url("dba");
+    for _ in 0..2 {
+        assert_eq!(guild.server.psql(&dba, &odd, script()).unwrap(), "");
+        guild.schema = "Guild \"North\"";
+        execute(&dba, "ALTER ROLE dba SET role = 'north owner'");
+        guild.open("dba").await.unwrap();
+        execute(&guild.url("guildhall"), "ALTER ROLE dba RESET role");
+    }
+    for (user, role) in [("north_a", "north-writer"), ("north_b", "north's projector")] {
+        execute(guild.database.url(), &format!("CREATE ROLE {user} LOGIN IN ROLE \"{role}\""));
+    }
+    append_log(&guild.open("north_a").await.unwrap().chronicle(), 200).await;
+    let store = guild.open("north_b").await.unwrap();
+    let projector = Arc::new(store.projector().start().unwrap());
+    catch_up(Arc::new(store.chronicle()), projector, &RuntimeSettings::default(), |_| {})
+        .await
+        .unwrap();
+    // The two Guildhalls of this database are strangers.
+    let mut options = Options::at(guild.url("as_writer"));
+    options.schema = guild.schema.to_owned();
+    assert!(PostgresStore::open_with(options).await.is_err());
+}
