@@ -12,9 +12,7 @@ use common::append_one;
 use guildhall_conformance::Compare as _;
 use guildhall_conformance::reference::Reference;
 use guildhall_conformance::workload::{Hostile, Mix};
-use guildhall_core::{
-    Append, Chronicle, NewEntry, OPS_DB, OpsDb, Origin, Position, Projector, ReadLimit,
-};
+use guildhall_core::{Append, Chronicle, NewEntry, OPS_DB, OpsDb, Position, Projector, ReadLimit};
 use guildhall_projector::{Settings as RuntimeSettings, catch_up, rebuild};
 use guildhall_store_postgres::{OpenError, Options, PostgresStore};
 use read_tables::read_tables;
@@ -297,10 +295,6 @@ async fn the_library_says_what_a_role_was_refused() {
         let chronicle = guild.open(user).await.unwrap().chronicle();
         let error = chronicle.append(Append::of([NewEntry::new(&common::event(1))])).await;
         denied(&error.unwrap_err());
-        let error = chronicle.fix_origin(Origin::unique()).await;
-        if let Err(error) = error {
-            denied(&error);
-        }
     }
     for user in ["as_reader", "as_writer"] {
         let store = guild.open(user).await.unwrap();
