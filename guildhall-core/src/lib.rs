@@ -85,7 +85,7 @@ pub use ops::{
     AccordBinding, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, Checkpoint,
     ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift,
     GovernedArtifact, Health, MAX_PAGE_ROWS, OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry,
-    Tables, VerificationQuery, VerificationResult,
+    Tables, VerificationQuery, VerificationResult, Wakeup,
 };
 pub use projector::{
     Applied, ApplyError, Batch, ContinuityError, DecodedEntry, Generation, Lease, NotConsecutive,

@@ -343,3 +343,17 @@ pub trait OpsDb: Send + Sync {
     /// How far the projector of this name has got; nothing where none of that name ever ran.
     async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError>;
 }
+
+/// Says that the Ops DB may have moved, sooner than looking at its checkpoint would.
+///
+/// A runtime tells of the projector of its process, a store whose database tells of commits also
+/// of those of other processes.
+#[async_trait]
+pub trait Wakeup: Send + Sync {
+    /// Waits until the Ops DB may stand beyond `position`. A wake-up too many or too few does no
+    /// harm: it costs a look, or the wait for one.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    async fn moved_beyond(&self, position: Position);
+}

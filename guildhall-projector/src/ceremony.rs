@@ -60,7 +60,7 @@ pub use feed::{
     CeremonyFeed, FeedError, FeedState, FeedStatus, Heard, Intake, KEPT_REFUSALS, Refusal, Step,
     Taken,
 };
-pub use follower::Wakeup;
+pub use guildhall_core::Wakeup;
 pub use notice::{CeremonyOutcome, Change, Notice, Topic, TopicError};
 pub use subscription::{Delivery, Missed, Subscription};
 

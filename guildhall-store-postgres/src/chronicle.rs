@@ -37,12 +37,11 @@ pub struct PostgresChronicle {
 
 impl PostgresChronicle {
     /// Starts the appending task.
-    pub(crate) fn start(database: &Database, options: &Options) -> Self {
-        let signal = Arc::new(Signal::default());
+    pub(crate) fn start(database: &Database, signal: &Arc<Signal>, options: &Options) -> Self {
         Self {
             database: database.clone(),
-            appender: Appender::start(database, &signal, options),
-            signal,
+            appender: Appender::start(database, signal, options),
+            signal: Arc::clone(signal),
             poll_interval: options.poll_interval,
         }
     }

@@ -5,13 +5,15 @@
 
 mod artifacts;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use guildhall_core::ops::page_limit;
 use guildhall_core::{
     AccordBinding, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSummary, Checkpoint,
     ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, OpenCeremony,
     OpsDb, Overview, Page, Position, QuarantinedEntry, Seq, StoreError, Timestamp,
-    VerificationQuery, VerificationResult,
+    VerificationQuery, VerificationResult, Wakeup,
 };
 use sqlx::postgres::PgRow;
 use sqlx::{Encode, Postgres, QueryBuilder, Type};
@@ -21,6 +23,7 @@ use crate::error::Doing;
 use crate::lease::load_checkpoints;
 use crate::rows::Columns;
 use crate::store::PostgresStore;
+use crate::watch::Signal;
 
 const DOING: &str = "reading the Ops DB";
 
@@ -28,12 +31,13 @@ const DOING: &str = "reading the Ops DB";
 #[derive(Debug, Clone)]
 pub struct PostgresOpsDb {
     database: Database,
+    signal: Arc<Signal>,
 }
 
 impl PostgresStore {
     /// The Ops DB's queries.
     pub fn ops_db(&self) -> PostgresOpsDb {
-        PostgresOpsDb { database: self.database().clone() }
+        PostgresOpsDb { database: self.database().clone(), signal: Arc::clone(self.signal()) }
     }
 }
 
@@ -216,6 +220,15 @@ impl OpsDb for PostgresOpsDb {
         let names = [projector.to_owned()];
         let found = load_checkpoints(&mut connection, &self.database, &names).await.doing(DOING)?;
         Ok(found.into_iter().next().map(|(_, checkpoint)| checkpoint))
+    }
+}
+
+#[async_trait]
+impl Wakeup for PostgresOpsDb {
+    /// Woken by every commit of a projector, of whichever process.
+    async fn moved_beyond(&self, position: Position) {
+        self.signal.listen(&self.database);
+        self.signal.projected_beyond(position).await;
     }
 }
 

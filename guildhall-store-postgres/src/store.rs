@@ -7,6 +7,7 @@ use crate::database::Database;
 use crate::error::OpenError;
 use crate::migrate::{Family, prepare};
 use crate::options::Options;
+use crate::watch::Signal;
 
 /// An open store: its Chronicle and its Ops DB, in a schema of a database. Clones are cheap and
 /// share everything; the connections of a pool of its own close once the last one is dropped.
@@ -22,6 +23,7 @@ pub struct PostgresStore {
 struct Shared {
     options: Options,
     database: Database,
+    signal: Arc<Signal>,
     chronicle: PostgresChronicle,
 }
 
@@ -43,8 +45,9 @@ impl PostgresStore {
     pub async fn open_with(options: Options) -> Result<Self, OpenError> {
         let database = Database::new(&options)?;
         prepare(&database, &[Family::Chronicle, Family::Ops]).await?;
-        let chronicle = PostgresChronicle::start(&database, &options);
-        Ok(Self { shared: Arc::new(Shared { options, database, chronicle }) })
+        let signal = Arc::new(Signal::default());
+        let chronicle = PostgresChronicle::start(&database, &signal, &options);
+        Ok(Self { shared: Arc::new(Shared { options, database, signal, chronicle }) })
     }
 
     /// The Chronicle.
@@ -55,6 +58,10 @@ impl PostgresStore {
     /// What the store was opened with.
     pub fn options(&self) -> &Options {
         &self.shared.options
+    }
+
+    pub(crate) fn signal(&self) -> &Arc<Signal> {
+        &self.shared.signal
     }
 
     pub(crate) fn database(&self) -> &Database {

@@ -2,7 +2,8 @@
 //!
 //! A commit of this process tells its waiters how far the log reaches; one of any other process is
 //! told by the database (NOTIFY, sent by a trigger of the log). Both only save time: a waiter
-//! looks for itself when it begins to wait and once every poll interval.
+//! looks for itself when it begins to wait and once every poll interval. The commits of projectors,
+//! of whichever process, are told in the same way, on a channel of their own.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,8 @@ struct News {
     /// How far the newest commit reached. Not the furthest ever: a database that failed over may
     /// have lost the end of its log.
     head: Position,
+    /// How far the newest commit of a projector reached.
+    projected: Position,
     /// How often the listener began to listen; what happened before, it does not know.
     listening_since: u64,
 }
@@ -88,6 +91,18 @@ impl Signal {
             }
         }
     }
+
+    /// Waits until a projector may have committed beyond `position`.
+    pub(crate) async fn projected_beyond(&self, position: Position) {
+        let mut received = self.news.subscribe();
+        let since = received.borrow_and_update().listening_since;
+        // While nobody listened, there may have been one.
+        let is_news = |news: &News| news.projected > position || news.listening_since != since;
+        if received.wait_for(is_news).await.is_err() {
+            // The sender lives as long as this signal.
+            std::future::pending().await
+        }
+    }
 }
 
 impl Drop for Signal {
@@ -126,19 +141,24 @@ async fn listen_once(
     /// After so long without a word the connection is tried: a network may have cut it silently.
     const SILENCE: Duration = Duration::from_secs(60);
     const ANSWER_TIME: Duration = Duration::from_secs(10);
-    let channel = database.schema().channel();
+    let (appended, projected) = (database.schema().channel(), database.schema().ops_channel());
     let mut listener = PgListener::connect_with(database.pool()).await?;
     listener.eager_reconnect(false);
-    listener.listen(&channel).await?;
+    listener.listen_all([appended.as_str(), projected.as_str()]).await?;
     *pause = first_pause;
     news.send_modify(|news| news.listening_since += 1);
     loop {
         match timeout(SILENCE, listener.try_recv()).await {
             Ok(Ok(Some(notification))) => {
-                let head = notification.payload().parse().ok().and_then(Position::from_i64);
-                if let Some(head) = head {
-                    news.send_modify(|news| news.head = head);
-                }
+                let told = notification.payload().parse().ok().and_then(Position::from_i64);
+                let Some(told) = told else { continue };
+                news.send_modify(|news| {
+                    if notification.channel() == projected {
+                        news.projected = told;
+                    } else {
+                        news.head = told;
+                    }
+                });
             }
             Ok(Ok(None)) => return Ok(()),
             Ok(Err(error)) => return Err(error),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use guildhall_core::{
     Chronicle, Cursor, DecodedEntry, MAX_PAGE_ROWS, OPS_DB, OpsDb, Position, ReadLimit, StoreError,
+    Wakeup,
 };
 use tokio::time::sleep;
 
@@ -26,20 +27,6 @@ const READ_ENTRIES: u64 = 1000;
 /// twice as long to come, up to the longest.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 const LONGEST_LOOK: Duration = Duration::from_millis(200);
-
-/// Says that the Ops DB may have moved, sooner than looking at it would.
-///
-/// Without any, the follower is woken by the Chronicle, and looks at the checkpoint until that has
-/// followed: some milliseconds later than a projector of this process could tell.
-#[async_trait]
-pub trait Wakeup: Send + Sync {
-    /// Waits until the Ops DB may stand beyond `position`. A wake-up too many or too few does no
-    /// harm: it costs a look, or the wait for one.
-    ///
-    /// # Cancel safety
-    /// Dropping it changes nothing.
-    async fn moved_beyond(&self, position: Position);
-}
 
 #[async_trait]
 impl Wakeup for Runtime {
@@ -177,7 +164,11 @@ impl Follower {
                     head = self.source.chronicle.wait_beyond(position, left) => { head?; }
                 }
             } else {
-                sleep(look.min(left)).await;
+                sleep(FIRST_LOOK).await;
+                tokio::select! {
+                    () = self.woken(position) => {}
+                    () = sleep(look.min(left)) => {}
+                }
             }
             look = LONGEST_LOOK.min(look * 2);
         }
