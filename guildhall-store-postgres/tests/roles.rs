@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::large_futures, reason = "tests")]
 
 mod common;
+mod projecting;
 mod read_tables;
 mod server;
 
@@ -9,13 +10,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use common::append_one;
-use guildhall_conformance::Compare as _;
-use guildhall_conformance::reference::Reference;
-use guildhall_conformance::workload::{Hostile, Mix};
 use guildhall_core::{Append, Chronicle, NewEntry, OPS_DB, OpsDb, Position, Projector, ReadLimit};
 use guildhall_projector::{Settings as RuntimeSettings, catch_up, rebuild};
 use guildhall_store_postgres::{OpenError, Options, PostgresStore};
-use read_tables::read_tables;
+use projecting::{append_all, assert_projected, log};
 use server::{Database, Server, Settings, execute};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
@@ -97,25 +95,9 @@ impl Guild {
         PgConnection::connect(&self.url(user)).await.unwrap()
     }
 
-    /// What the tables must hold.
-    async fn expected(&self) -> guildhall_core::Tables {
-        let chronicle = self.open("as_reader").await.unwrap().chronicle();
-        let entries = chronicle.read(Position::ZERO, ReadLimit::entries(usize::MAX)).await.unwrap();
-        Reference::tables_of(&chronicle.origin().await.unwrap().unwrap(), &entries)
-    }
-
     async fn assert_tables_are_as_expected(&self) {
-        let found = read_tables(self.database.url(), self.schema).await;
-        found.without_reasons().assert_are(&self.expected().await);
-    }
-}
-
-/// Appends every kind of entry, bad ones too.
-async fn append_log(chronicle: &dyn Chronicle, count: usize) {
-    let entries = Hostile::new(17, Mix::DENSE).take(count).map(|hostile| hostile.entry);
-    let entries: Vec<NewEntry> = entries.collect();
-    for entries in entries.chunks(100) {
-        chronicle.append(Append::of(entries.iter().cloned())).await.unwrap();
+        let reader = self.open("as_reader").await.unwrap();
+        assert_projected(self.database.url(), &reader.chronicle()).await;
     }
 }
 
@@ -151,7 +133,7 @@ async fn each_role_does_its_work_through_the_library() {
     let guild = Guild::start().await;
     // The first append names the log.
     let writer = guild.open("as_writer").await.unwrap().chronicle();
-    append_log(&writer, 400).await;
+    append_all(&writer, &log(400)).await;
     // A second writer, so that they take turns on the head row; and an append that is repeated.
     let other = guild.open("as_writer").await.unwrap().chronicle();
     append_one(&other, 1).await;
@@ -166,11 +148,11 @@ async fn each_role_does_its_work_through_the_library() {
     // The projector projects, in several batches, with what it remembers and without.
     let store = guild.open("as_projector").await.unwrap();
     let projector = Arc::new(store.projector().memory_bytes(0).start().unwrap());
-    let (log, settings) = (
+    let (chronicle, settings) = (
         Arc::new(store.chronicle()),
         RuntimeSettings { read_entries: 37, ..RuntimeSettings::default() },
     );
-    catch_up(log.clone(), projector.clone(), &settings, |_| {}).await.unwrap();
+    catch_up(chronicle.clone(), projector.clone(), &settings, |_| {}).await.unwrap();
     guild.assert_tables_are_as_expected().await;
 
     // The owner rebuilds; the others' rights are there afterwards.
@@ -182,7 +164,7 @@ async fn each_role_does_its_work_through_the_library() {
     for _ in 0..3 {
         append_one(&writer, 1).await;
     }
-    catch_up(log, projector, &settings, |_| {}).await.unwrap();
+    catch_up(chronicle, projector, &settings, |_| {}).await.unwrap();
     guild.assert_tables_are_as_expected().await;
 
     // The reader reads both.
@@ -203,7 +185,7 @@ async fn each_role_does_its_work_through_the_library() {
 #[tokio::test]
 async fn each_role_is_refused_what_is_not_its_work() {
     let guild = Guild::start().await;
-    append_log(&guild.open("as_writer").await.unwrap().chronicle(), 50).await;
+    append_all(&guild.open("as_writer").await.unwrap().chronicle(), &log(50)).await;
     let _admin = guild.connect("guildhall").await;
     for role in ["writer", "projector", "reader"] {
         let mut stranger = guild.connect(&format!("as_{role}")).await;
@@ -290,7 +272,7 @@ async fn the_library_says_what_a_role_was_refused() {
         let said = causes.fold(error.to_string(), |said, cause| format!("{said}: {cause}"));
         assert!(said.contains("permission denied"), "{said}");
     };
-    append_log(&guild.open("as_writer").await.unwrap().chronicle(), 50).await;
+    append_all(&guild.open("as_writer").await.unwrap().chronicle(), &log(50)).await;
     for user in ["as_reader", "as_projector"] {
         let chronicle = guild.open(user).await.unwrap().chronicle();
         let error = chronicle.append(Append::of([NewEntry::new(&common::event(1))])).await;
@@ -306,8 +288,10 @@ async fn the_library_says_what_a_role_was_refused() {
     for user in ["as_reader", "as_writer", "as_projector"] {
         let store = guild.open(user).await.unwrap();
         let projector = store.projector().start().unwrap();
-        let log = Arc::new(store.chronicle());
-        denied(&rebuild(log, &projector, &RuntimeSettings::default(), |_| {}).await.unwrap_err());
+        let chronicle = Arc::new(store.chronicle());
+        denied(
+            &rebuild(chronicle, &projector, &RuntimeSettings::default(), |_| {}).await.unwrap_err(),
+        );
     }
     let writer = guild.open("as_writer").await.unwrap();
     denied(&writer.ops_db().overview().await.unwrap_err());
@@ -374,7 +358,7 @@ async fn names_are_chosen_and_a_superuser_is_not_needed() {
     for (user, role) in [("north_a", "north-writer"), ("north_b", "north's projector")] {
         execute(guild.database.url(), &format!("CREATE ROLE {user} LOGIN IN ROLE \"{role}\""));
     }
-    append_log(&guild.open("north_a").await.unwrap().chronicle(), 200).await;
+    append_all(&guild.open("north_a").await.unwrap().chronicle(), &log(200)).await;
     let store = guild.open("north_b").await.unwrap();
     let projector = Arc::new(store.projector().start().unwrap());
     catch_up(Arc::new(store.chronicle()), projector, &RuntimeSettings::default(), |_| {})

@@ -1,0 +1,347 @@
+//! What happens to a server and to the way there, under a projector that runs: it goes on, or says
+//! why not, and nothing is lost or doubled.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::large_futures, reason = "tests")]
+
+mod common;
+mod projecting;
+mod proxy;
+mod read_tables;
+mod server;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use guildhall_core::{Append, AppendError, Chronicle, Position};
+use guildhall_projector::{Runtime, RuntimeError, Settings as RuntimeSettings, State, rebuild};
+use guildhall_store_postgres::{Options, PostgresStore};
+use projecting::{append_all, assert_projected, log, project, settings, status_where, within};
+use proxy::{Cut, Proxy};
+use server::{Database, Server, Settings, Stop, execute};
+use sqlx::{Connection, PgConnection};
+
+/// A server with a store.
+async fn store_on(server: &Server) -> (Database, PostgresStore) {
+    let database = Database::create_on(&server.url("postgres"));
+    let store = open(database.url()).await;
+    (database, store)
+}
+
+/// The store at a URL, without much patience for a server that does not answer.
+async fn open(url: &str) -> PostgresStore {
+    let mut options = Options::at(url);
+    options.acquire_timeout = Duration::from_millis(500);
+    PostgresStore::open_with(options).await.unwrap()
+}
+
+/// Appends, again and again where that fails in a way that may pass: the same ids, so nothing is
+/// appended twice.
+async fn append_stubbornly(chronicle: &dyn Chronicle, append: Append) {
+    let mut look = tokio::time::interval(Duration::from_millis(20));
+    while let Err(error) = chronicle.append(append.clone()).await {
+        assert!(matches!(&error, AppendError::Store(error) if error.is_transient()), "{error:?}");
+        look.tick().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_restarts_is_projected_into_as_if_it_had_not() {
+    let server = Arc::new(Server::start(Settings { fsync: true, ..Settings::default() }));
+    let (database, store) = store_on(&server).await;
+    let runtime = project(&store, &store, settings());
+    let chronicle = store.chronicle();
+    let appending = tokio::spawn(async move {
+        for entries in log(1500).chunks(10) {
+            append_stubbornly(&chronicle, Append::of(entries.iter().cloned())).await;
+        }
+    });
+    for how in [Stop::Fast, Stop::Immediate, Stop::Fast, Stop::Immediate] {
+        // In the middle of the work, and not before it went on.
+        let before = runtime.status().position;
+        status_where(&runtime, |status| status.position > before && status.lag() < 1000).await;
+        let restarting = Arc::clone(&server);
+        tokio::task::spawn_blocking(move || restarting.restart(how)).await.unwrap();
+    }
+    within(appending).await.unwrap();
+    let head = store.chronicle().head().await.unwrap().position;
+    assert_eq!(head.get(), 1500);
+    within(runtime.wait_until(head)).await.unwrap();
+    let status = runtime.status();
+    assert!(status.is_healthy() && status.failure.is_none(), "{status:?}");
+    assert!(status.restarts > 0 && status.last_error.is_some(), "{status:?}");
+    assert_projected(database.url(), &store.chronicle()).await;
+    within(runtime.shutdown()).await.unwrap();
+}
+
+/// While the server is away the status says so, and says so no longer once it is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_status_tells_that_the_server_is_away() {
+    let server = Server::start(Settings::default());
+    let (database, store) = store_on(&server).await;
+    append_all(&store.chronicle(), &log(50)).await;
+    let runtime = project(&store, &store, settings());
+    within(runtime.wait_until(Position::new(50))).await.unwrap();
+    for how in [Stop::Fast, Stop::Immediate] {
+        let restarts = runtime.status().restarts;
+        server.stop(how);
+        let status = status_where(&runtime, |status| status.restarts > restarts + 2).await;
+        assert!(!status.is_healthy(), "{status:?}");
+        assert!(matches!(status.state, State::BackingOff { .. }), "{status:?}");
+        assert_eq!((status.position, status.lag()), (Position::new(50), 0));
+        assert!(status.failure.is_none());
+        server.boot();
+        let status = status_where(&runtime, |status| status.state == State::Live).await;
+        assert!(status.is_healthy());
+    }
+    append_all(&store.chronicle(), &log(80)).await;
+    within(runtime.wait_until(Position::new(80))).await.unwrap();
+    assert_projected(database.url(), &store.chronicle()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_not_there_yet_is_waited_for() {
+    let server = Server::start(Settings::default());
+    let (database, store) = store_on(&server).await;
+    append_all(&store.chronicle(), &log(200)).await;
+    drop(store);
+    server.stop(Stop::Fast);
+
+    // Opening says that it may pass; a runtime that is given an open pool waits.
+    let mut options = Options::at(database.url());
+    options.acquire_timeout = Duration::from_millis(300);
+    let error = PostgresStore::open_with(options).await.unwrap_err();
+    assert!(error.is_transient(), "{error:?}");
+    let proxy = Proxy::start(&server).await;
+    server.boot();
+    let store = open(&proxy.url(database.name())).await;
+    server.stop(Stop::Fast);
+    let runtime = project(&store, &store, settings());
+    let status = status_where(&runtime, |status| status.restarts > 1).await;
+    assert!(!status.is_healthy() && status.position == Position::ZERO, "{status:?}");
+    server.boot();
+    within(runtime.wait_until(Position::new(200))).await.unwrap();
+    assert!(runtime.status().is_healthy());
+    assert_projected(database.url(), &store.chronicle()).await;
+}
+
+/// Each transaction of the projector is cut at its first piece, then at its second, and so on until
+/// there is none left to cut at: before the server hears of it, and after it has answered.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_cut_at_any_point_of_a_transaction_costs_a_retry() {
+    let server = Server::start(Settings::default());
+    for cut in [Cut::BeforeTheStatement, Cut::AfterTheAnswer] {
+        let (database, log_store) = store_on(&server).await;
+        append_all(&log_store.chronicle(), &log(600)).await;
+        let proxy = Proxy::start(&server).await;
+        let store = open(&proxy.url(database.name())).await;
+        proxy.cut_each_piece_of_transactions(cut);
+        let settings = RuntimeSettings { read_entries: 300, ..settings() };
+        let runtime = project(&log_store, &store, settings);
+        within(runtime.wait_until(Position::new(600))).await.unwrap();
+        let (cuts, status) = (proxy.cuts(), runtime.status());
+        assert!(cuts.in_transaction >= 20, "{cut:?}: {cuts:?}");
+        assert!(cuts.in_copy >= 3, "{cut:?}: {cuts:?}");
+        assert!(status.restarts >= 20 && status.is_healthy(), "{status:?}");
+        assert_projected(database.url(), &log_store.chronicle()).await;
+        within(runtime.shutdown()).await.unwrap();
+    }
+}
+
+/// The same to a rebuild, which ends: whoever began it begins it anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_that_is_cut_off_at_any_point_leaves_nothing_behind() {
+    let server = Server::start(Settings::default());
+    for cut in [Cut::BeforeTheStatement, Cut::AfterTheAnswer] {
+        let (database, log_store) = store_on(&server).await;
+        append_all(&log_store.chronicle(), &log(300)).await;
+        let live = project(&log_store, &log_store, settings());
+        within(live.wait_until(Position::new(300))).await.unwrap();
+        within(live.shutdown()).await.unwrap();
+        let relations =
+            "SELECT string_agg(relname || ' ' || relkind::text, ', ' ORDER BY relname, relkind)
+                         FROM pg_class WHERE relnamespace = 'guildhall'::regnamespace";
+        let mut admin = PgConnection::connect(database.url()).await.unwrap();
+        let before: String = sqlx::query_scalar(relations).fetch_one(&mut admin).await.unwrap();
+
+        let proxy = Proxy::start(&server).await;
+        let store = open(&proxy.url(database.name())).await;
+        let projector = store.projector().start().unwrap();
+        proxy.cut_each_piece_of_transactions(cut);
+        let chronicle: Arc<dyn Chronicle> = Arc::new(log_store.chronicle());
+        let mut failures = 0;
+        while let Err(error) =
+            within(rebuild(Arc::clone(&chronicle), &projector, &settings(), |_| {})).await
+        {
+            let is_transient = match &error {
+                RuntimeError::Store(error) => error.is_transient(),
+                RuntimeError::Apply(error) => error.is_transient(),
+                _ => false,
+            };
+            assert!(is_transient, "{error:?}");
+            failures += 1;
+            // Live tables are as they were, or whole and new where only the answer was lost.
+            assert_projected(database.url(), &*chronicle).await;
+        }
+        assert!(failures >= 50 && proxy.cuts().in_copy >= 3, "{failures}, {:?}", proxy.cuts());
+        assert_projected(database.url(), &*chronicle).await;
+        let after: String = sqlx::query_scalar(relations).fetch_one(&mut admin).await.unwrap();
+        assert_eq!(after, before);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_that_are_cancelled_are_tried_again() {
+    let server = Server::start(Settings::default());
+    let (database, store) = store_on(&server).await;
+    append_all(&store.chronicle(), &log(1000)).await;
+    let mut stranger = PgConnection::connect(database.url()).await.unwrap();
+    // A lock that the projector waits for, so that there is something to cancel.
+    let runtime = {
+        let mut holding = stranger.begin().await.unwrap();
+        sqlx::raw_sql("LOCK TABLE guildhall.custody_transitions IN EXCLUSIVE MODE")
+            .execute(&mut *holding)
+            .await
+            .unwrap();
+        let runtime = project(&store, &store, settings());
+        let mut canceller = PgConnection::connect(database.url()).await.unwrap();
+        let mut look = tokio::time::interval(Duration::from_millis(5));
+        for _ in 0..3 {
+            let restarts = runtime.status().restarts;
+            within(async {
+                while runtime.status().restarts == restarts {
+                    sqlx::query(
+                        "SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+                         WHERE wait_event_type = 'Lock' AND datname = current_database()",
+                    )
+                    .execute(&mut canceller)
+                    .await
+                    .unwrap();
+                    look.tick().await;
+                }
+            })
+            .await;
+            let status = runtime.status();
+            assert!(status.failure.is_none(), "{status:?}");
+        }
+        holding.rollback().await.unwrap();
+        runtime
+    };
+    within(runtime.wait_until(Position::new(1000))).await.unwrap();
+    assert_projected(database.url(), &store.chronicle()).await;
+}
+
+/// Sessions that are ended from outside, again and again, whatever they are doing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_that_are_terminated_are_opened_again() {
+    let server = Server::start(Settings::default());
+    let (database, store) = store_on(&server).await;
+    append_all(&store.chronicle(), &log(3000)).await;
+    let runtime = project(&store, &store, settings());
+    let mut killer = PgConnection::connect(database.url()).await.unwrap();
+    let mut killed = 0;
+    within(async {
+        while runtime.status().position < Position::new(3000) {
+            let before = runtime.status().position;
+            let ended: i64 = sqlx::query_scalar(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                 WHERE pid <> pg_backend_pid() AND datname = current_database()",
+            )
+            .fetch_one(&mut killer)
+            .await
+            .unwrap();
+            killed += ended;
+            status_where(&runtime, |status| status.position > before).await;
+        }
+    })
+    .await;
+    assert!(killed > 10, "{killed}");
+    let status = runtime.status();
+    assert!(status.is_healthy() && status.restarts > 2, "{status:?}");
+    assert_projected(database.url(), &store.chronicle()).await;
+}
+
+/// The time-outs that a careful administrator sets for everybody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn timeouts_of_the_server_are_survived() {
+    let lines = [
+        "idle_in_transaction_session_timeout = '20ms'",
+        "idle_session_timeout = '50ms'",
+        "statement_timeout = '200ms'",
+        "lock_timeout = '50ms'",
+        "default_transaction_isolation = 'serializable'",
+    ];
+    let server = Server::start(Settings::default());
+    let (database, store) = store_on(&server).await;
+    append_all(&store.chronicle(), &log(1000)).await;
+    for line in lines {
+        execute(database.url(), &format!("ALTER DATABASE {} SET {line}", database.name()));
+    }
+    drop(store);
+    let proxy = Proxy::start(&server).await;
+    let store = open(&proxy.url(database.name())).await;
+    // Silence in a transaction, longer than the server puts up with.
+    proxy.fall_silent_in_a_transaction(4);
+    let runtime = project(&store, &store, settings());
+    within(proxy.is_silent()).await;
+    let mut watching = PgConnection::connect(&server.url("postgres")).await.unwrap();
+    let mut look = tokio::time::interval(Duration::from_millis(5));
+    within(async {
+        loop {
+            look.tick().await;
+            let open: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND xact_start IS NOT NULL",
+            )
+            .bind(database.name())
+            .fetch_one(&mut watching)
+            .await
+            .unwrap();
+            if open == 0 {
+                return;
+            }
+        }
+    })
+    .await;
+    proxy.mend();
+    within(runtime.wait_until(Position::new(1000))).await.unwrap();
+    let status = runtime.status();
+    assert!(status.restarts > 0 && status.failure.is_none(), "{status:?}");
+    append_all(&store.chronicle(), &log(1100)).await;
+    within(runtime.wait_until(Position::new(1100))).await.unwrap();
+    let plain = open(database.url()).await;
+    assert_projected(database.url(), &plain.chronicle()).await;
+}
+
+fn cause(runtime: &Runtime) -> String {
+    let failure = runtime.status().failure.unwrap();
+    let causes = std::iter::successors(std::error::Error::source(&*failure), |it| it.source());
+    causes.fold(failure.to_string(), |said, cause| format!("{said}: {cause}"))
+}
+
+/// What does not pass stops the runtime, and its status says why.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_pass_stops_the_projector_with_the_cause() {
+    let server = Server::start(Settings::default());
+    for (mishap, expected) in [
+        ("DROP TABLE guildhall.verification_results", "verification_results"),
+        (
+            "ALTER TABLE guildhall.deployment_states ADD CHECK (target <> 'site-a') NOT VALID",
+            "check",
+        ),
+        ("DROP SCHEMA guildhall CASCADE", "guildhall"),
+    ] {
+        let (database, store) = store_on(&server).await;
+        append_all(&store.chronicle(), &log(100)).await;
+        let runtime = project(&store, &store, settings());
+        within(runtime.wait_until(Position::new(100))).await.unwrap();
+        let entries = log(400);
+        append_all(&store.chronicle(), &entries[..100]).await;
+        execute(database.url(), mishap);
+        if !mishap.contains("SCHEMA") {
+            append_all(&store.chronicle(), &entries).await;
+        }
+        assert!(within(runtime.stopped()).await.is_err());
+        let status = runtime.status();
+        assert_eq!((status.state, status.is_healthy()), (State::Failed, false));
+        assert!(cause(&runtime).contains(expected), "{mishap}: {}", cause(&runtime));
+        assert!(status.last_error.unwrap().message.contains(expected));
+    }
+}
