@@ -3,29 +3,34 @@
 //! `cargo run --example console -- --live`
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use clap::Parser;
 use guildhall_console::{Access, Console, serve};
-use guildhall_core::Chronicle as _;
+use guildhall_core::OnViolation;
 use guildhall_core::jsonl::{self, ImportOptions};
+use guildhall_examples::database::Store;
 use guildhall_examples::live::Live;
 use guildhall_examples::progress::say;
 use guildhall_examples::story;
 use guildhall_projector::ceremony::CeremonyOrchestrator;
 use guildhall_projector::{Runtime, Settings};
-use guildhall_store_sqlite::{Options, SqliteStore};
 
 /// Shows the state of governance in a browser, and keeps it up to date.
 #[derive(Debug, Parser)]
 #[command(name = "console")]
 struct Args {
-    /// The database; created, with the bundled story, if missing
-    #[arg(long, value_name = "PATH", default_value = "guildhall.db")]
-    database: PathBuf,
+    /// The database; created, with the bundled story, if missing: sqlite:PATH or
+    /// postgres://USER@HOST/DATABASE, there in the schema guildhall
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "sqlite:guildhall.db",
+        hide_default_value = true
+    )]
+    database: String,
 
     /// Where to listen; elsewhere than on loopback, GUILDHALL_TOKEN has to hold a token
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7177")]
@@ -47,19 +52,18 @@ struct Args {
 #[tokio::main]
 async fn main() -> Result<()> {
     let args = Args::parse();
-    let mut options = Options::at(&args.database);
-    // A run that was killed keeps the next one waiting no longer.
-    options.lease_time = Duration::from_millis(500);
-    let store = SqliteStore::open_with(options).await?;
+    // It may hold a password, so it is not for clap to show.
+    let location = args.database.parse().map_err(|reason| anyhow!("--database: {reason}"))?;
+    let store = Store::open(&location).await?;
     let chronicle = store.chronicle();
     if chronicle.head().await?.leaf_hash.is_none() {
         let options = ImportOptions::default();
-        jsonl::import(&chronicle, story::JSONL.as_bytes(), &options, |_| {}).await?;
+        jsonl::import(&*chronicle, story::JSONL.as_bytes(), &options, |_| {}).await?;
     }
-    let projector = Arc::new(store.projector().start()?);
-    let runtime = Runtime::spawn(Arc::new(chronicle.clone()), projector, Settings::default());
-    let ops_db = Arc::new(store.ops_db());
-    let orchestrator = CeremonyOrchestrator::new(Arc::new(chronicle.clone()), ops_db.clone())
+    let projector = store.projector(OnViolation::Quarantine)?;
+    let runtime = Runtime::spawn(Arc::clone(&chronicle), projector, Settings::default());
+    let ops_db = store.ops_db();
+    let orchestrator = CeremonyOrchestrator::new(Arc::clone(&chronicle), Arc::clone(&ops_db))
         .woken_by(Arc::new(runtime.clone()))
         .start();
     let access = match std::env::var("GUILDHALL_TOKEN") {
@@ -70,7 +74,8 @@ async fn main() -> Result<()> {
         }
         Err(_) => Access::Loopback,
     };
-    let console = Console::new(ops_db.clone(), orchestrator).projector(&runtime).access(access);
+    let console =
+        Console::new(Arc::clone(&ops_db), orchestrator).projector(&runtime).access(access);
     let interrupted = async {
         // Without a handler, Ctrl-C ends the process all the same.
         let _ = tokio::signal::ctrl_c().await;
@@ -83,7 +88,7 @@ async fn main() -> Result<()> {
         "Ctrl-C ends it; --live makes it move"
     });
     let live = args.live.then(|| {
-        let live = Live::new(Arc::new(chronicle), ops_db);
+        let live = Live::new(chronicle, ops_db);
         tokio::spawn(live.go_on(Duration::from_millis(args.every.max(1))))
     });
     served.finished().await;

@@ -7,22 +7,23 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
+use guildhall_conformance::RebuildingProjector;
 use guildhall_conformance::workload::{Mix, Workload};
 use guildhall_console::{Console, serve};
 use guildhall_core::event::TYPE_PREFIX;
 use guildhall_core::jsonl::{self, ImportOptions, Imported};
-use guildhall_core::{Append, Chronicle, OnViolation, OpsDb, Position, Projector as _, ReadLimit};
+use guildhall_core::{Append, Chronicle, OnViolation, Position, ReadLimit};
+use guildhall_examples::database::{Location, Store};
 use guildhall_examples::progress::{Progress, say};
 use guildhall_examples::report::Report;
 use guildhall_examples::story;
 use guildhall_projector::ceremony::CeremonyOrchestrator;
 use guildhall_projector::{Runtime, Settings, Status, catch_up, rebuild};
-use guildhall_store_sqlite::{Options, SqliteProjector, SqliteStore};
 use tokio::io::{AsyncBufRead, BufReader};
 
 const EXAMPLES: &str = "\
@@ -35,6 +36,7 @@ Examples:
   projector --chronicle log.jsonl --json       import a file, show the report as JSON
   projector --export - | head -3               the Chronicle as CloudEvents, one a line
   projector --database sqlite:big.db --generate 1000000
+  projector --database postgres://me@localhost/ops
   projector --follow                           stay, and say what changes, until Ctrl-C
   projector --serve 127.0.0.1:7177             stay, and show it in a browser
 
@@ -44,8 +46,9 @@ Exit codes: 0 done, 1 failed (one message on standard error), 2 wrong usage.";
 #[derive(Debug, Parser)]
 #[command(name = "projector", after_help = EXAMPLES)]
 struct Args {
-    /// Where the Chronicle and the Ops DB are; created if missing
-    #[arg(long, value_name = "sqlite:PATH", default_value = "sqlite:guildhall.db")]
+    /// Where the Chronicle and the Ops DB are; created if missing: sqlite:PATH or
+    /// postgres://USER@HOST/DATABASE, there in the schema guildhall
+    #[arg(long, value_name = "URL", default_value = "sqlite:guildhall.db")]
     database: String,
 
     /// Import this JSONL file first; - is standard input
@@ -82,25 +85,19 @@ struct Args {
 }
 
 impl Args {
-    /// The file of the database, or why there is none.
-    fn database_path(&self) -> Result<&Path, &'static str> {
-        if self.database.starts_with("postgres:") || self.database.starts_with("postgresql:") {
-            // The URL may hold a password: it is not repeated.
-            return Err("--database: PostgreSQL is not supported by this version; write \
-                        sqlite:PATH, such as sqlite:guildhall.db");
-        }
-        match self.database.strip_prefix("sqlite:") {
-            Some(path) if !path.is_empty() => Ok(Path::new(path)),
-            _ => Err("--database: write sqlite:PATH, such as sqlite:guildhall.db"),
-        }
+    /// Where the database is, or what is wrong with the argument. It may hold a password, so it is
+    /// not for clap to show.
+    fn location(&self) -> Result<Location, String> {
+        self.database.parse().map_err(|reason| format!("--database: {reason}"))
     }
 
     /// What cannot be asked for at once.
-    fn check(&self) -> Result<(), &'static str> {
+    fn check(&self) -> Result<(), String> {
         let exports_to_stdout = self.export.as_deref().is_some_and(is_dash);
         if exports_to_stdout && (self.json || self.stays()) {
             return Err(
-                "--export - needs standard output for itself: leave out --json, --follow and --serve",
+                "--export - needs standard output for itself: leave out --json, --follow and --serve"
+                    .to_owned(),
             );
         }
         Ok(())
@@ -121,13 +118,13 @@ fn is_dash(path: &Path) -> bool {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let path = match args.database_path().and_then(|path| args.check().map(|()| path)) {
-        Ok(path) => path.to_owned(),
+    let location = match args.location().and_then(|at| args.check().map(|()| at)) {
+        Ok(location) => location,
         Err(reason) => Args::command().error(ErrorKind::ValueValidation, reason).exit(),
     };
     trace_to_stderr();
     let outcome = tokio::runtime::Runtime::new().context("starting").and_then(|runtime| {
-        let outcome = runtime.block_on(run(&args, &path));
+        let outcome = runtime.block_on(run(&args, &location));
         // A read of standard input that nobody waits for any more must not hold the process.
         runtime.shutdown_background();
         outcome
@@ -169,25 +166,20 @@ const GENERATED_SEED: u64 = 2026;
 /// How many generated entries are appended at once.
 const GENERATED_BATCH: usize = 4096;
 
-/// How long a killed run keeps the next one waiting at most.
-const LEASE_TIME: Duration = Duration::from_millis(500);
-
-async fn run(args: &Args, path: &Path) -> Result<()> {
-    let mut options = Options::at(path);
-    options.lease_time = LEASE_TIME;
-    let store = SqliteStore::open_with(options).await?;
+async fn run(args: &Args, location: &Location) -> Result<()> {
+    let store = Store::open(location).await?;
     let chronicle = store.chronicle();
-    fill(args, &chronicle).await?;
-    let projector = Arc::new(store.projector().on_violation(args.on_violation()).start()?);
-    project(args, Arc::new(chronicle.clone()), Arc::clone(&projector)).await?;
+    fill(args, &*chronicle).await?;
+    let projector = store.projector(args.on_violation())?;
+    project(args, Arc::clone(&chronicle), Arc::clone(&projector)).await?;
     if let Some(target) = &args.export {
-        export(&chronicle, target).await?;
+        export(&*chronicle, target).await?;
         if is_dash(target) {
             return Ok(());
         }
     }
-    show(args, &store, path).await?;
-    if args.stays() { follow(args, &store, path, projector).await } else { Ok(()) }
+    show(args, &store, location).await?;
+    if args.stays() { follow(args, &store, location, projector).await } else { Ok(()) }
 }
 
 /// Brings in what the arguments ask for.
@@ -252,7 +244,7 @@ async fn import(
 async fn project(
     args: &Args,
     chronicle: Arc<dyn Chronicle>,
-    projector: Arc<SqliteProjector>,
+    projector: Arc<dyn RebuildingProjector>,
 ) -> Result<()> {
     let head = chronicle.head().await?.position.get();
     // Whoever waits at a terminal wants to hear of it, not wait for ever.
@@ -280,16 +272,16 @@ async fn project(
 /// Projects what is appended, by this process or another, until Ctrl-C.
 async fn follow(
     args: &Args,
-    store: &SqliteStore,
-    path: &Path,
-    projector: Arc<SqliteProjector>,
+    store: &Store,
+    location: &Location,
+    projector: Arc<dyn RebuildingProjector>,
 ) -> Result<()> {
     if !args.json {
         print("\nfollowing; Ctrl-C ends it\n")?;
     }
     let chronicle = store.chronicle();
     let mut shown = projector.checkpoint().await?.position;
-    let runtime = Runtime::spawn(Arc::new(chronicle.clone()), projector, Settings::default());
+    let runtime = Runtime::spawn(Arc::clone(&chronicle), projector, Settings::default());
     if let Some(address) = args.serve {
         show_console(store, &runtime, address).await?;
     }
@@ -306,18 +298,18 @@ async fn follow(
             moved = status.wait_for(|status| status.position > shown) => moved?.position,
         };
         if args.json {
-            show(args, store, path).await?;
+            show(args, store, location).await?;
         } else {
-            print(&changes(&chronicle, shown, position).await?)?;
+            print(&changes(&*chronicle, shown, position).await?)?;
         }
         shown = position;
     }
 }
 
 /// Serves the console, for as long as this process lives.
-async fn show_console(store: &SqliteStore, runtime: &Runtime, address: SocketAddr) -> Result<()> {
-    let ops_db: Arc<dyn OpsDb> = Arc::new(store.ops_db());
-    let orchestrator = CeremonyOrchestrator::new(Arc::new(store.chronicle()), Arc::clone(&ops_db))
+async fn show_console(store: &Store, runtime: &Runtime, address: SocketAddr) -> Result<()> {
+    let ops_db = store.ops_db();
+    let orchestrator = CeremonyOrchestrator::new(store.chronicle(), Arc::clone(&ops_db))
         .woken_by(Arc::new(runtime.clone()))
         .start();
     let console = Console::new(ops_db, orchestrator).projector(runtime);
@@ -365,27 +357,37 @@ fn print(text: &str) -> io::Result<()> {
     stdout.flush()
 }
 
-async fn show(args: &Args, store: &SqliteStore, path: &Path) -> Result<()> {
-    let report = Report::load(&store.chronicle(), &store.ops_db()).await?;
+async fn show(args: &Args, store: &Store, location: &Location) -> Result<()> {
+    let report = Report::load(&*store.chronicle(), &*store.ops_db()).await?;
     if args.json {
         print(&(report.to_json()? + "\n"))?;
     } else {
         print(&report.to_text())?;
         if !args.stays() {
-            print(&what_to_try(path))?;
+            print(&what_to_try(location))?;
         }
     }
     Ok(())
 }
 
-fn what_to_try(path: &Path) -> String {
-    format!(
-        "\nWhat to try next\n  \
-         cargo run --example projector                        again: it is up to date\n  \
-         cargo run --example projector -- --json              the same, for programs\n  \
-         cargo run --example projector -- --export - | head   the Chronicle itself\n  \
-         cargo run --example projector -- --follow            watch it; append from another shell\n  \
-         sqlite3 {} 'SELECT name, custody_state FROM governed_artifacts'\n",
-        path.display()
-    )
+fn what_to_try(location: &Location) -> String {
+    let (database, tables) = match location {
+        Location::Sqlite(path) => ("", format!("sqlite3 {}", path.display())),
+        Location::Postgres(_) => {
+            ("--database … ", "PGOPTIONS='-c search_path=guildhall' psql …".to_owned())
+        }
+    };
+    let mut text = "\nWhat to try next\n".to_owned();
+    for (options, what) in [
+        ("", "again: it is up to date"),
+        ("--json", "the same, for programs"),
+        ("--export - | head", "the Chronicle itself"),
+        ("--follow", "watch it; append from another shell"),
+    ] {
+        let options = format!("{database}{options}");
+        let dashes = if options.is_empty() { "" } else { " -- " };
+        let command = format!("cargo run --example projector{dashes}{options}");
+        text += &format!("  {command:<51}  {what}\n");
+    }
+    text + &format!("  echo 'SELECT name, custody_state FROM governed_artifacts' | {tables}\n")
 }

@@ -4,6 +4,7 @@
 //! `cargo run --example projector` and so on.
 #![deny(missing_docs)]
 
+pub mod database;
 pub mod live;
 pub mod progress;
 pub mod report;

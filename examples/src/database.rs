@@ -1,0 +1,102 @@
+//! The database that an argument names: SQLite or PostgreSQL, the same from here on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use guildhall_conformance::RebuildingProjector;
+use guildhall_core::{Chronicle, OnViolation, OpsDb, StoreError};
+use guildhall_store_postgres::{Options as PostgresOptions, PostgresStore};
+use guildhall_store_sqlite::{Options as SqliteOptions, SqliteStore};
+
+/// How long a killed run keeps the next one waiting at most.
+const LEASE_TIME: Duration = Duration::from_millis(500);
+
+/// Where the Chronicle and the Ops DB are, as `--database` says it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Location {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A URL, which may hold a password and is not shown.
+    Postgres(String),
+}
+
+impl std::str::FromStr for Location {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(text.to_owned()));
+        }
+        match text.strip_prefix("sqlite:") {
+            Some(path) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            // Whatever it is, it may hold a password: it is not repeated.
+            _ => Err(
+                "write sqlite:PATH, such as sqlite:guildhall.db, or postgres://USER@HOST/DATABASE",
+            ),
+        }
+    }
+}
+
+/// An open store.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// In a file.
+    Sqlite(SqliteStore),
+    /// In a schema of a database.
+    Postgres(PostgresStore),
+}
+
+impl Store {
+    /// Opens what is there, and makes what is missing.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn open(location: &Location) -> Result<Self> {
+        match location {
+            Location::Sqlite(path) => {
+                let mut options = SqliteOptions::at(path);
+                options.lease_time = LEASE_TIME;
+                Ok(Self::Sqlite(SqliteStore::open_with(options).await?))
+            }
+            Location::Postgres(url) => {
+                let mut options = PostgresOptions::at(url);
+                options.lease_time = LEASE_TIME;
+                Ok(Self::Postgres(PostgresStore::open_with(options).await?))
+            }
+        }
+    }
+
+    /// The Chronicle.
+    pub fn chronicle(&self) -> Arc<dyn Chronicle> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.chronicle()),
+            Self::Postgres(store) => Arc::new(store.chronicle()),
+        }
+    }
+
+    /// The Ops DB's queries.
+    pub fn ops_db(&self) -> Arc<dyn OpsDb> {
+        match self {
+            Self::Sqlite(store) => Arc::new(store.ops_db()),
+            Self::Postgres(store) => Arc::new(store.ops_db()),
+        }
+    }
+
+    /// A projector of the Ops DB.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub fn projector(
+        &self,
+        on_violation: OnViolation,
+    ) -> Result<Arc<dyn RebuildingProjector>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(store) => Arc::new(store.projector().on_violation(on_violation).start()?),
+            Self::Postgres(store) => {
+                Arc::new(store.projector().on_violation(on_violation).start()?)
+            }
+        })
+    }
+}
