@@ -8,6 +8,8 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod disk;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -17,6 +19,8 @@ use std::{env, fs};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
+
+pub(crate) use disk::SmallDisk;
 
 const URL_VARIABLE: &str = "GUILDHALL_TEST_POSTGRES_URL";
 
@@ -36,12 +40,14 @@ pub(crate) struct Settings {
     pub(crate) port: Option<u16>,
     /// Where the cluster's folder is made, if not among the temporary ones.
     pub(crate) folder: Option<PathBuf>,
+    /// Where its write-ahead log is, if not in there: an empty folder of the server's.
+    pub(crate) wal: Option<PathBuf>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         let (lines, access, files) = (Vec::new(), Vec::new(), Vec::new());
-        Self { fsync: false, lines, access, files, port: None, folder: None }
+        Self { fsync: false, lines, access, files, port: None, folder: None, wal: None }
     }
 }
 
@@ -162,9 +168,7 @@ impl Server {
                  to a server where databases can be created"
             )
         });
-        // initdb refuses to run as root.
-        let is_root = run(Command::new("id").arg("-u")).trim() == "0";
-        let user = is_root.then(|| if exists_user("postgres") { "postgres" } else { "nobody" });
+        let user = server_user();
         let folder = make_folder(settings.folder.as_deref(), user);
         let port = settings.port.unwrap_or(5432);
         let server = Self { folder, programs, user, port, guard: Mutex::new(None) };
@@ -174,7 +178,10 @@ impl Server {
         run(server
             .program("initdb")
             .args(["--username=guildhall", "--auth=trust", "--encoding=UTF8", "--no-locale"])
-            .args(["--no-sync", "--no-instructions", "--pgdata"])
+            .args(["--no-sync", "--no-instructions"])
+            .args(settings.wal.iter().map(|wal| format!("--waldir={}", wal.display())))
+            .args(settings.wal.iter().map(|_| "--wal-segsize=1"))
+            .arg("--pgdata")
             .arg(&data));
         server.configure(&settings);
         server.boot();
@@ -222,6 +229,15 @@ impl Server {
         run(stop
             .args(["stop", "--wait", "--silent", "--timeout=60", mode, "--pgdata"])
             .arg(self.data()));
+    }
+
+    /// Starts the server again, whether it runs or went down on its own.
+    pub(crate) fn revive(&self) {
+        let mut stop = self.program("pg_ctl");
+        stop.args(["stop", "--wait", "--silent", "--timeout=60", "--mode=immediate", "--pgdata"]);
+        // One that does not run cannot be stopped.
+        drop(stop.arg(self.data()).output().expect("pg_ctl"));
+        self.boot();
     }
 
     /// Stops the server and starts it again.
@@ -390,6 +406,12 @@ fn make_folder(within: Option<&Path>, user: Option<&str>) -> PathBuf {
         run(Command::new("chown").arg(user).arg(&folder));
     }
     folder
+}
+
+/// Who runs the server, if not whoever runs the tests: initdb refuses to run as root.
+fn server_user() -> Option<&'static str> {
+    let is_root = run(Command::new("id").arg("-u")).trim() == "0";
+    is_root.then(|| if exists_user("postgres") { "postgres" } else { "nobody" })
 }
 
 fn exists_user(name: &str) -> bool {
