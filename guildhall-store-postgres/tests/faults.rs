@@ -17,7 +17,8 @@ use guildhall_store_postgres::{DEFAULT_SCHEMA, Options, PostgresStore};
 use projecting::{append_all, assert_projected, log, project, settings, status_where, within};
 use proxy::{Cut, Proxy};
 use read_tables::read_tables;
-use server::{Database, Server, Settings, SmallDisk, Stop, execute};
+use server::disk::SmallDisk;
+use server::{Database, Server, Settings, Stop, execute};
 use sqlx::{Connection, PgConnection};
 
 /// A server with a store.

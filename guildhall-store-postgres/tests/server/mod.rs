@@ -8,7 +8,7 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
-mod disk;
+pub(crate) mod disk;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,6 @@ use std::{env, fs};
 
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection};
-
-pub(crate) use disk::SmallDisk;
 
 const URL_VARIABLE: &str = "GUILDHALL_TEST_POSTGRES_URL";
 
