@@ -15,7 +15,7 @@ use crate::append::Appender;
 use crate::database::Database;
 use crate::error::Doing;
 use crate::options::Options;
-use crate::row::{BadRow, Range, Stored, load_entries, load_head, load_origin};
+use crate::row::{BadRow, Part, Range, Stored, load_entries, load_head, load_origin};
 use crate::watch::Signal;
 
 const DOING: &str = "reading the Chronicle";
@@ -54,10 +54,11 @@ impl PostgresChronicle {
         &self,
         range: Range,
         limit: ReadLimit,
+        part: Part,
         read: impl FnMut(&Stored<'_>) -> Result<T, BadRow>,
     ) -> Result<Vec<T>, StoreError> {
         let mut connection = self.acquire().await?;
-        let loaded = load_entries(&mut connection, &self.database, range, limit, read).await;
+        let loaded = load_entries(&mut connection, &self.database, range, limit, part, read).await;
         loaded.map_err(|failure| failure.to_error(DOING))
     }
 }
@@ -79,7 +80,7 @@ impl Chronicle for PostgresChronicle {
     }
 
     async fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Entry>, StoreError> {
-        self.load(Range::After(after), limit, |stored| stored.entry()).await
+        self.load(Range::After(after), limit, Part::Whole, |stored| stored.entry()).await
     }
 
     async fn read_decoded(
@@ -87,7 +88,7 @@ impl Chronicle for PostgresChronicle {
         after: Position,
         limit: ReadLimit,
     ) -> Result<Vec<DecodedEntry>, StoreError> {
-        self.load(Range::After(after), limit, |stored| stored.decoded()).await
+        self.load(Range::After(after), limit, Part::Data, |stored| stored.decoded()).await
     }
 
     async fn read_stream(
@@ -96,7 +97,7 @@ impl Chronicle for PostgresChronicle {
         after: Version,
         limit: ReadLimit,
     ) -> Result<Vec<Entry>, StoreError> {
-        self.load(Range::Stream(stream, after), limit, |stored| stored.entry()).await
+        self.load(Range::Stream(stream, after), limit, Part::Whole, |stored| stored.entry()).await
     }
 
     async fn head(&self) -> Result<Head, StoreError> {

@@ -48,7 +48,7 @@ impl Database {
     }
 
     /// A statement, with the schema in the place of each `{schema}`.
-    pub(crate) fn sql(&self, template: &'static str) -> SqlStr {
+    pub(crate) fn sql(&self, template: &str) -> SqlStr {
         self.schema.sql(template)
     }
 

@@ -9,7 +9,7 @@ use guildhall_core::{
 };
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
-use sqlx::{Decode, Postgres, Row, Type, ValueRef};
+use sqlx::{Decode, Postgres, Row, SqlStr, Type, ValueRef};
 
 use crate::database::Database;
 use crate::error::fault;
@@ -207,6 +207,25 @@ pub(crate) enum Range {
     Stream(StreamId, Version),
 }
 
+/// What to read of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Everything.
+    Whole,
+    /// Everything but the metadata.
+    Data,
+}
+
+impl Part {
+    fn select(self, template: &str) -> String {
+        let metadata = match self {
+            Self::Whole => "metadata::text",
+            Self::Data => "NULL::text",
+        };
+        template.replace("{metadata}", metadata)
+    }
+}
+
 /// The entries of a range, up to the limit, as `read` makes them of their rows.
 ///
 /// The server counts the bytes, so that it sends nothing in vain, and it does so a page at a time:
@@ -217,46 +236,80 @@ pub(crate) async fn load_entries<T>(
     database: &Database,
     range: Range,
     limit: ReadLimit,
-    mut read: impl FnMut(&Stored<'_>) -> Result<T, BadRow>,
+    part: Part,
+    read: impl FnMut(&Stored<'_>) -> Result<T, BadRow>,
 ) -> Result<Vec<T>, Failure> {
     const PAGE_ENTRIES: usize = 16_384;
-    let sql = database.sql(match range {
+    let template = match range {
         Range::After(_) => include_str!("sql/read_entries.sql"),
         Range::Stream(..) => include_str!("sql/read_stream.sql"),
-    });
-    let mut after = match range {
+    };
+    let sql = database.sql(&part.select(template));
+    let if_all_fit = database.sql(&part.select(include_str!("sql/read_range.sql")));
+    let after = match range {
         Range::After(position) => position.as_i64(),
         Range::Stream(_, version) => version.as_i64(),
     };
-    let (mut entries, mut bytes) = (Vec::new(), 0);
+    let mut reading = Reading { range, after, bytes: 0, entries: Vec::new(), read };
     loop {
-        let page = (limit.entries.max(1) - entries.len()).min(PAGE_ENTRIES);
-        let mut query = sqlx::query(sql.clone())
-            .bind(after)
-            .bind(i64::try_from(page).unwrap_or(i64::MAX))
-            .bind(i64::try_from(limit.bytes.saturating_sub(bytes)).unwrap_or(i64::MAX))
-            .bind(entries.is_empty());
+        let before = reading.entries.len();
+        let page = (limit.entries.max(1) - before).min(PAGE_ENTRIES);
+        let bytes = limit.bytes.saturating_sub(reading.bytes);
+        // Not kept: a plan that was made while the log was short would scan it for ever.
+        let query = |sql: &SqlStr| {
+            sqlx::query(sql.clone())
+                .persistent(false)
+                .bind(reading.after)
+                .bind(i64::try_from(page).unwrap_or(i64::MAX))
+                .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+        };
+        let (fast, mut slow) = (query(&if_all_fit), query(&sql).bind(before == 0));
         if let Range::Stream(stream, _) = range {
-            query = query.bind(*stream.as_uuid());
+            slow = slow.bind(*stream.as_uuid());
+        } else {
+            reading.take(connection, fast).await?;
         }
-        let before = entries.len();
-        let mut rows = query.fetch(&mut *connection);
-        while let Some(row) = rows.try_next().await? {
-            let stored = Stored::of(&row)?;
-            after = match range {
-                Range::After(_) => next_position(after, stored.position())?,
-                Range::Stream(..) => stored.version(3)?.as_i64(),
-            };
-            bytes += stored.text(5, "payload")?.len();
-            entries.push(read(&stored)?);
+        if reading.entries.len() == before {
+            reading.take(connection, slow).await?;
         }
-        if entries.len() - before < page || entries.len() >= limit.entries {
+        let count = reading.entries.len();
+        if count - before < page || count >= limit.entries {
             break;
         }
     }
     // A projector keeps several of these.
-    entries.shrink_to_fit();
-    Ok(entries)
+    reading.entries.shrink_to_fit();
+    Ok(reading.entries)
+}
+
+/// What was read of a range.
+struct Reading<T, R> {
+    range: Range,
+    /// The position or version of the last.
+    after: i64,
+    bytes: usize,
+    entries: Vec<T>,
+    read: R,
+}
+
+impl<T, R: FnMut(&Stored<'_>) -> Result<T, BadRow>> Reading<T, R> {
+    async fn take(
+        &mut self,
+        connection: &mut PgConnection,
+        query: Query<'_, Postgres, PgArguments>,
+    ) -> Result<(), Failure> {
+        let mut rows = query.fetch(connection);
+        while let Some(row) = rows.try_next().await? {
+            let stored = Stored::of(&row)?;
+            self.after = match self.range {
+                Range::After(_) => next_position(self.after, stored.position())?,
+                Range::Stream(..) => stored.version(3)?.as_i64(),
+            };
+            self.bytes += stored.text(5, "payload")?.len();
+            self.entries.push((self.read)(&stored)?);
+        }
+        Ok(())
+    }
 }
 
 /// The position of an entry that must follow `after`.

@@ -2,7 +2,7 @@
 -- $2: how many entries at most
 -- $3: how many bytes of payload at most
 -- $4: whether the first entry counts as fitting, however long it is
-SELECT position, event_id, stream_id, version, event_type, payload, metadata::text, recorded_at, leaf_hash
+SELECT position, event_id, stream_id, version, event_type, payload, {metadata}, recorded_at, leaf_hash
 FROM (
     SELECT *, sum(octet_length(payload)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) AS bytes
     FROM (

@@ -3,7 +3,7 @@
 -- $3: how many bytes of payload at most
 -- $4: whether the first entry counts as fitting, however long it is
 -- $5: the stream
-SELECT position, event_id, stream_id, version, event_type, payload, metadata::text, recorded_at, leaf_hash
+SELECT position, event_id, stream_id, version, event_type, payload, {metadata}, recorded_at, leaf_hash
 FROM (
     SELECT *, sum(octet_length(payload)) OVER (ORDER BY version ROWS UNBOUNDED PRECEDING) AS bytes
     FROM (
