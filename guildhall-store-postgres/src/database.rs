@@ -80,12 +80,15 @@ impl Database {
         }
     }
 
-    /// Begins a transaction on a connection, whatever the defaults of its session are.
+    /// Begins a short transaction on a connection, whatever the defaults of its session are. The
+    /// server ends one that is silent: whoever is frozen in it would hold up everybody else.
     pub(crate) async fn begin<'c>(
         &self,
         connection: &'c mut PgConnection,
     ) -> Result<Transaction<'c, Postgres>, sqlx::Error> {
-        connection.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await
+        const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+            SET LOCAL idle_in_transaction_session_timeout = '5s'";
+        connection.begin_with(BEGIN).await
     }
 }
 
@@ -117,9 +120,13 @@ impl Schema {
         &self.name
     }
 
-    /// A statement, with the quoted name in the place of each `{schema}`.
+    /// A statement, with the quoted name in the place of each `{schema}`, and the name as a text in
+    /// that of each `{schema_literal}`.
     pub(crate) fn sql(&self, template: &str) -> SqlStr {
-        AssertSqlSafe(template.replace("{schema}", &self.quoted)).into_sql_str()
+        let literal = format!("'{}'", self.name.replace('\'', "''"));
+        let parts =
+            template.split("{schema_literal}").map(|it| it.replace("{schema}", &self.quoted));
+        AssertSqlSafe(parts.collect::<Vec<_>>().join(&literal)).into_sql_str()
     }
 
     /// The channel on which the commits of the schema's Chronicle are told.

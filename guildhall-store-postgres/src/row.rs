@@ -65,9 +65,9 @@ impl Failure {
     pub(crate) fn is_broken_connection(&self) -> bool {
         match self {
             Self::Postgres(error) => match &**error {
-                sqlx::Error::Database(error) => error
-                    .code()
-                    .is_some_and(|code| code.starts_with("08") || code.starts_with("57P")),
+                sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+                    code.starts_with("08") || code.starts_with("57P") || code == "25P03"
+                }),
                 error => fault(error) == Fault::Transient,
             },
             Self::BadRow(_) => false,

@@ -11,7 +11,8 @@ mod server;
 use std::sync::Arc;
 use std::time::Duration;
 
-use guildhall_core::{Append, AppendError, Chronicle, OPS_DB, OpsDb, Position};
+use common::append_one;
+use guildhall_core::{Append, AppendError, Chronicle, OPS_DB, OpsDb, Position, ReadLimit};
 use guildhall_projector::{Runtime, RuntimeError, Settings as RuntimeSettings, State, rebuild};
 use guildhall_store_postgres::{DEFAULT_SCHEMA, Options, PostgresStore};
 use projecting::{append_all, assert_projected, log, project, settings, status_where, within};
@@ -435,4 +436,43 @@ async fn a_server_that_went_down_for_want_of_room_is_waited_for() {
     within(runtime.wait_until(Position::new(6000))).await.unwrap();
     assert!(runtime.status().is_healthy());
     assert_projected(database.url(), &store.chronicle()).await;
+}
+
+/// A process that appends is cut off, and nobody is told, while it has the head of the log locked.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_falls_silent_does_not_hold_up_the_others() {
+    let server = Server::start(Settings::default());
+    let (database, store) = store_on(&server).await;
+    let proxy = Proxy::start(&server).await;
+    let other = open(&(proxy.url(database.name()) + "&statement-cache-capacity=0")).await;
+    proxy.fall_silent_in_a_transaction(2);
+    let cut_off = {
+        let chronicle = other.chronicle();
+        tokio::spawn(async move {
+            for entry in log(300) {
+                append_stubbornly(&chronicle, Append::of([entry])).await;
+            }
+        })
+    };
+    // They are in each other's way, so a transaction has to lock the head first.
+    let mut appended = 0;
+    within(async {
+        let silent = proxy.is_silent();
+        tokio::pin!(silent);
+        let chronicle = store.chronicle();
+        loop {
+            tokio::select! {
+                () = &mut silent => return,
+                _ = append_one(&chronicle, 7) => appended += 1,
+            }
+        }
+    })
+    .await;
+    within(append_one(&store.chronicle(), 7)).await;
+    proxy.mend();
+    within(cut_off).await.unwrap();
+    let log = store.chronicle().read(Position::ZERO, ReadLimit::entries(usize::MAX)).await.unwrap();
+    assert!(log.len() >= 300 + 1 + appended, "{}", log.len());
+    let streams = log.iter().filter(|entry| entry.stream_id == common::stream(7)).count();
+    assert_eq!(log.len(), 300 + streams);
 }

@@ -146,7 +146,9 @@ impl Rivals {
         keep_a_record_of_writes(&pool).await;
         append_all(&store.chronicle(), &log(200)).await;
         let proxy = Proxy::start(&server).await;
-        let first = Process::start(&proxy.url(database.name()), "first");
+        // Each statement is parsed each time, so that a transaction always has the same pieces.
+        let url = proxy.url(database.name()) + "&statement-cache-capacity=0";
+        let first = Process::start(&url, "first");
         first.does("works", 200).await;
         let second = Process::start(database.url(), "second");
         second.does("stands by", 200).await;
@@ -156,6 +158,23 @@ impl Rivals {
     /// Appends the log up to this length.
     async fn append_up_to(&self, length: usize) {
         append_all(&self.store.chronicle(), &log(length)).await;
+    }
+
+    /// Freezes the first, which sits in a transaction that has locked or written something.
+    async fn freeze_in_transaction(&self) {
+        within(self.proxy.is_silent()).await;
+        self.first.signal("STOP");
+        let holds = sqlx::query_scalar::<_, i64>(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE application_name = 'first' AND backend_xid IS NOT NULL",
+        );
+        within(async {
+            let mut look = tokio::time::interval(Duration::from_millis(5));
+            while holds.clone().fetch_one(&self.pool).await.unwrap() != 1 {
+                look.tick().await;
+            }
+        })
+        .await;
     }
 
     /// Who committed writes, one after the other, each named once until another comes.
@@ -258,8 +277,7 @@ async fn freeze_in_a_transaction(piece: usize) {
     let rivals = Rivals::start().await;
     rivals.proxy.fall_silent_in_a_transaction(piece);
     rivals.append_up_to(400).await;
-    within(rivals.proxy.is_silent()).await;
-    rivals.first.signal("STOP");
+    rivals.freeze_in_transaction().await;
     // The server hears it, and has answers for it, but it is frozen.
     rivals.proxy.mend();
     rivals.take_turns(async |rivals| rivals.first.signal("CONT")).await;
@@ -267,12 +285,12 @@ async fn freeze_in_a_transaction(piece: usize) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_is_frozen_with_the_checkpoint_locked_is_replaced() {
-    freeze_in_a_transaction(1).await;
+    freeze_in_a_transaction(2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_is_frozen_with_rows_written_is_replaced() {
-    freeze_in_a_transaction(6).await;
+    freeze_in_a_transaction(8).await;
 }
 
 /// The server waits for the rest of the rows, which no time-out of its own ends.
@@ -281,8 +299,7 @@ async fn one_that_is_frozen_in_the_middle_of_a_copy_is_replaced() {
     let rivals = Rivals::start().await;
     rivals.proxy.fall_silent_in_a_copy();
     rivals.append_up_to(400).await;
-    within(rivals.proxy.is_silent()).await;
-    rivals.first.signal("STOP");
+    rivals.freeze_in_transaction().await;
     rivals
         .take_turns(async |rivals| {
             rivals.first.signal("CONT");
