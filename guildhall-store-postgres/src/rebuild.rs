@@ -264,8 +264,10 @@ impl PostgresGeneration {
         let live_tables = OpsTables::live(self.database.schema());
         let named =
             |suffix: &str| TABLES.map(|table| format!("{{schema}}.{table}{suffix}")).join(", ");
+        // Whoever is frozen here would keep everybody from reading.
         let lock = live_tables.sql(&format!(
-            "SET LOCAL lock_timeout = '200ms'; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
+            "SET LOCAL lock_timeout = '200ms'; SET LOCAL idle_in_transaction_session_timeout = '5s'; \
+             LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
             named("")
         ));
         sqlx::raw_sql(lock).execute(&mut *connection).await?;

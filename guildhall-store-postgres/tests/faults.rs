@@ -476,3 +476,36 @@ async fn a_writer_that_falls_silent_does_not_hold_up_the_others() {
     let streams = log.iter().filter(|entry| entry.stream_id == common::stream(7)).count();
     assert_eq!(log.len(), 300 + streams);
 }
+
+/// A rebuild is cut off, and nobody is told, while it has the live tables locked to take their place.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_that_falls_silent_does_not_hold_up_the_readers() {
+    let server = Server::start(Settings::default());
+    let (database, store) = store_on(&server).await;
+    append_all(&store.chronicle(), &log(200)).await;
+    let runtime = project(&store, &store, settings());
+    within(runtime.wait_until(Position::new(200))).await.unwrap();
+    // A projector would find its checkpoint locked, and end whoever locks it.
+    within(runtime.shutdown()).await.unwrap();
+    let proxy = Proxy::start(&server).await;
+    let other = open(&proxy.url(database.name())).await;
+    let rebuilding = {
+        let (chronicle, projector) = (store.chronicle(), other.projector().start().unwrap());
+        tokio::spawn(async move {
+            rebuild(Arc::new(chronicle), &projector, &settings(), |_| {}).await.map(drop)
+        })
+    };
+    proxy.fall_silent_after("RENAME TO");
+    within(proxy.is_silent()).await;
+    within(store.ops_db().overview()).await.unwrap();
+    append_all(&store.chronicle(), &log(300)).await;
+    let runtime = project(&store, &store, settings());
+    within(runtime.wait_until(Position::new(300))).await.unwrap();
+    assert_projected(database.url(), &store.chronicle()).await;
+    proxy.mend();
+    let error = within(rebuilding).await.unwrap().unwrap_err();
+    assert!(matches!(&error, RuntimeError::Store(error) if error.is_transient()), "{error:?}");
+    let projector = store.projector().start().unwrap();
+    rebuild(Arc::new(store.chronicle()), &projector, &settings(), |_| {}).await.unwrap();
+    assert_projected(database.url(), &store.chronicle()).await;
+}

@@ -33,6 +33,8 @@ enum Plan {
     SilenceAfter { nth: usize },
     /// Silence after the first piece of rows that are copied.
     SilenceInCopy,
+    /// Silence after a piece that holds this text.
+    SilenceAfterText(&'static str),
 }
 
 /// Whether anything passes.
@@ -116,6 +118,11 @@ impl Proxy {
     /// Falls silent once a connection has sent a first piece of the rows that it copies.
     pub(crate) fn fall_silent_in_a_copy(&self) {
         *self.shared.plan.lock().unwrap() = Plan::SilenceInCopy;
+    }
+
+    /// Falls silent once a connection has sent this in a transaction.
+    pub(crate) fn fall_silent_after(&self, text: &'static str) {
+        *self.shared.plan.lock().unwrap() = Plan::SilenceAfterText(text);
     }
 
     /// Waits until it has fallen silent.
@@ -218,6 +225,12 @@ impl Shared {
                 Fate::PassedBeforeSilence
             }
             Plan::SilenceInCopy if conversation.is_in_copy => {
+                *plan = Plan::Calm;
+                Fate::PassedBeforeSilence
+            }
+            Plan::SilenceAfterText(text)
+                if piece.windows(text.len()).any(|part| part == text.as_bytes()) =>
+            {
                 *plan = Plan::Calm;
                 Fate::PassedBeforeSilence
             }
