@@ -26,7 +26,9 @@ pub(crate) const TABLES: [&str; 6] = [
 pub(crate) struct OpsTables {
     schema: Schema,
     suffix: String,
-    copy_options: &'static str,
+    /// Whether rows can be written as old ones.
+    freezes: bool,
+    is_divided: bool,
 }
 
 /// Whether the rows of `deployment_states` may be there already. Finding out needs its key.
@@ -41,20 +43,20 @@ pub(crate) enum Deployments {
 impl OpsTables {
     /// The live ones.
     pub(crate) fn live(schema: &Schema) -> Self {
-        Self { schema: schema.clone(), suffix: String::new(), copy_options: "FORMAT binary" }
+        Self { schema: schema.clone(), suffix: String::new(), freezes: false, is_divided: false }
     }
 
     /// Those of the next generation, whose names end so. While they have no keys, rows are written
     /// as what they will be once they are old: a later vacuum has nothing to do, and an index alone
-    /// can answer at once. PostgreSQL wants them to have been made in this very transaction.
-    pub(crate) fn next_generation(schema: &Schema, suffix: &str) -> Self {
-        let copy_options = "FORMAT binary, FREEZE";
-        Self { schema: schema.clone(), suffix: suffix.to_owned(), copy_options }
+    /// can answer at once. PostgreSQL wants them to have been made in this very transaction, and
+    /// to have no partitions.
+    pub(crate) fn next_generation(schema: &Schema, suffix: &str, is_divided: bool) -> Self {
+        Self { schema: schema.clone(), suffix: suffix.to_owned(), freezes: true, is_divided }
     }
 
     /// From here on, rows are written as new ones.
     pub(crate) fn stop_freezing(&mut self) {
-        self.copy_options = "FORMAT binary";
+        self.freezes = false;
     }
 
     /// A statement, with the schema and the names' ending in the place of `{schema}` and `{next}`.
@@ -87,7 +89,9 @@ impl OpsTables {
         rows: &[T],
         encode: impl Fn(&mut Encoder, &T),
     ) -> Result<(), sqlx::Error> {
-        let sql = format!("{} FROM STDIN ({})", self.sql(sql).as_str(), self.copy_options);
+        let is_divided = self.is_divided && [COPY_TRANSITIONS, COPY_VERIFICATIONS].contains(&sql);
+        let freeze = if self.freezes && !is_divided { ", FREEZE" } else { "" };
+        let sql = format!("{} FROM STDIN (FORMAT binary{freeze})", self.sql(sql).as_str());
         copy_rows(connection, AssertSqlSafe(sql).into_sql_str(), rows, encode).await
     }
 

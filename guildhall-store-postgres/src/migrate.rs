@@ -89,6 +89,11 @@ const OPS: &[Migration] = &[
         name: "append_only",
         sql: include_str!("../migrations/ops/0003_append_only.sql"),
     },
+    Migration {
+        number: 4,
+        name: "partitions",
+        sql: include_str!("../migrations/ops/0004_partitions.sql"),
+    },
 ];
 
 /// Checks the schema and creates what is missing.

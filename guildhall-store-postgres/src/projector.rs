@@ -19,6 +19,7 @@ use crate::database::Database;
 use crate::error::{Doing, NoAnswer, has_sqlstate};
 use crate::heads::load_heads;
 use crate::lease::{CheckpointRow, depose_holder, furthest_behind};
+use crate::partitions::{MonthsAhead, Partitions};
 use crate::read_model::{ReadModel, apply_read_models};
 use crate::rebuild::PostgresGeneration;
 use crate::store::PostgresStore;
@@ -40,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) lease_time: Duration,
     pub(crate) memory_bytes: usize,
     pub(crate) rebuild_memory_bytes: usize,
+    pub(crate) partitions: Partitions,
 }
 
 /// Two read models of one projector, or a read model and the projector, have one name.
@@ -58,6 +60,7 @@ impl ProjectorBuilder {
             lease_time,
             memory_bytes: 32 << 20,
             rebuild_memory_bytes: 96 << 20,
+            partitions: Partitions::AsLive,
         };
         Self { database, settings, read_models: Vec::new() }
     }
@@ -96,6 +99,13 @@ impl ProjectorBuilder {
         self
     }
 
+    /// Whether a rebuild divides `verification_results` and `custody_transitions` into partitions;
+    /// as the live tables are by default.
+    pub fn partitions(mut self, partitions: Partitions) -> Self {
+        self.settings.partitions = partitions;
+        self
+    }
+
     /// Applies this read model too, in the same transaction.
     pub fn read_model(mut self, read_model: impl ReadModel + 'static) -> Self {
         self.read_models.push(Box::new(read_model));
@@ -123,6 +133,7 @@ impl ProjectorBuilder {
             fence: None,
             read_models: self.read_models,
             names: names.clone(),
+            months_ahead: MonthsAhead::default(),
             written: None,
         };
         Ok(PostgresProjector {
@@ -240,6 +251,7 @@ struct Projecting {
     fence: Option<i64>,
     read_models: Vec<Box<dyn ReadModel>>,
     names: Vec<String>,
+    months_ahead: MonthsAhead,
     written: Option<Written>,
 }
 
@@ -280,6 +292,7 @@ impl Projecting {
         let written = self.written.take();
         let database = self.database.clone();
         let name = self.settings.name.clone();
+        self.months_ahead.see_to(&database).await.doing("making partitions")?;
         let (mut transaction, mut row) = match self.take_turn(DOING).await? {
             Turn::Mine(transaction, row) => (transaction, row),
             Turn::Standby { holder, until } => {

@@ -11,7 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use guildhall_core::fold::Fold;
 use guildhall_core::{
-    Applied, ApplyError, Batch, Checkpoint, Generation, HolderId, OnViolation, Position, StoreError,
+    Applied, ApplyError, Batch, Checkpoint, Generation, HolderId, OnViolation, Position,
+    StoreError, VerificationResult,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Row, Transaction};
 use tokio::time::sleep;
@@ -21,6 +22,7 @@ use crate::database::Database;
 use crate::error::{Doing, has_sqlstate};
 use crate::heads::load_heads;
 use crate::lease::CheckpointRow;
+use crate::partitions::{Partitions, divide_transitions, divide_verifications, division, key};
 use crate::projector::{Settings, fold_entries, notify};
 
 /// A rebuild failed because of what it met, not because of PostgreSQL.
@@ -77,8 +79,8 @@ struct Index {
     /// Its name until then.
     made_as: String,
     is_key: bool,
-    /// The statements that make it.
-    create: Vec<String>,
+    /// The statement that makes it.
+    create: String,
     is_made: bool,
 }
 
@@ -92,6 +94,9 @@ pub(crate) struct PostgresGeneration {
     suffix: String,
     tables: OpsTables,
     indexes: Vec<Index>,
+    /// Whether its tables have partitions.
+    is_divided: bool,
+    has_months: bool,
     fold: Fold,
     checkpoint: Checkpoint,
     stage: Stage,
@@ -127,10 +132,21 @@ impl PostgresGeneration {
             let table = row.try_get(1).doing(DOING)?;
             return Err(StoreError::permanent(DOING, RebuildError::Referred { referrer, table }));
         }
+        let is_divided = match settings.partitions {
+            Partitions::On => true,
+            Partitions::Off => false,
+            Partitions::AsLive => sqlx::query_scalar(include_str!("sql/has_partitions.sql"))
+                .bind(schema)
+                .fetch_one(&mut *transaction)
+                .await
+                .doing(DOING)?,
+        };
         let unique = HolderId::new().as_uuid().simple().to_string();
         let suffix = format!("_next_{}", &unique[unique.len() - 12..]);
         let mut generation = Self {
-            tables: OpsTables::next_generation(database.schema(), &suffix),
+            tables: OpsTables::next_generation(database.schema(), &suffix, is_divided),
+            is_divided,
+            has_months: false,
             fold: Fold::over_empty_tables(settings.policy.clone(), settings.on_violation),
             indexes: Vec::new(),
             checkpoint: Checkpoint::ZERO,
@@ -148,43 +164,50 @@ impl PostgresGeneration {
 
     async fn create_tables(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         for table in TABLES {
-            let create = self.describe(connection, include_str!("sql/describe_table.sql"), table);
-            for sql in create.await? {
+            let create: Vec<String> = sqlx::query_scalar(include_str!("sql/describe_table.sql"))
+                .bind(self.database.schema().name())
+                .bind(table)
+                .bind(&self.suffix)
+                .bind(division(table).filter(|_| self.is_divided))
+                .fetch_all(&mut *connection)
+                .await?;
+            for sql in create {
                 execute(connection, sql).await?;
             }
             let indexes = sqlx::query(include_str!("sql/describe_indexes.sql"))
                 .bind(self.database.schema().name())
                 .bind(table)
                 .bind(&self.suffix)
+                .bind(key(table, self.is_divided))
                 .fetch_all(&mut *connection)
                 .await?;
             for row in &indexes {
-                let constraint: Option<String> = row.try_get(4)?;
                 self.indexes.push(Index {
                     name: row.try_get(0)?,
                     made_as: row.try_get(1)?,
                     is_key: row.try_get(2)?,
-                    create: std::iter::once(row.try_get(3)?).chain(constraint).collect(),
+                    create: row.try_get(3)?,
                     is_made: false,
                 });
             }
         }
+        if self.is_divided {
+            divide_transitions(connection, &self.tables).await?;
+        }
         Ok(())
     }
 
-    /// The statements that the catalogue answers for a table.
-    async fn describe(
-        &self,
+    /// Makes the months, once there is a verification to begin with, or none to come.
+    async fn divide(
+        &mut self,
         connection: &mut PgConnection,
-        query: &'static str,
-        table: &str,
-    ) -> Result<Vec<String>, sqlx::Error> {
-        sqlx::query_scalar(query)
-            .bind(self.database.schema().name())
-            .bind(table)
-            .bind(&self.suffix)
-            .fetch_all(connection)
-            .await
+        known: &[VerificationResult],
+    ) -> Result<(), sqlx::Error> {
+        if self.is_divided && !self.has_months {
+            divide_verifications(connection, &self.tables, known).await?;
+            self.has_months = true;
+        }
+        Ok(())
     }
 
     /// The transaction, taken out: whoever does not put it back has failed, and it is rolled back.
@@ -211,9 +234,7 @@ impl PostgresGeneration {
     ) -> Result<(), sqlx::Error> {
         for index in &mut self.indexes {
             if !index.is_made && (index.is_key || stage > Stage::Keyed) {
-                for sql in &index.create {
-                    execute(connection, sql.clone()).await?;
-                }
+                execute(connection, index.create.clone()).await?;
                 index.is_made = true;
             }
         }
@@ -227,6 +248,7 @@ impl PostgresGeneration {
             return Ok(());
         }
         self.write_held(connection).await?;
+        self.divide(connection, &[]).await?;
         sqlx::raw_sql(PLAN_SCANS).execute(&mut *connection).await?;
         self.make_indexes(connection, Stage::Sealed).await?;
         let schema = self.database.schema().name();
@@ -287,6 +309,7 @@ impl PostgresGeneration {
         for sql in dependents {
             execute(connection, sql).await?;
         }
+        // Their partitions with them.
         let drop = self.tables.sql(&format!("DROP TABLE {}", named("{next}_retired")));
         sqlx::raw_sql(drop).execute(&mut *connection).await?;
         for Index { name, made_as, .. } in &self.indexes {
@@ -294,6 +317,15 @@ impl PostgresGeneration {
             let rename =
                 live_tables.sql(&format!("ALTER INDEX {{schema}}.{made_as} RENAME TO \"{name}\""));
             sqlx::raw_sql(rename).execute(&mut *connection).await?;
+        }
+        let parts: Vec<String> = sqlx::query_scalar(include_str!("sql/describe_partitions.sql"))
+            .bind(self.database.schema().name())
+            .bind(TABLES)
+            .bind(&self.suffix)
+            .fetch_all(&mut *connection)
+            .await?;
+        for sql in parts {
+            execute(connection, sql).await?;
         }
         row.checkpoint = self.checkpoint.clone();
         row.generation += 1;
@@ -342,6 +374,9 @@ impl Generation for PostgresGeneration {
         } else {
             (self.fold.take_changes(), Deployments::Upserted)
         };
+        if !changes.verifications.is_empty() {
+            self.divide(&mut transaction, &changes.verifications).await.doing(DOING)?;
+        }
         self.tables.write(&mut transaction, &changes, deployments).await.doing(DOING)?;
         if self.fold.weight_bytes() > self.settings.rebuild_memory_bytes {
             self.write_held(&mut transaction).await.doing(DOING)?;

@@ -8,20 +8,21 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use guildhall_conformance::{Harness, ProjectorSettings, RebuildingProjector};
-use guildhall_core::{Chronicle, OpsDb, Tables};
-use guildhall_store_postgres::{DEFAULT_SCHEMA, Options, PostgresStore};
+use guildhall_core::{Chronicle, OpsDb, Rebuild as _, Tables};
+use guildhall_store_postgres::{DEFAULT_SCHEMA, Options, Partitions, PostgresStore};
 use read_tables::read_tables;
 use server::Database;
 
 const PAYLOAD_LIMIT_BYTES: usize = 64 << 10;
 
-struct PostgresHarness {
+/// A store, whose tables may have partitions.
+struct PostgresHarness<const DIVIDED: bool> {
     // Closed before the database is dropped.
     store: PostgresStore,
     database: Database,
 }
 
-impl PostgresHarness {
+impl<const DIVIDED: bool> PostgresHarness<DIVIDED> {
     async fn open(database: &Database) -> PostgresStore {
         let mut options = Options::at(database.url());
         options.payload_limit_bytes = PAYLOAD_LIMIT_BYTES;
@@ -30,10 +31,16 @@ impl PostgresHarness {
 }
 
 #[async_trait]
-impl Harness for PostgresHarness {
+impl<const DIVIDED: bool> Harness for PostgresHarness<DIVIDED> {
     async fn fresh() -> Self {
         let database = Database::create();
         let store = Self::open(&database).await;
+        if DIVIDED {
+            let projector = store.projector().partitions(Partitions::On).start().unwrap();
+            assert!(projector.begin_rebuild().await.unwrap().swap(None).await.unwrap());
+            // As if none of its name had ever run.
+            server::execute(database.url(), "DELETE FROM guildhall.projector_checkpoints");
+        }
         Self { store, database }
     }
 
@@ -77,4 +84,14 @@ impl Harness for PostgresHarness {
     }
 }
 
-guildhall_conformance::suite!(PostgresHarness);
+mod plain {
+    use super::PostgresHarness;
+
+    guildhall_conformance::suite!(PostgresHarness<false>);
+}
+
+mod divided {
+    use super::PostgresHarness;
+
+    guildhall_conformance::suite!(PostgresHarness<true>);
+}

@@ -3,6 +3,7 @@
 -- $1: the schema
 -- $2: the table
 -- $3: what the copy's name ends with
+-- $4: how it is divided into partitions, or null
 WITH original AS (
     SELECT relation.*, format('%I.%I', $1, relname || $3) AS copy
     FROM pg_catalog.pg_class AS relation
@@ -11,7 +12,7 @@ WITH original AS (
 )
 SELECT format(
     'CREATE TABLE %s (LIKE %I.%I INCLUDING ALL EXCLUDING INDEXES) %s', copy, $1, $2,
-    'WITH (' || array_to_string(reloptions, ', ') || ')'
+    coalesce($4, 'WITH (' || array_to_string(reloptions, ', ') || ')')
 )
 FROM original
 UNION ALL

@@ -1,0 +1,170 @@
+//! Partitions of the two tables that grow without end: `verification_results` by month of
+//! `verified_at`, `custody_transitions` by hash of `artifact_id`. They are made when a generation is
+//! built; months to come are made ahead of time afterwards.
+
+use std::time::{Duration, Instant};
+
+use guildhall_core::{Timestamp, VerificationResult};
+use sqlx::PgConnection;
+
+use crate::changes::OpsTables;
+use crate::database::Database;
+use crate::error::has_sqlstate;
+use crate::row::timestamp;
+
+/// Whether a rebuild makes tables with partitions.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub enum Partitions {
+    /// If the live tables have them.
+    #[default]
+    AsLive,
+    /// No.
+    Off,
+    /// Yes.
+    On,
+}
+
+/// By which columns a table that has partitions is divided.
+pub(crate) fn division(table: &str) -> Option<&'static str> {
+    match table {
+        "custody_transitions" => Some("PARTITION BY HASH (artifact_id)"),
+        "verification_results" => Some("PARTITION BY RANGE (verified_at)"),
+        _ => None,
+    }
+}
+
+/// The key that a table has with partitions and without, where those differ: the key of a divided
+/// table holds the column that divides it.
+pub(crate) fn key(table: &str, is_divided: bool) -> Option<&'static str> {
+    match (table, is_divided) {
+        ("verification_results", true) => Some("PRIMARY KEY (id, verified_at)"),
+        ("verification_results", false) => Some("PRIMARY KEY (id)"),
+        _ => None,
+    }
+}
+
+/// How many parts the chains are divided into.
+const CHAIN_PARTS: u32 = 8;
+
+/// How many months before the present one are made at most; a hundred partitions cost a query next
+/// to nothing, thousands would.
+const MONTHS_BACK: i32 = 120;
+
+/// How many after it.
+const MONTHS_AHEAD: i32 = 3;
+
+/// Makes the partitions of the chains.
+pub(crate) async fn divide_transitions(
+    connection: &mut PgConnection,
+    tables: &OpsTables,
+) -> Result<(), sqlx::Error> {
+    for part in 0..CHAIN_PARTS {
+        let create = tables.sql(&format!(
+            "CREATE TABLE {{schema}}.custody_transitions{{next}}_{part} \
+             PARTITION OF {{schema}}.custody_transitions{{next}} \
+             FOR VALUES WITH (MODULUS {CHAIN_PARTS}, REMAINDER {part})"
+        ));
+        sqlx::raw_sql(create).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Makes the months from that of the earliest verification known so far.
+pub(crate) async fn divide_verifications(
+    connection: &mut PgConnection,
+    tables: &OpsTables,
+    known: &[VerificationResult],
+) -> Result<(), sqlx::Error> {
+    let now = sqlx::query("SELECT now()").fetch_one(&mut *connection).await?;
+    let present = Month::of(timestamp(&now, 0).unwrap_or(Timestamp::MIN));
+    let earliest = known.iter().map(|row| Month::of(row.verified_at)).min().unwrap_or(present);
+    let first = earliest.clamp(present.plus(-MONTHS_BACK), present);
+    let last = present.plus(MONTHS_AHEAD);
+    let part = |name: &str, from: &str, to: &str| {
+        format!(
+            "CREATE TABLE {{schema}}.verification_results{{next}}_{name} \
+             PARTITION OF {{schema}}.verification_results{{next}} \
+             FOR VALUES FROM ({from}) TO ({to});"
+        )
+    };
+    let mut create = part("earlier", "MINVALUE", &first.start());
+    let mut month = first;
+    while month <= last {
+        create += &part(&month.name(), &month.start(), &month.plus(1).start());
+        month = month.plus(1);
+    }
+    create += &part("later", &month.start(), "MAXVALUE");
+    sqlx::raw_sql(tables.sql(&create)).execute(connection).await.map(drop)
+}
+
+/// A month of UTC, counted from the year 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Month(i32);
+
+impl Month {
+    fn of(at: Timestamp) -> Self {
+        let text = at.to_bytes();
+        let number =
+            |digits: &[u8]| digits.iter().fold(0, |sum, it| sum * 10 + i32::from(it - b'0'));
+        Self(number(&text[..4]) * 12 + number(&text[5..7]) - 1)
+    }
+
+    fn plus(self, months: i32) -> Self {
+        Self(self.0 + months)
+    }
+
+    fn name(self) -> String {
+        format!("{:04}_{:02}", self.0.div_euclid(12), self.0.rem_euclid(12) + 1)
+    }
+
+    /// Its first moment, as an SQL literal.
+    fn start(self) -> String {
+        format!("'{:04}-{:02}-01 00:00:00Z'", self.0.div_euclid(12), self.0.rem_euclid(12) + 1)
+    }
+}
+
+/// When a projector last saw to the months to come.
+#[derive(Debug, Default)]
+pub(crate) struct MonthsAhead {
+    seen_to: Option<Instant>,
+}
+
+impl MonthsAhead {
+    /// How often they are seen to.
+    const INTERVAL: Duration = Duration::from_secs(3600);
+
+    /// Makes the months to come, from time to time. Where that fails, verifications go to the
+    /// partition of what is later, and are moved once it succeeds.
+    pub(crate) async fn see_to(&mut self, database: &Database) -> Result<(), sqlx::Error> {
+        if self.seen_to.is_some_and(|at| at.elapsed() < Self::INTERVAL) {
+            return Ok(());
+        }
+        self.seen_to = Some(Instant::now());
+        let mut connection = database.acquire().await?;
+        let extend = database.sql(&format!(
+            "SET lock_timeout = '1s'; SELECT {{schema}}.extend_verification_months({MONTHS_AHEAD}); \
+             RESET lock_timeout"
+        ));
+        match sqlx::raw_sql(extend).execute(&mut *connection).await {
+            Err(error) if has_sqlstate(&error, "42501") || has_sqlstate(&error, "55P03") => {
+                tracing::warn!(%error, "the partitions of the months to come were not made");
+                Ok(())
+            }
+            outcome => outcome.map(drop),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn months_follow_each_other_over_the_years() {
+        let month = Month::of("2026-12-31T23:59:59.999999Z".parse().unwrap());
+        assert_eq!((month.name().as_str(), month.plus(1).name().as_str()), ("2026_12", "2027_01"));
+        assert_eq!(month.plus(-12).start(), "'2025-12-01 00:00:00Z'");
+        assert!(month < month.plus(1));
+    }
+}

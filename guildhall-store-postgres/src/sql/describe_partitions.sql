@@ -1,0 +1,41 @@
+-- The statements that give partitions and their indexes the names of what they are parts of, and
+-- the parts of custody_transitions the trigger that no partition inherits.
+-- $1: the schema
+-- $2: the tables
+-- $3: what the partitions' names have in the middle until now
+WITH parent AS (
+    SELECT oid, relname FROM pg_catalog.pg_class
+    WHERE relname = ANY ($2)
+        AND relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1)
+),
+part AS (
+    SELECT
+        child.oid,
+        child.relname,
+        parent.oid AS parent,
+        parent.relname AS whole,
+        -- After the table's name and what it had until now.
+        substr(child.relname, 1 + length(parent.relname || $3)) AS ending
+    FROM parent
+    JOIN pg_catalog.pg_inherits AS inherits ON inherits.inhparent = parent.oid
+    JOIN pg_catalog.pg_class AS child ON child.oid = inherits.inhrelid
+)
+SELECT format('ALTER INDEX %I.%I RENAME TO %I', $1, of_part.relname, of_whole.relname || ending)
+FROM part
+JOIN pg_catalog.pg_index AS described ON described.indrelid = part.oid
+JOIN pg_catalog.pg_class AS of_part ON of_part.oid = described.indexrelid
+JOIN pg_catalog.pg_inherits AS inherits ON inherits.inhrelid = of_part.oid
+JOIN pg_catalog.pg_class AS of_whole ON of_whole.oid = inherits.inhparent
+UNION ALL
+SELECT format('ALTER TABLE %I.%I RENAME TO %I', $1, relname, whole || ending)
+FROM part
+UNION ALL
+SELECT format(
+    'CREATE TRIGGER custody_transitions_refuse_truncate BEFORE TRUNCATE ON %1$I.%2$I '
+    'FOR EACH STATEMENT EXECUTE FUNCTION %1$I.custody_transitions_refuse(); '
+    'ALTER TABLE %1$I.%2$I ENABLE ALWAYS TRIGGER custody_transitions_refuse_truncate, '
+    'ENABLE ALWAYS TRIGGER custody_transitions_refuse_change',
+    $1, whole || ending
+)
+FROM part
+WHERE whole = 'custody_transitions'
