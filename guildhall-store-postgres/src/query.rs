@@ -189,7 +189,8 @@ impl OpsDb for PostgresOpsDb {
         }
         select.and_any("outcome", &query.outcomes, |outcome| outcome.as_str().to_owned());
         if let Some(key) = query.after.as_ref().and_then(Cursor::to_key::<(Timestamp, Position)>) {
-            // The month of the page, too, so that later ones need not be looked at.
+            // Said twice: only of the first the planner concludes which months come too late.
+            select.and("verified_at <= ").value(chrono::DateTime::<chrono::Utc>::from(key.0));
             select.and("(verified_at, position) < ").moment(key);
         }
         select.order("verified_at DESC, position DESC", i64::from(limit) + 1);

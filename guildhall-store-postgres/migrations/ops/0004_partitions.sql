@@ -50,14 +50,16 @@ BEGIN
 END
 $guildhall$;
 
--- Takes the oldest month out and answers the name of its table, which nobody reads any more: keep it,
--- dump it or drop it. The present month, and those to come, stay: then the answer is null.
+-- Takes the oldest month out and answers the name that its table has from then on, such as
+-- verification_results_2023_11_retired. Nobody reads it any more: keep it, dump it or drop it. The
+-- present month, and those to come, stay: then the answer is null.
 CREATE FUNCTION {schema}.retire_verification_month() RETURNS text
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
 AS $guildhall$
 DECLARE
     month timestamptz;
     retired text;
+    renamed name;
 BEGIN
     SELECT substring(pg_get_expr(relpartbound, oid) FROM 'TO \(''([^'']+)''\)')
     INTO month
@@ -77,7 +79,21 @@ BEGIN
         'FOR VALUES FROM (MINVALUE) TO (%2$L)',
         {schema_literal}, month + interval '1 month'
     );
-    RETURN retired;
+    -- A rebuild makes the month anew, by its names, and artifacts that nothing else refers to.
+    FOR renamed IN
+        SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+        WHERE indrelid = to_regclass(format('%I.%I', {schema_literal}, retired))
+    LOOP
+        EXECUTE format(
+            'ALTER INDEX %I.%I RENAME TO %I', {schema_literal}, renamed, left(renamed, 55) || '_retired'
+        );
+    END LOOP;
+    EXECUTE format(
+        'ALTER TABLE %1$I.%2$I DROP CONSTRAINT verification_results_artifact; '
+        'ALTER TABLE %1$I.%2$I RENAME TO %3$I',
+        {schema_literal}, retired, retired || '_retired'
+    );
+    RETURN retired || '_retired';
 END
 $guildhall$;
 

@@ -1,0 +1,176 @@
+//! Tables with partitions: turned on and off by a rebuild, extended ahead of time, retired by month.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod read_tables;
+mod server;
+
+use guildhall_conformance::Compare as _;
+use guildhall_conformance::log::Log;
+use guildhall_conformance::workload::{Mix, Workload};
+use guildhall_core::{Position, Projector as _, Rebuild as _, Tables};
+use guildhall_store_postgres::{DEFAULT_SCHEMA, Options, Partitions, PostgresStore};
+use read_tables::read_tables;
+use server::{Database, execute};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+/// A store whose schema has an awkward name, and a log of the year 2026.
+async fn opened(schema: &str) -> (Database, PostgresStore, Log) {
+    let database = Database::create();
+    let mut options = Options::at(database.url());
+    options.schema = schema.to_owned();
+    let store = PostgresStore::open_with(options).await.unwrap();
+    (database, store, Log::of(Workload::new(5, Mix::DENSE).take(400)))
+}
+
+async fn rebuild(store: &PostgresStore, log: &Log, partitions: Partitions) {
+    let projector = store.projector().partitions(partitions).start().unwrap();
+    let mut generation = projector.begin_rebuild().await.unwrap();
+    generation.apply(log.rest(Position::ZERO)).await.unwrap();
+    assert!(generation.swap(None).await.unwrap());
+}
+
+async fn tables(database: &Database, schema: &str) -> Tables {
+    read_tables(database.url(), schema).await
+}
+
+/// The first column of an answer, a row a line.
+async fn ask(database: &Database, sql: &str) -> Vec<Option<String>> {
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    let answer = sqlx::query_scalar(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    answer
+}
+
+const NAMES: &str = "SELECT relname::text FROM pg_class \
+    WHERE relnamespace = (SELECT relnamespace FROM pg_class WHERE relname = 'guildhall_migrations') \
+    ORDER BY relname COLLATE \"C\"";
+
+const MONTHS: &str = "SELECT relname::text FROM pg_class WHERE relispartition \
+    AND relname LIKE 'verification_results_%' AND relkind = 'r' ORDER BY relname COLLATE \"C\"";
+
+#[tokio::test]
+async fn a_rebuild_turns_them_on_and_off_and_keeps_every_row() {
+    for schema in [DEFAULT_SCHEMA, "the \"north\" o'guild"] {
+        let (database, store, log) = opened(schema).await;
+        rebuild(&store, &log, Partitions::AsLive).await;
+        let plain = tables(&database, schema).await;
+        let names = ask(&database, NAMES).await;
+        rebuild(&store, &log, Partitions::On).await;
+        tables(&database, schema).await.assert_are(&plain);
+        assert!(ask(&database, MONTHS).await.len() > 3);
+        rebuild(&store, &log, Partitions::AsLive).await;
+        tables(&database, schema).await.assert_are(&plain);
+        assert!(ask(&database, MONTHS).await.len() > 3);
+        // What is live has its projector go on.
+        let divided = ask(&database, NAMES).await;
+        assert!(!divided.iter().flatten().any(|name| name.contains("_next")), "{divided:?}");
+        rebuild(&store, &log, Partitions::Off).await;
+        tables(&database, schema).await.assert_are(&plain);
+        assert_eq!(ask(&database, MONTHS).await, []);
+        assert_eq!(ask(&database, NAMES).await, names);
+    }
+}
+
+#[tokio::test]
+async fn the_projector_makes_the_months_to_come_and_moves_what_came_early() {
+    let (database, store, log) = opened(DEFAULT_SCHEMA).await;
+    rebuild(&store, &log, Partitions::On).await;
+    let expected = tables(&database, DEFAULT_SCHEMA).await;
+    let months = ask(&database, MONTHS).await;
+    // As if it had been built four months ago: the present month is not there yet.
+    execute(
+        database.url(),
+        "DO $$
+        DECLARE part record; first text;
+        BEGIN
+            FOR part IN
+                SELECT relname, substring(pg_get_expr(relpartbound, oid) FROM 'FROM \\(''([^'']+)''\\)') AS start
+                FROM pg_class
+                WHERE relispartition AND relname LIKE 'verification_results_2%' AND relkind = 'r'
+                ORDER BY relname DESC LIMIT 4
+            LOOP
+                EXECUTE format('DROP TABLE guildhall.%I', part.relname);
+                first := part.start;
+            END LOOP;
+            ALTER TABLE guildhall.verification_results
+                DETACH PARTITION guildhall.verification_results_later;
+            EXECUTE format(
+                'ALTER TABLE guildhall.verification_results ATTACH PARTITION '
+                'guildhall.verification_results_later FOR VALUES FROM (%L) TO (MAXVALUE)', first);
+        END $$",
+    );
+    execute(
+        database.url(),
+        "INSERT INTO guildhall.verification_results \
+         SELECT gen_random_uuid(), id, NULL, 'early', 'passed', 'null', now(), 1 \
+         FROM guildhall.governed_artifacts",
+    );
+    let later = "SELECT count(*)::text FROM guildhall.verification_results_later";
+    assert_ne!(ask(&database, later).await, [Some("0".to_owned())]);
+
+    let projector = store.projector().start().unwrap();
+    projector.apply(log.rest(Position::ZERO)).await.unwrap();
+    assert_eq!(ask(&database, MONTHS).await, months);
+    assert_eq!(ask(&database, later).await, [Some("0".to_owned())]);
+    execute(database.url(), "DELETE FROM guildhall.verification_results WHERE verifier = 'early'");
+    tables(&database, DEFAULT_SCHEMA).await.assert_are(&expected);
+}
+
+#[tokio::test]
+async fn the_oldest_month_is_retired_and_its_rows_are_in_its_table() {
+    let (database, store, log) = opened(DEFAULT_SCHEMA).await;
+    rebuild(&store, &log, Partitions::On).await;
+    let all = tables(&database, DEFAULT_SCHEMA).await.verification_results;
+    let oldest = ask(&database, MONTHS).await[0].clone().unwrap();
+    let retire = "SELECT guildhall.retire_verification_month()";
+    assert_eq!(ask(&database, retire).await, [Some(format!("{oldest}_retired"))]);
+    let count = format!("SELECT count(*)::text FROM guildhall.{oldest}_retired");
+    let left = tables(&database, DEFAULT_SCHEMA).await.verification_results;
+    let month = oldest.strip_prefix("verification_results_").unwrap().replace('_', "-");
+    let is_left = |row: &&_| {
+        let row: &guildhall_core::VerificationResult = row;
+        !row.verified_at.to_string().starts_with(&month)
+    };
+    let retired: usize = ask(&database, &count).await[0].as_ref().unwrap().parse().unwrap();
+    assert!(retired > 0);
+    assert_eq!(left.len() + retired, all.len());
+    assert_eq!(left, all.iter().filter(is_left).cloned().collect::<Vec<_>>());
+    // What still comes of that month has its place; the present month and those to come stay.
+    execute(
+        database.url(),
+        &format!(
+            "INSERT INTO guildhall.verification_results SELECT gen_random_uuid(), id, NULL, 'late', \
+             'passed', 'null', '{month}-02', 1 FROM guildhall.governed_artifacts LIMIT 1"
+        ),
+    );
+    for _ in 0..200 {
+        if ask(&database, retire).await == [None] {
+            break;
+        }
+    }
+    assert_eq!(ask(&database, MONTHS).await.len(), 4 + 2);
+    // A rebuild has the whole log to go by, and what was retired is not in its way.
+    rebuild(&store, &log, Partitions::AsLive).await;
+    assert_eq!(tables(&database, DEFAULT_SCHEMA).await.verification_results, all);
+}
+
+#[tokio::test]
+async fn no_part_of_a_chain_can_be_changed() {
+    let (database, store, log) = opened(DEFAULT_SCHEMA).await;
+    rebuild(&store, &log, Partitions::On).await;
+    for table in ["custody_transitions", "custody_transitions_0", "custody_transitions_7"] {
+        for replication in ["origin", "replica"] {
+            for statement in [
+                format!("UPDATE guildhall.{table} SET reason = 'other'"),
+                format!("DELETE FROM guildhall.{table}"),
+                format!("TRUNCATE guildhall.{table}"),
+            ] {
+                let mut connection = PgConnection::connect(database.url()).await.unwrap();
+                let set = format!("SET session_replication_role = {replication}; {statement}");
+                let refused = sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut connection).await;
+                let refused = refused.expect_err(&statement);
+                assert!(refused.to_string().contains("a link stays as it is"), "{refused}");
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! How the server answers what the library asks, as it says it itself (auto_explain).
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod server;
+
+use chrono::{DateTime, Datelike as _, Months, Utc};
+use guildhall_core::{
+    AccordBound, Append, ArtifactId, ArtifactQuery, ArtifactRegistered, Batch, Chronicle, Event,
+    Json, NewEntry, OpsDb, Outcome, Position, ReadLimit, Rebuild, Seq, Tier, Timestamp,
+    VerificationQuery, VerificationRecorded,
+};
+use guildhall_store_postgres::{Options, Partitions, PostgresStore};
+use server::{Database, Server, Settings, execute};
+
+const ARTIFACTS: usize = 3000;
+const MONTHS: u32 = 36;
+const VERDICTS_A_MONTH: usize = 60;
+
+/// A server that logs the plan of every statement as it was executed.
+fn start_explaining() -> Server {
+    let lines = [
+        "session_preload_libraries = 'auto_explain'",
+        "auto_explain.log_min_duration = 0",
+        "auto_explain.log_analyze = on",
+        "auto_explain.log_timing = off",
+    ];
+    Server::start(Settings { lines: lines.map(str::to_owned).to_vec(), ..Settings::default() })
+}
+
+/// The plans of the statements that `work` makes the server execute.
+async fn plans<T>(server: &Server, work: impl Future<Output = T>) -> (String, T) {
+    let before = server.log().len();
+    let answer = work.await;
+    (server.log()[before..].to_owned(), answer)
+}
+
+/// The month that lies so many before the present one.
+fn month_ago(months: u32) -> DateTime<Utc> {
+    let first = Utc::now().date_naive().with_day(1).unwrap();
+    let first = first.checked_sub_months(Months::new(months)).unwrap();
+    first.and_hms_opt(12, 0, 0).unwrap().and_utc()
+}
+
+fn artifact(nth: usize) -> ArtifactId {
+    ArtifactId::from_uuid(uuid::Uuid::from_u128(1 + nth as u128))
+}
+
+/// Three thousand artifacts with contents of their own, and three years of verdicts on them.
+fn events() -> Vec<Event> {
+    let at: Timestamp = "2020-01-01T00:00:00.000000Z".parse().unwrap();
+    let terms = Json::parse(r#"{"review_days": 90}"#).unwrap();
+    let accord = AccordBound::new("change control", "board", terms, at);
+    let registrations = (0..ARTIFACTS).map(|nth| {
+        let content = Json::parse(&format!(r#"{{"zone": {{"serial": {nth}}}}}"#)).unwrap();
+        let (name, schema) = (format!("zone-{nth:04}"), "https://example.com/zone.json");
+        let [tier, ..] = Tier::ALL;
+        let mut registered =
+            ArtifactRegistered::new(accord.accord_id, "dns_zone", name, tier, content, schema);
+        registered.artifact_id = artifact(nth);
+        Event::from(registered)
+    });
+    let verdicts = (0..MONTHS).rev().flat_map(|months| {
+        (0..VERDICTS_A_MONTH).map(move |nth| {
+            let at = month_ago(months) + chrono::TimeDelta::minutes(nth.try_into().unwrap());
+            Event::from(VerificationRecorded {
+                artifact_id: artifact(nth % 2),
+                target: None,
+                verifier: "nightly".to_owned(),
+                outcome: if nth % 2 == 0 { Outcome::Passed } else { Outcome::Failed },
+                evidence: Json::null(),
+                verified_at: at.try_into().unwrap(),
+            })
+        })
+    });
+    let registrations: Vec<_> = registrations.collect();
+    std::iter::once(Event::from(accord)).chain(registrations).chain(verdicts).collect()
+}
+
+async fn filled(url: &str, partitions: Partitions) -> PostgresStore {
+    let store = PostgresStore::open_with(Options::at(url)).await.unwrap();
+    let chronicle = store.chronicle();
+    chronicle.append(Append::of(events().iter().map(NewEntry::new))).await.unwrap();
+    let entries = chronicle.read(Position::ZERO, ReadLimit::entries(100_000)).await.unwrap();
+    let origin = chronicle.origin().await.unwrap().unwrap();
+    let projector = store.projector().partitions(partitions).start().unwrap();
+    let mut generation = projector.begin_rebuild().await.unwrap();
+    generation.apply(Batch::decode(origin, entries).unwrap()).await.unwrap();
+    assert!(generation.swap(None).await.unwrap());
+    store
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn json_fragments_are_found_by_their_index() {
+    let server = start_explaining();
+    let database = Database::create_on(&server.url("postgres"));
+    let ops_db = filled(database.url(), Partitions::Off).await.ops_db();
+    let fragment = Json::parse(r#"{"zone": {"serial": 1234}}"#).unwrap();
+    let query = ArtifactQuery { content_contains: Some(fragment), ..ArtifactQuery::default() };
+    let (plan, page) = plans(&server, ops_db.artifacts(&query)).await;
+    assert_eq!(page.unwrap().rows[0].id, artifact(1234));
+    assert!(plan.contains("Bitmap Index Scan on governed_artifacts_content"), "{plan}");
+    assert!(!plan.contains("Seq Scan on governed_artifacts"), "{plan}");
+
+    // Among a few accords a scan is as good; so the index is shown to fit.
+    let fragment = Json::parse(r#"{"review_days": 90}"#).unwrap();
+    let terms =
+        "SELECT id FROM guildhall.accord_bindings WHERE accord_terms @> '{\"review_days\": 90}'";
+    let explained = format!("SET enable_seqscan = off; {terms}");
+    let (plan, ()) = plans(&server, async { execute(database.url(), &explained) }).await;
+    assert!(plan.contains("Bitmap Index Scan on accord_bindings_terms"), "{plan}");
+    let query = ArtifactQuery { terms_contain: Some(fragment), ..ArtifactQuery::default() };
+    assert_eq!(ops_db.artifacts(&query).await.unwrap().rows.len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_artifacts_follow_an_index_in_every_order() {
+    use guildhall_core::ArtifactSort::{ArtifactType, CustodyState, Name, Position, Tier};
+    let server = start_explaining();
+    let database = Database::create_on(&server.url("postgres"));
+    let ops_db = filled(database.url(), Partitions::Off).await.ops_db();
+    for (sort, index) in [
+        (Name, "governed_artifacts_by_name"),
+        (ArtifactType, "governed_artifacts_by_type"),
+        (Tier, "governed_artifacts_by_tier"),
+        (CustodyState, "governed_artifacts_by_state"),
+        (Position, "governed_artifacts_by_position"),
+    ] {
+        for is_descending in [false, true] {
+            let first =
+                ArtifactQuery { sort, is_descending, limit: 20, ..ArtifactQuery::default() };
+            let (plan, page) = plans(&server, ops_db.artifacts(&first)).await;
+            let page = page.unwrap();
+            assert!(plan.contains(index), "{sort:?} {is_descending}: {plan}");
+            let second = ArtifactQuery { after: page.next, ..first };
+            let (plan, page) = plans(&server, ops_db.artifacts(&second)).await;
+            assert!(plan.contains(index), "{sort:?} {is_descending}: {plan}");
+            assert_eq!(page.unwrap().rows.len(), 20);
+        }
+    }
+}
+
+/// How many months a plan names, and how many of them it did not look into.
+fn months(plan: &str) -> (usize, usize) {
+    let scans: Vec<_> =
+        plan.lines().filter(|line| line.contains(" on verification_results_20")).collect();
+    (scans.len(), scans.iter().filter(|line| line.contains("(never executed)")).count())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_verifications_look_into_the_months_that_they_show() {
+    let server = start_explaining();
+    let database = Database::create_on(&server.url("postgres"));
+    let ops_db = filled(database.url(), Partitions::On).await.ops_db();
+    let all = VerificationQuery { limit: 20, ..VerificationQuery::default() };
+    let of_artifact = VerificationQuery { artifact_id: Some(artifact(0)), ..all.clone() };
+    let failed = VerificationQuery { outcomes: vec![Outcome::Failed], ..all.clone() };
+    for query in [all, of_artifact, failed] {
+        // The months of three years, and three to come.
+        let (plan, page) = plans(&server, ops_db.verifications(&query)).await;
+        let (named, skipped) = months(&plan);
+        assert!(named >= 36 && skipped >= 35, "{query:?}: {named}, {skipped}\n{plan}");
+        let mut next = page.unwrap().next;
+        // Twelve months back, later months are not even named.
+        for _ in 0..12 * VERDICTS_A_MONTH / 20 {
+            let query = VerificationQuery { after: next, ..query.clone() };
+            next = ops_db.verifications(&query).await.unwrap().next;
+        }
+        let query = VerificationQuery { after: next, ..query };
+        let (plan, page) = plans(&server, ops_db.verifications(&query)).await;
+        assert_eq!(page.unwrap().rows.len(), 20);
+        let (named, skipped) = months(&plan);
+        assert!(named <= 25 && skipped >= named - 2, "{query:?}: {named}, {skipped}\n{plan}");
+    }
+    // The latest verdict on each artifact is looked for from the present month backwards.
+    let before = "2021-01-01T00:00:00.000000Z".parse().unwrap();
+    let query = ArtifactQuery {
+        verified_before: Some(before),
+        name_contains: Some("zone-0000".to_owned()),
+        ..ArtifactQuery::default()
+    };
+    let (plan, page) = plans(&server, ops_db.artifacts(&query)).await;
+    assert_eq!(page.unwrap().rows, []);
+    let (named, skipped) = months(&plan);
+    assert!(named >= 36 && skipped >= 35, "{named}, {skipped}\n{plan}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_is_read_from_one_partition() {
+    let server = start_explaining();
+    let database = Database::create_on(&server.url("postgres"));
+    let ops_db = filled(database.url(), Partitions::On).await.ops_db();
+    let chain = ops_db.chain(artifact(7), Seq::ZERO, 10);
+    let (plan, chain) = plans(&server, chain).await;
+    assert_eq!(chain.unwrap(), []);
+    let parts = plan.lines().filter(|line| line.contains(" on custody_transitions_")).count();
+    assert_eq!(parts, 1, "{plan}");
+}
