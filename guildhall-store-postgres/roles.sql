@@ -5,9 +5,12 @@
 --     psql -d ops -v schema=guild_north -v owner=north_owner -v writer=north_writer \
 --         -v projector=north_projector -v reader=north_reader -f roles.sql
 --
--- Nobody can log in as one of them: grant them to those who do. Run it before the store is first
--- opened, once its tables are there, and again after an upgrade made new ones: it says the whole
--- of what the four may do in the schema, and changes nothing where that is so already.
+-- Nobody can log in as one of them yet: grant the writer, the projector and the reader to those who
+-- do, and let the owner itself log in (ALTER ROLE … LOGIN), as tables belong to whoever made them.
+--
+-- Run it before the store is first opened, once its tables are there, and again after an upgrade
+-- made new ones: it says the whole of what the four may do in the schema, and changes nothing where
+-- that is so already.
 \set ON_ERROR_STOP on
 \set QUIET on
 \if :{?schema}

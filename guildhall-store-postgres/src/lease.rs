@@ -1,5 +1,7 @@
 //! Checkpoint rows, and the lease that stands in the same row: whoever may write, how far it got.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use guildhall_core::{Checkpoint, HolderId, LeaseState, Origin, Timestamp};
 use sqlx::postgres::PgRow;
@@ -50,9 +52,18 @@ impl CheckpointRow {
                 let (_, locked) = Self::read(&mut columns)?;
                 return Ok((locked, columns.time()?));
             }
-            let create = database.sql(include_str!("sql/create_checkpoint.sql"));
-            sqlx::query(create).bind(projector).execute(&mut *transaction).await?;
+            Self::create(&mut *transaction, database, projector).await?;
         }
+    }
+
+    /// Makes the row where there is none.
+    pub(crate) async fn create(
+        connection: &mut PgConnection,
+        database: &Database,
+        projector: &str,
+    ) -> Result<(), sqlx::Error> {
+        let create = database.sql(include_str!("sql/create_checkpoint.sql"));
+        sqlx::query(create).bind(projector).execute(connection).await.map(drop)
     }
 
     /// Writes the row, which is locked.
@@ -109,15 +120,19 @@ pub(crate) async fn furthest_behind(
     Ok(furthest.unwrap_or(Checkpoint::ZERO))
 }
 
-/// Whoever keeps the row locked: who holds the lease, and until when. If that has passed, its
-/// session is ended.
+/// Whoever keeps the row locked: who holds the lease, and until when. If that has passed, the
+/// session that keeps it is ended.
 pub(crate) async fn depose_holder(
     connection: &mut PgConnection,
     database: &Database,
     projector: &str,
+    lease_time: Duration,
 ) -> Result<Option<(HolderId, Timestamp)>, sqlx::Error> {
-    let depose = database.sql(include_str!("sql/depose_holder.sql"));
-    let found = sqlx::query(depose).bind(projector).fetch_optional(connection).await?;
+    let found = sqlx::query(database.sql(include_str!("sql/depose_holder.sql")))
+        .bind(projector)
+        .bind(lease_time.as_secs_f64())
+        .fetch_optional(connection)
+        .await?;
     let Some(row) = found else { return Ok(None) };
     if row.try_get::<Option<bool>, _>(2)? == Some(true) {
         tracing::warn!(projector, "ended the session of a projector whose lease had lapsed");

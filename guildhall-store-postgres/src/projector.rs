@@ -364,6 +364,11 @@ impl Projecting {
     /// A transaction that has the checkpoint's row, and in it the lease; or who else has it.
     async fn take_turn(&mut self, doing: &'static str) -> Result<Turn, StoreError> {
         let Settings { name, lease_time, .. } = &self.settings;
+        if self.fence.is_none() {
+            // Not in the transaction: a row that nobody sees yet does not tell who is frozen in it.
+            let mut connection = self.database.acquire().await.doing(doing)?;
+            CheckpointRow::create(&mut connection, &self.database, name).await.doing(doing)?;
+        }
         let mut transaction = self.database.transaction(BEGIN).await.doing(doing)?;
         match CheckpointRow::lock(&mut transaction, &self.database, name).await {
             Ok((mut row, now)) => match row.lease.take(self.holder, self.fence, *lease_time, now) {
@@ -384,7 +389,8 @@ impl Projecting {
     /// Who has the row locked; deposed, if its lease has lapsed.
     async fn look_who_has_it(&mut self, doing: &'static str) -> Result<Turn, StoreError> {
         let mut connection = self.database.acquire().await.doing(doing)?;
-        match depose_holder(&mut connection, &self.database, &self.settings.name).await {
+        let Settings { name, lease_time, .. } = &self.settings;
+        match depose_holder(&mut connection, &self.database, name, *lease_time).await {
             Ok(Some((holder, until))) => Ok(Turn::Standby { holder, until }),
             Ok(None) => Err(StoreError::transient(doing, Locked)),
             // A role that may not end the other's session can only wait.

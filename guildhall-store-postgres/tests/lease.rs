@@ -164,17 +164,24 @@ impl Rivals {
     async fn freeze_in_transaction(&self) {
         within(self.proxy.is_silent()).await;
         self.first.signal("STOP");
-        let holds = sqlx::query_scalar::<_, i64>(
-            "SELECT count(*) FROM pg_stat_activity
-             WHERE application_name = 'first' AND backend_xid IS NOT NULL",
-        );
         within(async {
             let mut look = tokio::time::interval(Duration::from_millis(5));
-            while holds.clone().fetch_one(&self.pool).await.unwrap() != 1 {
+            while self.transactions_of_the_first().await == 0 {
                 look.tick().await;
             }
         })
         .await;
+    }
+
+    /// How many transactions of the first have locked or written something.
+    async fn transactions_of_the_first(&self) -> i64 {
+        sqlx::query_scalar(
+            "SELECT count(*) FROM pg_stat_activity
+             WHERE application_name = 'first' AND backend_xid IS NOT NULL",
+        )
+        .fetch_one(&self.pool)
+        .await
+        .unwrap()
     }
 
     /// Who committed writes, one after the other, each named once until another comes.
@@ -239,7 +246,7 @@ async fn keep_a_record_of_writes(pool: &PgPool) {
     ] {
         let trigger = format!(
             "CREATE TRIGGER record_write AFTER INSERT OR UPDATE OR DELETE ON guildhall.{table}
-             FOR EACH STATEMENT EXECUTE FUNCTION public.record_write()"
+             FOR EACH ROW EXECUTE FUNCTION public.record_write()"
         );
         sqlx::raw_sql(AssertSqlSafe(trigger)).execute(pool).await.unwrap();
     }

@@ -3,17 +3,22 @@
 
 mod common;
 mod projecting;
+mod proxy;
 mod read_tables;
 mod server;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::append_one;
-use guildhall_core::{Append, Chronicle, NewEntry, OPS_DB, OpsDb, Position, Projector, ReadLimit};
+use guildhall_core::{
+    Append, Chronicle, Lease, NewEntry, OPS_DB, OpsDb, Position, Projector, ReadLimit, Rebuild,
+};
 use guildhall_projector::{Settings as RuntimeSettings, catch_up, rebuild};
 use guildhall_store_postgres::{OpenError, Options, PostgresStore};
-use projecting::{append_all, assert_projected, log};
+use projecting::{append_all, assert_projected, log, within};
+use proxy::Proxy;
 use server::{Database, Server, Settings, execute};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
@@ -48,8 +53,11 @@ const UNREAD: [(&str, &[&str]); 2] = [
     ("projector", &["verification_results", "quarantined_entries"]),
 ];
 
-/// A server with a Guildhall whose owner is `guildhall_owner`, and somebody to log in as each role:
-/// `as_owner`, `as_writer`, `as_projector`, `as_reader`.
+/// How long a lease holds.
+const LEASE: Duration = Duration::from_millis(100);
+
+/// A server with a Guildhall whose owner is `guildhall_owner`, and somebody to log in as each other
+/// role: `as_writer`, `as_projector`, `as_reader`.
 struct Guild {
     database: Database,
     server: Server,
@@ -66,13 +74,13 @@ impl Guild {
         let database = Database::create_on(&server.url("postgres"));
         let guild = Self { database, server, schema: "guildhall" };
         guild.run_script(&[]).unwrap();
-        for role in ["owner", "writer", "projector", "reader"] {
+        for role in ["writer", "projector", "reader"] {
             let create = format!("CREATE ROLE as_{role} LOGIN IN ROLE guildhall_{role}");
             execute(guild.database.url(), &create);
         }
-        // What it makes belongs to the role that it is in.
-        execute(guild.database.url(), "ALTER ROLE as_owner SET role = 'guildhall_owner'");
-        guild.open("as_owner").await.unwrap();
+        // What it makes is to belong to it, and to nobody who is granted it.
+        execute(guild.database.url(), "ALTER ROLE guildhall_owner LOGIN");
+        guild.open("guildhall_owner").await.unwrap();
         guild.run_script(&[]).unwrap();
         guild
     }
@@ -143,7 +151,7 @@ async fn each_role_does_its_work_through_the_library() {
     let first = writer.append(Append::of([again.clone()])).await.unwrap();
     let second = other.append(Append::of([again])).await.unwrap();
     assert_eq!((first[0].position, true), (second[0].position, second[0].was_recorded));
-    writer.wait_beyond(Position::ZERO, std::time::Duration::ZERO).await.unwrap();
+    writer.wait_beyond(Position::ZERO, Duration::ZERO).await.unwrap();
 
     // The projector projects, in several batches, with what it remembers and without.
     let store = guild.open("as_projector").await.unwrap();
@@ -156,7 +164,7 @@ async fn each_role_does_its_work_through_the_library() {
     guild.assert_tables_are_as_expected().await;
 
     // The owner rebuilds; the others' rights are there afterwards.
-    let owner = guild.open("as_owner").await.unwrap();
+    let owner = guild.open("guildhall_owner").await.unwrap();
     rebuild(Arc::new(owner.chronicle()), &owner.projector().start().unwrap(), &settings, |_| {})
         .await
         .unwrap();
@@ -174,7 +182,7 @@ async fn each_role_does_its_work_through_the_library() {
         reader.chronicle().read(Position::ZERO, ReadLimit::entries(9)).await.unwrap().len(),
         9
     );
-    reader.chronicle().wait_beyond(Position::ZERO, std::time::Duration::MAX).await.unwrap();
+    reader.chronicle().wait_beyond(Position::ZERO, Duration::MAX).await.unwrap();
     let ops_db = reader.ops_db();
     assert_eq!(ops_db.checkpoint(OPS_DB).await.unwrap().unwrap().position, head);
     assert!(ops_db.overview().await.unwrap().accords > 0);
@@ -251,7 +259,7 @@ async fn each_role_is_refused_what_is_not_its_work() {
         }
     }
     // The owner keeps what is recorded, unless it takes the triggers away first.
-    let mut owner = guild.connect("as_owner").await;
+    let mut owner = guild.connect("guildhall_owner").await;
     for (attempt, expected) in [
         ("DELETE FROM guildhall.chronicle_entries", "23001"),
         ("UPDATE guildhall.chronicle_entries SET payload = ''", "23001"),
@@ -351,9 +359,8 @@ async fn names_are_chosen_and_a_superuser_is_not_needed() {
     for _ in 0..2 {
         assert_eq!(guild.server.psql(&dba, &odd, script()).unwrap(), "");
         guild.schema = "Guild \"North\"";
-        execute(&dba, "ALTER ROLE dba SET role = 'north owner'");
-        guild.open("dba").await.unwrap();
-        execute(&guild.url("guildhall"), "ALTER ROLE dba RESET role");
+        execute(&dba, "ALTER ROLE \"north owner\" LOGIN");
+        guild.open("north%20owner").await.unwrap();
     }
     for (user, role) in [("north_a", "north-writer"), ("north_b", "north's projector")] {
         execute(guild.database.url(), &format!("CREATE ROLE {user} LOGIN IN ROLE \"{role}\""));
@@ -368,4 +375,65 @@ async fn names_are_chosen_and_a_superuser_is_not_needed() {
     let mut options = Options::at(guild.url("as_writer"));
     options.schema = guild.schema.to_owned();
     assert!(PostgresStore::open_with(options).await.is_err());
+}
+
+/// Whoever is frozen in the middle of its work is replaced with the rights that the role has, by
+/// one that logs in with the same name; or with another, if it may signal others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_projector_is_deposed_by_its_own_login() {
+    let guild = Guild::start().await;
+    let log_of = guild.open("as_writer").await.unwrap().chronicle();
+    append_all(&log_of, &log(50)).await;
+    execute(guild.database.url(), "CREATE ROLE other_projector LOGIN IN ROLE guildhall_projector");
+    for (login, needs_right) in [("as_projector", false), ("other_projector", true)] {
+        let proxy = Proxy::start(&guild.server).await;
+        let through = proxy.url(guild.database.name()).replace("=guildhall", "=as_projector");
+        let store = PostgresStore::open(through + "&statement-cache-capacity=0").await.unwrap();
+        let frozen = store.projector().lease_time(LEASE).start().unwrap();
+        if needs_right {
+            // Otherwise it is the first that ever takes the lease.
+            frozen.hold_lease().await.unwrap();
+        }
+        // With the row locked.
+        proxy.fall_silent_in_a_transaction(2);
+        let freezing = tokio::spawn(async move { frozen.hold_lease().await });
+        within(proxy.is_silent()).await;
+        let rival = guild.open(login).await.unwrap();
+        let rival = rival.projector().lease_time(LEASE).start().unwrap();
+        if needs_right {
+            // It knows what it waits for, and may not end it.
+            let error = rival.hold_lease().await.unwrap_err();
+            assert!(error.is_transient(), "{error:?}");
+            execute(guild.database.url(), "GRANT pg_signal_backend TO other_projector");
+        }
+        take_over(&rival).await;
+        proxy.mend();
+        within(freezing).await.unwrap().unwrap_err();
+        rival.release_lease().await.unwrap();
+    }
+}
+
+/// Takes the lease as soon as it can be had.
+async fn take_over(projector: &impl Projector) {
+    within(async {
+        let mut look = tokio::time::interval(Duration::from_millis(50));
+        while !matches!(projector.hold_lease().await, Ok(Lease::Held)) {
+            look.tick().await;
+        }
+    })
+    .await;
+}
+
+/// The owner's own unfinished rebuild is ended by its next.
+#[tokio::test]
+async fn the_owner_throws_away_its_unfinished_rebuild() {
+    let guild = Guild::start().await;
+    append_all(&guild.open("as_writer").await.unwrap().chronicle(), &log(50)).await;
+    let store = guild.open("guildhall_owner").await.unwrap();
+    let projector = store.projector().start().unwrap();
+    let _unfinished = projector.begin_rebuild().await.unwrap();
+    let other = guild.open("guildhall_owner").await.unwrap().projector().start().unwrap();
+    let chronicle = Arc::new(store.chronicle());
+    rebuild(chronicle, &other, &RuntimeSettings::default(), |_| {}).await.unwrap();
+    guild.assert_tables_are_as_expected().await;
 }
