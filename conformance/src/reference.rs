@@ -109,7 +109,7 @@ impl Reference {
     fn accord_bound(&mut self, data: &Data, entry: &Entry) -> Result<(), Code> {
         let row = AccordBinding {
             id: AccordId::from_uuid(data.stream("accord_id", entry)?),
-            name: data.text("name")?,
+            name: data.name("name")?,
             accord_terms: data.object("accord_terms")?,
             bound_by: data.text("bound_by")?,
             effective_at: data.time("effective_at")?,
@@ -124,8 +124,8 @@ impl Reference {
         let row = GovernedArtifact {
             id: ArtifactId::from_uuid(data.stream("artifact_id", entry)?),
             accord_binding_id: AccordId::from_uuid(data.uuid("accord_id")?),
-            name: data.text("name")?,
-            artifact_type: data.text("artifact_type")?,
+            name: data.name("name")?,
+            artifact_type: data.name("artifact_type")?,
             tier: data.tier("tier")?,
             cid: data.cid("cid")?,
             content: data.json("content")?,
@@ -221,7 +221,7 @@ impl Reference {
 
     fn deployment_observed(&mut self, data: &Data, entry: &Entry) -> Result<(), Code> {
         let artifact_id = ArtifactId::from_uuid(data.stream("artifact_id", entry)?);
-        let (desired_cid, target) = (data.cid("desired_cid")?, data.text("target")?);
+        let (desired_cid, target) = (data.cid("desired_cid")?, data.name("target")?);
         let observed_cid = data.nullable("observed_cid", Data::cid)?;
         let (detail, observed_at) = (data.json("detail")?, data.time("observed_at")?);
         require(self.artifacts.contains_key(&artifact_id), Code::CC11)?;
@@ -305,6 +305,13 @@ impl Data {
             None | Some(Value::Null) => Ok(None),
             Some(_) => read(self, field).map(Some),
         }
+    }
+
+    /// A text that is a key somewhere.
+    fn name(&self, field: &str) -> Result<String, Code> {
+        let text = self.text(field)?;
+        require(text.len() <= 1024, Code::CC00)?;
+        Ok(text)
     }
 
     fn text(&self, field: &str) -> Result<String, Code> {

@@ -172,6 +172,7 @@ pub struct AccordBound {
     /// From when its terms hold.
     pub effective_at: Timestamp,
     /// What people call it.
+    #[serde(deserialize_with = "name")]
     pub name: String,
 }
 
@@ -202,6 +203,7 @@ pub struct ArtifactRegistered {
     /// The artifact.
     pub artifact_id: ArtifactId,
     /// What kind of thing it is; well-known ones are in [`artifact_type`].
+    #[serde(deserialize_with = "name")]
     pub artifact_type: String,
     /// The CID of `content`.
     pub cid: Cid,
@@ -210,6 +212,7 @@ pub struct ArtifactRegistered {
     /// The URI of the schema that `content` follows.
     pub content_schema: String,
     /// What people call it.
+    #[serde(deserialize_with = "name")]
     pub name: String,
     /// How critical it is.
     pub tier: Tier,
@@ -296,6 +299,7 @@ pub struct DeploymentObserved {
     /// What does run there; none where nothing was seen.
     pub observed_cid: Option<Cid>,
     /// Where: a cluster, a device group, a name server …
+    #[serde(deserialize_with = "name")]
     pub target: String,
 }
 
@@ -314,6 +318,23 @@ pub struct VerificationRecorded {
     pub verified_at: Timestamp,
     /// Who judged.
     pub verifier: String,
+}
+
+/// How long the name of an accord or artifact, an artifact's type and the target of a deployment
+/// may be, in bytes of UTF-8. They are keys: a database keeps them in its indexes, and a B-tree has
+/// a limit. A longer one does not decode (`CC00`).
+pub const MAX_NAME_BYTES: usize = 1024;
+
+fn name<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.len() <= MAX_NAME_BYTES {
+        Ok(text)
+    } else {
+        let length = text.len();
+        Err(serde::de::Error::custom(format_args!(
+            "a name, type or target of {length} bytes, where {MAX_NAME_BYTES} are the most"
+        )))
+    }
 }
 
 fn object<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Json, D::Error> {

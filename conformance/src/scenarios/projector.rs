@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall_core::{
-    Append, Applied, ApplyError, Batch, Checkpoint, Cid, ContinuityError, DeploymentObserved,
-    Health, Json, LeafHash, NewEntry, OPS_DB, OnViolation, Origin, Position, ReadLimit, Timestamp,
+    AccordBound, AccordId, Append, Applied, ApplyError, ArtifactRegistered, Batch, Checkpoint, Cid,
+    Code, ContinuityError, DeploymentObserved, Event, Health, Json, LeafHash, NewEntry, OPS_DB,
+    OnViolation, Origin, Position, ReadLimit, Tier, Timestamp,
 };
 
 use crate::harness::{Harness, ProjectorSettings, RebuildingProjector};
 use crate::log::Log;
+use crate::random::Random;
 use crate::reference::{Reference, cid_of, link_hash};
 use crate::tables::Compare as _;
 use crate::workload::{Flaw, Hostile, Mix, Workload};
@@ -28,6 +30,7 @@ super::scenarios! { $ __projector = projector:
     reopening_goes_on_from_the_checkpoint,
     hashes_and_cids_are_those_of_the_columns,
     health_follows_the_latest_observation,
+    the_longest_and_the_strangest_values_are_kept,
 }
 
 fn sound(seed: u64, count: usize) -> Log {
@@ -292,6 +295,60 @@ pub async fn health_follows_the_latest_observation<H: Harness>(harness: H) {
     let other = H::fresh().await;
     catch_up(&other, &log).await;
     other.tables().await.assert_are(&harness.tables().await);
+}
+
+/// What is a key fits into every index, what is not is as long as a payload lets it be, and JSON
+/// comes back as it was.
+pub async fn the_longest_and_the_strangest_values_are_kept<H: Harness>(harness: H) {
+    let mut random = Random::seeded(99);
+    // Nothing that a database could compress.
+    let mut text = |bytes: usize| -> String {
+        (0..bytes).map(|_| char::from(b'!' + u8::try_from(random.below(94)).unwrap())).collect()
+    };
+    let json = Json::parse(
+        r#"{"":[1e21,-1e-7,5e-324,1.7976931348623157e308,100000000000000000000,9007199254740991],
+            "\ud83d\ude00":"\u0001\u001f\u007f\u2028\\\"/","a":{"b":[[[{}]]],"B":null},"\u00e9":-0.5}"#,
+    )
+    .unwrap();
+    let mut terms = AccordBound::new(text(1024), text(8000), json.clone(), Timestamp::MIN);
+    let [tier, ..] = Tier::ALL;
+    let register = |accord: &AccordBound, name: String, artifact_type: String| {
+        let schema = "https://example.com/schema.json";
+        ArtifactRegistered::new(accord.accord_id, artifact_type, name, tier, json.clone(), schema)
+    };
+    let artifact = register(&terms, text(1024), text(1024));
+    let observe = |target: String| DeploymentObserved {
+        artifact_id: artifact.artifact_id,
+        desired_cid: artifact.cid,
+        detail: json.clone(),
+        observed_at: Timestamp::MAX,
+        observed_cid: None,
+        target,
+    };
+    let sound: Vec<Event> = vec![
+        terms.clone().into(),
+        artifact.clone().into(),
+        observe(text(1024)).into(),
+        observe(String::new()).into(),
+    ];
+    let accord = terms.clone();
+    terms.accord_id = AccordId::new();
+    terms.name = text(1025);
+    let too_long: Vec<Event> = vec![
+        terms.into(),
+        register(&accord, text(1025), "dns_zone".to_owned()).into(),
+        register(&accord, "zone".to_owned(), text(1025)).into(),
+        observe(text(1025)).into(),
+    ];
+    let log = Log::of(sound.iter().chain(&too_long).map(NewEntry::new));
+    catch_up(&harness, &log).await;
+    let tables = harness.tables().await;
+    tables.clone().without_reasons().assert_are(&reference(&log, log.entries().len()));
+    assert_eq!(tables.deployment_states.len(), 2);
+    let codes: Vec<_> = tables.quarantined_entries.iter().map(|row| row.code).collect();
+    assert_eq!(codes, [Code::CC00; 4]);
+    let found = harness.ops_db().artifact(artifact.artifact_id).await.unwrap().unwrap();
+    assert_eq!((found.artifact.content, found.accord.accord_terms), (json.clone(), json));
 }
 
 /// Projects what is left of the log.
