@@ -94,6 +94,11 @@ FROM (
 JOIN pg_catalog.pg_class
     ON relname = granted.relation AND relnamespace = to_regnamespace(quote_ident(:'schema'))
 \gexec
+-- It makes the partitions of months to come, with the owner's rights.
+SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', oid::regprocedure, :'projector')
+FROM pg_catalog.pg_proc
+WHERE proname = 'extend_verification_months' AND pronamespace = to_regnamespace(quote_ident(:'schema'))
+\gexec
 
 -- The reader: reads everything.
 GRANT SELECT ON ALL TABLES IN SCHEMA :"schema" TO :"reader";

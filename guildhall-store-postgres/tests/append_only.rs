@@ -1,12 +1,19 @@
-//! Attacks on the log by raw SQL, from its owner, with and without the role of a replica.
+//! Attacks on the log and on the chains by raw SQL, from its owner, with and without the role of a replica.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod common;
+mod projecting;
+mod read_tables;
 mod server;
 
+use std::sync::Arc;
+
 use common::append_one;
-use guildhall_core::{Chronicle, Position, ReadLimit};
-use guildhall_store_postgres::PostgresStore;
+use guildhall_core::{Chronicle, Position, Projector, ReadLimit};
+use guildhall_projector::{Settings, catch_up, rebuild};
+use guildhall_store_postgres::{DEFAULT_SCHEMA, Partitions, PostgresStore};
+use projecting::{append_all, assert_projected, log};
+use read_tables::read_tables;
 use server::Database;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -139,4 +146,72 @@ async fn nothing_recorded_can_be_changed_removed_or_put_out_of_order() {
     // The attacks failed for what they changed: the row that they vary is welcome.
     sqlx::raw_sql(AssertSqlSafe(append(&[], 3))).execute(&mut stranger).await.unwrap();
     assert_eq!(append_one(&chronicle, 1).await.position, Position::new(4));
+}
+
+/// The table of the chains and, where it has any, its partitions.
+async fn tables_of_chains(connection: &mut PgConnection) -> Vec<String> {
+    sqlx::query_scalar(
+        "SELECT relid::regclass::text FROM pg_partition_tree('guildhall.custody_transitions')
+         UNION SELECT 'guildhall.custody_transitions'",
+    )
+    .fetch_all(connection)
+    .await
+    .unwrap()
+}
+
+#[tokio::test]
+async fn no_link_of_a_chain_can_be_changed_or_removed() {
+    let database = Database::create();
+    let store = PostgresStore::open(database.url()).await.unwrap();
+    let chronicle = Arc::new(store.chronicle());
+    append_all(&*chronicle, &log(300)).await;
+    let projector = Arc::new(store.projector().start().unwrap());
+    catch_up(chronicle.clone(), projector, &Settings::default(), |_| {}).await.unwrap();
+    let before = read_tables(database.url(), DEFAULT_SCHEMA).await;
+    assert!(before.custody_transitions.len() > 20);
+
+    let mut stranger = PgConnection::connect(database.url()).await.unwrap();
+    // As they were made, and as a rebuild makes them: plain, divided, plain again.
+    for partitions in [None, Some(Partitions::Off), Some(Partitions::On), Some(Partitions::Off)] {
+        if let Some(partitions) = partitions {
+            let builder = store.projector().partitions(partitions).start().unwrap();
+            rebuild(chronicle.clone(), &builder, &Settings::default(), |_| {}).await.unwrap();
+            builder.release_lease().await.unwrap();
+        }
+        let tables = tables_of_chains(&mut stranger).await;
+        assert_eq!(tables.len() > 1, partitions == Some(Partitions::On), "{tables:?}");
+        for role in ["origin", "replica", "local"] {
+            let play = format!("SET session_replication_role = {role}");
+            sqlx::raw_sql(AssertSqlSafe(play)).execute(&mut stranger).await.unwrap();
+            for table in &tables {
+                let mut refused = 0;
+                for attack in [
+                    format!("UPDATE {table} SET reason = 'another'"),
+                    format!("UPDATE ONLY {table} SET hash = hash"),
+                    format!("DELETE FROM {table}"),
+                    format!("DELETE FROM {table} WHERE seq > 1"),
+                    format!("TRUNCATE {table}"),
+                    format!("TRUNCATE {table}, guildhall.governed_artifacts CASCADE"),
+                    format!("WITH gone AS (DELETE FROM {table} RETURNING *) SELECT * FROM gone"),
+                    format!(
+                        "INSERT INTO {table} SELECT * FROM {table}
+                         ON CONFLICT (artifact_id, seq) DO UPDATE SET reason = 'another'"
+                    ),
+                    format!(
+                        "MERGE INTO {table} AS it USING {table} AS same
+                         ON it.artifact_id = same.artifact_id AND it.seq = same.seq
+                         WHEN MATCHED THEN DELETE"
+                    ),
+                ] {
+                    let outcome = sqlx::raw_sql(AssertSqlSafe(attack)).execute(&mut stranger).await;
+                    refused += usize::from(outcome.is_err());
+                }
+                // A partition may be empty, and the table that it is a part of itself is.
+                assert!(refused >= 2, "{role}: {table}");
+            }
+            let after = read_tables(database.url(), DEFAULT_SCHEMA).await;
+            assert_eq!(after.custody_transitions, before.custody_transitions, "{role}");
+        }
+        assert_projected(database.url(), &*chronicle).await;
+    }
 }

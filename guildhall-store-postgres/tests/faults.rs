@@ -323,6 +323,14 @@ fn cause(runtime: &Runtime) -> String {
     causes.fold(failure.to_string(), |said, cause| format!("{said}: {cause}"))
 }
 
+/// Whether the cause is a full disk, in one of the two ways in which PostgreSQL says it: a write that
+/// failed, and a write that wrote a part.
+fn is_for_want_of_room(runtime: &Runtime) -> bool {
+    let cause = cause(runtime);
+    cause.contains("No space left on device")
+        || cause.contains("could not extend file") && cause.contains("wrote only")
+}
+
 /// What does not pass stops the runtime, and its status says why.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_does_not_pass_stops_the_projector_with_the_cause() {
@@ -372,7 +380,7 @@ async fn a_full_disk_stops_the_projector_with_the_cause() {
     assert!(within(runtime.stopped()).await.is_err());
     let status = runtime.status();
     assert_eq!((status.state, status.is_healthy()), (State::Failed, false));
-    assert!(cause(&runtime).contains("No space left on device"), "{}", cause(&runtime));
+    assert!(is_for_want_of_room(&runtime), "{}", cause(&runtime));
     let checkpoint = store.ops_db().checkpoint(OPS_DB).await.unwrap().unwrap();
     assert_eq!(status.position, checkpoint.position);
 
@@ -428,7 +436,7 @@ async fn a_server_that_went_down_for_want_of_room_is_waited_for() {
     append_all(&store.chronicle(), &entries[acknowledged..]).await;
     // The session that met the full disk is told so, all others that the server is gone.
     let runtime = if runtime.status().failure.is_some() {
-        assert!(cause(&runtime).contains("No space left on device"), "{}", cause(&runtime));
+        assert!(is_for_want_of_room(&runtime), "{}", cause(&runtime));
         project(&store, &store, settings())
     } else {
         runtime

@@ -16,7 +16,7 @@ use guildhall_core::{
     Append, Chronicle, Lease, NewEntry, OPS_DB, OpsDb, Position, Projector, ReadLimit, Rebuild,
 };
 use guildhall_projector::{Settings as RuntimeSettings, catch_up, rebuild};
-use guildhall_store_postgres::{OpenError, Options, PostgresStore};
+use guildhall_store_postgres::{OpenError, Options, Partitions, PostgresStore};
 use projecting::{append_all, assert_projected, log, within};
 use proxy::Proxy;
 use server::{Database, Server, Settings, execute};
@@ -436,4 +436,37 @@ async fn the_owner_throws_away_its_unfinished_rebuild() {
     let chronicle = Arc::new(store.chronicle());
     rebuild(chronicle, &other, &RuntimeSettings::default(), |_| {}).await.unwrap();
     guild.assert_tables_are_as_expected().await;
+}
+
+/// Partitions are the owner's; the projector may make the months to come, and nothing else of them.
+#[tokio::test]
+async fn the_months_to_come_are_made_by_a_projector_that_may_make_no_table() {
+    let guild = Guild::start().await;
+    append_all(&guild.open("as_writer").await.unwrap().chronicle(), &log(50)).await;
+    let owner = guild.open("guildhall_owner").await.unwrap();
+    let builder = owner.projector().partitions(Partitions::On).start().unwrap();
+    let chronicle = Arc::new(owner.chronicle());
+    rebuild(chronicle.clone(), &builder, &RuntimeSettings::default(), |_| {}).await.unwrap();
+
+    let mut projector = guild.connect("as_projector").await;
+    let extend = "SELECT guildhall.extend_verification_months(months_ahead => 5)";
+    let made: i32 = sqlx::query_scalar(extend).fetch_one(&mut projector).await.unwrap();
+    assert_eq!(made, 2);
+    let retire = "SELECT guildhall.retire_verification_month()";
+    assert_eq!(refusal(&mut projector, retire).await.as_deref(), Some(REFUSED));
+    for user in ["as_writer", "as_reader"] {
+        let mut stranger = guild.connect(user).await;
+        for call in [extend, retire] {
+            assert_eq!(refusal(&mut stranger, call).await.as_deref(), Some(REFUSED), "{user}");
+        }
+    }
+    assert_eq!(refusal(&mut guild.connect("guildhall_owner").await, retire).await, None);
+
+    append_all(&guild.open("as_writer").await.unwrap().chronicle(), &log(150)).await;
+    let store = guild.open("as_projector").await.unwrap();
+    let projector = Arc::new(store.projector().start().unwrap());
+    catch_up(chronicle, projector, &RuntimeSettings::default(), |_| {}).await.unwrap();
+    guild.assert_tables_are_as_expected().await;
+    let reader = guild.open("as_reader").await.unwrap().ops_db();
+    assert!(reader.overview().await.unwrap().artifacts() > 0);
 }
