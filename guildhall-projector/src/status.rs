@@ -118,10 +118,13 @@ impl Status {
     }
 }
 
-/// An error and its causes on one line.
+/// An error and its causes on one line, without what an error already says of its cause.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+    causes.fold(error.to_string(), |line, cause| {
+        let cause = cause.to_string();
+        if line.ends_with(&cause) { line } else { format!("{line}: {cause}") }
+    })
 }
 
 /// How many entries a second, over a sliding window.
@@ -153,6 +156,17 @@ impl Rate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Said(&'static str, #[source] Option<Box<Said>>);
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let cause = || Some(Box::new(Said("it is full", None)));
+        assert_eq!(chain(&Said("cannot write", cause())), "cannot write: it is full");
+        assert_eq!(chain(&Said("cannot write: it is full", cause())), "cannot write: it is full");
+    }
 
     #[test]
     fn the_rate_forgets_what_is_past() {
