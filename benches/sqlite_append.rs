@@ -14,8 +14,8 @@ use guildhall_benches::sqlite_append::{Appending, TASKS, Way};
 async fn main() -> anyhow::Result<()> {
     match asked() {
         Asked::Nothing => Ok(()),
-        Asked::Turn { name, folder } => {
-            answer(&name.parse::<Appending>()?.turn(Path::new(&folder)).await?)
+        Asked::Turn { name, place } => {
+            answer(&name.parse::<Appending>()?.turn(Path::new(&place)).await?)
         }
         Asked::Measure => measure(),
     }

@@ -14,9 +14,7 @@ use guildhall_benches::sqlite::{CATCH_UP, FINISHED_ROWS, Files, REBUILD, SET_BAS
 async fn main() -> anyhow::Result<()> {
     match asked() {
         Asked::Nothing => Ok(()),
-        Asked::Turn { name, folder } => {
-            answer(&Files::within(Path::new(&folder)).turn(&name).await?)
-        }
+        Asked::Turn { name, place } => answer(&Files::within(Path::new(&place)).turn(&name).await?),
         Asked::Measure => measure().await,
     }
 }

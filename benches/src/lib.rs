@@ -5,7 +5,9 @@
 //! inherits a warm cache or a large heap; what is reported is the median.
 #![allow(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
 
+pub mod cluster;
 pub mod machine;
+pub mod postgres;
 pub mod report;
 pub mod rounds;
 pub mod sqlite;

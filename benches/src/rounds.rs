@@ -1,8 +1,9 @@
 //! Rounds: what is compared takes turns, each turn in a process of its own.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::ffi::OsStr;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,30 @@ pub struct Turn {
     pub peak_bytes: Option<u64>,
     /// What the tables held afterwards, as a digest: all that are compared did the same work.
     pub digest: Option<String>,
+    /// How long one of what is counted took, where that is the question.
+    pub latency: Option<Latency>,
+}
+
+/// How long something takes, in milliseconds.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Latency {
+    /// What half of all stay below.
+    pub p50: f64,
+    /// What 99 of 100 stay below.
+    pub p99: f64,
+}
+
+impl Latency {
+    /// Of these durations.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn of(mut durations: Vec<Duration>) -> Self {
+        durations.sort_unstable();
+        let last = durations.len() - 1;
+        let millis = |percent: usize| durations[last * percent / 100].as_secs_f64() * 1e3;
+        Self { p50: millis(50), p99: millis(99) }
+    }
 }
 
 const TURN: &str = "--turn";
@@ -27,12 +52,12 @@ const TURN: &str = "--turn";
 pub enum Asked {
     /// To measure, as `cargo bench` does.
     Measure,
-    /// One turn, in a folder.
+    /// One turn, in a place.
     Turn {
         /// Whose.
         name: String,
-        /// Where its files are.
-        folder: String,
+        /// Where its data is.
+        place: String,
     },
     /// Nothing: built as a test.
     Nothing,
@@ -42,8 +67,8 @@ pub enum Asked {
 pub fn asked() -> Asked {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     match &arguments[..] {
-        [turn, name, folder] if turn == TURN => {
-            Asked::Turn { name: name.clone(), folder: folder.clone() }
+        [turn, name, place] if turn == TURN => {
+            Asked::Turn { name: name.clone(), place: place.clone() }
         }
         arguments if arguments.iter().any(|argument| argument == "--bench") => Asked::Measure,
         _ => Asked::Nothing,
@@ -54,9 +79,9 @@ pub fn asked() -> Asked {
 ///
 /// # Errors
 /// Where it fails, or answers something else.
-pub fn turn(name: &str, folder: &Path) -> anyhow::Result<Turn> {
+pub fn turn(name: &str, place: &OsStr) -> anyhow::Result<Turn> {
     let this = std::env::current_exe()?;
-    let output = Command::new(this).arg(TURN).arg(name).arg(folder).output()?;
+    let output = Command::new(this).arg(TURN).arg(name).arg(place).output()?;
     let errors = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{name}: {}\n{errors}", output.status);
     serde_json::from_slice(&output.stdout).with_context(|| format!("{name} answered nonsense"))
@@ -80,14 +105,14 @@ impl Rounds {
     ///
     /// # Errors
     /// Where a turn fails, or one did other work than the rest.
-    pub fn play(names: &[&str], rounds: usize, folder: &Path) -> anyhow::Result<Self> {
+    pub fn play(names: &[&str], rounds: usize, place: impl AsRef<OsStr>) -> anyhow::Result<Self> {
         let mut played = Self::default();
         let mut expected: Option<String> = None;
         for round in 0..rounds {
             for at in 0..names.len() {
                 // Nobody is always first.
                 let name = names[(at + round) % names.len()];
-                let turn = turn(name, folder)?;
+                let turn = turn(name, place.as_ref())?;
                 eprintln!("  {name}: {:.0}/s", turn.rate);
                 if let Some(digest) = &turn.digest {
                     let expected = expected.get_or_insert_with(|| digest.clone());
@@ -111,6 +136,16 @@ impl Rounds {
     pub fn range(&self, name: &str) -> (f64, f64) {
         let rates = self.0[name].iter().map(|turn| turn.rate);
         rates.fold((f64::INFINITY, 0.0), |(least, most), rate| (rate.min(least), rate.max(most)))
+    }
+
+    /// The median latency of one of them.
+    ///
+    /// # Panics
+    /// Where it had no turn, or none of them has one.
+    pub fn latency(&self, name: &str) -> Latency {
+        let found: Vec<_> = self.0[name].iter().filter_map(|turn| turn.latency).collect();
+        let of = |which: fn(&Latency) -> f64| median(found.iter().map(which).collect());
+        Latency { p50: of(|it| it.p50), p99: of(|it| it.p99) }
     }
 
     /// The most memory that any of its turns took, in bytes.

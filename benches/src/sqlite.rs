@@ -140,7 +140,7 @@ impl Files {
         let digest = digest(&self.ops)?;
         #[expect(clippy::cast_precision_loss, reason = "a log has fewer than 2^53 entries")]
         let rate = entries as f64 / seconds.as_secs_f64();
-        Ok(Turn { rate, peak_bytes, digest: Some(digest) })
+        Ok(Turn { rate, peak_bytes, digest: Some(digest), latency: None })
     }
 }
 

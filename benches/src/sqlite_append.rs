@@ -96,7 +96,7 @@ impl Appending {
         };
         #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 fit into a turn")]
         let rate = appended as f64 / seconds;
-        Ok(Turn { rate, peak_bytes: peak_bytes(), digest: None })
+        Ok(Turn { rate, peak_bytes: peak_bytes(), digest: None, latency: None })
     }
 
     async fn append(self, options: Options, time: Duration) -> anyhow::Result<(usize, f64)> {
