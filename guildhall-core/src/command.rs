@@ -7,12 +7,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::chronicle::{
     Append, AppendError, Appended, Chronicle, Entry, Expected, Metadata, NewEntry, ReadLimit,
 };
 use crate::cid::Cid;
-use crate::custody::{self, CustodyPolicy, CustodyState, Move};
+use crate::custody::{self, ChainHead, CustodyPolicy, CustodyState, Move};
 use crate::error::StoreError;
 use crate::event::{ArtifactRevised, Decoded, Event, decode};
 use crate::fold::{Fold, HeadNotLoaded};
@@ -33,6 +34,9 @@ pub struct Act {
     pub evidence: Json,
     /// When.
     pub occurred_at: Timestamp,
+    /// In which unit the clock counts that tells when; zero, unless said otherwise, where
+    /// `occurred_at` is exact.
+    pub known_to: Duration,
 }
 
 impl Act {
@@ -42,7 +46,13 @@ impl Act {
         reason: impl Into<String>,
         occurred_at: Timestamp,
     ) -> Self {
-        Self { actor: actor.into(), reason: reason.into(), evidence: Json::null(), occurred_at }
+        Self {
+            actor: actor.into(),
+            reason: reason.into(),
+            evidence: Json::null(),
+            occurred_at,
+            known_to: Duration::ZERO,
+        }
     }
 
     /// The same act, on these grounds.
@@ -51,16 +61,32 @@ impl Act {
         Self { evidence, ..self }
     }
 
-    fn move_to(self, to_state: CustodyState, ceremony_id: Option<CeremonyId>) -> Move {
-        Move {
-            to_state,
-            actor: self.actor,
-            reason: self.reason,
-            ceremony_id,
-            evidence: self.evidence,
-            occurred_at: self.occurred_at,
-        }
+    /// The same act, by a clock that counts in this unit: where the chain's head is later by less
+    /// than that, the act is taken to have happened together with it, and is not refused (`CC07`)
+    /// for what the clock leaves out.
+    #[must_use]
+    pub fn known_to(self, unit: Duration) -> Self {
+        Self { known_to: unit, ..self }
     }
+
+    fn wanted(
+        self,
+        artifact_id: ArtifactId,
+        to_state: CustodyState,
+        ceremony_id: Option<CeremonyId>,
+    ) -> Wanted {
+        let Self { actor, reason, evidence, occurred_at, known_to } = self;
+        let wanted = Move { to_state, actor, reason, ceremony_id, evidence, occurred_at };
+        Wanted::Move { artifact_id, cid: None, wanted, known_to }
+    }
+}
+
+/// When an act happened whose clock counts in this unit, given the chain's head.
+fn happened(occurred_at: Timestamp, known_to: Duration, head: Option<&ChainHead>) -> Timestamp {
+    let Some(head) = head else { return occurred_at };
+    let behind = head.occurred_at.as_micros() - occurred_at.as_micros();
+    let is_within = u128::try_from(behind).is_ok_and(|behind| behind < known_to.as_micros());
+    if is_within { head.occurred_at } else { occurred_at }
 }
 
 /// Something to record: an event as it is, or one that the artifact's present state completes.
@@ -85,6 +111,7 @@ enum Wanted {
         artifact_id: ArtifactId,
         cid: Option<Cid>,
         wanted: Move,
+        known_to: Duration,
     },
 }
 
@@ -105,13 +132,12 @@ impl Command {
     /// Moves the artifact's custody; `seq`, `from_state`, `cid`, `prev_hash`, `hash` and the
     /// ceremony that is left are computed.
     pub fn transition(artifact_id: ArtifactId, to_state: CustodyState, act: Act) -> Self {
-        Self::new(Wanted::Move { artifact_id, cid: None, wanted: act.move_to(to_state, None) })
+        Self::new(act.wanted(artifact_id, to_state, None))
     }
 
     /// Opens a ceremony on the artifact's current content.
     pub fn open_ceremony(artifact_id: ArtifactId, ceremony_id: CeremonyId, act: Act) -> Self {
-        let wanted = act.move_to(CustodyState::CeremonyOpen, Some(ceremony_id));
-        Self::new(Wanted::Move { artifact_id, cid: None, wanted })
+        Self::new(act.wanted(artifact_id, CustodyState::CeremonyOpen, Some(ceremony_id)))
     }
 
     /// Closes this ceremony with an outcome; refused (`CC09`) where another one is open.
@@ -121,8 +147,7 @@ impl Command {
         outcome: CustodyState,
         act: Act,
     ) -> Self {
-        let wanted = act.move_to(outcome, Some(ceremony_id));
-        Self::new(Wanted::Move { artifact_id, cid: None, wanted })
+        Self::new(act.wanted(artifact_id, outcome, Some(ceremony_id)))
     }
 
     /// The same move, refused (`CC08`) unless this is the artifact's content when it is recorded.
@@ -130,8 +155,8 @@ impl Command {
     #[must_use]
     pub fn of_content(self, cid: Cid) -> Self {
         let wanted = match self.wanted {
-            Wanted::Move { artifact_id, wanted, .. } => {
-                Wanted::Move { artifact_id, cid: Some(cid), wanted }
+            Wanted::Move { artifact_id, wanted, known_to, .. } => {
+                Wanted::Move { artifact_id, cid: Some(cid), wanted, known_to }
             }
             other @ (Wanted::Event(_) | Wanted::Revision { .. }) => other,
         };
@@ -178,10 +203,12 @@ impl Command {
                 previous_cid: existing(*artifact_id)?.cid,
             }
             .into(),
-            Wanted::Move { artifact_id, cid, wanted } => {
+            Wanted::Move { artifact_id, cid, wanted, known_to } => {
                 let head = existing(*artifact_id)?;
                 let cid = cid.unwrap_or(head.cid);
-                custody::link(*artifact_id, cid, head.chain.as_ref(), wanted.clone()).into()
+                let occurred_at = happened(wanted.occurred_at, *known_to, head.chain.as_ref());
+                let wanted = Move { occurred_at, ..wanted.clone() };
+                custody::link(*artifact_id, cid, head.chain.as_ref(), wanted).into()
             }
         })
     }

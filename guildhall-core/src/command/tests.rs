@@ -293,3 +293,27 @@ async fn a_ceremony_is_closed_by_its_own_name_and_on_the_content_that_it_is_abou
     assert_eq!(refused(recorder.record(close(CeremonyId::new())).await), Code::CC09);
     recorder.record(close(CEREMONY)).await.unwrap();
 }
+
+#[tokio::test]
+async fn an_act_by_a_clock_of_seconds_is_not_refused_for_what_that_leaves_out() {
+    let (recorder, chronicle) = recorder().await;
+    let half_past = Timestamp::from_micros(at(5).as_micros() + 500_000).unwrap();
+    let draft = Act::new("ada", "because", half_past);
+    recorder.record(Command::transition(ARTIFACT, Drafted, draft)).await.unwrap();
+    let open = |act| Command::open_ceremony(ARTIFACT, CEREMONY, act);
+    let unit = Duration::from_secs(1);
+    assert_eq!(refused(recorder.record(open(act(5))).await), Code::CC07);
+    assert_eq!(refused(recorder.record(open(act(4).known_to(unit))).await), Code::CC07);
+    recorder.record(open(act(5).known_to(unit))).await.unwrap();
+    // Where the head is earlier, the clock is believed.
+    let ratify = Command::close_ceremony(ARTIFACT, CEREMONY, Ratified, act(6).known_to(unit));
+    recorder.record(ratify).await.unwrap();
+    let times: Vec<_> = entries(&chronicle).await[2..]
+        .iter()
+        .map(|entry| match DecodedEntry::from(entry.clone()).decoded {
+            Ok(Decoded::Event(Event::CustodyTransitioned(link))) => link.occurred_at,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(times, [half_past, half_past, at(6)]);
+}
