@@ -427,3 +427,37 @@ async fn on_sqlite_what_another_process_projects_is_told_and_found() {
     within(orchestrator.shutdown()).await;
     within(guild.runtime.shutdown()).await.unwrap();
 }
+
+/// Says how it is doing, one thing at a time.
+struct Candid(tokio::sync::Notify);
+
+#[async_trait]
+impl CeremonyFeed for Candid {
+    fn name(&self) -> &str {
+        "candid"
+    }
+
+    async fn run(&self, intake: &Intake) -> Result<(), FeedError> {
+        intake.connecting();
+        self.0.notified().await;
+        intake.refuse("object 7".to_owned(), None, "it names no artifact".to_owned());
+        intake.listening();
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_feed_says_that_it_does_not_hear_yet_and_what_it_cannot_hand_over() {
+    let guild = Guild::in_memory();
+    let candid = Arc::new(Candid(tokio::sync::Notify::new()));
+    let orchestrator = guild.orchestrator().feed(candid.clone()).start();
+    until(&orchestrator, |it| it.status().feeds[0].state == FeedState::Connecting).await;
+    assert!(!orchestrator.status().is_healthy(), "it hears nothing");
+    candid.0.notify_one();
+    until(&orchestrator, |it| it.status().is_healthy()).await;
+    let feed = orchestrator.status().feeds[0].clone();
+    assert_eq!((feed.state, feed.refused), (FeedState::Listening, 1));
+    let refusal = &feed.refusals[0];
+    assert_eq!((refusal.artifact_id, &*refusal.identity), (None, "object 7"));
+    assert_eq!(refusal.reason, "it names no artifact");
+}

@@ -110,14 +110,15 @@ pub enum Taken {
     Refused(Refusal),
 }
 
-/// A step that the chain of custody does not take.
+/// A step that the chain of custody does not take, or that the feed itself cannot hand over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Refusal {
     /// What names the step.
     pub identity: String,
-    /// The artifact.
-    pub artifact_id: ArtifactId,
-    /// Why: the code of the invariant, and what was found and expected.
+    /// The artifact; none where what was heard does not say.
+    pub artifact_id: Option<ArtifactId>,
+    /// Why: the code of the invariant, and what was found and expected; or what makes it unreadable
+    /// or unbelievable.
     pub reason: String,
     /// When it was heard last, by this host's clock.
     pub at: Timestamp,
@@ -149,6 +150,8 @@ pub trait CeremonyFeed: Send + Sync {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum FeedState {
+    /// It starts, or tries to reach its source ([`Intake::connecting`]).
+    Connecting,
     /// It listens.
     Listening,
     /// It failed, and is started again after a pause.
@@ -171,7 +174,7 @@ pub struct FeedStatus {
     pub recorded: u64,
     /// How many were recorded before.
     pub known: u64,
-    /// How many break an invariant.
+    /// How many break an invariant, or could not be handed over at all.
     pub refused: u64,
     /// The latest that do, the last of them last; at most [`KEPT_REFUSALS`].
     pub refusals: VecDeque<Refusal>,
@@ -185,7 +188,7 @@ impl FeedStatus {
     pub(super) fn starting(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            state: FeedState::Listening,
+            state: FeedState::Connecting,
             recorded: 0,
             known: 0,
             refused: 0,
@@ -228,17 +231,41 @@ impl Intake {
                 return Err(error);
             }
             Err(error) => {
-                let reason = chain(&error);
-                tracing::warn!(feed = self.name, identity, reason, "a ceremony's step is refused");
-                Taken::Refused(Refusal { identity, artifact_id, reason, at: now() })
+                let artifact_id = Some(artifact_id);
+                Taken::Refused(Refusal { identity, artifact_id, reason: chain(&error), at: now() })
             }
         };
         self.count(&taken);
         Ok(taken)
     }
 
+    /// Tells of something heard that makes no step: it cannot be read, or not be believed. It is
+    /// shown and counted like a step that breaks an invariant.
+    pub fn refuse(&self, identity: String, artifact_id: Option<ArtifactId>, reason: String) {
+        self.count(&Taken::Refused(Refusal { identity, artifact_id, reason, at: now() }));
+    }
+
+    /// Tells that the feed tries to reach its source: it does not count as healthy until it is
+    /// [`listening`](Self::listening). A feed that never says so counts as listening from the
+    /// start of each run.
+    pub fn connecting(&self) {
+        self.set_state(FeedState::Connecting);
+    }
+
+    /// Tells that the feed hears what happens from now on.
+    pub fn listening(&self) {
+        self.set_state(FeedState::Listening);
+    }
+
+    fn set_state(&self, state: FeedState) {
+        self.status.send_if_modified(|status| std::mem::replace(&mut status.state, state) != state);
+    }
+
     fn count(&self, taken: &Taken) {
         telemetry::step_heard(&self.name, taken);
+        if let Taken::Refused(Refusal { identity, reason, .. }) = taken {
+            tracing::warn!(feed = self.name, identity, reason, "a ceremony's step is refused");
+        }
         self.status.send_modify(|status| match taken {
             Taken::Recorded { .. } => status.recorded += 1,
             Taken::Known { .. } => status.known += 1,
@@ -283,7 +310,10 @@ pub(super) async fn supervise(
         let (runs, began) = (Arc::clone(&feed), Instant::now());
         let takes = Arc::clone(&intake);
         // On a task of its own, so that a panic is a failure like others.
-        let mut run = tokio::spawn(async move { runs.run(&takes).await });
+        let mut run = tokio::spawn(async move {
+            takes.listening();
+            runs.run(&takes).await
+        });
         let outcome = tokio::select! {
             _ = stopping.wait_for(|is_stopping| *is_stopping) => {
                 run.abort();
@@ -311,7 +341,7 @@ pub(super) async fn supervise(
             _ = stopping.wait_for(|is_stopping| *is_stopping) => {
                 return state(FeedState::Stopped);
             }
-            () = tokio::time::sleep(pause) => state(FeedState::Listening),
+            () = tokio::time::sleep(pause) => {}
         }
     }
 }
