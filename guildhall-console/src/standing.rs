@@ -67,6 +67,14 @@ pub struct FeedStanding {
     pub last_error: Option<LastFailure>,
 }
 
+impl FeedStanding {
+    /// Why it does not hear, if it does not.
+    pub(crate) fn deaf_for(&self) -> Option<(&Self, &LastFailure)> {
+        let hears = matches!(self.state, FeedState::Listening | FeedState::Ended);
+        self.last_error.as_ref().filter(|_| !hears).map(|error| (self, error))
+    }
+}
+
 /// Since when the checkpoint has stood where it stands, as far as was looked.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {

@@ -397,6 +397,40 @@ async fn what_a_feed_hands_in_and_the_chain_refuses_is_shown() {
     );
 }
 
+/// Cannot reach its source.
+struct Deaf;
+
+#[async_trait]
+impl CeremonyFeed for Deaf {
+    fn name(&self) -> &str {
+        "cluster <1>"
+    }
+
+    async fn run(&self, intake: &Intake) -> Result<(), FeedError> {
+        intake.connecting();
+        Err("connection refused".into())
+    }
+}
+
+#[tokio::test]
+async fn a_feed_that_hears_nothing_needs_attention() {
+    let guild = Guild::empty().await;
+    let (chronicle, ops_db) = (Arc::clone(&guild.chronicle), Arc::clone(&guild.ops_db));
+    let orchestrator = CeremonyOrchestrator::new(chronicle, ops_db).feed(Arc::new(Deaf)).start();
+    let failed = async {
+        while orchestrator.status().feeds[0].last_error.is_none() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, failed).await.unwrap();
+    let router = Console::new(Arc::clone(&guild.ops_db), orchestrator).router();
+    let page = text(get(&router, "/").await).await;
+    assert!(page.contains("Ceremonies are not heard of"), "{page}");
+    assert!(page.contains("cluster &lt;1&gt;</bdi>: <bdi>connection refused"), "{page}");
+    let metrics = text(get(&router, "/metrics").await).await;
+    assert!(metrics.contains("guildhall_feed_healthy{feed=\"cluster <1>\"} 0\n"), "{metrics}");
+}
+
 /// Reads events until one of this name comes; answers all of them.
 async fn events_until(body: &mut Body, name: &str) -> String {
     let mut read = String::new();

@@ -11,7 +11,7 @@ use maud::{Markup, html};
 use super::{Place, Seen, heading, name_of, nothing, shown, whole};
 use crate::console::{App, Shared};
 use crate::format::{self, Tone, ago, artifact, badge, count, plural, since, text};
-use crate::standing::Standing;
+use crate::standing::{FeedStanding, Standing};
 
 /// How many of a kind are listed; a link leads to the rest.
 const LISTED: u32 = 5;
@@ -156,7 +156,10 @@ fn needs(
     let stale = format!("state=deployed&sort=tier&verified_before={}", app.stale_before());
     let days = app.stale_after.as_secs() / 86_400;
     let refused: u64 = standing.feeds.iter().map(|feed| feed.refused).sum();
-    let is_calm = attention.is_empty() && standing.is_healthy && standing.is_live && refused == 0;
+    let deaf = || standing.feeds.iter().filter_map(FeedStanding::deaf_for);
+    let is_calm = attention.is_empty()
+        && (standing.is_healthy && standing.is_live)
+        && (refused == 0 && deaf().next().is_none());
     html! {
         section #attention .panel.attention data-live aria-labelledby="attention-title" {
             h2 #attention-title { "Needs attention" }
@@ -166,6 +169,12 @@ fn needs(
                     h3 { (badge(Tone::Bad, "projection")) " What is shown may be old" }
                     p { "The projector is " (standing.state) @if !standing.is_live { "; live updates have stopped" } "."
                         @if let Some(error) = &standing.last_error { " " (text(&error.message)) " (" (ago(error.at, now)) ")" } }
+                }
+            }
+            @for (feed, error) in deaf() {
+                div.group {
+                    h3 { (badge(Tone::Bad, "feed")) " Ceremonies are not heard of" }
+                    p { (text(&feed.name)) ": " (text(&error.message)) " (" (ago(error.at, now)) ")" }
                 }
             }
             (group(seen, &attention.drifted, &html! { (badge(Tone::Bad, "drifted")) " Something else runs than was ratified" },
