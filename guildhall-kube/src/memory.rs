@@ -1,0 +1,151 @@
+//! What was handed over, so that an object seen again asks nothing of the Chronicle; and which
+//! ceremonies are open, so that one whose object is gone is missed.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use guildhall_core::{ArtifactId, CeremonyId};
+use guildhall_projector::ceremony::CeremonyOutcome;
+use tokio::sync::Notify;
+
+use crate::reading::Happened;
+
+/// How many ceremonies are remembered. What is forgotten is handed over again, and known there.
+const MOST_REMEMBERED: usize = 100_000;
+
+/// How far a ceremony was handed over.
+#[derive(Debug, Clone)]
+pub(crate) enum Told {
+    /// Its opening.
+    Open(Open),
+    /// Its opening and its closing.
+    Closed(CeremonyOutcome),
+}
+
+/// A ceremony that is open, as far as was heard.
+#[derive(Debug, Clone)]
+pub(crate) struct Open {
+    /// What names its object, the namespace first.
+    pub(crate) identity: String,
+    /// Its artifact.
+    pub(crate) artifact_id: ArtifactId,
+    /// The list that it was seen in last.
+    list: u64,
+}
+
+/// Remembers while the process lives.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    state: Mutex<State>,
+    /// Something was refused that may be taken later.
+    refused: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    told: HashMap<CeremonyId, Told>,
+    list: u64,
+    has_refused: bool,
+}
+
+impl Memory {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // It is whole between any two of its operations.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How far a ceremony was handed over.
+    pub(crate) fn told(&self, ceremony_id: CeremonyId) -> Option<Told> {
+        self.state().told.get(&ceremony_id).cloned()
+    }
+
+    /// A ceremony's opening was handed over.
+    pub(crate) fn opened(&self, happened: &Happened) {
+        let mut state = self.state();
+        let Happened { identity, artifact_id, .. } = happened;
+        let open = Open { identity: identity.clone(), artifact_id: *artifact_id, list: state.list };
+        state.remember(happened.ceremony_id, Told::Open(open));
+    }
+
+    /// And its closing.
+    pub(crate) fn closed(&self, ceremony_id: CeremonyId, outcome: CeremonyOutcome) {
+        self.state().remember(ceremony_id, Told::Closed(outcome));
+    }
+
+    /// Its object is gone. Answers with the ceremony if that leaves it open.
+    pub(crate) fn gone(&self, ceremony_id: CeremonyId) -> Option<Open> {
+        match self.state().told.remove(&ceremony_id) {
+            Some(Told::Open(open)) => Some(open),
+            Some(Told::Closed(_)) | None => None,
+        }
+    }
+
+    /// A list begins. Until its end, what it holds is [`listed`](Self::listed).
+    pub(crate) fn begin_list(&self) {
+        let mut state = self.state();
+        state.list += 1;
+        state.has_refused = false;
+    }
+
+    /// A ceremony's object is still there.
+    pub(crate) fn listed(&self, ceremony_id: CeremonyId) {
+        let mut state = self.state();
+        let current = state.list;
+        if let Some(Told::Open(open)) = state.told.get_mut(&ceremony_id) {
+            open.list = current;
+        }
+    }
+
+    /// A list ends: forgets, and answers with, the ceremonies that were open and whose objects,
+    /// of the namespaces that were listed, it did not hold.
+    pub(crate) fn end_list(&self, was_listed: impl Fn(&str) -> bool) -> Vec<Open> {
+        let mut state = self.state();
+        let list = state.list;
+        let mut gone = Vec::new();
+        state.told.retain(|_, told| match told {
+            Told::Open(open) if open.list < list => {
+                let namespace = open.identity.split('/').next().unwrap_or_default();
+                let is_gone = was_listed(namespace);
+                if is_gone {
+                    gone.push(open.clone());
+                }
+                !is_gone
+            }
+            Told::Open(_) | Told::Closed(_) => true,
+        });
+        gone
+    }
+
+    /// The Chronicle refused something; it may take it later.
+    pub(crate) fn refused(&self) {
+        self.state().has_refused = true;
+        self.refused.notify_one();
+    }
+
+    /// Waits until something was refused since the last list began.
+    ///
+    /// # Cancel safety
+    /// A refusal that it has seen is seen again after [`remind`](Self::remind).
+    pub(crate) async fn refusal(&self) {
+        self.refused.notified().await;
+    }
+
+    /// Makes a refusal of an earlier run be waited for again.
+    pub(crate) fn remind(&self) {
+        if self.state().has_refused {
+            self.refused.notify_one();
+        }
+    }
+}
+
+impl State {
+    fn remember(&mut self, ceremony_id: CeremonyId, told: Told) {
+        if self.told.len() >= MOST_REMEMBERED && !self.told.contains_key(&ceremony_id) {
+            self.told.retain(|_, told| matches!(told, Told::Open(_)));
+            if self.told.len() >= MOST_REMEMBERED {
+                self.told.clear();
+            }
+        }
+        self.told.insert(ceremony_id, told);
+    }
+}

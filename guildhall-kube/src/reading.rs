@@ -1,0 +1,208 @@
+//! From an object as the API server sends it to what happened in its ceremony.
+//!
+//! An object is read field by field out of its own text, so that one which cannot be read says what
+//! is wrong with it and keeps no other from being heard.
+
+use std::time::Duration;
+
+use guildhall_core::command::Act;
+use guildhall_core::{AccordId, ArtifactId, CeremonyId, Cid, Json, Timestamp};
+use guildhall_projector::ceremony::{CeremonyOutcome, Heard, Step};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::ceremony::{CeremonySpec, CeremonyStatus, DECIDED};
+
+/// What an object says.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    /// What names it for ever: its namespace, its name and its UID.
+    pub(crate) identity: String,
+    /// Its ceremony, as far as its UID can be read.
+    pub(crate) ceremony_id: Option<CeremonyId>,
+    /// The version that it was read in.
+    pub(crate) resource_version: Option<String>,
+    /// What happened.
+    pub(crate) says: Says,
+}
+
+/// What happened in a ceremony.
+#[derive(Debug)]
+pub(crate) enum Says {
+    /// Nothing yet: there is no status, or one of an older generation.
+    Nothing,
+    /// It was opened, and perhaps closed.
+    Happened(Box<Happened>),
+    /// The object cannot be read.
+    Unreadable { artifact_id: Option<ArtifactId>, reason: String },
+}
+
+/// A ceremony that was opened, and perhaps closed.
+#[derive(Debug)]
+pub(crate) struct Happened {
+    pub(crate) identity: String,
+    pub(crate) ceremony_id: CeremonyId,
+    pub(crate) artifact_id: ArtifactId,
+    pub(crate) cid: Cid,
+    pub(crate) opened: Act,
+    pub(crate) closed: Option<(CeremonyOutcome, Act)>,
+}
+
+impl Happened {
+    /// Its opening, as a feed hears of it.
+    pub(crate) fn opening(&self) -> Heard {
+        self.heard(Step::Opened, self.opened.clone())
+    }
+
+    /// Its closing, if it is closed.
+    pub(crate) fn closing(&self) -> Option<Heard> {
+        let (outcome, act) = self.closed.clone()?;
+        Some(self.heard(Step::Closed(outcome), act))
+    }
+
+    fn heard(&self, step: Step, act: Act) -> Heard {
+        let Self { artifact_id, ceremony_id, cid, .. } = *self;
+        let identity = self.identity.clone();
+        Heard { identity, artifact_id, ceremony_id, cid: Some(cid), step, act }
+    }
+
+    /// About how many bytes it takes in memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let of = |act: &Act| act.actor.len() + act.reason.len() + act.evidence.as_str().len();
+        let acts = of(&self.opened) + self.closed.as_ref().map_or(0, |(_, act)| of(act));
+        size_of::<Self>() + self.identity.len() + acts
+    }
+}
+
+#[derive(Deserialize)]
+struct Object<'t> {
+    metadata: Metadata,
+    #[serde(borrow)]
+    spec: Option<&'t RawValue>,
+    #[serde(borrow)]
+    status: Option<&'t RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: String,
+    namespace: Option<String>,
+    uid: String,
+    resource_version: Option<String>,
+    generation: Option<i64>,
+    creation_timestamp: Option<String>,
+}
+
+/// Reads an object.
+pub(crate) fn read(object: &RawValue) -> Reading {
+    let object: Object<'_> = match serde_json::from_str(object.get()) {
+        Ok(object) => object,
+        Err(error) => {
+            let reason = format!("the object's metadata cannot be read: {error}");
+            let says = Says::Unreadable { artifact_id: None, reason };
+            let identity = "an object without a name".to_owned();
+            return Reading { identity, ceremony_id: None, resource_version: None, says };
+        }
+    };
+    let Metadata { name, namespace, uid, .. } = &object.metadata;
+    let identity = format!("{}/{name}/{uid}", namespace.as_deref().unwrap_or_default());
+    let ceremony_id: Option<CeremonyId> = uid.parse().ok();
+    let mut artifact_id = None;
+    let says = match happened(&object, &identity, ceremony_id, &mut artifact_id) {
+        Ok(Some(happened)) => Says::Happened(Box::new(happened)),
+        Ok(None) => Says::Nothing,
+        Err(reason) => Says::Unreadable { artifact_id, reason },
+    };
+    let resource_version = object.metadata.resource_version;
+    Reading { identity, ceremony_id, resource_version, says }
+}
+
+/// What happened; nothing if nothing that can be believed did; an error says what makes it
+/// unreadable.
+fn happened(
+    object: &Object<'_>,
+    identity: &str,
+    ceremony_id: Option<CeremonyId>,
+    artifact: &mut Option<ArtifactId>,
+) -> Result<Option<Happened>, String> {
+    let metadata = &object.metadata;
+    let spec: CeremonySpec = part("spec", object.spec)?;
+    let artifact_id: ArtifactId = field("spec.artifact", &spec.artifact)?;
+    *artifact = Some(artifact_id);
+    let cid: Cid = field("spec.cid", &spec.cid)?;
+    let accord_id: AccordId = field("spec.accord", &spec.accord)?;
+    let ceremony_id =
+        ceremony_id.ok_or_else(|| format!("the UID {:?} is no UUID", metadata.uid))?;
+    if object.status.is_none_or(|status| status.get() == "null") {
+        return Ok(None);
+    }
+    let status: CeremonyStatus = part("status", object.status)?;
+    let Some(phase) = status.phase else { return Ok(None) };
+    let generation = metadata.generation.unwrap_or_default();
+    match status.observed_generation {
+        Some(observed) if observed < generation => return Ok(None),
+        Some(observed) if observed > generation => {
+            return Err(format!(
+                "status.observedGeneration is {observed}, and the object's generation {generation}"
+            ));
+        }
+        Some(_) => {}
+        None => return Err("status.observedGeneration is missing".to_owned()),
+    }
+    let created = metadata.creation_timestamp.as_deref();
+    let created = created.ok_or("metadata.creationTimestamp is missing")?;
+    let created = Timestamp::from_rfc3339(created)
+        .map_err(|error| format!("metadata.creationTimestamp: {error}"))?;
+    let grounds = serde_json::json!({
+        "accord": accord_id,
+        "object": { "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid },
+    });
+    let opened = Act::new(spec.requester, &spec.reason, created)
+        .with_evidence(json("the opening", &grounds)?)
+        .known_to(unit(created));
+    let closed = match phase.outcome() {
+        None => None,
+        Some(outcome) => Some((outcome, decision(status, outcome)?)),
+    };
+    let identity = identity.to_owned();
+    Ok(Some(Happened { identity, ceremony_id, artifact_id, cid, opened, closed }))
+}
+
+/// Who decided, when, why and on what grounds.
+fn decision(status: CeremonyStatus, outcome: CeremonyOutcome) -> Result<Act, String> {
+    let missing = |name: &str| format!("it is {outcome}, and status.{name} is missing");
+    let by = status.decided_by.filter(|by| !by.is_empty()).ok_or_else(|| missing("decidedBy"))?;
+    let at = status.decided_at.ok_or_else(|| missing("decidedAt"))?;
+    let at = Timestamp::from_micros(at.0.as_microsecond())
+        .map_err(|error| format!("status.decidedAt: {error}"))?;
+    let told = status.conditions.into_iter().find(|condition| condition.type_ == DECIDED);
+    let reason = told.map(|condition| condition.message).filter(|message| !message.is_empty());
+    let reason = reason.unwrap_or_else(|| outcome.as_str().to_owned());
+    let evidence = status.evidence.unwrap_or_default();
+    Ok(Act::new(by, reason, at)
+        .with_evidence(json("status.evidence", &evidence)?)
+        .known_to(unit(at)))
+}
+
+/// In which unit the clock counts that told this time: Kubernetes' own times are whole seconds.
+fn unit(at: Timestamp) -> Duration {
+    let is_whole = at.as_micros() % 1_000_000 == 0;
+    if is_whole { Duration::from_secs(1) } else { Duration::ZERO }
+}
+
+fn part<'t, T: Deserialize<'t>>(name: &str, text: Option<&'t RawValue>) -> Result<T, String> {
+    let text = text.ok_or_else(|| format!("{name} is missing"))?;
+    serde_json::from_str(text.get()).map_err(|error| format!("{name}: {error}"))
+}
+
+fn field<T: std::str::FromStr<Err: std::fmt::Display>>(
+    name: &str,
+    text: &str,
+) -> Result<T, String> {
+    text.parse().map_err(|error| format!("{name}: {error}"))
+}
+
+fn json(name: &str, value: &serde_json::Value) -> Result<Json, String> {
+    Json::parse(&value.to_string()).map_err(|error| format!("{name}: {error}"))
+}
