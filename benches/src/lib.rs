@@ -8,6 +8,8 @@
 pub mod cluster;
 pub mod machine;
 pub mod postgres;
+pub mod postgres_append;
+pub mod postgres_latency;
 pub mod report;
 pub mod rounds;
 pub mod sqlite;

@@ -40,8 +40,17 @@ pub fn rate(per_second: f64) -> String {
 
 /// What was aimed at, and whether it was reached.
 pub fn aim(what: &str, found: f64, least: f64) -> Vec<String> {
-    let verdict = if found >= least { "reached" } else { "not reached" };
-    vec![what.to_owned(), format!("{found:.2}"), format!("≥ {least}"), verdict.to_owned()]
+    verdict(what, found, format!("≥ {least}"), found >= least)
+}
+
+/// What was not to be exceeded, and whether that was reached.
+pub fn at_most(what: &str, found: f64, most: f64) -> Vec<String> {
+    verdict(what, found, format!("≤ {most}"), found <= most)
+}
+
+fn verdict(what: &str, found: f64, wanted: String, is_reached: bool) -> Vec<String> {
+    let verdict = if is_reached { "reached" } else { "not reached" };
+    vec![what.to_owned(), format!("{found:.2}"), wanted, verdict.to_owned()]
 }
 
 #[cfg(test)]

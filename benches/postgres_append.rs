@@ -1,0 +1,44 @@
+//! What does group commit bring to durable appends on PostgreSQL?
+//!
+//! `cargo bench --bench postgres_append`
+#![allow(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
+
+use guildhall_benches::cluster::Cluster;
+use guildhall_benches::machine;
+use guildhall_benches::postgres_append::{Appending, TASKS, Way};
+use guildhall_benches::report::{aim, rate, table};
+use guildhall_benches::rounds::{Asked, Rounds, answer, asked, number};
+
+#[tokio::main(worker_threads = 2)]
+async fn main() -> anyhow::Result<()> {
+    match asked() {
+        Asked::Nothing => Ok(()),
+        Asked::Turn { name, place } => answer(&name.parse::<Appending>()?.turn(&place).await?),
+        Asked::Measure => measure().await,
+    }
+}
+
+async fn measure() -> anyhow::Result<()> {
+    let cluster = Cluster::start();
+    println!("{}; {}\n", machine::describe(), cluster.version().await?);
+    let all: Vec<_> = Way::ALL
+        .into_iter()
+        .flat_map(|way| TASKS.map(|tasks| Appending { way, tasks }.to_string()))
+        .collect();
+    let names: Vec<_> = all.iter().map(String::as_str).collect();
+    let rounds = Rounds::play(&names, number("GUILDHALL_BENCH_ROUNDS", 7)?, cluster.url())?;
+    let found = |way, tasks| rounds.rate(&Appending { way, tasks }.to_string());
+    let rows = Way::ALL.map(|way| {
+        let rates = TASKS.map(|tasks| rate(found(way, tasks)));
+        [vec![way.to_string()], rates.to_vec()].concat()
+    });
+    println!("Appends/s, one event each, durable; by tasks that append at the same time:\n");
+    println!("{}", table(&["way", "1", "8", "32"], &rows));
+    let ratio = |floor| found(Way::GroupCommit, 32) / found(floor, 32);
+    let aims = [
+        aim("÷ identity", ratio(Way::Identity), 2.4),
+        aim("÷ head row", ratio(Way::HeadRow), 15.0),
+    ];
+    println!("{}", table(&["group commit at 32 tasks", "found", "wanted", ""], &aims));
+    Ok(())
+}
