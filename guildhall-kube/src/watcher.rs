@@ -57,6 +57,21 @@ struct Place {
     scope: Scope,
     /// Watch after this version; list first where there is none.
     resource_version: Option<String>,
+    /// The version is a list's, and no watch has told anything since.
+    is_listed: bool,
+}
+
+impl Place {
+    fn new(scope: Scope) -> Self {
+        Self { scope, resource_version: None, is_listed: false }
+    }
+
+    /// The version is gone: it has to be listed anew. If it came from the very list before, that
+    /// would go on for ever without a pause.
+    fn gone(&mut self, error: WatchError) -> Result<(), FeedError> {
+        self.resource_version = None;
+        if std::mem::take(&mut self.is_listed) { Err(error.into()) } else { Ok(()) }
+    }
 }
 
 impl std::fmt::Debug for CeremonyWatcher {
@@ -74,7 +89,7 @@ impl CeremonyWatcher {
             page_size: 250,
             backlog_bytes: 16 << 20,
             retry_refused: Duration::from_secs(300),
-            places: Mutex::new(vec![Place { scope: Scope::Everywhere, resource_version: None }]),
+            places: Mutex::new(vec![Place::new(Scope::Everywhere)]),
             memory: Memory::default(),
         }
     }
@@ -93,8 +108,7 @@ impl CeremonyWatcher {
         if scopes.is_empty() {
             scopes.push(Scope::Everywhere);
         }
-        let places = scopes.into_iter().map(|scope| Place { scope, resource_version: None });
-        Self { places: Mutex::new(places.collect()), ..self }
+        Self { places: Mutex::new(scopes.into_iter().map(Place::new).collect()), ..self }
     }
 
     /// Its name among feeds; [`FEED_NAME`] by default. It is part of the event ids: never change it
@@ -209,7 +223,7 @@ impl CeremonyWatcher {
             left_open(open, intake);
         }
         for (place, version) in fresh.into_iter().zip(versions) {
-            place.resource_version = Some(version);
+            (place.resource_version, place.is_listed) = (Some(version), true);
         }
         Ok(())
     }
@@ -260,10 +274,7 @@ impl CeremonyWatcher {
             let began = Instant::now();
             let mut lines = match self.wire.watch(&place.scope, &version).await {
                 Ok(lines) => lines,
-                Err(error) if error.is_gone() => {
-                    place.resource_version = None;
-                    break;
-                }
+                Err(error) if error.is_gone() => return place.gone(error),
                 Err(error) => return Err(error.into()),
             };
             if std::mem::take(&mut is_first) {
@@ -278,14 +289,14 @@ impl CeremonyWatcher {
                     Line::Bookmark(version) => place.resource_version = Some(version),
                     Line::Failed(status) => {
                         let error = WatchError::of(&lines.doing, kube::Error::Api(status));
-                        if !error.is_gone() {
-                            return Err(error.into());
+                        if error.is_gone() {
+                            return place.gone(error);
                         }
-                        place.resource_version = None;
-                        return Ok(());
+                        return Err(error.into());
                     }
                     Line::Other => {}
                 }
+                place.is_listed = false;
             }
             if is_silent && began.elapsed() < SHORTEST_WATCH {
                 return Err(WatchError::CutShort { doing: lines.doing }.into());

@@ -109,7 +109,16 @@ impl Guild {
 
     /// Hears of what this watcher hears of.
     pub(crate) fn hears(&self, watcher: impl Into<Arc<CeremonyWatcher>>) -> CeremonyOrchestrator {
-        CeremonyOrchestrator::new(Arc::clone(&self.chronicle), Arc::clone(&self.ops_db))
+        self.hears_into(Arc::clone(&self.chronicle), watcher)
+    }
+
+    /// The same, and records it through this Chronicle.
+    pub(crate) fn hears_into(
+        &self,
+        chronicle: Arc<dyn Chronicle>,
+        watcher: impl Into<Arc<CeremonyWatcher>>,
+    ) -> CeremonyOrchestrator {
+        CeremonyOrchestrator::new(chronicle, Arc::clone(&self.ops_db))
             .settings(settings())
             .woken_by(Arc::new(self.runtime.clone()))
             .feed(watcher.into())
