@@ -164,7 +164,9 @@ impl Reader {
                 if self.sender.send(Ok(Chunk { origin, entries, head })).await.is_err() {
                     return Ok(());
                 }
-            } else if self.end.is_none_or(|end| at < end) {
+            }
+            let is_all = last.is_none() || at >= head;
+            if is_all && self.end.is_none_or(|end| at < end) {
                 head = self.chronicle.wait_beyond(at, self.settings.patience).await?;
                 if head < at {
                     // It was restored under our hands.

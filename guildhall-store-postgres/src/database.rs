@@ -25,6 +25,9 @@ impl Database {
     /// How long a connection that nobody needs stays open.
     const IDLE_TIME: Duration = Duration::from_secs(30);
 
+    /// A connection that was of use so lately is taken to be alive, which saves a round trip.
+    const FRESH_TIME: Duration = Duration::from_secs(1);
+
     /// The database that the options name. Nothing is connected yet.
     pub(crate) fn new(options: &Options) -> Result<Self, OpenError> {
         let schema = options.schema.parse()?;
@@ -34,6 +37,14 @@ impl Database {
                 .max_connections(options.max_connections)
                 .acquire_timeout(options.acquire_timeout)
                 .idle_timeout(Self::IDLE_TIME)
+                .test_before_acquire(false)
+                .before_acquire(|connection, metadata| {
+                    Box::pin(async move {
+                        let is_fresh = metadata.idle_for < Self::FRESH_TIME;
+                        // One that was lost gives way to another.
+                        Ok(is_fresh || connection.ping().await.is_ok())
+                    })
+                })
                 .connect_lazy_with(parse_url(url)?),
         };
         Ok(Self { pool, schema })

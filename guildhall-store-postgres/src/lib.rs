@@ -1,16 +1,19 @@
-//! Guildhall on PostgreSQL: the Chronicle, in a schema of the embedder's database. The Ops DB is in
-//! memory or on SQLite; a projector takes its log from any Chronicle.
+//! Guildhall on PostgreSQL: the Chronicle and the Ops DB, in a schema of the embedder's database.
 //!
-//! Open a store, append what happened, read it back:
+//! Open a store, append what happened, project it, ask the tables:
 //!
 //! ```no_run
-//! use guildhall_core::{AccordBound, Append, Chronicle, Json, NewEntry, Position, ReadLimit};
+//! use std::sync::Arc;
+//! use guildhall_core::{AccordBound, Append, Chronicle, Json, NewEntry, OpsDb};
+//! use guildhall_projector::{Runtime, Settings};
 //! use guildhall_store_postgres::PostgresStore;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let store = PostgresStore::open("postgres://guildhall@db.example/ops").await?;
-//! let chronicle = store.chronicle();
+//! let chronicle = Arc::new(store.chronicle());
+//! let projector = Arc::new(store.projector().start()?);
+//! let runtime = Runtime::spawn(chronicle.clone(), projector, Settings::default());
 //!
 //! let effective_at = "2026-11-23T10:05:00.000000Z".parse()?;
 //! let terms = Json::parse(r#"{"review_days": 90}"#)?;
@@ -18,8 +21,8 @@
 //! // Returned means durable, whatever happens to the power.
 //! let appended = chronicle.append(Append::of([NewEntry::new(&bound.into())])).await?;
 //!
-//! let entries = chronicle.read(Position::ZERO, ReadLimit::entries(100)).await?;
-//! assert!(entries.iter().any(|entry| entry.position == appended[0].position));
+//! runtime.wait_until(appended[0].position).await?;
+//! assert_eq!(store.ops_db().overview().await?.accords, 1);
 //! # Ok(())
 //! # }
 //! ```
@@ -27,7 +30,12 @@
 //! PostgreSQL 14 or newer. Everything is in one schema, `guildhall` unless [`Options`] say
 //! otherwise, so several Guildhalls and other programs can share a database. Any number of
 //! processes may append: each commits its callers in [groups](PostgresChronicle), and they take
-//! turns on the row that holds the head of the log.
+//! turns on the row that holds the head of the log. Any number may project: one has the lease, the
+//! others stand by. `DBA.md`, beside this crate's manifest, says what a database administrator
+//! wants to know: roles, connections, partitions, what a rebuild does to the server.
+//!
+//! No decision about what a log means is made here: heads are loaded, `guildhall-core` decides, and
+//! what it answers is written.
 #![deny(missing_docs)]
 
 mod append;

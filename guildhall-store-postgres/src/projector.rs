@@ -333,15 +333,15 @@ impl Projecting {
         let is_news = checkpoint.position > row.checkpoint.position;
         row.checkpoint = checkpoint;
         row.save(&mut transaction, &database, &name).await.doing(DOING)?;
-        if is_news {
-            notify(&mut transaction, &database, row.checkpoint.position).await.doing(DOING)?;
-        }
         if let Some(batch) = &batch {
             apply_read_models(&mut transaction, &database, &mut self.read_models, batch, last)
                 .await?;
         }
         let after = self.furthest_behind(&mut transaction, &row).await.doing(DOING)?;
         transaction.commit().await.doing(DOING)?;
+        if is_news {
+            tell(&database, row.checkpoint.position).await;
+        }
 
         if fold.weight_bytes() > self.settings.memory_bytes {
             fold.forget_heads();
@@ -449,7 +449,18 @@ impl Projecting {
 #[error("another transaction has the projector's checkpoint locked")]
 struct Locked;
 
-/// Tells, once the transaction commits, how far the Ops DB reaches.
+/// Tells how far the Ops DB reaches, which is committed. In the transaction it would not do: those
+/// that tell something commit one after the other (PostgreSQL's documentation of NOTIFY), so the
+/// projector would wait for the sync of every append.
+async fn tell(database: &Database, position: Position) {
+    let told = async { notify(&mut *database.acquire().await?, database, position).await };
+    if let Err(error) = told.await {
+        // Whoever waits looks for itself, a little later.
+        tracing::debug!(%error, "a commit was not told");
+    }
+}
+
+/// Tells, once a transaction commits, how far the Ops DB reaches.
 pub(crate) async fn notify(
     transaction: &mut PgConnection,
     database: &Database,

@@ -12,8 +12,9 @@ use crate::watch::Signal;
 /// An open store: its Chronicle and its Ops DB, in a schema of a database. Clones are cheap and
 /// share everything; the connections of a pool of its own close once the last one is dropped.
 ///
-/// It belongs to the Tokio runtime that it was opened on. At rest it holds three connections at
-/// most: one that reads, one that writes and one that listens; a pool of three is enough.
+/// It belongs to the Tokio runtime that it was opened on. It needs three connections: one that
+/// reads, one that writes and one that listens. A pool of three is enough for all that it does; a
+/// larger one, which [`Options::max_connections`] bounds, lets more happen at a time.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     shared: Arc<Shared>,
