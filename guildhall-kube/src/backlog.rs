@@ -3,7 +3,7 @@
 //! An API server lists by name. What was missed has to be recorded as it happened: of two
 //! ceremonies on one artifact, the later cannot be opened before the earlier is closed. So a list's
 //! ceremonies are held back, the earliest first, and handed over once it ends. What finds no room
-//! is left for another pass over the list, which takes up where this one ended.
+//! is left for another pass over the same list, which takes up where this one ended.
 
 use std::collections::BTreeMap;
 

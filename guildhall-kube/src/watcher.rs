@@ -198,14 +198,12 @@ impl CeremonyWatcher {
         }
         self.memory.begin_list();
         let mut backlog = Backlog::new(self.backlog_bytes);
-        // The first pass tells from where to watch: what later passes show newer is told again.
-        let mut versions: Vec<String> = Vec::new();
-        let mut is_first = true;
+        // Later passes are over the very list that the first was over.
+        let mut versions: Vec<Option<String>> = vec![None; places.len()];
         loop {
-            for place in places.iter().filter(|place| is_fresh(place)) {
-                let version = self.pass(&place.scope, &mut backlog, intake, is_first).await?;
-                if is_first {
-                    versions.push(version);
+            for (place, version) in places.iter().zip(&mut versions) {
+                if is_fresh(place) {
+                    self.pass(&place.scope, version, &mut backlog, intake).await?;
                 }
             }
             let (happened, is_more) = backlog.take();
@@ -215,30 +213,33 @@ impl CeremonyWatcher {
             if !is_more {
                 break;
             }
-            is_first = false;
         }
-        let fresh: Vec<&mut Place> = places.iter_mut().filter(|place| is_fresh(place)).collect();
-        let was_listed = |namespace: &str| fresh.iter().any(|place| place.scope.has(namespace));
+        let was_listed = |namespace: &str| {
+            places.iter().any(|place| is_fresh(place) && place.scope.has(namespace))
+        };
         for open in self.memory.end_list(was_listed) {
             left_open(open, intake);
         }
-        for (place, version) in fresh.into_iter().zip(versions) {
-            (place.resource_version, place.is_listed) = (Some(version), true);
+        for (place, version) in places.iter_mut().zip(versions) {
+            if version.is_some() {
+                (place.resource_version, place.is_listed) = (version, true);
+            }
         }
         Ok(())
     }
 
-    /// Goes once over a list. Answers with the version of its first page.
+    /// Goes once over a list: over the present one, whose version it tells, or again over that of
+    /// a version.
     async fn pass(
         &self,
         scope: &Scope,
+        version: &mut Option<String>,
         backlog: &mut Backlog,
         intake: &Intake,
-        is_first: bool,
-    ) -> Result<String, WatchError> {
-        let (mut limit, mut next, mut version) = (self.page_size, None, None);
+    ) -> Result<(), WatchError> {
+        let (again, mut limit, mut next) = (version.clone(), self.page_size, None);
         loop {
-            let page = self.wire.page(scope, &mut limit, next).await?;
+            let page = self.wire.page(scope, again.as_deref(), &mut limit, next).await?;
             for object in &page.items {
                 let reading = read(object);
                 if let Some(ceremony_id) = reading.ceremony_id {
@@ -248,16 +249,16 @@ impl CeremonyWatcher {
                     Says::Nothing => {}
                     Says::Happened(happened) if self.is_known(&happened) => {}
                     Says::Happened(happened) => backlog.offer(*happened),
-                    Says::Unreadable { artifact_id, reason } if is_first => {
+                    Says::Unreadable { artifact_id, reason } if again.is_none() => {
                         intake.refuse(reading.identity, artifact_id, reason);
                     }
                     Says::Unreadable { .. } => {}
                 }
             }
-            let version = version.get_or_insert(page.resource_version);
+            version.get_or_insert(page.resource_version);
             next = page.next;
             if next.is_none() {
-                return Ok(std::mem::take(version));
+                return Ok(());
             }
         }
     }
@@ -382,11 +383,9 @@ impl CeremonyWatcher {
 
 /// Tells of a ceremony whose object is gone before it was closed: nobody may ever close it.
 fn left_open(open: Open, intake: &Intake) {
-    let reason =
-        "its object was deleted while it was open, and nothing said how it ended; it stays \
-                  open in the Chronicle"
-            .to_owned();
-    intake.refuse(open.identity, Some(open.artifact_id), reason);
+    const REASON: &str = "its object was deleted while it was open, and nothing said how it ended; \
+                          it stays open in the Chronicle";
+    intake.refuse(open.identity, Some(open.artifact_id), REASON.to_owned());
 }
 
 #[async_trait]

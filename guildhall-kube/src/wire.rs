@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use futures::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _};
-use kube::api::{ListParams, WatchParams};
+use kube::api::{ListParams, VersionMatch, WatchParams};
 use kube::core::{Request, Status};
 use kube::{Client, Resource as _};
 use serde::Deserialize;
@@ -139,10 +139,12 @@ impl Wire {
         Self { client, patience, watch_for }
     }
 
-    /// Asks for a page of at most so many objects; they are halved until it is short enough.
+    /// Asks for a page of at most so many objects, of the present list or of one of this version;
+    /// they are halved until it is short enough.
     pub(crate) async fn page(
         &self,
         scope: &Scope,
+        version: Option<&str>,
         limit: &mut u32,
         next: Option<String>,
     ) -> Result<Page, WatchError> {
@@ -151,6 +153,8 @@ impl Wire {
             let list = ListParams {
                 limit: Some(*limit),
                 continue_token: next.clone(),
+                resource_version: version.map(str::to_owned),
+                version_match: version.map(|_| VersionMatch::Exact),
                 ..ListParams::default()
             };
             let answer = self.patiently(&doing, async {

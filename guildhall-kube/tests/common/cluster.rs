@@ -44,6 +44,8 @@ struct Shared {
 struct State {
     objects: BTreeMap<(String, String), Value>,
     history: Vec<Event>,
+    /// Lists that were asked for, by version.
+    lists: BTreeMap<u64, Vec<Value>>,
     /// Whoever watches from before this version is told that it is gone.
     oldest: u64,
     list_faults: Vec<Fault>,
@@ -145,6 +147,7 @@ impl Cluster {
         let mut state = self.shared.state();
         state.oldest = *self.shared.version.borrow();
         state.history.clear();
+        state.lists.clear();
     }
 
     /// The next lists meet these.
@@ -233,6 +236,8 @@ fn completed(mut object: Value, before: Option<&Value>, version: u64) -> Value {
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
+        // Or each answer waits for an acknowledgement that is put off.
+        let _ = stream.set_nodelay(true);
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
             // Whoever asks may go away at any time.
@@ -296,8 +301,11 @@ async fn answer(
     if is_watch {
         return follow(stream, namespace, &query, shared).await.map(|()| false);
     }
-    let list = list(namespace, &query, shared);
-    respond(stream, 200, &list).await.map(|()| true)
+    let (code, body) = match list(namespace, &query, shared) {
+        Some(list) => (200, list),
+        None => (410, status(410)),
+    };
+    respond(stream, code, &body).await.map(|()| true)
 }
 
 fn status(code: u16) -> Value {
@@ -327,21 +335,36 @@ fn is_in(object: &Value, namespace: &str) -> bool {
     namespace.is_empty() || object["metadata"]["namespace"] == namespace
 }
 
-fn list(namespace: &str, query: &BTreeMap<&str, &str>, shared: &Shared) -> Value {
-    let state = shared.state();
+/// Nothing if the version is forgotten.
+fn list(namespace: &str, query: &BTreeMap<&str, &str>, shared: &Shared) -> Option<Value> {
+    let mut state = shared.state();
     let limit = query.get("limit").and_then(|limit| limit.parse().ok()).unwrap_or(usize::MAX);
-    let skip: usize = query.get("continue").and_then(|next| next.parse().ok()).unwrap_or(0);
-    let all = state.objects.values().filter(|object| is_in(object, namespace));
-    let all: Vec<&Value> = all.collect();
-    let items: Vec<&Value> = all.iter().skip(skip).take(limit).copied().collect();
-    let mut metadata = json!({ "resourceVersion": shared.version.borrow().to_string() });
-    if skip + items.len() < all.len() {
-        metadata["continue"] = (skip + items.len()).to_string().into();
+    let next = query.get("continue").and_then(|next| next.split_once('-'));
+    let next: Option<(u64, usize)> =
+        next.and_then(|(version, skip)| Some((version.parse().ok()?, skip.parse().ok()?)));
+    let exact = query.get("resourceVersionMatch").filter(|it| **it == "Exact");
+    let exact = exact.and_then(|_| query.get("resourceVersion")?.parse().ok());
+    let (version, skip) =
+        next.or(exact.map(|version| (version, 0))).unwrap_or((*shared.version.borrow(), 0));
+    let all = match (next.is_some() || exact.is_some(), state.lists.get(&version)) {
+        (true, Some(all)) => all.clone(),
+        (true, None) => return None,
+        (false, _) => {
+            let all: Vec<Value> = state.objects.values().cloned().collect();
+            state.lists.insert(version, all.clone());
+            all
+        }
+    };
+    let wanted: Vec<&Value> = all.iter().filter(|object| is_in(object, namespace)).collect();
+    let items: Vec<Value> = wanted.iter().skip(skip).take(limit).copied().cloned().collect();
+    let mut metadata = json!({ "resourceVersion": version.to_string() });
+    if skip + items.len() < wanted.len() {
+        metadata["continue"] = format!("{version}-{}", skip + items.len()).into();
     }
-    json!({
+    Some(json!({
         "apiVersion": "substrate.guildhouse.dev/v1alpha1", "kind": "CeremonyList",
         "metadata": metadata, "items": items,
-    })
+    }))
 }
 
 /// Tells what happens, a chunk a line, until the time is over or the client gone.
