@@ -5,15 +5,18 @@
 
 use guildhall_benches::cluster::Cluster;
 use guildhall_benches::machine;
-use guildhall_benches::postgres_append::{Appending, TASKS, Way};
+use guildhall_benches::postgres_append::Way;
 use guildhall_benches::report::{aim, rate, table};
 use guildhall_benches::rounds::{Asked, Rounds, answer, asked, number};
+use guildhall_benches::tasks::{Appending, TASKS};
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     match asked() {
         Asked::Nothing => Ok(()),
-        Asked::Turn { name, place } => answer(&name.parse::<Appending>()?.turn(&place).await?),
+        Asked::Turn { name, place } => {
+            answer(&Appending::named(&name, &Way::ALL)?.turn(&place).await?)
+        }
         Asked::Measure => measure().await,
     }
 }
@@ -21,10 +24,7 @@ async fn main() -> anyhow::Result<()> {
 async fn measure() -> anyhow::Result<()> {
     let cluster = Cluster::start();
     println!("{}; {}\n", machine::describe(), cluster.version().await?);
-    let all: Vec<_> = Way::ALL
-        .into_iter()
-        .flat_map(|way| TASKS.map(|tasks| Appending { way, tasks }.to_string()))
-        .collect();
+    let all: Vec<_> = Appending::all(&Way::ALL).iter().map(ToString::to_string).collect();
     let names: Vec<_> = all.iter().map(String::as_str).collect();
     let rounds = Rounds::play(&names, number("GUILDHALL_BENCH_ROUNDS", 7)?, cluster.url())?;
     let found = |way, tasks| rounds.rate(&Appending { way, tasks }.to_string());

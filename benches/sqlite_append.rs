@@ -8,14 +8,15 @@ use std::path::Path;
 use guildhall_benches::machine;
 use guildhall_benches::report::{aim, rate, table};
 use guildhall_benches::rounds::{Asked, Rounds, answer, asked, number};
-use guildhall_benches::sqlite_append::{Appending, TASKS, Way};
+use guildhall_benches::sqlite_append::Way;
+use guildhall_benches::tasks::{Appending, TASKS};
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
     match asked() {
         Asked::Nothing => Ok(()),
         Asked::Turn { name, place } => {
-            answer(&name.parse::<Appending>()?.turn(Path::new(&place)).await?)
+            answer(&Appending::named(&name, &Way::ALL)?.turn(Path::new(&place)).await?)
         }
         Asked::Measure => measure(),
     }
@@ -23,10 +24,7 @@ async fn main() -> anyhow::Result<()> {
 
 fn measure() -> anyhow::Result<()> {
     println!("{}\n", machine::describe());
-    let all: Vec<_> = Way::ALL
-        .into_iter()
-        .flat_map(|way| TASKS.map(|tasks| Appending { way, tasks }.to_string()))
-        .collect();
+    let all: Vec<_> = Appending::all(&Way::ALL).iter().map(ToString::to_string).collect();
     let names: Vec<_> = all.iter().map(String::as_str).collect();
     let folder = tempfile::tempdir()?;
     let rounds = Rounds::play(&names, number("GUILDHALL_BENCH_ROUNDS", 7)?, folder.path())?;

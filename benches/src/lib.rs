@@ -14,3 +14,4 @@ pub mod report;
 pub mod rounds;
 pub mod sqlite;
 pub mod sqlite_append;
+pub mod tasks;

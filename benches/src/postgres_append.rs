@@ -1,26 +1,16 @@
 //! Durable appends on PostgreSQL: Guildhall's group commit, and what it is held against.
 
 use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::Context;
 use guildhall_conformance::workload::{Mix, Workload};
 use guildhall_core::{Append, Chronicle, NewEntry};
 use guildhall_store_postgres::{PostgresChronicle, PostgresStore};
 use sqlx::{Connection, PgConnection};
-use tokio::sync::Barrier;
 
 use crate::cluster::Database;
-use crate::machine::peak_bytes;
 use crate::rounds::Turn;
-
-/// How many tasks append at the same time.
-pub const TASKS: [usize; 3] = [1, 8, 32];
-
-/// How long a turn appends.
-const TURN: Duration = Duration::from_secs(2);
+use crate::tasks::{Appender, Appending, TURN, append};
 
 /// How an append becomes durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,32 +57,7 @@ impl fmt::Display for Way {
     }
 }
 
-/// A way, and how many tasks go it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appending {
-    /// The way.
-    pub way: Way,
-    /// How many tasks append at the same time.
-    pub tasks: usize,
-}
-
-impl fmt::Display for Appending {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}", self.way, self.tasks)
-    }
-}
-
-impl FromStr for Appending {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        let (way, tasks) = text.split_once('/').context("no way/tasks")?;
-        let way = Way::ALL.into_iter().find(|known| known.to_string() == way);
-        Ok(Self { way: way.context("no such way")?, tasks: tasks.parse()? })
-    }
-}
-
-impl Appending {
+impl Appending<Way> {
     /// Appends for a while to a new Chronicle in a database of its own, on the server at this URL.
     ///
     /// # Errors
@@ -107,7 +72,7 @@ impl Appending {
         match self.way {
             Way::GroupCommit => {
                 let chronicle = PostgresStore::open(database.url()).await?.chronicle();
-                appenders.resize_with(self.tasks, || Appender::Guildhall(chronicle.clone()));
+                appenders.resize_with(self.tasks, || Mine::Guildhall(chronicle.clone()));
             }
             Way::Identity | Way::HeadRow => {
                 let mut connection = PgConnection::connect(database.url()).await?;
@@ -115,61 +80,27 @@ impl Appending {
                 sqlx::raw_sql(tables).execute(&mut connection).await?;
                 for _ in 0..self.tasks {
                     let connection = PgConnection::connect(database.url()).await?;
-                    appenders.push(Appender::Floor(connection, self.way.insert()));
+                    appenders.push(Mine::Floor(connection, self.way.insert()));
                 }
             }
         }
-        let (appended, seconds) = append(appenders, time).await?;
-        #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 fit into a turn")]
-        let rate = appended as f64 / seconds;
-        Ok(Turn { rate, peak_bytes: peak_bytes(), digest: None, latency: None })
+        // Each task appends a log of its own; none of their streams meet. The number is a version
+        // that no other entry of the task has.
+        let logs = (0..).map(|seed| (1_i64..).zip(Workload::new(seed, Mix::CUSTODY)));
+        append(appenders.into_iter().zip(logs), time).await
     }
 }
 
-/// Lets each append a log of its own, one event after the other; none of their streams meet.
-/// Answers how many there were, and in how many seconds.
-async fn append(appenders: Vec<Appender>, time: Duration) -> anyhow::Result<(usize, f64)> {
-    let start = Arc::new(Barrier::new(appenders.len() + 1));
-    let tasks: Vec<_> = (0..)
-        .zip(appenders)
-        .map(|(seed, mut appender)| {
-            let start = Arc::clone(&start);
-            tokio::spawn(async move {
-                let mut log = Workload::new(seed, Mix::CUSTODY);
-                // The first connects, or prepares the statement.
-                appender.append(log.next().context("no end")?, 1).await?;
-                start.wait().await;
-                let began = Instant::now();
-                let mut appended = 0;
-                for entry in log {
-                    appended += 1;
-                    appender.append(entry, appended + 1).await?;
-                    if began.elapsed() >= time {
-                        break;
-                    }
-                }
-                anyhow::Ok(appended)
-            })
-        })
-        .collect();
-    start.wait().await;
-    let began = Instant::now();
-    let mut appended = 0;
-    for task in tasks {
-        appended += usize::try_from(task.await??)?;
-    }
-    Ok((appended, began.elapsed().as_secs_f64()))
-}
-
-/// A task's own.
-enum Appender {
+/// What a task appends with.
+enum Mine {
     Guildhall(PostgresChronicle),
     Floor(PgConnection, &'static str),
 }
 
-impl Appender {
-    /// Appends an entry. `nth` is a version that no other entry of the task has.
-    async fn append(&mut self, entry: NewEntry, nth: i64) -> anyhow::Result<()> {
+impl Appender for Mine {
+    type Event = (i64, NewEntry);
+
+    async fn append(&mut self, (version, entry): Self::Event) -> anyhow::Result<()> {
         match self {
             Self::Guildhall(chronicle) => {
                 chronicle.append(Append::of([entry])).await?;
@@ -178,7 +109,7 @@ impl Appender {
                 sqlx::query(*insert)
                     .bind(*entry.event_id.as_uuid())
                     .bind(*entry.stream_id.as_uuid())
-                    .bind(nth)
+                    .bind(version)
                     .bind(entry.event_type.as_str())
                     .bind(entry.payload.as_str())
                     .bind([7_u8; 32].as_slice())
@@ -199,12 +130,9 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn every_way_appends_from_every_task() {
         let cluster = Cluster::start();
-        for way in Way::ALL {
-            for tasks in TASKS {
-                let appending: Appending = Appending { way, tasks }.to_string().parse().unwrap();
-                let turn = appending.turn_of(cluster.url(), Duration::ZERO).await.unwrap();
-                assert!(turn.rate > 0.0, "{appending}");
-            }
+        for appending in Appending::all(&Way::ALL) {
+            let turn = appending.turn_of(cluster.url(), Duration::ZERO).await.unwrap();
+            assert!(turn.rate > 0.0, "{appending}");
         }
     }
 }

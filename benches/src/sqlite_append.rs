@@ -2,24 +2,17 @@
 
 use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use guildhall_conformance::workload::{Mix, Workload};
 use guildhall_core::{Append, Chronicle, NewEntry};
-use guildhall_store_sqlite::{Options, SqliteStore};
+use guildhall_store_sqlite::{Options, SqliteChronicle, SqliteStore};
 use rusqlite::{Connection, params};
 
-use crate::machine::peak_bytes;
 use crate::rounds::Turn;
-
-/// How many tasks append at the same time.
-pub const TASKS: [usize; 3] = [1, 8, 32];
-
-/// How long a turn appends.
-const TURN: Duration = Duration::from_secs(2);
+use crate::tasks::{Appender, Appending, TURN, append, turn};
 
 /// How an append becomes durable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,32 +41,7 @@ impl fmt::Display for Way {
     }
 }
 
-/// A way, and how many tasks go it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appending {
-    /// The way.
-    pub way: Way,
-    /// How many tasks append at the same time.
-    pub tasks: usize,
-}
-
-impl fmt::Display for Appending {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}", self.way, self.tasks)
-    }
-}
-
-impl FromStr for Appending {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        let (way, tasks) = text.split_once('/').context("no way/tasks")?;
-        let way = Way::ALL.into_iter().find(|known| known.to_string() == way);
-        Ok(Self { way: way.context("no such way")?, tasks: tasks.parse()? })
-    }
-}
-
-impl Appending {
+impl Appending<Way> {
     /// Appends for a while to a new Chronicle in a folder of its own within this one.
     ///
     /// # Errors
@@ -85,48 +53,23 @@ impl Appending {
     async fn turn_of(self, folder: &Path, time: Duration) -> anyhow::Result<Turn> {
         let folder = tempfile::tempdir_in(folder)?;
         let path = folder.path().join("chronicle.db");
-        let (appended, seconds) = match self.way {
-            Way::GroupCommit => self.append(Options::at(path), time).await?,
+        match self.way {
+            Way::GroupCommit => self.append(Options::at(path), time).await,
             Way::OneEach => {
                 let mut options = Options::at(path);
                 options.group_entries = 1;
-                self.append(options, time).await?
+                self.append(options, time).await
             }
-            Way::BareInserts => self.insert(&path, time)?,
-        };
-        #[expect(clippy::cast_precision_loss, reason = "fewer than 2^53 fit into a turn")]
-        let rate = appended as f64 / seconds;
-        Ok(Turn { rate, peak_bytes: peak_bytes(), digest: None, latency: None })
-    }
-
-    async fn append(self, options: Options, time: Duration) -> anyhow::Result<(usize, f64)> {
-        let chronicle = SqliteStore::open_with(options).await?.chronicle();
-        let logs = self.logs();
-        let began = Instant::now();
-        let tasks: Vec<_> = logs
-            .map(|log| {
-                let chronicle = chronicle.clone();
-                tokio::spawn(async move {
-                    let mut appended = 0;
-                    for entry in log {
-                        chronicle.append(Append::of([entry])).await?;
-                        appended += 1;
-                        if began.elapsed() >= time {
-                            break;
-                        }
-                    }
-                    anyhow::Ok(appended)
-                })
-            })
-            .collect();
-        let mut appended = 0;
-        for task in tasks {
-            appended += task.await??;
+            Way::BareInserts => self.insert(&path, time),
         }
-        Ok((appended, began.elapsed().as_secs_f64()))
     }
 
-    fn insert(self, path: &Path, time: Duration) -> anyhow::Result<(usize, f64)> {
+    async fn append(self, options: Options, time: Duration) -> anyhow::Result<Turn> {
+        let chronicle = SqliteStore::open_with(options).await?.chronicle();
+        append(self.logs().map(|log| (Guildhall(chronicle.clone()), log)), time).await
+    }
+
+    fn insert(self, path: &Path, time: Duration) -> anyhow::Result<Turn> {
         let connection = Connection::open(path)?;
         let mode: String =
             connection.query_row("PRAGMA journal_mode = wal", [], |row| row.get(0))?;
@@ -152,7 +95,7 @@ impl Appending {
             .map(|log| {
                 let connection = Arc::clone(&connection);
                 std::thread::spawn(move || {
-                    let mut appended = 0;
+                    let mut appended = 0_u32;
                     for entry in log {
                         let mut shared = connection.lock().unwrap_or_else(PoisonError::into_inner);
                         let (connection, version) = &mut *shared;
@@ -172,12 +115,23 @@ impl Appending {
         for thread in threads {
             appended += thread.join().map_err(|_| anyhow::anyhow!("a thread panicked"))??;
         }
-        Ok((appended, began.elapsed().as_secs_f64()))
+        Ok(turn(appended, began.elapsed()))
     }
 
     /// A log for each task; none of their streams meet.
     fn logs(self) -> impl Iterator<Item = Workload> {
         (0..self.tasks as u64).map(|seed| Workload::new(seed, Mix::CUSTODY))
+    }
+}
+
+struct Guildhall(SqliteChronicle);
+
+impl Appender for Guildhall {
+    type Event = NewEntry;
+
+    async fn append(&mut self, entry: NewEntry) -> anyhow::Result<()> {
+        self.0.append(Append::of([entry])).await?;
+        Ok(())
     }
 }
 
@@ -207,12 +161,9 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn every_way_appends_from_every_task() {
         let folder = tempfile::tempdir().unwrap();
-        for way in Way::ALL {
-            for tasks in TASKS {
-                let appending: Appending = Appending { way, tasks }.to_string().parse().unwrap();
-                let turn = appending.turn_of(folder.path(), Duration::ZERO).await.unwrap();
-                assert!(turn.rate > 0.0, "{appending}");
-            }
+        for appending in Appending::all(&Way::ALL) {
+            let turn = appending.turn_of(folder.path(), Duration::ZERO).await.unwrap();
+            assert!(turn.rate > 0.0, "{appending}");
         }
     }
 }

@@ -26,7 +26,7 @@ impl Database {
     const IDLE_TIME: Duration = Duration::from_secs(30);
 
     /// A connection that was of use so lately is taken to be alive, which saves a round trip.
-    const FRESH_TIME: Duration = Duration::from_secs(1);
+    const FRESH_TIME: Duration = Duration::from_millis(20);
 
     /// The database that the options name. Nothing is connected yet.
     pub(crate) fn new(options: &Options) -> Result<Self, OpenError> {
