@@ -12,7 +12,7 @@ use guildhall_core::{
     Lease, OPS_DB, OnViolation, Position, Projector, Rebuild, StoreError, Timestamp,
 };
 use sqlx::{PgConnection, Postgres, Transaction};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
 use crate::changes::{Deployments, OpsTables};
 use crate::database::Database;
@@ -135,6 +135,7 @@ impl ProjectorBuilder {
             names: names.clone(),
             months_ahead: MonthsAhead::default(),
             written: None,
+            teller: Teller::default(),
         };
         Ok(PostgresProjector {
             database: self.database,
@@ -253,6 +254,7 @@ struct Projecting {
     names: Vec<String>,
     months_ahead: MonthsAhead,
     written: Option<Written>,
+    teller: Teller,
 }
 
 /// How this projector left the tables, and the heads that go with it.
@@ -340,7 +342,7 @@ impl Projecting {
         let after = self.furthest_behind(&mut transaction, &row).await.doing(DOING)?;
         transaction.commit().await.doing(DOING)?;
         if is_news {
-            tell(&database, row.checkpoint.position).await;
+            self.teller.tell(&database, row.checkpoint.position);
         }
 
         if fold.weight_bytes() > self.settings.memory_bytes {
@@ -449,14 +451,40 @@ impl Projecting {
 #[error("another transaction has the projector's checkpoint locked")]
 struct Locked;
 
-/// Tells how far the Ops DB reaches, which is committed. In the transaction it would not do: those
-/// that tell something commit one after the other (PostgreSQL's documentation of NOTIFY), so the
-/// projector would wait for the sync of every append.
-async fn tell(database: &Database, position: Position) {
-    let told = async { notify(&mut *database.acquire().await?, database, position).await };
-    if let Err(error) = told.await {
-        // Whoever waits looks for itself, a little later.
-        tracing::debug!(%error, "a commit was not told");
+/// Tells how far the Ops DB reaches, aside: the next batch does not wait for it. Nor is it in the
+/// transaction, since those that tell something commit one after the other (PostgreSQL's
+/// documentation of NOTIFY), and the projector would wait for the sync of every append.
+#[derive(Debug, Default)]
+struct Teller {
+    committed: Option<watch::Sender<Position>>,
+}
+
+impl Teller {
+    /// Tells it soon; only the newest is told.
+    fn tell(&mut self, database: &Database, position: Position) {
+        match &self.committed {
+            Some(committed) if !committed.is_closed() => {
+                committed.send_replace(position);
+            }
+            _ => {
+                let (committed, mut news) = watch::channel(position);
+                news.mark_changed();
+                tokio::spawn(tell_all(database.clone(), news));
+                self.committed = Some(committed);
+            }
+        }
+    }
+}
+
+/// Tells what is committed, until nobody commits any more.
+async fn tell_all(database: Database, mut news: watch::Receiver<Position>) {
+    while news.changed().await.is_ok() {
+        let position = *news.borrow_and_update();
+        let told = async { notify(&mut *database.acquire().await?, &database, position).await };
+        if let Err(error) = told.await {
+            // Whoever waits looks for itself, a little later.
+            tracing::debug!(%error, "a commit was not told");
+        }
     }
 }
 
