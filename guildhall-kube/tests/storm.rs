@@ -1,7 +1,13 @@
 //! Everything at once: ceremonies open and close while lines are cut, versions are forgotten, the
 //! server goes and comes, and the watcher's process starts anew. In the end, the Chronicle has
 //! each step once, in order.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::large_futures, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::large_futures,
+    reason = "tests"
+)]
 
 mod common;
 
