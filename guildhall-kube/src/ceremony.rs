@@ -7,6 +7,10 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The type of the condition that has been true since a ceremony was opened: its last transition
+/// tells when. Creating the object opens nothing.
+pub const OPENED: &str = "Opened";
+
 /// The type of the condition whose message says why a ceremony was decided as it was.
 pub const DECIDED: &str = "Decided";
 
@@ -85,7 +89,9 @@ pub struct CeremonyStatus {
     /// not believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Conditions; the message of the one of type Decided says why it was decided so.
+    /// Conditions. The last transition of the one of type Opened says when the ceremony was opened;
+    /// without it, that is known only to lie between the object's creation and the decision. The
+    /// message of the one of type Decided says why it was decided so.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,

@@ -88,7 +88,7 @@ mod reading;
 mod watcher;
 mod wire;
 
-pub use ceremony::{Ceremony, CeremonySpec, CeremonyStatus, DECIDED, Phase};
+pub use ceremony::{Ceremony, CeremonySpec, CeremonyStatus, DECIDED, OPENED, Phase};
 pub use error::WatchError;
 pub use kube;
 pub use watcher::{CeremonyWatcher, FEED_NAME};

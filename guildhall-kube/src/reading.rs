@@ -8,10 +8,11 @@ use std::time::Duration;
 use guildhall_core::command::Act;
 use guildhall_core::{AccordId, ArtifactId, CeremonyId, Cid, Json, Timestamp};
 use guildhall_projector::ceremony::{CeremonyOutcome, Heard, Step};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::ceremony::{CeremonySpec, CeremonyStatus, DECIDED};
+use crate::ceremony::{CeremonySpec, CeremonyStatus, DECIDED, OPENED};
 
 /// What an object says.
 #[derive(Debug)]
@@ -158,15 +159,37 @@ fn happened(
         "accord": accord_id,
         "object": { "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid },
     });
-    let opened = Act::new(spec.requester, &spec.reason, created)
-        .with_evidence(json("the opening", &grounds)?)
-        .known_to(unit(created));
+    let told = opened_at(&status.conditions)?;
     let closed = match phase.outcome() {
         None => None,
         Some(outcome) => Some((outcome, decision(status, outcome)?)),
     };
+    let (opened_at, known_to) = match told {
+        Some(told) => (told, unit(told)),
+        None => some_time_after(created, closed.as_ref().map(|(_, act)| act)),
+    };
+    let opened = Act::new(spec.requester, &spec.reason, opened_at)
+        .with_evidence(json("the opening", &grounds)?)
+        .known_to(known_to);
     let identity = identity.to_owned();
     Ok(Some(Happened { identity, ceremony_id, artifact_id, cid, opened, closed }))
+}
+
+/// When it was opened, if the status tells.
+fn opened_at(conditions: &[Condition]) -> Result<Option<Timestamp>, String> {
+    let told = conditions.iter().find(|it| it.type_ == OPENED && it.status == "True");
+    let told = told.map(|it| Timestamp::from_micros(it.last_transition_time.0.as_microsecond()));
+    told.transpose().map_err(|error| format!("the condition {OPENED}: {error}"))
+}
+
+/// When what nobody told the time of was opened, and how finely that is known: not before the object
+/// was created, and not after it was decided, which another clock may tell.
+fn some_time_after(created: Timestamp, decided: Option<&Act>) -> (Timestamp, Duration) {
+    let Some(decided) = decided else { return (created, Duration::MAX) };
+    let earliest = created.min(decided.occurred_at);
+    let between = decided.occurred_at.as_micros() - earliest.as_micros();
+    let tick = decided.known_to.max(Duration::from_micros(1));
+    (earliest, Duration::from_micros(between.unsigned_abs()).saturating_add(tick))
 }
 
 /// Who decided, when, why and on what grounds.

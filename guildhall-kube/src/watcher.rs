@@ -26,14 +26,16 @@ const SHORTEST_WATCH: Duration = Duration::from_secs(1);
 /// Follows the ceremonies of a cluster, and writes nothing to it: a
 /// [feed](guildhall_projector::ceremony::CeremonyFeed) for the orchestrator.
 ///
-/// It lists, in pages, hands over what it finds as it happened, earliest first, and then watches
-/// from the version of that list. A watch that ends or breaks goes on where it was; where that is
-/// too long ago (410), it lists again. After a failure it goes on in the same way, so one watcher
-/// should serve for as long as the process lives.
+/// It lists, in pages, hands over what it finds in the order in which it was decided, and then
+/// watches from the version of that list. A watch that ends or breaks goes on where it was; where
+/// that is too long ago (410), it lists again. After a failure it goes on in the same way, so one
+/// watcher should serve for as long as the process lives.
 ///
-/// An object's phase becomes at most two steps: the opening, by the spec's requester and when the
-/// object was created; and the closing, as the status tells it. Whatever order statuses come in, a
-/// step is recorded once, under an event id made from the object's UID and the step.
+/// An object's phase becomes at most two steps: the opening, by the spec's requester and at the time
+/// that the condition [`Opened`](crate::OPENED) tells; and the closing, as the status tells it.
+/// Without that condition, the opening is taken to have happened when the object was created, or
+/// when the artifact's chain could first take it. Whatever order statuses come in, a step is
+/// recorded once, under an event id made from the object's UID and the step.
 ///
 /// What the Chronicle refuses is shown in the feed's status and tried again with the next list, at
 /// the latest after [`retry_refused`](Self::retry_refused): the artifact may not be registered yet.

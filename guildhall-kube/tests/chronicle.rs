@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use CustodyState::{CeremonyOpen, Drafted, Ratified, Rejected};
 use common::cluster::Cluster;
-use common::{Guild, at, content, decided, feed, open, settings, until, watcher, whole, within};
+use common::{
+    Guild, at, content, decided, feed, open, opened_at, settings, until, watcher, whole, within,
+};
 use guildhall_core::command::{Act, Command};
 use guildhall_core::{ArtifactId, CeremonyId, Cid, CustodyState, Json, Position};
 use guildhall_projector::ceremony::{CeremonyOrchestrator, FeedState};
@@ -234,6 +236,47 @@ async fn what_the_chain_does_not_take_is_shown_and_taken_once_it_can_be() {
     let feed = until(&orchestrator, |feed| feed.recorded == 3).await;
     assert_eq!((feed.restarts, feed.known), (0, 0));
     assert_eq!(guild.states(early).await, [Drafted, CeremonyOpen, Ratified]);
+}
+
+#[tokio::test]
+async fn an_object_created_before_the_draft_is_opened_when_the_status_says() {
+    let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
+    let ids = [(); 3].map(|()| ArtifactId::new());
+    for id in ids {
+        guild.draft_as(id, at(50)).await;
+    }
+    let [told, untold, decided_at_once] = ids;
+    cluster.put(guild.with_status("told", told, 1, opened_at(60, open())));
+    cluster.put(guild.with_status("untold", untold, 1, open()));
+    let at_once = decided("Rejected", 50);
+    cluster.put(guild.with_status("decided-at-once", decided_at_once, 1, at_once));
+    let orchestrator = guild.hears(watcher(&cluster));
+    let feed = until(&orchestrator, |feed| feed.recorded == 4).await;
+    assert_eq!(feed.refused, 0);
+    let mut times = Vec::new();
+    for id in ids {
+        times.push(guild.chain(id).await.iter().map(|link| link.occurred_at).collect::<Vec<_>>());
+    }
+    assert_eq!(times, [vec![at(50), at(60)], vec![at(50); 2], vec![at(50); 3]]);
+}
+
+#[tokio::test]
+async fn of_two_ceremonies_whose_objects_overlap_the_one_decided_first_is_recorded_first() {
+    for is_told in [true, false] {
+        let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
+        let id = guild.draft().await;
+        let told = |second, status| if is_told { opened_at(second, status) } else { status };
+        let later = told(10, decided("Ratified", 20));
+        cluster.put(guild.with_status("later", id, 0, later));
+        let earlier = told(6, decided("Withdrawn", 8));
+        cluster.put(guild.with_status("earlier", id, 5, earlier));
+        let orchestrator = guild.hears(watcher(&cluster));
+        let feed = until(&orchestrator, |feed| feed.recorded == 4).await;
+        assert_eq!(feed.refused, 0);
+        let times: Vec<_> = guild.chain(id).await.iter().map(|link| link.occurred_at).collect();
+        let [earlier, later] = if is_told { [6, 10] } else { [5, 8] };
+        assert_eq!(times, [-60, earlier, 8, later, 20].map(at));
+    }
 }
 
 #[tokio::test]

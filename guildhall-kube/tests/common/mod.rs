@@ -172,6 +172,17 @@ pub(crate) fn open() -> Value {
     json!({ "phase": "Open", "observedGeneration": 1 })
 }
 
+/// The same status, which says that it was opened so many seconds after ten.
+pub(crate) fn opened_at(second: i64, mut status: Value) -> Value {
+    let opened = json!({
+        "type": "Opened", "status": "True", "reason": "Asked", "message": "",
+        "lastTransitionTime": whole(second),
+    });
+    let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
+    status["conditions"] = [conditions, vec![opened]].concat().into();
+    status
+}
+
 /// Decided so many seconds after ten.
 pub(crate) fn decided(phase: &str, second: i64) -> Value {
     json!({
