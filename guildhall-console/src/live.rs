@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `moved` | the position that the Ops DB has reached; first of all, then after every change, at most five times a second |
 //! | `ceremony`, `posture` | a notice of these topics |
+//! | `here` | nothing: said where nothing else was for ten seconds, so that a connection that died is noticed |
 //! | `missed` | notices that are not told: how many where that is known, after which position and through which |
 //!
 //! Each event's id is its position, so that `Last-Event-ID` resumes after the last that came.
@@ -27,7 +28,7 @@ use crate::console::Shared;
 use crate::error::RequestError;
 use crate::params::Params;
 
-/// How often a silent stream says that it is there.
+/// How often a silent stream says that it is there; scripts see events and no comments.
 const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// The least time between two `moved`.
@@ -150,7 +151,9 @@ impl Stream {
                     let data = json!({ "position": position });
                     return Some(event("moved", position, &data.to_string()));
                 }
-                () = sleep(HEARTBEAT) => return Some(Bytes::from_static(b": here\n\n")),
+                () = sleep(HEARTBEAT) => {
+                    return Some(Bytes::from_static(b"event: here\ndata: {}\n\n"));
+                }
             }
         }
     }
