@@ -180,7 +180,7 @@ async fn exposition(app: &App) -> Result<String, guildhall_core::StoreError> {
         follows.missed,
     );
     let steps = follows.feeds.iter().flat_map(|feed| {
-        [("recorded", feed.recorded), ("known", feed.known), ("refused", feed.refused)].map(
+        [("recorded", feed.recorded), ("known", feed.known), ("refused", feed.ever_refused)].map(
             |(taken, steps)| {
                 (vec![("feed", feed.name.clone()), ("taken", taken.to_owned())], float(steps))
             },

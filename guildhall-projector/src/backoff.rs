@@ -12,6 +12,11 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
+    /// Where the last of so many failures in a row is the one to pause for.
+    pub(crate) fn after(failures: u32) -> Self {
+        Self { failures: failures.saturating_sub(1) }
+    }
+
     /// The next pause: anything up to a bound that doubles with each failure, up to the cap.
     pub(crate) fn next(&mut self, settings: &Settings) -> Duration {
         let bound = self.bound(settings);

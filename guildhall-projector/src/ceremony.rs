@@ -57,8 +57,8 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 pub use feed::{
-    CeremonyFeed, FeedError, FeedState, FeedStatus, Heard, Intake, KEPT_REFUSALS, Refusal, Step,
-    Taken,
+    COUNTED_REFUSALS, CeremonyFeed, FeedError, FeedState, FeedStatus, Heard, Intake, KEPT_REFUSALS,
+    Refusal, Step, Taken,
 };
 pub use guildhall_core::Wakeup;
 pub use notice::{CeremonyOutcome, Change, Notice, Topic, TopicError};
@@ -141,9 +141,9 @@ impl OrchestratorOptions {
         let mut feeds = Vec::new();
         for feed in self.feeds {
             let (status, watched) = watch::channel(FeedStatus::starting(feed.name()));
-            let name = feed.name().to_owned();
-            let intake = Arc::new(Intake { name, recorder: Arc::clone(&recorder), status });
-            tasks.spawn(feed::supervise(feed, intake, self.settings.clone(), stopping.clone()));
+            let (recorder, settings) = (Arc::clone(&recorder), self.settings.clone());
+            let intake = Arc::new(Intake::new(feed.name(), recorder, settings.clone(), status));
+            tasks.spawn(feed::supervise(feed, intake, settings, stopping.clone()));
             feeds.push(watched);
         }
         let follower = Follower {

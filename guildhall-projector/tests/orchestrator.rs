@@ -285,7 +285,10 @@ impl CeremonyFeed for Scripted {
             }
             Some(Script::Fails) => Err("unreachable".into()),
             Some(Script::Panics) => panic!("on purpose"),
-            None => std::future::pending().await,
+            None => {
+                intake.listening();
+                std::future::pending().await
+            }
         }
     }
 }
@@ -317,11 +320,16 @@ async fn what_a_feed_hears_again_is_recorded_once_also_after_a_restart() {
         Script::Hears(steps()),
     ]);
     let orchestrator = guild.orchestrator().feed(twice.clone()).start();
-    until(&orchestrator, |it| it.status().feeds[0].restarts == 4).await;
+    let broke = |message: &str| message == "the connection broke";
+    until(&orchestrator, |it| {
+        let feed = it.status().feeds.remove(0);
+        feed.restarts == 4 && feed.last_error.is_some_and(|error| broke(&error.message))
+    })
+    .await;
     until(&orchestrator, |it| it.status().is_healthy()).await;
     let feed = orchestrator.status().feeds[0].clone();
     assert_eq!((feed.recorded, feed.known, feed.refused), (2, 2, 0));
-    assert_eq!(feed.last_error.unwrap().message, "the connection broke");
+    assert!(feed.last_error.is_none(), "it listens: that is past");
     within(orchestrator.shutdown()).await;
     assert_eq!(orchestrator.status().feeds[0].state, FeedState::Stopped);
 
@@ -359,6 +367,68 @@ async fn a_step_that_breaks_an_invariant_is_shown_and_stops_nothing() {
     assert_eq!((feed.recorded, feed.known, feed.refused), (2, 0, 4));
     let codes: Vec<&str> = feed.refusals.iter().map(|refusal| &refusal.reason[..4]).collect();
     assert_eq!(codes, ["CC04", "CC08", "CC11", "CC09"]);
+}
+
+/// Hands over the same steps whenever it is told to.
+struct Insistent {
+    steps: Vec<Heard>,
+    again: tokio::sync::Notify,
+}
+
+impl Insistent {
+    fn new(steps: impl IntoIterator<Item = Heard>) -> Arc<Self> {
+        Arc::new(Self { steps: steps.into_iter().collect(), again: tokio::sync::Notify::new() })
+    }
+}
+
+#[async_trait]
+impl CeremonyFeed for Insistent {
+    fn name(&self) -> &str {
+        "insistent"
+    }
+
+    async fn run(&self, intake: &Intake) -> Result<(), FeedError> {
+        loop {
+            intake.connecting();
+            for step in self.steps.clone() {
+                intake.take(step).await?;
+            }
+            intake.listening();
+            self.again.notified().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_refused_again_and_again_counts_once_and_until_it_is_recorded() {
+    let guild = Guild::in_memory();
+    let (id, first, second) = (guild.draft().await, CeremonyId::new(), CeremonyId::new());
+    let [ratified, rejected] =
+        [CeremonyOutcome::Ratified, CeremonyOutcome::Rejected].map(Step::Closed);
+    guild.record(Command::open_ceremony(id, first, act(1))).await;
+    let opened = heard(id, second, Step::Opened, 3);
+    let feed = Insistent::new([opened.clone(), heard(id, second, rejected, 4), opened]);
+    let orchestrator = guild.orchestrator().feed(feed.clone()).start();
+    let counts = |it: &CeremonyOrchestrator| {
+        let feed = it.status().feeds.remove(0);
+        let shown = feed.refusals.len();
+        (feed.state == FeedState::Listening).then_some((feed.refused, feed.ever_refused, shown))
+    };
+    until(&orchestrator, |it| counts(it) == Some((1, 1, 1))).await;
+    guild.record(Command::close_ceremony(id, first, CustodyState::Drafted, act(2))).await;
+    feed.again.notify_one();
+    until(&orchestrator, |it| counts(it) == Some((0, 1, 0))).await;
+    assert_eq!(orchestrator.status().feeds[0].recorded, 2);
+    within(orchestrator.shutdown()).await;
+
+    // That its opening is known takes back nothing that is said of its end.
+    let feed = Insistent::new([Step::Opened, ratified].map(|step| heard(id, second, step, 4)));
+    let orchestrator = guild.orchestrator().feed(feed.clone()).start();
+    for round in 1..=2 {
+        until(&orchestrator, |it| it.status().feeds[0].known == round).await;
+        until(&orchestrator, |it| counts(it) == Some((1, 1, 1))).await;
+        feed.again.notify_one();
+    }
 }
 
 #[tokio::test]
@@ -438,9 +508,13 @@ impl CeremonyFeed for Candid {
     }
 
     async fn run(&self, intake: &Intake) -> Result<(), FeedError> {
-        intake.connecting();
         self.0.notified().await;
         intake.refuse("object 7".to_owned(), None, "it names no artifact".to_owned());
+        intake.listening();
+        self.0.notified().await;
+        intake.failing(&std::io::Error::other("half of it is away"));
+        self.0.notified().await;
+        intake.resolve("object 7");
         intake.listening();
         std::future::pending().await
     }
@@ -460,4 +534,13 @@ async fn a_feed_says_that_it_does_not_hear_yet_and_what_it_cannot_hand_over() {
     let refusal = &feed.refusals[0];
     assert_eq!((refusal.artifact_id, &*refusal.identity), (None, "object 7"));
     assert_eq!(refusal.reason, "it names no artifact");
+    candid.0.notify_one();
+    until(&orchestrator, |it| it.status().feeds[0].state == FeedState::BackingOff).await;
+    let feed = orchestrator.status().feeds[0].clone();
+    assert_eq!(feed.last_error.unwrap().message, "half of it is away");
+    candid.0.notify_one();
+    until(&orchestrator, |it| it.status().is_healthy()).await;
+    let feed = orchestrator.status().feeds[0].clone();
+    assert_eq!((feed.refused, feed.ever_refused, feed.refusals.len()), (0, 1, 0));
+    assert!(feed.last_error.is_none());
 }

@@ -1,9 +1,10 @@
 //! Letting outcomes in: whoever hears how ceremonies begin and end hands that over, and it becomes
 //! an entry of the Chronicle through the checked append. Nothing here decides.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::collections::{HashMap, VecDeque};
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use guildhall_core::command::{Act, Command, RecordError, Recorder};
@@ -20,6 +21,9 @@ use crate::telemetry;
 
 /// How many refusals of one feed are kept for people to see.
 pub const KEPT_REFUSALS: usize = 20;
+
+/// How many refusals of one feed are told apart; more are shown, and not counted.
+pub const COUNTED_REFUSALS: usize = 10_000;
 
 /// What happened to a ceremony.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -133,7 +137,8 @@ pub trait CeremonyFeed: Send + Sync {
     /// Its name, the same for ever: part of the event ids.
     fn name(&self) -> &str;
 
-    /// Hands over what it hears, in order, for as long as there is something to hear. It is
+    /// Hands over what it hears, in order, for as long as there is something to hear, and says
+    /// when it is [listening](Intake::listening): before, it does not count as healthy. It is
     /// started anew after a failure, and may then hand everything over again.
     ///
     /// # Errors
@@ -152,9 +157,9 @@ pub trait CeremonyFeed: Send + Sync {
 pub enum FeedState {
     /// It starts, or tries to reach its source ([`Intake::connecting`]).
     Connecting,
-    /// It listens.
+    /// It listens ([`Intake::listening`]).
     Listening,
-    /// It failed, and is started again after a pause.
+    /// It failed, or part of it did ([`Intake::failing`]), and is tried again after a pause.
     BackingOff,
     /// It had no more to say.
     Ended,
@@ -174,13 +179,16 @@ pub struct FeedStatus {
     pub recorded: u64,
     /// How many were recorded before.
     pub known: u64,
-    /// How many break an invariant, or could not be handed over at all.
+    /// How many identities are refused now: what they tell breaks an invariant, or could not be
+    /// handed over at all. At most [`COUNTED_REFUSALS`].
     pub refused: u64,
-    /// The latest that do, the last of them last; at most [`KEPT_REFUSALS`].
+    /// How many were refused since the start, each once for as long as it was refused.
+    pub ever_refused: u64,
+    /// The latest that are refused now, the last of them last; at most [`KEPT_REFUSALS`].
     pub refusals: VecDeque<Refusal>,
     /// How often it was started again.
     pub restarts: u64,
-    /// The last error, whether or not it recovered.
+    /// The last error since it last listened.
     pub last_error: Option<LastError>,
 }
 
@@ -192,10 +200,16 @@ impl FeedStatus {
             recorded: 0,
             known: 0,
             refused: 0,
+            ever_refused: 0,
             refusals: VecDeque::new(),
             restarts: 0,
             last_error: None,
         }
+    }
+
+    fn failed(&mut self, message: String) {
+        self.state = FeedState::BackingOff;
+        self.last_error = Some(LastError { message, at: SystemTime::now() });
     }
 
     /// Whether it listens, or has nothing more to say.
@@ -207,12 +221,24 @@ impl FeedStatus {
 /// Where a feed hands over what it hears.
 #[derive(Debug)]
 pub struct Intake {
-    pub(super) name: String,
-    pub(super) recorder: Arc<Recorder>,
-    pub(super) status: watch::Sender<FeedStatus>,
+    name: String,
+    recorder: Arc<Recorder>,
+    settings: Settings,
+    status: watch::Sender<FeedStatus>,
+    /// The identities that are refused now, each with the step that is, if it made one.
+    refused: Mutex<HashMap<String, Option<Step>>>,
 }
 
 impl Intake {
+    pub(super) fn new(
+        name: &str,
+        recorder: Arc<Recorder>,
+        settings: Settings,
+        status: watch::Sender<FeedStatus>,
+    ) -> Self {
+        Self { name: name.to_owned(), recorder, settings, status, refused: Mutex::default() }
+    }
+
     /// Records a step; returned means durable. A step that was heard before is answered with where
     /// it stands.
     ///
@@ -222,62 +248,117 @@ impl Intake {
     /// # Cancel safety
     /// The step may be recorded; handing it over again tells.
     pub async fn take(&self, heard: Heard) -> Result<Taken, RecordError> {
-        let (identity, artifact_id) = (heard.identity.clone(), heard.artifact_id);
-        let outcome = self.recorder.record(heard.into_command(&self.name)).await;
-        let taken = match outcome {
+        let (artifact_id, step) = (heard.artifact_id, heard.step);
+        let identity = heard.identity.clone();
+        let taken = match self.recorder.record(heard.into_command(&self.name)).await {
             Ok(at) if at.was_recorded => Taken::Known { position: at.position },
             Ok(at) => Taken::Recorded { position: at.position },
             Err(error @ (RecordError::Store(_) | RecordError::Append(_))) if may_pass(&error) => {
                 return Err(error);
             }
             Err(error) => {
-                let artifact_id = Some(artifact_id);
-                Taken::Refused(Refusal { identity, artifact_id, reason: chain(&error), at: now() })
+                let (artifact_id, reason) = (Some(artifact_id), chain(&error));
+                let refusal = Refusal { identity, artifact_id, reason, at: now() };
+                self.note_refused(refusal.clone(), Some(step));
+                return Ok(Taken::Refused(refusal));
             }
         };
-        self.count(&taken);
+        telemetry::step_heard(&self.name, &taken);
+        // An opening that stands tells nothing of the closing that was refused.
+        let is_over = |it: Option<Step>| it.is_none_or(|it| it == step || it == Step::Opened);
+        self.forget_refused(&identity, is_over);
+        self.status.send_modify(|status| match taken {
+            Taken::Recorded { .. } => status.recorded += 1,
+            Taken::Known { .. } | Taken::Refused(_) => status.known += 1,
+        });
         Ok(taken)
     }
 
     /// Tells of something heard that makes no step: it cannot be read, or not be believed. It is
     /// shown and counted like a step that breaks an invariant.
     pub fn refuse(&self, identity: String, artifact_id: Option<ArtifactId>, reason: String) {
-        self.count(&Taken::Refused(Refusal { identity, artifact_id, reason, at: now() }));
+        self.note_refused(Refusal { identity, artifact_id, reason, at: now() }, None);
     }
 
-    /// Tells that the feed tries to reach its source: it does not count as healthy until it is
-    /// [`listening`](Self::listening). A feed that never says so counts as listening from the
-    /// start of each run.
+    /// Tells that nothing is wrong any more with what was refused under this identity: it was
+    /// mended, or is gone.
+    pub fn resolve(&self, identity: &str) {
+        self.forget_refused(identity, |_| true);
+    }
+
+    /// Tells that the feed tries to reach its source. Each run begins so.
     pub fn connecting(&self) {
         self.set_state(FeedState::Connecting);
     }
 
-    /// Tells that the feed hears what happens from now on.
+    /// Tells that the feed hears what happens from now on. Whatever failed is past.
     pub fn listening(&self) {
-        self.set_state(FeedState::Listening);
+        self.status.send_if_modified(|status| {
+            let is_new = status.state != FeedState::Listening || status.last_error.is_some();
+            (status.state, status.last_error) = (FeedState::Listening, None);
+            is_new
+        });
+    }
+
+    /// Tells that the feed does not hear part of what it is to hear, and tries again by itself.
+    pub fn failing(&self, error: &dyn Error) {
+        let message = chain(error);
+        tracing::warn!(feed = self.name, error = message, "part of a feed failed");
+        self.status.send_modify(|status| status.failed(message));
+    }
+
+    /// How long to wait before something is tried again that failed so often in a row: what the
+    /// orchestrator's [`Settings`] say.
+    pub fn pause(&self, failures: u32) -> Duration {
+        Backoff::after(failures).next(&self.settings)
     }
 
     fn set_state(&self, state: FeedState) {
         self.status.send_if_modified(|status| std::mem::replace(&mut status.state, state) != state);
     }
 
-    fn count(&self, taken: &Taken) {
-        telemetry::step_heard(&self.name, taken);
-        if let Taken::Refused(Refusal { identity, reason, .. }) = taken {
-            tracing::warn!(feed = self.name, identity, reason, "a ceremony's step is refused");
+    /// Something is refused, a step or another thing.
+    fn note_refused(&self, refusal: Refusal, step: Option<Step>) {
+        let Refusal { identity, reason, .. } = &refusal;
+        tracing::warn!(feed = self.name, identity, reason, "a ceremony's step is refused");
+        let mut all = self.all_refused();
+        let is_known = all.contains_key(identity);
+        let is_new = !is_known && all.len() < COUNTED_REFUSALS;
+        if is_new || is_known {
+            all.insert(identity.clone(), step);
         }
-        self.status.send_modify(|status| match taken {
-            Taken::Recorded { .. } => status.recorded += 1,
-            Taken::Known { .. } => status.known += 1,
-            Taken::Refused(refusal) => {
-                status.refused += 1;
-                status.refusals.retain(|kept| kept.identity != refusal.identity);
-                if status.refusals.len() == KEPT_REFUSALS {
-                    status.refusals.pop_front();
-                }
-                status.refusals.push_back(refusal.clone());
+        if is_new {
+            telemetry::step_heard(&self.name, &Taken::Refused(refusal.clone()));
+        }
+        self.status.send_modify(|status| {
+            status.refused = all.len() as u64;
+            status.ever_refused += u64::from(is_new);
+            status.refusals.retain(|kept| kept.identity != refusal.identity);
+            if status.refusals.len() == KEPT_REFUSALS {
+                status.refusals.pop_front();
             }
+            status.refusals.push_back(refusal);
         });
+    }
+
+    /// What was refused under an identity is so no more, if the step that was is such a one.
+    fn forget_refused(&self, identity: &str, is_over: impl FnOnce(Option<Step>) -> bool) {
+        let mut all = self.all_refused();
+        if !all.get(identity).is_none_or(|step| is_over(*step)) {
+            return;
+        }
+        all.remove(identity);
+        self.status.send_if_modified(|status| {
+            let before = (status.refused, status.refusals.len());
+            status.refused = all.len() as u64;
+            status.refusals.retain(|kept| kept.identity != identity);
+            (status.refused, status.refusals.len()) != before
+        });
+    }
+
+    fn all_refused(&self) -> MutexGuard<'_, HashMap<String, Option<Step>>> {
+        // It is whole between any two of its operations.
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -311,7 +392,7 @@ pub(super) async fn supervise(
         let takes = Arc::clone(&intake);
         // On a task of its own, so that a panic is a failure like others.
         let mut run = tokio::spawn(async move {
-            takes.listening();
+            takes.connecting();
             runs.run(&takes).await
         });
         let outcome = tokio::select! {
@@ -333,9 +414,8 @@ pub(super) async fn supervise(
         tracing::warn!(feed = intake.name, error = message, ?pause, "a feed failed");
         telemetry::feed_restarted(&intake.name);
         intake.status.send_modify(|status| {
-            status.state = FeedState::BackingOff;
             status.restarts += 1;
-            status.last_error = Some(LastError { message, at: SystemTime::now() });
+            status.failed(message);
         });
         tokio::select! {
             _ = stopping.wait_for(|is_stopping| *is_stopping) => {
