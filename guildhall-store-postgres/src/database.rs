@@ -103,7 +103,51 @@ impl Database {
     }
 }
 
+/// The parameters that the driver understands in a URL: libpq's names, and names of its own.
+const PARAMETERS: [&[&str]; 2] = [
+    &[
+        "sslmode",
+        "sslrootcert",
+        "sslcert",
+        "sslkey",
+        "host",
+        "hostaddr",
+        "port",
+        "dbname",
+        "user",
+        "password",
+        "application_name",
+        "options",
+    ],
+    &["ssl-mode", "ssl-root-cert", "ssl-ca", "ssl-cert", "ssl-key", "statement-cache-capacity"],
+];
+
+/// Refuses a parameter that the driver would ignore: it logs those, with their values.
+///
+/// Neither its value is shown nor its name, which can be a secret too: what follows a `?` or a `&`
+/// in a password that was not escaped.
+fn check_parameters(url: &str) -> Result<(), OpenError> {
+    let url = url.split_once('#').map_or(url, |(url, _)| url);
+    let (_, query) = url.split_once('?').unwrap_or_default();
+    let is_understood = |parameter: &str| {
+        let (name, _) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let is_option =
+            ["options[", "options%5B", "options%5b"].iter().any(|it| name.starts_with(it));
+        is_option || PARAMETERS.concat().contains(&name)
+    };
+    let mut parameters = query.split('&');
+    match parameters.position(|it| !it.is_empty() && !is_understood(it)) {
+        None => Ok(()),
+        Some(nth) => {
+            let (nth, known) = (nth + 1, PARAMETERS[0].join(", "));
+            let reason = format!("parameter {nth} after its ? is none of {known}");
+            Err(OpenError::BadUrl { reason })
+        }
+    }
+}
+
 fn parse_url(url: &str) -> Result<PgConnectOptions, OpenError> {
+    check_parameters(url)?;
     let options = PgConnectOptions::from_str(url).map_err(|error| {
         let reason = match error {
             sqlx::Error::Configuration(source) => source.to_string(),
@@ -170,7 +214,7 @@ impl FromStr for Schema {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
     use super::*;
 
     #[test]
@@ -187,6 +231,34 @@ mod tests {
         }
         for name in ["guildhall", "{schema}", "Überseebrücke", &"x".repeat(48)] {
             assert!(name.parse::<Schema>().is_ok(), "{name:?}");
+        }
+    }
+    #[test]
+    fn a_parameter_is_understood_or_refused_without_a_word_of_it() {
+        for query in [
+            "",
+            "?",
+            "?sslmode=require&&host=%2Frun&",
+            "?options=-c%20jit%3Doff&options%5Bsearch_path%5D=a&options[jit]=off",
+            "?password=a?b&statement-cache-capacity=9#secret=1",
+        ] {
+            assert!(parse_url(&format!("postgres://app@db/ops{query}")).is_ok(), "{query}");
+        }
+        for (url, nth) in [
+            ("postgres://app@db/ops?sslpassword=secret", 1),
+            ("postgres://app@db/ops?sslmode=require&pasword=secret", 2),
+            ("postgres://app@db/ops?password=some&secret", 2),
+            ("postgres://app@db/ops?&=secret", 2),
+            ("postgres://app:?secret@db/ops", 1),
+            ("postgres://app:?secret=secret@db/ops?sslmode=require", 1),
+        ] {
+            match parse_url(url).unwrap_err() {
+                OpenError::BadUrl { reason } => {
+                    assert!(reason.starts_with(&format!("parameter {nth} ")), "{url}: {reason}");
+                    assert!(!reason.contains("secret"), "{url}: {reason}");
+                }
+                other => panic!("{other:?}"),
+            }
         }
     }
 }

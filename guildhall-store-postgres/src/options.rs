@@ -64,8 +64,14 @@ impl fmt::Debug for Source {
 
 impl Options {
     /// The defaults, with a pool of the store's own for this URL, as libpq writes it:
-    /// `postgres://user:password@host:port/database`. `sslmode`, `sslrootcert`, `host` (a folder
-    /// for a Unix socket) and the `PG…` environment variables are understood.
+    /// `postgres://user:password@host:port/database?sslmode=verify-full`.
+    ///
+    /// Of the parameters after its `?`, `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `host` (a
+    /// folder for a Unix socket), `hostaddr`, `port`, `dbname`, `user`, `password`,
+    /// `application_name` and `options` are understood; a URL with others is refused rather than
+    /// half obeyed. What it leaves out is taken from `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`,
+    /// `PGDATABASE`, `PGSSLMODE` and their like. In a user's name and a password, what has a
+    /// meaning in URLs has to be escaped (`%3F` for `?`).
     pub fn at(url: impl Into<String>) -> Self {
         Self::from_source(Source::Url(url.into()))
     }
