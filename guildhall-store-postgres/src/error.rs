@@ -2,6 +2,8 @@
 //!
 //! What the driver says names hosts, users, tables and keys; it never holds the password.
 
+use std::io;
+
 use guildhall_core::{Fault, StoreError};
 
 use crate::migrate::Family;
@@ -80,6 +82,8 @@ impl<T> Doing<T> for Result<T, sqlx::Error> {
 /// Whether trying again can help against an error of the driver.
 pub(crate) fn fault(error: &sqlx::Error) -> Fault {
     match error {
+        // What came is not what was agreed on: above all, TLS does not trust the certificate.
+        sqlx::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => Fault::Permanent,
         // The connection broke, no server answered or every connection is in use. A protocol error
         // is what an answer cut off in the middle looks like.
         sqlx::Error::Io(_)

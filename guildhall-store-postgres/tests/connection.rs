@@ -175,3 +175,23 @@ async fn tls_and_scram_work_and_nothing_shows_the_password() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_server_that_proves_nothing_is_refused_for_good() {
+    let guarded = Guarded::shared();
+    let of_other = |url: String| url.replace("server.crt", "other.crt");
+    let of_host = |url: String| url.replace("@127.0.0.1:", "@localhost:");
+    let url = |mode| guarded.url(PASSWORD, mode);
+    // What is not to be proved is not asked for.
+    for url in [of_other(url("require")), of_host(url("require")), of_host(url("verify-ca"))] {
+        PostgresStore::open(url).await.unwrap();
+    }
+    for url in
+        [of_other(url("verify-ca")), of_other(url("verify-full")), of_host(url("verify-full"))]
+    {
+        let error = PostgresStore::open(&url).await.unwrap_err();
+        let said = faces(&error);
+        assert!(said.contains("invalid peer certificate"), "{url}: {said}");
+        assert!(!error.is_transient(), "{url}: {said}");
+    }
+}
