@@ -4,10 +4,19 @@
 
 const QUIET_MS = 30000; // Ages grow while nothing happens.
 const RETRY_MS = 5000;
+const PATIENCE_MS = 15000;
+const SLOW_MS = 1000;
+const SILENT_MS = 25000; // A stream says every ten seconds that it is there.
 const live = document.getElementById("live");
+const worse = document.getElementById("worse");
+const parts = () => [...document.querySelectorAll("[data-live]")];
 const position = (page) => page.getElementById("pulse")?.dataset.position;
+const needs = (page) => Number(page.getElementById("attention")?.dataset.count ?? 0);
 let isFetching = false;
 let isWanted = false;
+let isHeard = false; // The stream tells what happens.
+let failure = ""; // Why the page could not be fetched, if it could not.
+let kept = null; // A page with parts that could not be exchanged yet.
 
 function say(word, kind) {
   live.hidden = false;
@@ -15,19 +24,33 @@ function say(word, kind) {
   live.className = "live " + kind;
 }
 
-// What is open or focused in a part stays so: found again by id, or by where it stands.
+function tell() {
+  if (failure) say(failure, "bad");
+  else if (!isHeard) say("reconnecting", "warn");
+  else if (kept) say("paused", "warn");
+  else say("up to date", "good");
+}
+
+// What tells one thing of a part from all others: its id, or that of what it stands in, what it is
+// and where it leads.
+const address = (one) => [one.closest("[id]").id, one.localName, one.getAttribute("href")].join(" ");
+const scrolling = ".scroll, .json";
+
+// What is open, focused or scrolled in a part stays so where it is still there.
 function keepState(part, next) {
-  const opened = [...part.querySelectorAll("details")];
-  next.querySelectorAll("details").forEach((details, at) => {
-    const same = opened[at]?.closest("[id]")?.id === details.closest("[id]")?.id;
-    if (same && opened[at].open) details.open = true;
-  });
-  const scrolls = [...part.querySelectorAll(".scroll")].map((one) => one.scrollLeft);
-  const selector = "a, button, input, summary, [tabindex]";
-  const focused = [...part.querySelectorAll(selector)].indexOf(document.activeElement);
+  const opened = new Set([...part.querySelectorAll("details[open]")].map((one) => one.id));
+  next.querySelectorAll("details").forEach((one) => (one.open = opened.has(one.id)));
+  const scrolled = new Map(
+    [...part.querySelectorAll(scrolling)].map((one) => [address(one), [one.scrollLeft, one.scrollTop]]),
+  );
+  const focused = part.contains(document.activeElement) && address(document.activeElement);
   return () => {
-    next.querySelectorAll(".scroll").forEach((one, at) => (one.scrollLeft = scrolls[at] ?? 0));
-    if (focused >= 0) next.querySelectorAll(selector)[focused]?.focus({ preventScroll: true });
+    for (const one of next.querySelectorAll(scrolling)) {
+      [one.scrollLeft, one.scrollTop] = scrolled.get(address(one)) ?? [0, 0];
+    }
+    if (!focused) return;
+    const same = [...next.querySelectorAll("a, summary, [tabindex]")].find((one) => address(one) === focused);
+    same?.focus({ preventScroll: true });
   };
 }
 
@@ -40,50 +63,108 @@ function markNews(part, next) {
   }
 }
 
+// A part stays as it is while somebody presses or selects something in it.
+let pressed = null;
+function isInUse(part) {
+  const selection = getSelection();
+  return part === pressed || (!selection.isCollapsed && selection.containsNode(part, true));
+}
+
+const rendered = new Map(parts().map((part) => [part.id, part.outerHTML]));
+function exchange(page) {
+  kept = null;
+  for (const part of parts()) {
+    const next = page.getElementById(part.id);
+    const html = next?.outerHTML;
+    if (!next || html === rendered.get(part.id)) continue;
+    if (isInUse(part)) {
+      kept = page;
+      continue;
+    }
+    rendered.set(part.id, html);
+    const settle = keepState(part, next);
+    markNews(part, next);
+    part.replaceWith(next);
+    settle();
+  }
+}
+
+function exchangeKept() {
+  if (!kept) return;
+  exchange(kept);
+  tell();
+}
+document.addEventListener("selectionchange", exchangeKept);
+document.addEventListener("pointerdown", (event) => (pressed = event.target.closest("[data-live]")));
+for (const name of ["pointerup", "pointercancel", "pointermove"]) {
+  document.addEventListener(name, (event) => {
+    if (!pressed || event.buttons) return;
+    pressed = null;
+    setTimeout(exchangeKept, 100); // The click that follows still finds what was pressed.
+  });
+}
+
+async function load() {
+  const signal = AbortSignal.timeout(PATIENCE_MS);
+  const answer = await fetch(location.href, { headers: { accept: "text/html" }, signal });
+  if (!answer.ok) return "error " + answer.status;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (!position(page)) return "not reached";
+  // What stands here is a failure, and has no parts to exchange.
+  if (!position(document)) location.reload();
+  const [before, now] = [needs(document), needs(page)];
+  exchange(page);
+  document.title = page.title;
+  if (now > before) worse.textContent = now + " need attention";
+  else if (now < before) worse.textContent = "";
+  return "";
+}
+
 async function refresh() {
   if (isFetching) return void (isWanted = true);
   isFetching = true;
   const began = performance.now();
-  try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-    if (!answer.ok) throw new Error(answer.statusText);
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const part of document.querySelectorAll("[data-live]")) {
-      const next = page.getElementById(part.id);
-      if (!next || next.innerHTML === part.innerHTML) continue;
-      const settle = keepState(part, next);
-      markNews(part, next);
-      part.replaceWith(next);
-      settle();
-    }
-    say("up to date", "good");
-  } catch {
-    say("not reached", "bad");
-  }
+  const slow = setTimeout(() => say("updating", "warn"), SLOW_MS);
+  failure = await load().catch(() => "not reached");
+  clearTimeout(slow);
+  tell();
   // A page that takes long is asked for less often.
-  setTimeout(() => {
-    isFetching = false;
-    if (isWanted) {
+  setTimeout(
+    () => {
+      isFetching = false;
+      if (!isWanted && !failure) return;
       isWanted = false;
-      refresh();
-    }
-  }, performance.now() - began);
+      if (!document.hidden) refresh();
+    },
+    failure ? RETRY_MS : performance.now() - began,
+  );
 }
 
 // Nobody looks at a hidden page, and a browser keeps six connections to a host: it listens again, and
 // hears where things stand, when it is shown.
 let events = null;
+let heardAt = 0;
+function hear() {
+  isHeard = true;
+  heardAt = performance.now();
+}
 function listen() {
   events?.close();
   events = null;
+  isHeard = false;
+  if (!live.hidden) tell();
   if (document.hidden) return;
+  heardAt = performance.now();
   events = new EventSource(document.body.dataset.events);
+  events.addEventListener("here", hear);
   events.addEventListener("moved", (event) => {
+    hear();
     if (String(JSON.parse(event.data).position) !== position(document)) refresh();
-    else say("up to date", "good");
+    else tell();
   });
   events.onerror = () => {
-    say("reconnecting", "warn");
+    isHeard = false;
+    tell();
     // A browser tries again by itself, but not after an answer such as "too many streams".
     if (events?.readyState === EventSource.CLOSED) setTimeout(listen, RETRY_MS);
   };
@@ -91,6 +172,8 @@ function listen() {
 document.addEventListener("visibilitychange", listen);
 listen();
 setInterval(() => document.hidden || refresh(), QUIET_MS);
+// A connection may be dead without an end.
+setInterval(() => document.hidden || performance.now() - heardAt < SILENT_MS || listen(), RETRY_MS);
 
 // Whether times are exact is kept from page to page.
 const exact = document.getElementById("exact");

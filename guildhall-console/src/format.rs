@@ -1,6 +1,8 @@
 //! How facts are written for people: times, ages, ids, states.
 
-use guildhall_core::{ArtifactId, Cid, CustodyState, Drift, Health, Outcome, Timestamp};
+use guildhall_core::{
+    ArtifactId, Cid, CustodyState, Drift, Health, Outcome, Timestamp, VerificationResult,
+};
 use guildhall_projector::ceremony::CeremonyOutcome;
 use maud::{Markup, html};
 
@@ -28,29 +30,40 @@ pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// The moment to the second, for people.
+/// The moment for people, with its fraction where it has one.
 pub(crate) fn exact(at: Timestamp) -> String {
-    let text = at.to_string();
-    format!("{} {} UTC", &text[..10], &text[11..19])
+    let text = at.to_string().replace('T', " ");
+    let text = text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
+    format!("{text} UTC")
 }
 
-fn timed(at: Timestamp, relative: &str) -> Markup {
+fn timed(at: Timestamp, relative: &str, exactly: &str) -> Markup {
     html! {
         time datetime=(at) title=(exact(at)) {
             span.rel { (relative) }
-            span.abs { (exact(at)) }
+            span.abs { (exactly) }
         }
     }
 }
 
 /// A moment, relative; exact on demand.
 pub(crate) fn ago(at: Timestamp, now: Timestamp) -> Markup {
-    timed(at, &relative(at, now))
+    timed(at, &relative(at, now), &exact(at))
 }
 
-/// How long something has lasted; exact on demand.
+/// How long something has lasted, `for 3 h`; on demand exactly since when.
 pub(crate) fn since(at: Timestamp, now: Timestamp) -> Markup {
-    timed(at, &span(now.as_micros().saturating_sub(at.as_micros()).max(0)))
+    timed(at, &format!("for {}", lasted(at, now)), &format!("since {}", exact(at)))
+}
+
+/// How long something took that has ended, `3 h`; on demand exactly from when.
+pub(crate) fn took(from: Timestamp, to: Timestamp) -> Markup {
+    timed(from, &lasted(from, to), &format!("from {}", exact(from)))
+}
+
+/// How long it is from one moment to another.
+pub(crate) fn lasted(from: Timestamp, to: Timestamp) -> String {
+    span(to.as_micros().saturating_sub(from.as_micros()).max(0))
 }
 
 /// A count with its thousands apart.
@@ -71,17 +84,30 @@ pub(crate) fn plural(value: u64, word: &str) -> String {
     format!("{} {word}{}", count(value), if value == 1 { "" } else { "s" })
 }
 
-/// A long id or hash, short; whole on demand.
-pub(crate) fn short(whole: &str, kept: usize) -> Markup {
-    let tail = &whole[whole.len().saturating_sub(kept)..];
+/// What names a text on a page: no white space, whatever the text is.
+pub(crate) fn key(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// What is shown short, and whole on demand. The id is the page's own for it, by which it stays
+/// open while its row is exchanged.
+fn on_demand(row: &str, name: &str, short: &str, whole: &str) -> Markup {
     html! {
-        details.whole { summary { "…" (tail) } code { (whole) } }
+        details.whole id={ (row) "-" (name) } { summary { (short) } code { (whole) } }
     }
 }
 
-/// A CID, short; whole on demand.
-pub(crate) fn cid(cid: Cid) -> Markup {
-    short(&cid.to_string(), 8)
+/// An id or a hash by its end: ids of one time begin alike.
+pub(crate) fn short(row: &str, name: &str, whole: &str) -> Markup {
+    let tail = &whole[whole.len().saturating_sub(8)..];
+    on_demand(row, name, &format!("…{tail}"), whole)
+}
+
+/// A CID by both ends, as the terminal has it.
+pub(crate) fn cid(row: &str, name: &str, cid: Cid) -> Markup {
+    let whole = cid.to_string();
+    let short = format!("{}…{}", &whole[..7], &whole[whole.len() - 6..]);
+    on_demand(row, name, &short, &whole)
 }
 
 /// Text that somebody else wrote: its direction stays its own.
@@ -157,6 +183,14 @@ pub(crate) fn drift(drift: Drift) -> Markup {
     badge(tone, drift.as_str())
 }
 
+/// The posture of an artifact in its state: that what is retired was healthy is no good news.
+pub(crate) fn posture(state: Option<CustodyState>, found: Drift) -> Markup {
+    match (state, found) {
+        (Some(CustodyState::Retired), Drift::Healthy) => badge(Tone::Quiet, found.as_str()),
+        _ => drift(found),
+    }
+}
+
 pub(crate) fn health(health: Health) -> Markup {
     drift(match health {
         Health::Healthy => Drift::Healthy,
@@ -172,6 +206,14 @@ pub(crate) fn outcome(outcome: Outcome) -> Markup {
         Outcome::Inconclusive => Tone::Warn,
     };
     badge(tone, outcome.as_str())
+}
+
+/// Who verified, and where; a line breaks before the latter.
+pub(crate) fn verifier(row: &VerificationResult) -> Markup {
+    html! {
+        span.unit { (text(&row.verifier)) }
+        @if let Some(target) = &row.target { " " span.unit { "on " (text(target)) } }
+    }
 }
 
 pub(crate) fn decided(to_state: CustodyState) -> Markup {
@@ -209,6 +251,26 @@ mod tests {
             assert_eq!(before(seconds), told);
         }
         assert_eq!(relative(Timestamp::MIN, Timestamp::MAX), "10005 y ago");
+    }
+
+    #[test]
+    fn a_duration_reads_right_in_both_forms() {
+        let at = Timestamp::from_micros(1_800_000_000_000_000).unwrap();
+        let now = Timestamp::from_micros(at.as_micros() + 7_200_000_000).unwrap();
+        let page = since(at, now).into_string();
+        assert!(page.contains("for 2 h") && page.contains("since 2027-01-15 08:00:00 UTC"));
+        let page = took(at, now).into_string();
+        assert!(page.contains(">2 h<") && page.contains("from 2027-01-15 08:00:00 UTC"));
+        for (micros, fraction) in [(0, ""), (120_000, ".12"), (1, ".000001")] {
+            let at = Timestamp::from_micros(at.as_micros() + micros).unwrap();
+            assert_eq!(exact(at), format!("2027-01-15 08:00:00{fraction} UTC"));
+        }
+    }
+
+    #[test]
+    fn a_cid_is_short_as_in_the_terminal() {
+        let of = Cid::of(&guildhall_core::Json::parse(r#"{"a":1}"#).unwrap());
+        assert!(cid("a", "cid", of).into_string().contains("bafkrei…vf7ymi"));
     }
 
     #[test]

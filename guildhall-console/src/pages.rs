@@ -72,6 +72,7 @@ pub(crate) fn whole(
                     div.state {
                         (pulse(standing))
                         span #live .live role="status" hidden {}
+                        span #worse .hidden role="status" {}
                         label.exact { input #exact type="checkbox"; " exact times" }
                     }
                 }
@@ -98,7 +99,7 @@ fn pulse(standing: Option<&Standing>) -> Markup {
     html! {
         span #pulse .pulse data-live data-position=(standing.position) {
             span.word { "projector" } (badge(tone, standing.state))
-            span.at { "at " (count(standing.position.get())) @if standing.lag > 0 { " of " (count(standing.head.get())) } }
+            span.at { "position " (count(standing.position.get())) @if standing.lag > 0 { " of " (count(standing.head.get())) } }
         }
     }
 }

@@ -3,8 +3,8 @@
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use guildhall_core::{
-    ArtifactDetail, ArtifactId, Cursor, DeploymentQuery, DeploymentState, Page, VerificationQuery,
-    VerificationResult,
+    ArtifactDetail, ArtifactId, Cursor, DeploymentQuery, DeploymentState, Page, Timestamp,
+    VerificationQuery, VerificationResult,
 };
 use maud::{Markup, html};
 
@@ -13,7 +13,7 @@ use super::content::{on_demand, readable};
 use super::{Place, Seen, heading, nothing, paging, scrolling, shown, verdicts, whole};
 use crate::console::{App, Shared};
 use crate::error::RequestError;
-use crate::format::{self, Tone, ago, badge, cid, plural, short, since, text};
+use crate::format::{self, Tone, ago, badge, cid, key, plural, short, since, text, verifier};
 use crate::params::Params;
 use crate::standing::Standing;
 
@@ -36,7 +36,7 @@ pub(crate) async fn page(
     let here = format!("{}/artifacts/{}", app.base, detail.artifact.id);
     let content = html! {
         (heading(&text(&detail.artifact.name), &html! {
-            span #badges .badges data-live { (format::custody(detail.artifact.custody_state)) (format::drift(detail.drift)) }
+            span #badges .badges data-live { (format::custody(detail.artifact.custody_state)) (format::posture(detail.artifact.custody_state, detail.drift)) }
         }))
         div.columns.detail {
             div.column {
@@ -100,13 +100,13 @@ fn about(Seen { now, .. }: Seen<'_>, detail: &ArtifactDetail) -> Markup {
             dl.facts {
                 dt { "Type" } dd { bdi { (format::words(&artifact.artifact_type)) } }
                 dt { "Tier" } dd { (artifact.tier.get()) }
-                dt { "CID" } dd { (cid(artifact.cid)) }
-                dt { "Id" } dd { (short(&artifact.id.to_string(), 8)) }
+                dt { "CID" } dd { (cid("about", "cid", artifact.cid)) }
+                dt { "Id" } dd { (short("about", "id", &artifact.id.to_string())) }
                 dt { "Registered" } dd { (ago(artifact.registered_at, now)) }
                 @if let Some(at) = artifact.revised_at { dt { "Revised" } dd { (ago(at, now)) } }
                 dt { "Posture" }
-                dd { (format::drift(detail.drift)) @if let Some(at) = detail.drift_since { " for " (since(at, now)) } }
-                dt { "Written at" } dd { "position " (format::count(artifact.position.get())) }
+                dd { (format::posture(artifact.custody_state, detail.drift)) @if let Some(at) = detail.drift_since { " " (since(at, now)) } }
+                dt { "Position" } dd { (format::count(artifact.position.get())) }
             }
         }
     }
@@ -139,8 +139,9 @@ fn custody(seen: Seen<'_>, params: &Params, here: &str, chain: &JudgedChain) -> 
 }
 
 fn link(Seen { now, .. }: Seen<'_>, Judged { link, violation }: &Judged) -> Markup {
+    let id = format!("link{}", link.seq);
     html! {
-        li id={ "link" (link.seq) } value=(link.seq.get()) class=[violation.is_some().then_some("broken")] {
+        li id=(id) value=(link.seq.get()) class=[violation.is_some().then_some("broken")] {
             div.move {
                 @if let Some(from) = link.from_state { span.muted { (format::words(from.as_str())) } span.arrow aria-label="to" role="img" { "→" } }
                 (format::custody(Some(link.to_state)))
@@ -152,10 +153,10 @@ fn link(Seen { now, .. }: Seen<'_>, Judged { link, violation }: &Judged) -> Mark
                     None => (badge(Tone::Good, "holds")),
                     Some(violation) => { (badge(Tone::Bad, violation.code().as_str())) span { (text(&violation.to_string())) } }
                 }
-                span.muted { "hash" } (short(&link.hash.to_string(), 8))
-                span.muted { "CID" } (cid(link.cid))
-                @if let Some(ceremony) = link.ceremony_id { span.muted { "ceremony" } (short(&ceremony.to_string(), 8)) }
-                (on_demand(&link.evidence, "evidence"))
+                span.muted { "hash" } (short(&id, "hash", &link.hash.to_string()))
+                span.muted { "CID" } (cid(&id, "cid", link.cid))
+                @if let Some(ceremony) = link.ceremony_id { span.muted { "ceremony" } (short(&id, "ceremony", &ceremony.to_string())) }
+                (on_demand(&id, &link.evidence, "evidence"))
             }
         }
     }
@@ -176,23 +177,25 @@ fn targets(
             @else {
                 (scrolling("Deployments by target", &html! {
                     table {
-                        thead { tr { th scope="col" { "Target" } th scope="col" { "Health" } th scope="col" { "For" } th scope="col" { "Desired" } th scope="col" { "Observed" } th scope="col" { "Seen" } } }
-                        tbody {
-                            @for row in &page.rows {
-                                tr {
-                                    th scope="row" { (text(&row.target)) (on_demand(&row.detail, "detail")) }
-                                    td { (format::health(row.health)) }
-                                    td data-label="for" { (since(row.health_since, now)) }
-                                    td data-label="desired" { (cid(row.desired_cid)) }
-                                    td data-label="observed" { @match row.observed_cid { Some(observed) => (cid(observed)), None => span.muted { "nothing" } } }
-                                    td data-label="seen" { (ago(row.observed_at, now)) }
-                                }
-                            }
-                        }
+                        thead { tr { th scope="col" { "Target" } th scope="col" { "Health" } th scope="col" { "Desired" } th scope="col" { "Observed" } th scope="col" { "Seen" } } }
+                        tbody { @for row in &page.rows { (target(now, row)) } }
                     }
                 }))
             }
             (paging(here, params.first("targets_after").is_none(), &first, next.as_deref()))
+        }
+    }
+}
+
+fn target(now: Timestamp, row: &DeploymentState) -> Markup {
+    let id = format!("target-{}", key(&row.target));
+    html! {
+        tr id=(id) {
+            th scope="row" { (text(&row.target)) (on_demand(&id, &row.detail, "detail")) }
+            td { (format::health(row.health)) " " span.muted { (since(row.health_since, now)) } }
+            td data-label="desired" { (cid(&id, "desired", row.desired_cid)) }
+            td data-label="observed" { @match row.observed_cid { Some(observed) => (cid(&id, "observed", observed)), None => span.muted { "nothing" } } }
+            td data-label="seen" { (ago(row.observed_at, now)) }
         }
     }
 }
@@ -203,15 +206,20 @@ fn verified(Seen { now, .. }: Seen<'_>, rows: &[VerificationResult]) -> Markup {
             h2 #verified-title { "Verifications" }
             @if rows.is_empty() { (nothing("It was never verified.")) }
             (verdicts::chart(rows))
-            ul.list {
-                @for row in rows.iter().take(VERDICTS) {
-                    li {
-                        (format::outcome(row.outcome))
-                        span.grow { (text(&row.verifier)) @if let Some(target) = &row.target { span.muted { " · " (text(target)) } } (on_demand(&row.evidence, "evidence")) }
-                        span.end { (ago(row.verified_at, now)) }
-                    }
-                }
+            ul.list.verdicts {
+                @for row in rows.iter().take(VERDICTS) { (verdict(now, row)) }
             }
+        }
+    }
+}
+
+fn verdict(now: Timestamp, row: &VerificationResult) -> Markup {
+    let id = format!("v{}", row.id);
+    html! {
+        li id=(id) {
+            (format::outcome(row.outcome))
+            div { (verifier(row)) (on_demand(&id, &row.evidence, "evidence")) }
+            span { (ago(row.verified_at, now)) }
         }
     }
 }

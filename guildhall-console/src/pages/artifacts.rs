@@ -152,13 +152,12 @@ fn list(app: &App, params: &Params, query: &ArtifactQuery, page: &Page<ArtifactS
                 table.artifacts {
                     thead { tr {
                         (head(ArtifactSort::Name, "Name", ""))
-                        (head(ArtifactSort::ArtifactType, "Type", "wide"))
-                        (head(ArtifactSort::Tier, "Tier", ""))
-                        th.wide scope="col" { "CID" }
+                        (head(ArtifactSort::ArtifactType, "Type", ""))
+                        (head(ArtifactSort::Tier, "Tier", "number"))
+                        th scope="col" { "CID" }
                         (head(ArtifactSort::CustodyState, "Custody", ""))
                         th scope="col" { "Posture" }
-                        th.wide scope="col" { "Since" }
-                        (head(ArtifactSort::Position, "Changed at", "wide"))
+                        (head(ArtifactSort::Position, "Position", "number"))
                     } }
                     tbody { @for row in &page.rows { (line(seen, row)) } }
                 }
@@ -169,16 +168,16 @@ fn list(app: &App, params: &Params, query: &ArtifactQuery, page: &Page<ArtifactS
 }
 
 fn line(Seen { base, now }: Seen<'_>, row: &ArtifactSummary) -> Markup {
+    let id = format!("a{}", row.id);
     html! {
-        tr id={ "a" (row.id) } {
-            th scope="row" { (artifact(base, row.id, &row.name)) span.kind.narrow { (format::words(&row.artifact_type)) } }
-            td.wide { bdi { (format::words(&row.artifact_type)) } }
+        tr id=(id) {
+            th scope="row" { (artifact(base, row.id, &row.name)) }
+            td { bdi { (format::words(&row.artifact_type)) } }
             td.number data-label="tier" { (row.tier.get()) }
-            td.wide { (cid(row.cid)) }
+            td data-label="CID" { (cid(&id, "cid", row.cid)) }
             td { (format::custody(row.custody_state)) }
-            td { (format::drift(row.drift)) }
-            td.wide { @if let Some(at) = row.drift_since { (since(at, now)) } }
-            td.wide.number { (format::count(row.position.get())) }
+            td { (format::posture(row.custody_state, row.drift)) @if let Some(at) = row.drift_since { " " span.muted { (since(at, now)) } } }
+            td.number data-label="position" { (format::count(row.position.get())) }
         }
     }
 }

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::{Place, Seen, heading, nothing, paging, scrolling, shown, whole};
 use crate::console::Shared;
 use crate::error::RequestError;
-use crate::format::{self, ago, artifact, decided, short, since, text};
+use crate::format::{self, ago, artifact, decided, short, text, took};
 use crate::params::Params;
 use crate::standing::Standing;
 
@@ -50,11 +50,7 @@ pub(crate) async fn page(
     Ok(shown(whole(&app, Place::Ceremonies, "Ceremonies", Some(&standing), &content)))
 }
 
-fn ceremony(id: Option<CeremonyId>) -> Markup {
-    html! { @if let Some(id) = id { (short(&id.to_string(), 8)) } }
-}
-
-fn open_table(Seen { base, now }: Seen<'_>, open: &Page<OpenCeremony>) -> Markup {
+fn open_table(seen: Seen<'_>, open: &Page<OpenCeremony>) -> Markup {
     if open.rows.is_empty() {
         return nothing("No ceremony is open.");
     }
@@ -63,30 +59,33 @@ fn open_table(Seen { base, now }: Seen<'_>, open: &Page<OpenCeremony>) -> Markup
         &html! {
             table {
                 thead { tr {
-                    th scope="col" { "Artifact" } th scope="col" { "Tier" } th.wide scope="col" { "Accord" }
-                    th.wide scope="col" { "Ceremony" } th scope="col" { "Opened by" } th.wide scope="col" { "Reason" }
-                    th.wide scope="col" { "Opened" } th scope="col" { "Age" }
+                    th scope="col" { "Artifact" } th.number scope="col" { "Tier" } th scope="col" { "Accord" }
+                    th scope="col" { "Ceremony" } th scope="col" { "Opened by" } th scope="col" { "Reason" }
+                    th scope="col" { "Opened" }
                 } }
-                tbody {
-                    @for row in &open.rows {
-                        tr id={ "c" (row.opened.position) } {
-                            th scope="row" { (artifact(base, row.opened.artifact_id, &row.name)) span.kind { (format::words(&row.artifact_type)) } }
-                            td.number data-label="tier" { (row.tier.get()) }
-                            td.wide { (text(&row.accord)) }
-                            td.wide { (ceremony(row.ceremony_id)) }
-                            td data-label="by" { (text(&row.opened.actor)) }
-                            td.wide.prose { (text(&row.opened.reason)) }
-                            td.wide { (ago(row.opened.occurred_at, now)) }
-                            td data-label="open for" { (since(row.opened.occurred_at, now)) }
-                        }
-                    }
-                }
+                tbody { @for row in &open.rows { (open_line(seen, row)) } }
             }
         },
     )
 }
 
-fn closed_table(Seen { base, now }: Seen<'_>, closed: &Page<ClosedCeremony>) -> Markup {
+fn open_line(Seen { base, now }: Seen<'_>, row: &OpenCeremony) -> Markup {
+    let id = format!("c{}", row.opened.position);
+    let at = row.opened.occurred_at;
+    html! {
+        tr id=(id) {
+            th scope="row" { (artifact(base, row.opened.artifact_id, &row.name)) span.kind { (format::words(&row.artifact_type)) } }
+            td.number data-label="tier" { (row.tier.get()) }
+            td data-label="accord" { (text(&row.accord)) }
+            (ceremony(&id, row.ceremony_id))
+            td data-label="by" { (text(&row.opened.actor)) }
+            td.prose { (text(&row.opened.reason)) }
+            td data-label="opened" { (ago(at, now)) span.abs.muted { " · " (format::lasted(at, now)) } }
+        }
+    }
+}
+
+fn closed_table(seen: Seen<'_>, closed: &Page<ClosedCeremony>) -> Markup {
     if closed.rows.is_empty() {
         return nothing("No ceremony has closed yet.");
     }
@@ -95,26 +94,37 @@ fn closed_table(Seen { base, now }: Seen<'_>, closed: &Page<ClosedCeremony>) -> 
         &html! {
             table {
                 thead { tr {
-                    th scope="col" { "Artifact" } th scope="col" { "Tier" } th.wide scope="col" { "Accord" }
-                    th.wide scope="col" { "Ceremony" } th scope="col" { "Outcome" } th scope="col" { "Closed by" }
-                    th.wide scope="col" { "Reason" } th scope="col" { "Closed" } th.wide scope="col" { "Was open" }
+                    th scope="col" { "Artifact" } th.number scope="col" { "Tier" } th scope="col" { "Accord" }
+                    th scope="col" { "Ceremony" } th scope="col" { "Outcome" } th scope="col" { "Closed by" }
+                    th scope="col" { "Reason" } th scope="col" { "Closed" } th scope="col" { "Was open" }
                 } }
-                tbody {
-                    @for row in &closed.rows {
-                        tr id={ "c" (row.closed.position) } {
-                            th scope="row" { (artifact(base, row.closed.artifact_id, &row.name)) span.kind { (format::words(&row.artifact_type)) } }
-                            td.number data-label="tier" { (row.tier.get()) }
-                            td.wide { (text(&row.accord)) }
-                            td.wide { (ceremony(row.ceremony_id)) }
-                            td { (decided(row.closed.to_state)) }
-                            td data-label="by" { (text(&row.closed.actor)) }
-                            td.wide.prose { (text(&row.closed.reason)) }
-                            td { (ago(row.closed.occurred_at, now)) }
-                            td.wide { (since(row.opened_at, row.closed.occurred_at)) }
-                        }
-                    }
-                }
+                tbody { @for row in &closed.rows { (closed_line(seen, row)) } }
             }
         },
     )
+}
+
+fn closed_line(Seen { base, now }: Seen<'_>, row: &ClosedCeremony) -> Markup {
+    let id = format!("c{}", row.closed.position);
+    html! {
+        tr id=(id) {
+            th scope="row" { (artifact(base, row.closed.artifact_id, &row.name)) span.kind { (format::words(&row.artifact_type)) } }
+            td.number data-label="tier" { (row.tier.get()) }
+            td data-label="accord" { (text(&row.accord)) }
+            (ceremony(&id, row.ceremony_id))
+            td { (decided(row.closed.to_state)) }
+            td data-label="by" { (text(&row.closed.actor)) }
+            td.prose { (text(&row.closed.reason)) }
+            td data-label="closed" { (ago(row.closed.occurred_at, now)) }
+            td data-label="was open" { (took(row.opened_at, row.closed.occurred_at)) }
+        }
+    }
+}
+
+fn ceremony(row: &str, id: Option<CeremonyId>) -> Markup {
+    html! {
+        td data-label="ceremony" {
+            @match id { Some(id) => (short(row, "ceremony", &id.to_string())), None => span.muted { "none" } }
+        }
+    }
 }

@@ -23,11 +23,11 @@ pub(crate) fn readable(json: &Json, label: &str) -> Markup {
     }
 }
 
-/// The same, unless there is nothing to show.
-pub(crate) fn on_demand(json: &Json, name: &str) -> Markup {
+/// The same of a row, unless there is nothing to show.
+pub(crate) fn on_demand(row: &str, json: &Json, name: &str) -> Markup {
     html! {
         @if json.as_str() != "null" && json.as_str() != "{}" {
-            details.evidence { summary { (name) } (readable(json, name)) }
+            details.evidence id={ (row) "-" (name) } { summary { (name) } (readable(json, name)) }
         }
     }
 }

@@ -3,35 +3,36 @@
 use axum::extract::State;
 use axum::response::Response;
 use guildhall_core::{
-    ArtifactQuery, ArtifactSort, ArtifactSummary, CustodyState, Drift, OpenCeremony, Overview,
-    Page, QuarantinedEntry, StoreError, VerificationQuery, VerificationResult,
+    ArtifactQuery, ArtifactSort, ArtifactSummary, CustodyState, DeploymentQuery, DeploymentState,
+    Drift, Health, OpenCeremony, Overview, Page, QuarantinedEntry, StoreError, VerificationQuery,
+    VerificationResult,
 };
 use maud::{Markup, html};
 
 use super::{Place, Seen, heading, name_of, nothing, shown, whole};
 use crate::console::{App, Shared};
-use crate::format::{self, Tone, ago, artifact, badge, count, plural, since, text};
+use crate::format::{self, Tone, ago, artifact, badge, count, plural, since, text, verifier};
 use crate::standing::{FeedStanding, Standing};
 
 /// How many of a kind are listed; a link leads to the rest.
 const LISTED: u32 = 5;
 
+/// How many targets of an artifact are named.
+const NAMED: u32 = 3;
+
+/// Artifacts of one posture, each with the first few targets that have it.
+type Postured = Page<(ArtifactSummary, Page<DeploymentState>)>;
+
 /// What needs attention, the worst first, each with the first few.
 struct Attention {
-    drifted: Page<ArtifactSummary>,
-    unknown: Page<ArtifactSummary>,
+    drifted: Postured,
+    unknown: Postured,
     stale: Page<ArtifactSummary>,
     quarantined: Page<QuarantinedEntry>,
 }
 
 impl Attention {
     async fn load(app: &App) -> Result<Self, StoreError> {
-        let of = |drift| ArtifactQuery {
-            drifts: vec![drift],
-            sort: ArtifactSort::Tier,
-            limit: LISTED,
-            ..ArtifactQuery::default()
-        };
         let stale = ArtifactQuery {
             custody_states: vec![CustodyState::Deployed],
             verified_before: Some(app.stale_before()),
@@ -40,19 +41,43 @@ impl Attention {
             ..ArtifactQuery::default()
         };
         Ok(Self {
-            drifted: app.ops_db.artifacts(&of(Drift::Drifted)).await?,
-            unknown: app.ops_db.artifacts(&of(Drift::Unknown)).await?,
+            drifted: postured(app, Drift::Drifted, Health::Drifted).await?,
+            unknown: postured(app, Drift::Unknown, Health::Unknown).await?,
             stale: app.ops_db.artifacts(&stale).await?,
             quarantined: app.ops_db.quarantined(None, 3).await?,
         })
     }
 
-    fn is_empty(&self) -> bool {
-        self.drifted.rows.is_empty()
-            && self.unknown.rows.is_empty()
-            && self.stale.rows.is_empty()
-            && self.quarantined.rows.is_empty()
+    /// How many things there are to look at; of the stale, those that are listed.
+    fn count(&self, overview: &Overview, standing: &Standing) -> u64 {
+        let silent = u64::from(!standing.is_healthy || !standing.is_live);
+        let feeds = standing.feeds.iter();
+        let feeds = feeds.map(|feed| feed.refused + u64::from(feed.deaf_for().is_some()));
+        let stale = self.stale.rows.len() as u64;
+        let drifted = overview.drifted_deployments + overview.unknown_deployments;
+        silent + feeds.sum::<u64>() + drifted + stale + overview.quarantined
     }
+}
+
+async fn postured(app: &App, drift: Drift, health: Health) -> Result<Postured, StoreError> {
+    let query = ArtifactQuery {
+        drifts: vec![drift],
+        sort: ArtifactSort::Tier,
+        limit: LISTED,
+        ..ArtifactQuery::default()
+    };
+    let found = app.ops_db.artifacts(&query).await?;
+    let mut rows = Vec::with_capacity(found.rows.len());
+    for row in found.rows {
+        let query = DeploymentQuery {
+            artifact_id: Some(row.id),
+            healths: vec![health],
+            limit: NAMED,
+            ..DeploymentQuery::default()
+        };
+        rows.push((row, app.ops_db.deployments(&query).await?));
+    }
+    Ok(Page { rows, next: found.next })
 }
 
 pub(crate) async fn page(State(app): State<Shared>) -> Result<Response, Response> {
@@ -84,7 +109,11 @@ pub(crate) async fn page(State(app): State<Shared>) -> Result<Response, Response
             }
         }
     };
-    Ok(shown(whole(&app, Place::Dashboard, "Dashboard", Some(&standing), &content)))
+    let title = match attention.count(&overview, &standing) {
+        0 => "Dashboard".to_owned(),
+        count => format!("({count}) Dashboard"),
+    };
+    Ok(shown(whole(&app, Place::Dashboard, &title, Some(&standing), &content)))
 }
 
 fn tiles(Seen { base, now }: Seen<'_>, overview: &Overview, standing: &Standing) -> Markup {
@@ -99,7 +128,7 @@ fn tiles(Seen { base, now }: Seen<'_>, overview: &Overview, standing: &Standing)
                 }
                 span.parts {
                     @for (tier, artifacts) in overview.artifacts_by_tier.iter().enumerate() {
-                        a href={ (base) "/artifacts?tier=" (tier) } { "tier " (tier) " " b { (count(*artifacts)) } }
+                        a href={ (base) "/artifacts?tier=" (tier) } { "tier " (tier) " " b data-fact={ "tier" (tier) } { (count(*artifacts)) } }
                     }
                 }
             }
@@ -111,7 +140,7 @@ fn tiles(Seen { base, now }: Seen<'_>, overview: &Overview, standing: &Standing)
                 span.parts {
                     span { "healthy " b data-fact="healthy" { (count(overview.healthy_deployments)) } }
                     a.bad[overview.drifted_deployments > 0] href={ (base) "/artifacts?drift=drifted" } { "drifted " b data-fact="drifted" { (count(overview.drifted_deployments)) } }
-                    a.warn[overview.unknown_deployments > 0] href={ (base) "/artifacts?drift=unknown" } { "unknown " b { (count(overview.unknown_deployments)) } }
+                    a.warn[overview.unknown_deployments > 0] href={ (base) "/artifacts?drift=unknown" } { "unknown " b data-fact="unknown" { (count(overview.unknown_deployments)) } }
                 }
             }
             li {
@@ -121,7 +150,7 @@ fn tiles(Seen { base, now }: Seen<'_>, overview: &Overview, standing: &Standing)
                 }
                 span.parts {
                     @match overview.oldest_ceremony_opened_at {
-                        Some(at) => span { "oldest " b { (since(at, now)) } },
+                        Some(at) => span { "oldest open " b data-fact="oldest" { (since(at, now)) } },
                         None => span { "none waits" },
                     }
                 }
@@ -138,7 +167,7 @@ fn tiles(Seen { base, now }: Seen<'_>, overview: &Overview, standing: &Standing)
                 strong.word { (standing.state) }
                 span.parts {
                     span { "position " b data-fact="position" { (count(standing.position.get())) } }
-                    span.warn[standing.lag > 0] { "lag " b { (count(standing.lag)) } }
+                    span.warn[standing.lag > 0] { "lag " b data-fact="lag" { (count(standing.lag)) } }
                 }
             }
         }
@@ -157,13 +186,11 @@ fn needs(
     let days = app.stale_after.as_secs() / 86_400;
     let refused: u64 = standing.feeds.iter().map(|feed| feed.refused).sum();
     let deaf = || standing.feeds.iter().filter_map(FeedStanding::deaf_for);
-    let is_calm = attention.is_empty()
-        && (standing.is_healthy && standing.is_live)
-        && (refused == 0 && deaf().next().is_none());
+    let all = attention.count(overview, standing);
     html! {
-        section #attention .panel.attention data-live aria-labelledby="attention-title" {
+        section #attention .panel data-live data-count=(all) aria-labelledby="attention-title" {
             h2 #attention-title { "Needs attention" }
-            @if is_calm { (nothing("Nothing. Everything that runs is what was ratified.")) }
+            @if all == 0 { (nothing("Nothing. Everything that runs is what was ratified.")) }
             @if !standing.is_healthy || !standing.is_live {
                 div.group {
                     h3 { (badge(Tone::Bad, "projection")) " What is shown may be old" }
@@ -178,15 +205,15 @@ fn needs(
                 }
             }
             (group(seen, &attention.drifted, &html! { (badge(Tone::Bad, "drifted")) " Something else runs than was ratified" },
-                &format!("{base}/artifacts?drift=drifted&sort=tier"), "drifted for"))
+                &format!("{base}/artifacts?drift=drifted&sort=tier"), "drifted"))
             (group(seen, &attention.unknown, &html! { (badge(Tone::Warn, "unknown")) " A target could not be looked at" },
-                &format!("{base}/artifacts?drift=unknown&sort=tier"), "unknown for"))
+                &format!("{base}/artifacts?drift=unknown&sort=tier"), "unknown"))
             @if !attention.stale.rows.is_empty() {
                 div.group {
                     h3 { (badge(Tone::Warn, "stale")) " Deployed, and no verdict in the last " (days) " days" }
                     ul {
                         @for row in &attention.stale.rows {
-                            li { (artifact(base, row.id, &row.name)) span.muted { "tier " (row.tier.get()) } span.muted.end { (format::words(&row.artifact_type)) } }
+                            li id={ "stale-" (row.id) } { (artifact(base, row.id, &row.name)) span.muted { (format::words(&row.artifact_type)) " · tier " (row.tier.get()) } }
                         }
                     }
                     @if attention.stale.next.is_some() { p.more { a href={ (base) "/artifacts?" (stale) } { "All with a stale verdict" } } }
@@ -197,7 +224,7 @@ fn needs(
                     h3 { (badge(Tone::Warn, "quarantined")) " Entries that break an invariant" }
                     ul {
                         @for row in &attention.quarantined.rows {
-                            li { code { (row.code.as_str()) } span.grow { (text(&row.reason)) } span.muted.end { "at " (count(row.position.get())) } }
+                            li id={ "q" (row.position) } { code { (row.code.as_str()) } span { (text(&row.reason)) } span.muted { "position " (count(row.position.get())) } }
                         }
                     }
                     p.more { a href={ (base) "/quarantine" } { "The whole quarantine: " (count(overview.quarantined)) } }
@@ -215,21 +242,26 @@ fn needs(
 
 fn group(
     Seen { base, now }: Seen<'_>,
-    page: &Page<ArtifactSummary>,
+    page: &Postured,
     title: &Markup,
     all: &str,
-    verb: &str,
+    word: &str,
 ) -> Markup {
     html! {
         @if !page.rows.is_empty() {
             div.group {
                 h3 { (title) }
                 ul {
-                    @for row in &page.rows {
-                        li {
+                    @for (row, targets) in &page.rows {
+                        li id={ (word) "-" (row.id) } {
                             (artifact(base, row.id, &row.name))
-                            span.muted { "tier " (row.tier.get()) }
-                            span.muted.end { @if let Some(at) = row.drift_since { (verb) " " (since(at, now)) } }
+                            @if let Some(at) = row.drift_since { span { (word) " " (since(at, now)) } }
+                            span.muted {
+                                "on "
+                                @for (at, row) in targets.rows.iter().enumerate() { @if at > 0 { ", " } (text(&row.target)) }
+                                @if targets.next.is_some() { " and more" }
+                                " · tier " (row.tier.get())
+                            }
                         }
                     }
                 }
@@ -247,11 +279,10 @@ fn waiting(Seen { base, now }: Seen<'_>, open: &Page<OpenCeremony>) -> Markup {
             @else {
                 ul.list {
                     @for row in &open.rows {
-                        li {
+                        li id={ "c" (row.opened.position) } {
                             (artifact(base, row.opened.artifact_id, &row.name))
-                            span.muted { "tier " (row.tier.get()) }
-                            span.muted.grow { (text(&row.opened.actor)) }
-                            span.end { (since(row.opened.occurred_at, now)) }
+                            span { "open " (since(row.opened.occurred_at, now)) }
+                            span.muted { "by " (text(&row.opened.actor)) " · tier " (row.tier.get()) }
                         }
                     }
                 }
@@ -266,13 +297,12 @@ fn verdicts(Seen { base, now }: Seen<'_>, latest: &[(String, VerificationResult)
         section #verdicts .panel data-live aria-labelledby="verdicts-title" {
             h2 #verdicts-title { "Latest verifications" }
             @if latest.is_empty() { (nothing("Nothing was verified yet.")) }
-            ul.list {
+            ul.list.verdicts {
                 @for (name, row) in latest {
-                    li {
+                    li id={ "v" (row.id) } {
                         (format::outcome(row.outcome))
-                        (artifact(base, row.artifact_id, name))
-                        span.muted.grow { (text(&row.verifier)) @if let Some(target) = &row.target { " · " (text(target)) } }
-                        span.end { (ago(row.verified_at, now)) }
+                        div { (artifact(base, row.artifact_id, name)) span.kind { (verifier(row)) } }
+                        span { (ago(row.verified_at, now)) }
                     }
                 }
             }

@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use super::{Place, heading, nothing, paging, scrolling, shown, whole};
 use crate::console::Shared;
 use crate::error::RequestError;
-use crate::format::{Tone, ago, badge, count, short, text};
+use crate::format::{Tone, ago, badge, count, key, short, text};
 use crate::params::Params;
 use crate::standing::Standing;
 
@@ -43,7 +43,7 @@ pub(crate) async fn page(
                     h3 { (text(&feed.name)) " " (badge(if feed.refused > 0 { Tone::Warn } else { Tone::Good }, &format!("{} refused", feed.refused))) }
                     ul.list {
                         @for refusal in feed.refusals.iter().rev() {
-                            li { span.grow { (text(&refusal.reason)) } span.muted { (text(&refusal.identity)) } span.end { (ago(refusal.at, app.now())) } }
+                            li id={ "refused-" (key(&feed.name)) "-" (key(&refusal.identity)) } { span.grow { (text(&refusal.reason)) } span.muted { (text(&refusal.identity)) } span.end { (ago(refusal.at, app.now())) } }
                         }
                     }
                 }
@@ -61,20 +61,25 @@ fn table(page: &Page<QuarantinedEntry>) -> Markup {
         "Entries in quarantine",
         &html! {
             table {
-                thead { tr { th scope="col" { "Position" } th scope="col" { "Code" } th scope="col" { "Reason" } th.wide scope="col" { "Type" } th.wide scope="col" { "Stream" } th.wide scope="col" { "Event" } } }
+                thead { tr { th.number scope="col" { "Position" } th scope="col" { "Code" } th scope="col" { "Reason" } th scope="col" { "Type" } th scope="col" { "Stream" } th scope="col" { "Event" } } }
                 tbody {
-                    @for row in &page.rows {
-                        tr id={ "q" (row.position) } {
-                            th.number scope="row" { (count(row.position.get())) }
-                            td { (badge(Tone::Bad, row.code.as_str())) }
-                            td.prose { (text(&row.reason)) }
-                            td.wide { bdi { (row.event_type.as_str().trim_start_matches(TYPE_PREFIX)) } }
-                            td.wide { (short(&row.stream_id.to_string(), 8)) }
-                            td.wide { (short(&row.event_id.to_string(), 8)) }
-                        }
-                    }
+                    @for row in &page.rows { (line(row)) }
                 }
             }
         },
     )
+}
+
+fn line(row: &QuarantinedEntry) -> Markup {
+    let id = format!("q{}", row.position);
+    html! {
+        tr id=(id) {
+            th.number scope="row" data-label="position" { (count(row.position.get())) }
+            td { (badge(Tone::Bad, row.code.as_str())) }
+            td.prose { (text(&row.reason)) }
+            td data-label="type" { bdi { (row.event_type.as_str().trim_start_matches(TYPE_PREFIX)) } }
+            td data-label="stream" { (short(&id, "stream", &row.stream_id.to_string())) }
+            td data-label="event" { (short(&id, "event", &row.event_id.to_string())) }
+        }
+    }
 }

@@ -134,6 +134,44 @@ impl Browser {
         found.as_str().unwrap_or_else(|| panic!("{selector} is not on the page")).to_owned()
     }
 
+    async fn element(&self, selector: &str) -> String {
+        let wanted = json!({ "using": "css selector", "value": selector });
+        let found = self.post("/element", wanted).await;
+        found.as_object().unwrap().values().next().unwrap().as_str().unwrap().to_owned()
+    }
+
+    /// How many elements are on the page; needs no script of it.
+    pub(crate) async fn count(&self, selector: &str) -> usize {
+        let wanted = json!({ "using": "css selector", "value": selector });
+        self.post("/elements", wanted).await.as_array().unwrap().len()
+    }
+
+    /// Clicks as a mouse does; needs no script of the page.
+    pub(crate) async fn click(&self, selector: &str) {
+        let element = self.element(selector).await;
+        self.post(&format!("/element/{element}/click"), json!({})).await;
+    }
+
+    /// Types into a field.
+    pub(crate) async fn enter(&self, selector: &str, text: &str) {
+        let element = self.element(selector).await;
+        self.post(&format!("/element/{element}/value"), json!({ "text": text })).await;
+    }
+
+    /// Waits until the page is one whose address has this in it; needs no script of it.
+    pub(crate) async fn until_at(&self, part: &str) {
+        let path = format!("/session/{}/url", self.session);
+        let arrives = async {
+            while !self.call("GET", &path, &Value::Null).await.as_str().unwrap().contains(part) {}
+        };
+        timeout(SOON, arrives).await.unwrap_or_else(|_| panic!("no page at {part}"));
+    }
+
+    /// From now on pages run no scripts.
+    pub(crate) async fn without_scripts(&self) {
+        self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
+    }
+
     /// Waits until an expression holds in the page.
     pub(crate) async fn until(&self, expression: &str, within: Duration) {
         let milliseconds = within.as_millis();
