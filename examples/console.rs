@@ -19,7 +19,7 @@ use guildhall_projector::ceremony::CeremonyOrchestrator;
 use guildhall_projector::{Runtime, Settings};
 
 /// Shows the state of governance in a browser, and keeps it up to date.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "console")]
 struct Args {
     /// The database; created, with the bundled story, if missing: sqlite:PATH or

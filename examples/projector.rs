@@ -43,7 +43,7 @@ Examples:
 Exit codes: 0 done, 1 failed (one message on standard error), 2 wrong usage.";
 
 /// Imports a Chronicle, projects it into the Ops DB and shows what an operator wants to see.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "projector", after_help = EXAMPLES)]
 struct Args {
     /// Where the Chronicle and the Ops DB are; created if missing: sqlite:PATH or

@@ -1,5 +1,6 @@
 //! The database that an argument names: SQLite or PostgreSQL, the same from here on.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +15,21 @@ use guildhall_store_sqlite::{Options as SqliteOptions, SqliteStore};
 const LEASE_TIME: Duration = Duration::from_millis(500);
 
 /// Where the Chronicle and the Ops DB are, as `--database` says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Location {
     /// A file.
     Sqlite(PathBuf),
     /// A URL, which may hold a password and is not shown.
     Postgres(String),
+}
+
+impl fmt::Debug for Location {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => formatter.debug_tuple("Sqlite").field(path).finish(),
+            Self::Postgres(_) => formatter.write_str("Postgres(..)"),
+        }
+    }
 }
 
 impl std::str::FromStr for Location {
@@ -98,5 +108,20 @@ impl Store {
                 Arc::new(store.projector().on_violation(on_violation).start()?)
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_not_shown_whether_it_is_good_or_bad() {
+        let good = "postgres://app:secret@db/ops".parse::<Location>();
+        let bad = "postgre://app:secret@db/ops".parse::<Location>();
+        assert!(good.is_ok() && bad.is_err());
+        for shown in [format!("{good:?}"), format!("{bad:?}")] {
+            assert!(!shown.contains("secret"), "{shown}");
+        }
     }
 }
