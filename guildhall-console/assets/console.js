@@ -115,7 +115,7 @@ async function load() {
   const [before, now] = [needs(document), needs(page)];
   exchange(page);
   document.title = page.title;
-  if (now > before) worse.textContent = now + " need attention";
+  if (now > before) worse.textContent = "Needs attention: " + now;
   else if (now < before) worse.textContent = "";
   return "";
 }

@@ -153,7 +153,10 @@ async fn the_ceremonies_are_those_that_the_queries_answer() {
 async fn the_artifacts_are_those_that_the_queries_answer() {
     let guild = Guild::with_story().await;
     let (browser, url) = (Browser::start().await, url(&guild).await);
+    browser.look(1280, 800, "light").await;
     browser.open(&format!("{url}/artifacts?sort=tier")).await;
+    let heights = "return Math.max(...[...document.querySelectorAll('tbody tr')].map((row) => row.offsetHeight))";
+    assert!(browser.run(heights).await.as_u64() <= Some(32), "rows are dense");
     let query = ArtifactQuery { sort: guildhall_core::ArtifactSort::Tier, ..Default::default() };
     let rows = guild.ops_db.artifacts(&query).await.unwrap().rows;
     for (at, row) in (1..).zip(&rows) {
@@ -454,7 +457,7 @@ async fn what_gets_worse_is_told_in_the_title_and_aloud() {
     browser.until(IS_UP_TO_DATE, common::SOON).await;
     let cid = guild.ops_db.artifact(id).await.unwrap().unwrap().artifact.cid;
     for (second, observed, state) in [
-        (2, Cid::from_digest([9; 32]), "(1) Dashboard · Guildhall|1 need attention"),
+        (2, Cid::from_digest([9; 32]), "(1) Dashboard · Guildhall|Needs attention: 1"),
         (3, cid, "Dashboard · Guildhall|"),
     ] {
         let seen = DeploymentObserved {
@@ -658,7 +661,7 @@ async fn everyone_can_use_every_page() {
                     .await;
                 let found = browser
                     .run(&format!(
-                        "{axe}; const {{ violations }} = await axe.run(); \
+                        "{axe}; const {{ violations }} = await axe.run({{ rules: {{ 'target-size': {{ enabled: true }} }} }}); \
                          return violations.map((one) => one.id + ': ' + one.help + ' ' + \
                              one.nodes.map((node) => node.html + ' ' + node.failureSummary).slice(0, 3).join(' / ')).join('\\n')"
                     ))
@@ -668,6 +671,18 @@ async fn everyone_can_use_every_page() {
                 let sideways = "return document.documentElement.scrollWidth";
                 let found = browser.run(sideways).await;
                 assert_eq!(found, width, "{name} scrolls sideways");
+                // Rows that are drawn as blocks are rows of a table for who listens.
+                for (role, selector) in [
+                    ("table", "table"),
+                    ("row", "tr"),
+                    ("columnheader", "thead th"),
+                    ("rowheader", "tbody th"),
+                    ("cell", "td"),
+                ] {
+                    let (told, drawn) =
+                        (browser.count_role(role).await, browser.count(selector).await);
+                    assert_eq!(told, drawn, "{name} {width}: {role}");
+                }
                 let found = browser.run(MISNAMED).await;
                 assert_eq!(found, "", "{name}: what is open or focused could not be found again");
             }

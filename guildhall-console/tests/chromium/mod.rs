@@ -214,6 +214,14 @@ impl Browser {
         BASE64.decode(image["data"].as_str().unwrap().as_bytes()).unwrap()
     }
 
+    /// How many things on the page have this role for who listens to it.
+    pub(crate) async fn count_role(&self, role: &str) -> usize {
+        let tree = self.devtools("Accessibility.getFullAXTree", json!({})).await;
+        let nodes = tree["nodes"].as_array().unwrap();
+        let is_it = |node: &&Value| node["ignored"] == false && node["role"]["value"] == role;
+        nodes.iter().filter(is_it).count()
+    }
+
     /// What the page wrote to its console at the level of an error.
     pub(crate) async fn errors(&self) -> Vec<String> {
         let entries = self.post("/se/log", json!({ "type": "browser" })).await;
