@@ -1,10 +1,13 @@
 //! A PostgreSQL server for tests: found, started, thrown away.
 //!
-//! `GUILDHALL_TEST_POSTGRES_URL` names a server whose user may create databases. Where it is not
-//! set, each test binary starts a cluster of its own in a temporary folder, on a Unix socket that
-//! only its user can reach, from the newest server programs that it finds. The server belongs to a
-//! shell that waits for the end of a pipe from the tests, so it is stopped and its folder removed
-//! however the tests end, by a kill -9 too.
+//! `GUILDHALL_TEST_POSTGRES_URL` names a server whose user may create databases: tests that need no
+//! more than a database take theirs there. Where it is not set, each test binary starts a cluster for
+//! them, in a temporary folder, on a Unix socket that only its user can reach, from the newest server
+//! programs that it finds. Tests that stop their server, or want it set up in some way, start one of
+//! their own always.
+//!
+//! The server belongs to a shell that waits for the end of a pipe from the tests, so it is stopped and
+//! its folder removed however the tests end, by a kill -9 too.
 #![allow(dead_code, reason = "each test file uses some of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
@@ -79,6 +82,15 @@ pub(crate) struct Database {
 impl Database {
     /// A fresh, empty database on the server that the tests of this binary share.
     pub(crate) fn create() -> Self {
+        Self::create_on(Self::shared_url())
+    }
+
+    /// A fresh, empty database on the server at this URL.
+    pub(crate) fn create_on(admin_url: &str) -> Self {
+        Self::create_as("ENCODING 'UTF8'", admin_url)
+    }
+
+    fn shared_url() -> &'static str {
         static SHARED: OnceLock<(String, Option<Server>)> = OnceLock::new();
         let (admin_url, _) = SHARED.get_or_init(|| match env::var(URL_VARIABLE) {
             Ok(url) => (url, None),
@@ -87,13 +99,12 @@ impl Database {
                 (server.url("postgres"), Some(server))
             }
         });
-        Self::create_on(admin_url)
+        admin_url
     }
 
-    /// A fresh, empty database on the server at this URL.
-    pub(crate) fn create_on(admin_url: &str) -> Self {
+    fn create_as(how: &str, admin_url: &str) -> Self {
         Self::create_by(admin_url, |name| {
-            execute(admin_url, &format!("CREATE DATABASE {name} TEMPLATE template0"));
+            execute(admin_url, &format!("CREATE DATABASE {name} TEMPLATE template0 {how}"));
         })
     }
 
@@ -183,9 +194,9 @@ impl Server {
     pub(crate) fn start(settings: Settings) -> Self {
         let programs = find_programs().unwrap_or_else(|| {
             panic!(
-                "these tests need a PostgreSQL server: install the Debian package `postgresql` (no \
-                 service has to run), put `initdb` and `postgres` into PATH, or set {URL_VARIABLE} \
-                 to a server where databases can be created"
+                "this test starts a PostgreSQL server: install the Debian package `postgresql` (no \
+                 service has to run), or put `initdb` and `postgres` into PATH. ({URL_VARIABLE} names \
+                 a server only for the tests that leave it running and as it is.)"
             )
         });
         let user = server_user();
