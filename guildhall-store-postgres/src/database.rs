@@ -10,6 +10,7 @@ use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, Postgres, SqlSafeStr, SqlStr,
     Transaction,
 };
+use tokio::time::timeout;
 
 use crate::error::OpenError;
 use crate::options::{Options, Source};
@@ -35,7 +36,8 @@ impl Database {
             Source::Pool(pool) => pool.clone(),
             Source::Url(url) => PgPoolOptions::new()
                 .max_connections(options.max_connections)
-                .acquire_timeout(options.acquire_timeout)
+                // What is left is for asking why.
+                .acquire_timeout(options.acquire_timeout / 5 * 4)
                 .idle_timeout(Self::IDLE_TIME)
                 .test_before_acquire(false)
                 .before_acquire(|connection, metadata| {
@@ -67,13 +69,19 @@ impl Database {
     /// another: on a pool of three that can wait for itself.
     pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
         match self.pool.acquire().await {
-            // The pool goes on trying while a server refuses, and then does not say why.
-            Err(sqlx::Error::PoolTimedOut) if self.pool.size() == 0 => {
-                let options = self.pool.connect_options();
-                PgConnection::connect_with(&options).await?.close().await?;
-                self.pool.acquire().await
-            }
+            Err(sqlx::Error::PoolTimedOut) if self.pool.size() == 0 => Err(self.refusal().await),
             outcome => outcome,
+        }
+    }
+
+    /// Why there is no connection at all. The pool goes on trying while a server refuses, and then
+    /// does not say why; a server that says nothing here either is not waited for much longer.
+    async fn refusal(&self) -> sqlx::Error {
+        let options = self.pool.connect_options();
+        let asking = async { PgConnection::connect_with(&options).await?.close().await };
+        match timeout(self.pool.options().get_acquire_timeout() / 4, asking).await {
+            Ok(Err(refusal)) => refusal,
+            Ok(Ok(())) | Err(_) => sqlx::Error::PoolTimedOut,
         }
     }
 
@@ -83,10 +91,7 @@ impl Database {
         begin: &'static str,
     ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
         match self.pool.begin_with(begin).await {
-            Err(sqlx::Error::PoolTimedOut) if self.pool.size() == 0 => {
-                drop(self.acquire().await?);
-                self.pool.begin_with(begin).await
-            }
+            Err(sqlx::Error::PoolTimedOut) if self.pool.size() == 0 => Err(self.refusal().await),
             outcome => outcome,
         }
     }

@@ -29,8 +29,9 @@ pub struct Options {
     /// How many connections a pool made from a URL opens at most. 8 by default. Three suffice: one
     /// appends, one listens, and the rest takes turns. An embedder's own pool has its own limit.
     pub max_connections: u32,
-    /// How long to wait for a connection before the error is transient. 5 s by default. An
-    /// embedder's own pool has its own limit.
+    /// How long to wait for a connection at most, before the error is transient. 5 s by default. An
+    /// embedder's own pool has its own limit, and where no server can be reached it is asked for a
+    /// quarter longer, for the reason.
     pub acquire_timeout: Duration,
     /// How many entries of waiting appends share one transaction, at most. 4,096 by default. An
     /// append is never split, so a longer one has a transaction of its own.

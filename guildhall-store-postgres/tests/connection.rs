@@ -9,11 +9,13 @@ use std::io::{self, Write};
 use std::net::TcpListener;
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use common::append_one;
 use guildhall_core::{Chronicle, Position, ReadLimit};
 use guildhall_store_postgres::{OpenError, Options, PostgresStore};
 use server::{Server, Settings, execute};
+use tokio::time::timeout;
 
 const PASSWORD: &str = "correct-horse-battery-staple";
 const WRONG: &str = "incorrect-horse-battery-staple";
@@ -120,7 +122,7 @@ async fn tls_and_scram_work_and_nothing_shows_the_password() {
         said.push_str(&shown(&options));
         let store = PostgresStore::open_with(options).await.unwrap();
         append_one(&store.chronicle(), 1).await;
-        store.chronicle().wait_beyond(Position::ZERO, std::time::Duration::MAX).await.unwrap();
+        store.chronicle().wait_beyond(Position::ZERO, Duration::MAX).await.unwrap();
         said.push_str(&shown(&store));
         said.push_str(&shown(&store.chronicle()));
     }
@@ -146,7 +148,7 @@ async fn tls_and_scram_work_and_nothing_shows_the_password() {
     ];
     for (url, is_transient) in failing {
         let mut options = Options::at(url);
-        options.acquire_timeout = std::time::Duration::from_millis(300);
+        options.acquire_timeout = Duration::from_millis(300);
         let error = PostgresStore::open_with(options).await.unwrap_err();
         said.push_str(&faces(&error));
         assert_eq!(error.is_transient(), is_transient, "{}", faces(&error));
@@ -174,6 +176,21 @@ async fn tls_and_scram_work_and_nothing_shows_the_password() {
             assert_eq!(line, None, "{name} shows the password");
         }
     }
+}
+
+#[tokio::test]
+async fn a_server_that_says_nothing_is_waited_for_as_long_as_told() {
+    // Connections wait in its queue, and nobody takes them.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut options = Options::at(format!("postgres://app@{}/ops", silent.local_addr().unwrap()));
+    options.acquire_timeout = Duration::from_secs(1);
+    let begun = Instant::now();
+    let opening = timeout(Duration::from_secs(30), PostgresStore::open_with(options));
+    let error = opening.await.expect("an end").unwrap_err();
+    let waited = begun.elapsed();
+    assert!(error.is_transient(), "{error:?}");
+    // As long again is for a busy machine.
+    assert!((700..2000).contains(&waited.as_millis()), "{waited:?}");
 }
 
 #[tokio::test]
