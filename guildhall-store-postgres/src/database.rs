@@ -29,6 +29,10 @@ impl Database {
     /// A connection that was of use so lately is taken to be alive, which saves a round trip.
     const FRESH_TIME: Duration = Duration::from_millis(20);
 
+    /// Fewer wait for each other for ever: one appends and one listens for as long as the store is
+    /// open.
+    const LEAST_CONNECTIONS: u32 = 3;
+
     /// The database that the options name. Nothing is connected yet.
     pub(crate) fn new(options: &Options) -> Result<Self, OpenError> {
         let schema = options.schema.parse()?;
@@ -49,6 +53,10 @@ impl Database {
                 })
                 .connect_lazy_with(parse_url(url)?),
         };
+        let found = pool.options().get_max_connections();
+        if found < Self::LEAST_CONNECTIONS {
+            return Err(OpenError::SmallPool { found });
+        }
         Ok(Self { pool, schema })
     }
 

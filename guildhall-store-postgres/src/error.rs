@@ -7,6 +7,7 @@ use std::io;
 use guildhall_core::{Fault, StoreError};
 
 use crate::migrate::Family;
+use crate::options::MOST_PAYLOAD_BYTES;
 
 /// Why a store was not opened. Whichever it is, the database is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +55,25 @@ pub enum OpenError {
     OldServer {
         /// The server's version, as it says it.
         found: String,
+    },
+    /// The database keeps its texts in another encoding than UTF-8: make one with `ENCODING 'UTF8'`.
+    #[error("the database has the encoding {found}, Guildhall needs UTF8")]
+    OtherEncoding {
+        /// The encoding's name, as PostgreSQL says it.
+        found: String,
+    },
+    /// The pool opens fewer connections than the three that a store needs: give it more.
+    #[error("the pool opens {found} connections at most, Guildhall needs 3")]
+    SmallPool {
+        /// How many it opens at most.
+        found: u32,
+    },
+    /// Payloads may be longer than what `jsonb` surely takes: lower
+    /// [`payload_limit_bytes`](crate::Options::payload_limit_bytes).
+    #[error("payloads of {found} bytes may not fit into jsonb, the limit is {MOST_PAYLOAD_BYTES}")]
+    LongPayloads {
+        /// How many bytes they may have.
+        found: usize,
     },
     /// PostgreSQL failed otherwise; a transient fault is worth another try.
     #[error("the database cannot be opened")]

@@ -141,6 +141,10 @@ async fn pending(
         let found = found.try_get("server_version").doing(DOING)?;
         return Err(OpenError::OldServer { found });
     }
+    let encoding: String = found.try_get("encoding").doing(DOING)?;
+    if encoding != "UTF8" {
+        return Err(OpenError::OtherEncoding { found: encoding });
+    }
     if !found.try_get::<bool, _>("is_ours").doing(DOING)? {
         return match found.try_get("relation").doing(DOING)? {
             Some(relation) => Err(OpenError::OtherProgram { schema: schema.to_owned(), relation }),

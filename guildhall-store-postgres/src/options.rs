@@ -6,8 +6,15 @@ use std::time::Duration;
 use guildhall_core::MAX_PAYLOAD_BYTES;
 use sqlx::PgPool;
 
+use crate::error::OpenError;
+
 /// The schema that a store lives in unless told otherwise.
 pub const DEFAULT_SCHEMA: &str = "guildhall";
+
+/// What `jsonb` takes of any JSON, in bytes of its text: an array of 16,777,216 elements, which have
+/// two each at least. Its other limit, 268,435,455 bytes of its own form, is farther: those are six
+/// times the text at most, for numbers of one digit.
+pub(crate) const MOST_PAYLOAD_BYTES: usize = 32 << 20;
 
 /// Where a store lives and what it may use. [`Options::at`] and [`Options::with_pool`] hold the
 /// defaults; set what differs:
@@ -27,18 +34,25 @@ pub struct Options {
     /// two schemas of one database never meet. 1 to 48 bytes.
     pub schema: String,
     /// How many connections a pool made from a URL opens at most. 8 by default. Three suffice: one
-    /// appends, one listens, and the rest takes turns. An embedder's own pool has its own limit.
+    /// appends, one listens, and the rest takes turns; fewer are refused. From five on, appends use
+    /// two where there are many. An embedder's own pool has
+    /// its own limit.
     pub max_connections: u32,
     /// How long to wait for a connection at most, before the error is transient. 5 s by default. An
     /// embedder's own pool has its own limit, and where no server can be reached it is asked for a
     /// quarter longer, for the reason.
     pub acquire_timeout: Duration,
+    /// How long an append or a batch of the projector may be without an answer before its connection
+    /// counts as lost, and what became of it is found out over another one. 30 s by default.
+    pub answer_timeout: Duration,
     /// How many entries of waiting appends share one transaction, at most. 4,096 by default. An
     /// append is never split, so a longer one has a transaction of its own.
     pub group_entries: usize,
     /// How many bytes of payload share one transaction, at most. 16 MiB by default.
     pub group_bytes: usize,
-    /// How long a payload may be, in bytes. [`MAX_PAYLOAD_BYTES`] by default.
+    /// How long a payload may be, in bytes. [`MAX_PAYLOAD_BYTES`] by default, 32 MiB at most: `jsonb`
+    /// takes no array of more than 16,777,216 elements, so a longer one could be recorded and never
+    /// projected.
     pub payload_limit_bytes: usize,
     /// How much a wait costs at most when its wake-up is lost: so often a waiter looks for itself.
     /// 1 s by default.
@@ -90,11 +104,18 @@ impl Options {
             schema: DEFAULT_SCHEMA.to_owned(),
             max_connections: 8,
             acquire_timeout: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(30),
             group_entries: 4096,
             group_bytes: 16 << 20,
             payload_limit_bytes: MAX_PAYLOAD_BYTES,
             poll_interval: Duration::from_secs(1),
             lease_time: Duration::from_secs(15),
         }
+    }
+
+    /// Refuses what could not work later.
+    pub(crate) fn check(&self) -> Result<(), OpenError> {
+        let found = self.payload_limit_bytes;
+        if found > MOST_PAYLOAD_BYTES { Err(OpenError::LongPayloads { found }) } else { Ok(()) }
     }
 }

@@ -44,6 +44,7 @@ impl PostgresStore {
     /// # Errors
     /// [`OpenError`]; the database is as it was.
     pub async fn open_with(options: Options) -> Result<Self, OpenError> {
+        options.check()?;
         let database = Database::new(&options)?;
         prepare(&database, &[Family::Chronicle, Family::Ops]).await?;
         let signal = Arc::new(Signal::default());

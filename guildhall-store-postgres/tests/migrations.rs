@@ -8,6 +8,7 @@ use common::append_one;
 use guildhall_core::Chronicle;
 use guildhall_store_postgres::{Family, OpenError, Options, PostgresStore};
 use server::{Database, execute};
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 async fn open(database: &Database, schema: &str) -> Result<PostgresStore, OpenError> {
@@ -63,6 +64,52 @@ async fn a_schema_of_another_program_is_refused_and_left_as_it_is() {
             other => panic!("{other:?}"),
         }
         assert_eq!(catalogue(&database).await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_database_in_another_encoding_is_refused_and_left_as_it_is() {
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let database = Database::create_in(encoding);
+        let before = catalogue(&database).await;
+        match open(&database, "guildhall").await {
+            Err(OpenError::OtherEncoding { found }) => assert_eq!(found, encoding),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(catalogue(&database).await, before);
+    }
+}
+
+#[tokio::test]
+async fn a_pool_that_would_wait_for_itself_is_refused() {
+    let database = Database::create();
+    for few in [1, 2] {
+        let pool = PgPoolOptions::new().max_connections(few).connect_lazy(database.url()).unwrap();
+        let mut by_url = Options::at(database.url());
+        by_url.max_connections = few;
+        for options in [Options::with_pool(pool), by_url] {
+            match PostgresStore::open_with(options).await {
+                Err(OpenError::SmallPool { found }) => assert_eq!(found, few),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn payloads_that_jsonb_may_not_take_are_refused() {
+    let database = Database::create();
+    for (mebibytes, is_taken) in [(32, true), (33, false)] {
+        let mut options = Options::at(database.url());
+        options.payload_limit_bytes = mebibytes << 20;
+        match PostgresStore::open_with(options).await {
+            Ok(_) => assert!(is_taken),
+            Err(OpenError::LongPayloads { found }) => {
+                assert!(!is_taken);
+                assert_eq!(found, mebibytes << 20);
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }
 

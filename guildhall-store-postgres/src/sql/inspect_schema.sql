@@ -1,6 +1,5 @@
--- Is there such a schema, does it hold Guildhall's tables, and if not, some relation of others?
+-- Does the schema hold Guildhall's tables, and if not, some relation of others? What is the server?
 SELECT
-    EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = $1) AS is_there,
     EXISTS (
         SELECT 1 FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -11,5 +10,6 @@ SELECT
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = $1
     ) AS relation,
+    pg_catalog.current_setting('server_encoding') AS encoding,
     pg_catalog.current_setting('server_version') AS server_version,
     pg_catalog.current_setting('server_version_num')::int AS server_version_number

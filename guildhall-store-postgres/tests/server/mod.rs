@@ -85,6 +85,12 @@ impl Database {
         Self::create_on(Self::shared_url())
     }
 
+    /// The same, whose texts are encoded in this way.
+    pub(crate) fn create_in(encoding: &str) -> Self {
+        let how = format!("ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'");
+        Self::create_as(&how, Self::shared_url())
+    }
+
     /// A fresh, empty database on the server at this URL.
     pub(crate) fn create_on(admin_url: &str) -> Self {
         Self::create_as("ENCODING 'UTF8'", admin_url)
