@@ -33,6 +33,11 @@ impl Database {
     /// open.
     const LEAST_CONNECTIONS: u32 = 3;
 
+    /// What the connections of a pool of the store's own begin with: an append is one statement, of
+    /// which only the session's defaults say how it runs.
+    const SET_DEFAULTS: &str =
+        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
+
     /// The database that the options name. Nothing is connected yet.
     pub(crate) fn new(options: &Options) -> Result<Self, OpenError> {
         let schema = options.schema.parse()?;
@@ -49,6 +54,12 @@ impl Database {
                         let is_fresh = metadata.idle_for < Self::FRESH_TIME;
                         // One that was lost gives way to another.
                         Ok(is_fresh || connection.ping().await.is_ok())
+                    })
+                })
+                .after_connect(|connection, _| {
+                    Box::pin(async move {
+                        sqlx::raw_sql(Self::SET_DEFAULTS).execute(connection).await?;
+                        Ok(())
                     })
                 })
                 .connect_lazy_with(parse_url(url)?),

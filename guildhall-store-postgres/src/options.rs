@@ -91,9 +91,11 @@ impl Options {
         Self::from_source(Source::Url(url.into()))
     }
 
-    /// The defaults, with a pool of the embedder's. Nothing is expected of its connections but the
-    /// database: names are qualified, and isolation and durability are set where they matter.
-    /// Behind PgBouncer it has to be in session mode, because of LISTEN.
+    /// The defaults, with a pool of the embedder's, of three connections or more. Names are
+    /// qualified, and durability is set where it matters. But an append is one statement, which runs
+    /// as its session does by default: where that is to read only (`default_transaction_read_only`),
+    /// appends fail as on a standby, which is a transient fault. Behind PgBouncer it has to be in
+    /// session mode, because of LISTEN.
     pub fn with_pool(pool: PgPool) -> Self {
         Self::from_source(Source::Pool(pool))
     }

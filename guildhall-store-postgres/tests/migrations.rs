@@ -114,6 +114,19 @@ async fn payloads_that_jsonb_may_not_take_are_refused() {
 }
 
 #[tokio::test]
+async fn a_database_that_is_read_only_by_default_is_written_to() {
+    let database = Database::create();
+    for setting in ["read_only = on", "isolation = 'serializable'"] {
+        let set = format!("ALTER DATABASE {} SET default_transaction_{setting}", database.name());
+        execute(database.admin_url(), &set);
+    }
+    let chronicle = open(&database, "guildhall").await.unwrap().chronicle();
+    for _ in 0..3 {
+        append_one(&chronicle, 1).await;
+    }
+}
+
+#[tokio::test]
 async fn an_empty_schema_is_taken() {
     let database = Database::create();
     execute(database.url(), "CREATE SCHEMA guildhall");
