@@ -159,7 +159,7 @@ function listen() {
   events.addEventListener("here", hear);
   events.addEventListener("moved", (event) => {
     hear();
-    if (String(JSON.parse(event.data).position) !== position(document)) refresh();
+    if (failure || String(JSON.parse(event.data).position) !== position(document)) refresh();
     else tell();
   });
   events.onerror = () => {
