@@ -1,9 +1,9 @@
 //! Who may look: the Host header, the token, and what browsers are told to refuse.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -17,21 +17,26 @@ use crate::console::Shared;
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Access {
-    /// Whoever is on this machine: the Host header names a loopback address, so that no page of
-    /// another site can ask in its visitor's name (DNS rebinding). [`serve`](crate::serve) then
-    /// binds to loopback alone.
+    /// Whoever is on this machine. The Host header has to name a loopback address, so that no page
+    /// of another site can ask in its visitor's name (DNS rebinding). Whoever connects can write
+    /// that header, so where they connect from matters: [`serve`](crate::serve) binds to loopback
+    /// alone; a router that is mounted looks at the peer's address where the server tells it
+    /// (axum's [`ConnectInfo`] of a [`SocketAddr`]), and otherwise leaves it to the embedder to
+    /// listen on loopback. Behind a proxy on this machine everyone is on this machine: take a token.
     Loopback,
     /// Whoever has the token, as `Authorization: Bearer`, or as the password of Basic
     /// authentication, for which browsers ask; the user name does not matter.
     Token {
         /// The token; make it at least 16 random bytes.
         token: String,
-        /// The hosts by which the console is reached, without a port. Others are refused.
+        /// The hosts by which the console is reached, without a port; IPv6 addresses with or
+        /// without brackets. Others are refused.
         hosts: Vec<String>,
     },
     /// Whoever the embedder's own layer lets through.
     Embedder {
-        /// The hosts by which the console is reached, without a port. Others are refused.
+        /// The hosts by which the console is reached, without a port; IPv6 addresses with or
+        /// without brackets. Others are refused.
         hosts: Vec<String>,
     },
 }
@@ -56,8 +61,16 @@ impl Access {
         match self {
             Self::Loopback => is_loopback(host),
             Self::Token { hosts, .. } | Self::Embedder { hosts } => {
-                hosts.iter().any(|known| known.eq_ignore_ascii_case(host))
+                let host = unbracketed(host);
+                hosts.iter().any(|known| unbracketed(known).eq_ignore_ascii_case(host))
             }
+        }
+    }
+
+    fn lets_peer(&self, peer: SocketAddr) -> bool {
+        match self {
+            Self::Loopback => peer.ip().to_canonical().is_loopback(),
+            Self::Token { .. } | Self::Embedder { .. } => true,
         }
     }
 
@@ -74,9 +87,13 @@ impl Access {
 }
 
 fn is_loopback(host: &str) -> bool {
-    let address = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
-        || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        || unbracketed(host).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// A host without the brackets that an IPv6 address has in a header.
+fn unbracketed(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 /// The Host header without its port.
@@ -137,6 +154,11 @@ fn refusal(access: &Access, request: &Request<Body>) -> Option<Response> {
         let message = "the Host header names no host of this console\n";
         return Some((StatusCode::MISDIRECTED_REQUEST, message).into_response());
     }
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    if peer.is_some_and(|ConnectInfo(peer)| !access.lets_peer(*peer)) {
+        let message = "this console is for its own machine\n";
+        return Some((StatusCode::FORBIDDEN, message).into_response());
+    }
     if !access.lets_bearer(request.headers()) {
         let challenge = [(header::WWW_AUTHENTICATE, r#"Basic realm="Guildhall", charset="UTF-8""#)];
         return Some((StatusCode::UNAUTHORIZED, challenge, "a token is needed\n").into_response());
@@ -175,6 +197,25 @@ mod tests {
             let headers = with(header::HOST, host);
             let found = host_of(&headers).is_some_and(|host| Access::Loopback.lets_host(host));
             assert_eq!(found, is_let, "{host:?}");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_host_is_known_with_or_without_brackets() {
+        let named = |hosts: &[&str]| Access::Embedder {
+            hosts: hosts.iter().map(|&host| host.to_owned()).collect(),
+        };
+        for known in ["2001:db8::1", "[2001:DB8::1]"] {
+            for (host, is_let) in [
+                ("[2001:db8::1]:7177", true),
+                ("[2001:db8::1]", true),
+                ("[2001:db8::2]:7177", false),
+                ("2001:db8::1]", false),
+            ] {
+                let headers = with(header::HOST, host);
+                let found = host_of(&headers).is_some_and(|host| named(&[known]).lets_host(host));
+                assert_eq!(found, is_let, "{host} where {known} is known");
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::handler::Handler;
 use axum::http::Uri;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, any, get};
 use guildhall_core::{CustodyPolicy, OpsDb, Timestamp};
 use guildhall_projector::ceremony::CeremonyOrchestrator;
 use guildhall_projector::{Runtime, Status};
@@ -113,7 +113,8 @@ impl Console {
         self
     }
 
-    /// The path under which the router answers, such as `/guildhall`; the root by default.
+    /// The path under which the router answers, such as `/guildhall`, with or without a slash after
+    /// it; the root by default.
     #[must_use]
     pub fn at(mut self, path: &str) -> Self {
         let path = path.trim_matches('/');
@@ -135,30 +136,74 @@ impl Console {
         self
     }
 
-    pub(crate) fn has_loopback_access(&self) -> bool {
-        matches!(self.app.access, Access::Loopback)
+    pub(crate) fn who_may_look(&self) -> &Access {
+        &self.app.access
     }
 
-    /// The routes, guarded as [`access`](Self::access) says.
+    /// The routes, guarded as [`access`](Self::access) says. Merge them into an application, as
+    /// they are: the path of [`at`](Self::at) is in them already. Under such a path everything is
+    /// the console's; what no route of it answers is otherwise left to the application's fallback.
+    ///
+    /// Event streams have their own limits; connections are the embedder's to limit.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::Arc;
+    /// use axum::{Router, body::Body, http::Request, middleware, routing::get};
+    /// use guildhall_console::{Access, Console};
+    /// use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
+    /// use guildhall_projector::ceremony::CeremonyOrchestrator;
+    /// use tower::ServiceExt as _;
+    ///
+    /// let (chronicle, ops_db) = (Arc::new(MemoryChronicle::new()), Arc::new(MemoryOpsDb::new()));
+    /// let orchestrator = CeremonyOrchestrator::new(chronicle, ops_db.clone()).start();
+    /// let console = Console::new(ops_db, orchestrator)
+    ///     .at("/guildhall")
+    ///     .access(Access::Embedder { hosts: vec!["ops.example.org".to_owned()] })
+    ///     .router()
+    ///     // Here, who is let through is the application's to say.
+    ///     .route_layer(middleware::from_fn(|request, next: middleware::Next| next.run(request)));
+    /// let application = Router::new().route("/", get(async || "my own")).merge(console);
+    ///
+    /// let request = Request::get("/guildhall").header("host", "ops.example.org");
+    /// let response = application.oneshot(request.body(Body::empty())?).await?;
+    /// assert_eq!(response.status(), 200);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn router(self) -> Router {
         let app = Arc::new(self.app);
-        let mut routes = Router::new();
-        for (path, route) in routes_of() {
-            routes = routes.route(path, route);
-        }
-        let routes = routes.fallback(missing);
-        let routes =
-            if app.base.is_empty() { routes } else { Router::new().nest(&app.base, routes) };
+        let routes = routes_under(&app.base);
+        // Not a layer: that would guard the application's fallback as well.
+        routes.route_layer(from_fn_with_state(Arc::clone(&app), guard)).with_state(app)
+    }
+
+    /// The routes with nothing beside them: what they do not answer is a page that does not exist.
+    pub(crate) fn router_alone(self) -> Router {
+        let app = Arc::new(self.app);
+        let routes = routes_under(&app.base).fallback(missing);
         routes.layer(from_fn_with_state(Arc::clone(&app), guard)).with_state(app)
     }
+}
+
+fn routes_under(base: &str) -> Router<Shared> {
+    let mut routes = Router::new();
+    for (path, route) in routes_of() {
+        routes = routes.route(&format!("{base}{path}"), route);
+    }
+    if base.is_empty() {
+        return routes.route("/api/v1/{*rest}", any(missing));
+    }
+    let dashboard = routes.route(base, get(pages::dashboard::page));
+    dashboard.route(&format!("{base}/{{*rest}}"), any(missing))
 }
 
 async fn missing(
     axum::extract::State(app): axum::extract::State<Shared>,
     uri: Uri,
 ) -> axum::response::Response {
-    let error = RequestError::Missing("page");
-    if uri.path().contains("/api/") { error.into_json() } else { error.into_page(&app) }
+    RequestError::Missing("page").into_answer(&app, &uri)
 }
 
 macro_rules! routes {

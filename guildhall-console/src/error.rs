@@ -1,6 +1,6 @@
 //! What went wrong with a request, as a page or as JSON.
 
-use axum::http::{StatusCode, header};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use guildhall_core::StoreError;
 use serde::Serialize;
@@ -46,6 +46,16 @@ impl RequestError {
     fn log(&self) {
         if let Self::Store(error) = self {
             tracing::error!(error = error as &dyn std::error::Error, "a request failed");
+        }
+    }
+
+    /// As JSON where that is spoken, else as a page.
+    pub(crate) fn into_answer(self, app: &App, uri: &Uri) -> Response {
+        let path = uri.path().strip_prefix(&app.base);
+        if path.is_some_and(|path| path.starts_with("/api/")) {
+            self.into_json()
+        } else {
+            self.into_page(app)
         }
     }
 

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
+use crate::access::Access;
 use crate::console::Console;
 
 /// How many connections are open at once; more wait.
@@ -43,6 +44,13 @@ pub enum ServeError {
         /// The address.
         address: SocketAddr,
     },
+    /// The token is empty: it would let nobody in.
+    #[error("the token is empty")]
+    EmptyToken,
+    /// [`Access::Embedder`] leaves it to a layer who may look, and here there can be none. Mount
+    /// [the router](Console::router) under yours.
+    #[error("access is left to an embedder's layer, and a console that is served alone has none")]
+    NoLayer,
     /// The address cannot be bound.
     #[error("binding {address}")]
     Bind {
@@ -90,13 +98,17 @@ pub async fn serve(
     address: SocketAddr,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Served, ServeError> {
-    if console.has_loopback_access() && !address.ip().is_loopback() {
-        return Err(ServeError::NeedsToken { address });
+    match console.who_may_look() {
+        Access::Loopback if address.ip().is_loopback() => {}
+        Access::Loopback => return Err(ServeError::NeedsToken { address }),
+        Access::Token { token, .. } if token.is_empty() => return Err(ServeError::EmptyToken),
+        Access::Token { .. } => {}
+        Access::Embedder { .. } => return Err(ServeError::NoLayer),
     }
     let bind = |source| ServeError::Bind { address, source };
     let listener = TcpListener::bind(address).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
-    let task = tokio::spawn(accept(listener, console.router(), shutdown));
+    let task = tokio::spawn(accept(listener, console.router_alone(), shutdown));
     Ok(Served { address, task })
 }
 
