@@ -66,6 +66,7 @@ pub use subscription::{Delivery, Missed, Subscription};
 
 use crate::backoff::Backoff;
 use crate::error::RuntimeError;
+use crate::runtime::stop_requested;
 use crate::settings::Settings;
 use crate::status::{LastError, State, chain};
 use follower::{Follower, Source};
@@ -222,7 +223,7 @@ impl FollowStatus {
         }
     }
 
-    fn failed(&mut self, state: State, error: &StoreError) {
+    fn failed(&mut self, state: State, error: &dyn std::error::Error) {
         self.state = state;
         self.last_error = Some(LastError { message: chain(error), at: SystemTime::now() });
     }
@@ -371,7 +372,7 @@ impl CeremonyOrchestrator {
         }
     }
 
-    /// Stops following and every feed, and waits for that. Subscriptions end.
+    /// Stops following and every feed, and waits until their tasks have ended. Subscriptions end.
     ///
     /// # Cancel safety
     /// Once polled, it stops all the same.
@@ -393,17 +394,31 @@ async fn supervise(
     mut stopping: watch::Receiver<bool>,
 ) {
     let hub = Arc::clone(&follower.hub);
-    let follows = follow(follower, &settings, &status);
+    // On a task of its own, so that a panic ends it like a failure that does not pass.
+    let follows = follow(follower, settings, status.clone());
+    let mut follows = tokio::spawn(follows.in_current_span());
     let state = tokio::select! {
-        _ = stopping.wait_for(|is_stopping| *is_stopping) => State::Stopped,
-        () = follows => State::Failed,
+        () = stop_requested(&mut stopping) => {
+            follows.abort();
+            // It was told to end; how it did does not matter.
+            let _ = follows.await;
+            State::Stopped
+        }
+        outcome = &mut follows => {
+            if let Err(error) = outcome {
+                let error = RuntimeError::Panicked(error);
+                tracing::error!(error = chain(&error), "the orchestrator failed");
+                status.send_modify(|status| status.failed(State::Failed, &error));
+            }
+            State::Failed
+        }
     };
     hub.close();
     status.send_modify(|status| status.state = state);
 }
 
 /// Returns when something failed for good.
-async fn follow(follower: Follower, settings: &Settings, status: &watch::Sender<FollowStatus>) {
+async fn follow(follower: Follower, settings: Settings, status: watch::Sender<FollowStatus>) {
     let mut backoff = Backoff::default();
     let mut has_begun = false;
     loop {
@@ -432,7 +447,7 @@ async fn follow(follower: Follower, settings: &Settings, status: &watch::Sender<
                 });
             }
             Err(error) if error.is_transient() => {
-                let pause = backoff.next(settings);
+                let pause = backoff.next(&settings);
                 tracing::warn!(error = chain(&error), ?pause, "following again after a pause");
                 status.send_modify(|status| {
                     status.failed(State::BackingOff { pause }, &error);

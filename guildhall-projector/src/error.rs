@@ -19,7 +19,7 @@ pub enum RuntimeError {
     #[error("the Chronicle answered entries out of order")]
     NotConsecutive(#[from] NotConsecutive),
     /// A task panicked: a bug in a store, in a read model or here.
-    #[error("a task of the projector panicked")]
+    #[error("a task panicked")]
     Panicked(#[source] JoinError),
     /// The live generation moved on each time before the rebuilt one could take its place.
     #[error(

@@ -332,7 +332,7 @@ impl Supervisor {
 }
 
 /// Waits until the runtime is to stop, or every handle is gone.
-async fn stop_requested(stopping: &mut watch::Receiver<bool>) {
+pub(crate) async fn stop_requested(stopping: &mut watch::Receiver<bool>) {
     // An error says that the sender is gone, which is a reason to stop as well.
     let _ = stopping.wait_for(|is_stopping| *is_stopping).await;
 }
