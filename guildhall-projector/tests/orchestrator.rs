@@ -471,6 +471,48 @@ async fn a_panic_ends_it_as_a_failure_that_does_not_pass_does() {
     within(orchestrator.shutdown()).await;
 }
 
+/// Ignores that it is to stop until it is let go.
+struct Stubborn {
+    begun: tokio::sync::Notify,
+    let_go: Mutex<std::sync::mpsc::Receiver<()>>,
+    has_ended: AtomicUsize,
+}
+
+#[async_trait]
+impl CeremonyFeed for Stubborn {
+    fn name(&self) -> &str {
+        "stubborn"
+    }
+
+    async fn run(&self, _: &Intake) -> Result<(), FeedError> {
+        self.begun.notify_one();
+        // It holds its thread, as nothing should: an abort has to wait.
+        let _ = self.let_go.lock().unwrap().recv();
+        self.has_ended.store(1, Ordering::SeqCst);
+        std::future::pending().await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_shutdown_waits_until_the_feeds_have_ended() {
+    let guild = Guild::in_memory();
+    let (let_go, held) = std::sync::mpsc::channel();
+    let feed = Arc::new(Stubborn {
+        begun: tokio::sync::Notify::new(),
+        let_go: Mutex::new(held),
+        has_ended: AtomicUsize::new(0),
+    });
+    let orchestrator = guild.orchestrator().feed(feed.clone()).start();
+    within(feed.begun.notified()).await;
+    let mut shutdown = std::pin::pin!(orchestrator.shutdown());
+    let early = timeout(Duration::from_millis(100), &mut shutdown).await;
+    assert!(early.is_err(), "the feed is at work");
+    let_go.send(()).unwrap();
+    within(shutdown).await;
+    assert_eq!(feed.has_ended.load(Ordering::SeqCst), 1);
+    assert_eq!(orchestrator.status().feeds[0].state, FeedState::Stopped);
+}
+
 #[tokio::test]
 async fn a_dropped_orchestrator_ends_its_subscriptions() {
     let guild = Guild::in_memory();

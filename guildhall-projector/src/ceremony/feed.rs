@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use super::notice::CeremonyOutcome;
 use crate::backoff::Backoff;
+use crate::runtime::stop_requested;
 use crate::settings::Settings;
 use crate::status::{LastError, chain};
 use crate::telemetry;
@@ -396,8 +397,10 @@ pub(super) async fn supervise(
             runs.run(&takes).await
         });
         let outcome = tokio::select! {
-            _ = stopping.wait_for(|is_stopping| *is_stopping) => {
+            () = stop_requested(&mut stopping) => {
                 run.abort();
+                // What it does at this moment ends first; how does not matter.
+                let _ = run.await;
                 return state(FeedState::Stopped);
             }
             outcome = &mut run => outcome,
