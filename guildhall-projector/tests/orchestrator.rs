@@ -514,6 +514,23 @@ async fn a_shutdown_waits_until_the_feeds_have_ended() {
 }
 
 #[tokio::test]
+async fn who_subscribes_to_nothing_has_nothing_read_and_hears_where_things_stand() {
+    let chronicle = Arc::new(MemoryChronicle::new());
+    let guild = Guild::on(Arc::clone(&chronicle));
+    let id = guild.draft().await;
+    within(guild.runtime.wait_until(Position::new(3))).await.unwrap();
+    let chronicle = Arc::new(Faulty::new(MemoryChronicle::clone(&chronicle), []));
+    let ops_db = Arc::clone(&guild.ops_db);
+    let options = CeremonyOrchestrator::new(chronicle.clone(), ops_db).settings(settings());
+    let orchestrator = options.start();
+    let mut nothing = within(orchestrator.subscribe([])).await.unwrap();
+    let last = guild.record(seen(id, 1)).await;
+    assert_eq!(within(orchestrator.moved_from(Position::new(3))).await.unwrap(), last);
+    assert_eq!(chronicle.calls.load(Ordering::Relaxed), 0, "the log is not read");
+    assert_eq!(nothing.try_next(), None);
+}
+
+#[tokio::test]
 async fn a_dropped_orchestrator_ends_its_subscriptions() {
     let guild = Guild::in_memory();
     let orchestrator = guild.orchestrator().start();

@@ -124,10 +124,11 @@ impl Hub {
         lock(&self.state).position
     }
 
-    /// Moves on without telling anything, if nobody listens.
+    /// Moves on without telling anything, if nobody listens. Who subscribed to no topic does not.
     pub(super) fn skip_to(&self, position: Position) -> bool {
         let mut state = lock(&self.state);
-        let nobody_listens = state.queues.iter().all(|queue| queue.strong_count() == 0);
+        let mut queues = state.queues.iter().filter_map(Weak::upgrade);
+        let nobody_listens = queues.all(|queue| queue.topics.is_empty());
         if nobody_listens {
             state.position = position;
         }
@@ -248,6 +249,10 @@ mod tests {
     async fn a_subscription_says_where_it_begins_and_ends_with_the_hub() {
         let hub = Hub::new(10);
         assert!(hub.skip_to(Position::new(5)));
+        let none = hub.subscribe(Vec::new());
+        assert!(hub.skip_to(Position::new(5)), "nobody listens to anything");
+        assert_eq!(hub.subscribers(), 1);
+        drop(none);
         let mut subscription = hub.subscribe(vec![Topic::Postures]);
         assert_eq!(subscription.position(), Position::new(5));
         assert!(!hub.skip_to(Position::new(6)), "somebody listens");
