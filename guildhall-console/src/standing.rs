@@ -75,23 +75,20 @@ impl FeedStanding {
     }
 }
 
-/// Since when the checkpoint has stood where it stands, as far as was looked.
+/// Since when the checkpoint has stood where it stands with entries to apply, as far as was looked.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     seen: Mutex<Option<(Position, Instant)>>,
 }
 
 impl Progress {
-    /// For how long the checkpoint has stood still with entries to apply.
-    fn still_for(&self, position: Position, lag: u64) -> Duration {
+    /// For how long, as of now. Where all is applied nothing stands still, and what comes next has
+    /// its time.
+    fn still_for(&self, position: Position, lag: u64, now: Instant) -> Duration {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        match *seen {
-            Some((at, since)) if at == position && lag > 0 => since.elapsed(),
-            _ => {
-                *seen = Some((position, Instant::now()));
-                Duration::ZERO
-            }
-        }
+        let since = seen.filter(|(at, _)| *at == position).map_or(now, |(_, since)| since);
+        *seen = (lag > 0).then_some((position, since));
+        seen.map_or(Duration::ZERO, |(_, since)| now.duration_since(since))
     }
 }
 
@@ -123,7 +120,8 @@ impl Standing {
         let position = checkpoint.map_or(Position::ZERO, |checkpoint| checkpoint.position);
         let head = head.max(position);
         let lag = head.get() - position.get();
-        let is_stalled = app.progress.still_for(position, lag) >= STALLED_AFTER;
+        let still_for = app.progress.still_for(position, lag, Instant::now());
+        let is_stalled = still_for >= STALLED_AFTER;
         let follows = app.orchestrator.status();
         let projector = app.projector.as_ref().map(|status| status.borrow().clone());
         let (state, is_healthy) = match &projector {
@@ -156,5 +154,33 @@ impl Standing {
             last_error: last_error.or(follows.last_error.as_ref()).map(failure),
             feeds: feeds.collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_checkpoint_with_entries_to_apply_stands_still() {
+        let (progress, began) = (Progress::default(), Instant::now());
+        for (second, position, lag, still) in [
+            (0, 5, 0, 0),
+            // An hour of quiet is no standstill, nor is the moment after it.
+            (3600, 5, 0, 0),
+            (7200, 5, 1, 0),
+            (7210, 5, 3, 10),
+            (7220, 6, 2, 0),
+            (7225, 6, 1, 5),
+            (7230, 7, 0, 0),
+            (7240, 7, 1, 0),
+            // Restored from an older copy.
+            (7250, 6, 1, 0),
+            (7251, 6, 1, 1),
+        ] {
+            let now = began + Duration::from_secs(second);
+            let found = progress.still_for(Position::new(position), lag, now);
+            assert_eq!(found, Duration::from_secs(still), "after {second} s");
+        }
     }
 }
