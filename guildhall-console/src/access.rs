@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::console::Shared;
+use crate::params;
 
 /// Who may look at the console.
 #[derive(Clone)]
@@ -133,11 +134,13 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// Refuses who may not look, and tells browsers what to refuse.
+/// Refuses who may not look and what no handler should have to, and tells browsers what to refuse.
 pub(crate) async fn guard(State(app): State<Shared>, request: Request, next: Next) -> Response {
-    let mut response = match refusal(&app.access, &request) {
-        Some(refusal) => refusal,
-        None => next.run(request).await,
+    let unreadable = params::check(request.uri().query());
+    let mut response = match (refusal(&app.access, &request), unreadable) {
+        (Some(refusal), _) => refusal,
+        (None, Err(error)) => error.into_answer(&app, request.uri()),
+        (None, Ok(())) => next.run(request).await,
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use guildhall_core::{
-    AccordId, ArtifactId, ArtifactQuery, ArtifactSort, Cursor, DeploymentQuery, Json,
+    AccordId, ArtifactId, ArtifactQuery, ArtifactSort, Cursor, DeploymentQuery, Json, JsonError,
     MAX_PAGE_ROWS, Tier, Timestamp, VerificationQuery,
 };
 
@@ -17,7 +17,19 @@ const MAX_VALUE_BYTES: usize = 4096;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Params(Vec<(String, String)>);
 
+/// Refuses U+0000 in any parameter: no text of the Chronicle holds it, and PostgreSQL takes none
+/// that does, not even to compare with.
+pub(crate) fn check(query: Option<&str>) -> Result<(), RequestError> {
+    let Params(pairs) = Params::parse(query);
+    if pairs.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
+        let reason = "no parameter may hold U+0000".to_owned();
+        return Err(RequestError::BadParameter { name: "query", reason });
+    }
+    Ok(())
+}
+
 impl Params {
+    /// The parameters of a query that was [checked](check).
     pub(crate) fn parse(query: Option<&str>) -> Self {
         let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
@@ -99,14 +111,7 @@ impl Params {
                 return Err(RequestError::BadParameter { name: "order", reason });
             }
         };
-        let json = |name: &'static str| {
-            let parse = |text| Json::parse(text);
-            let bad = |error: guildhall_core::JsonError| RequestError::BadParameter {
-                name,
-                reason: error.to_string(),
-            };
-            self.first(name).map(parse).transpose().map_err(bad)
-        };
+        let json = |name| Ok::<_, RequestError>(self.one::<JsonText>(name)?.map(|json| json.0));
         Ok(ArtifactQuery {
             artifact_types: self.parsed("type")?,
             tiers: self.parsed::<TierText>("tier")?.into_iter().map(|tier| tier.0).collect(),
@@ -140,6 +145,16 @@ impl Params {
             after: self.after(),
             limit: self.limit(limit)?,
         })
+    }
+}
+
+struct JsonText(Json);
+
+impl FromStr for JsonText {
+    type Err = JsonError;
+
+    fn from_str(text: &str) -> Result<Self, JsonError> {
+        Json::parse(text).map(Self)
     }
 }
 
@@ -198,7 +213,23 @@ mod tests {
         }
         let many = "type=a&".repeat(65);
         assert!(Params::parse(Some(&many)).artifacts(50).is_err());
-        let long = format!("name={}", "a".repeat(5000));
-        assert!(Params::parse(Some(&long)).artifacts(50).is_err());
+        for (name, quote) in [("name", ""), ("content", "\""), ("terms", "\"")] {
+            let long = |bytes| format!("{name}={quote}{}{quote}", "a".repeat(bytes));
+            let error = Params::parse(Some(&long(5000))).artifacts(50).unwrap_err();
+            assert_eq!(error.to_string(), format!("{name}: at most 4096 bytes"));
+            assert!(Params::parse(Some(&long(4000))).artifacts(50).is_ok());
+        }
+    }
+
+    #[test]
+    fn no_parameter_holds_a_nul() {
+        for query in ["name=%00", "after=a%00b", "%00=1", "unknown=%00", "content=%22%00%22"] {
+            assert!(check(Some(query)).is_err(), "{query}");
+        }
+        for query in [None, Some(""), Some("name=%2500"), Some("content=%22%5Cu0001%22")] {
+            assert!(check(query).is_ok(), "{query:?}");
+        }
+        let escaped = Params::parse(Some("content=%22%5Cu0000%22")).artifacts(50);
+        assert!(escaped.is_err(), "nor does a fragment of JSON in its escapes");
     }
 }
