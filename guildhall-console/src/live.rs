@@ -7,9 +7,15 @@
 //! | `here` | nothing: said where nothing else was for ten seconds, so that a connection that died is noticed |
 //! | `missed` | notices that are not told: how many where that is known, after which position and through which |
 //!
-//! Each event's id is its position, so that `Last-Event-ID` resumes after the last that came.
+//! Each event's id is its position, so that `Last-Event-ID` resumes after the last that came: a notice
+//! may come twice, and none is lost unseen. An id that is no position, or one that is not reached, resumes
+//! nothing: the stream begins now, and its first `moved` says where that is.
+//!
+//! A stream ends after ten minutes, or when it is left unread; browsers resume by themselves. So nobody
+//! keeps a place among the streams for long without using it, whoever serves the router.
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,10 +24,13 @@ use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use futures::stream;
-use guildhall_core::{Position, StoreError};
-use guildhall_projector::ceremony::{CeremonyOrchestrator, Delivery, Notice, Subscription, Topic};
+use guildhall_core::Position;
+use guildhall_projector::RuntimeError;
+use guildhall_projector::ceremony::{
+    CeremonyOrchestrator, Delivery, Missed, Notice, Subscription, Topic,
+};
 use serde_json::json;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::console::Shared;
@@ -33,6 +42,13 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// The least time between two `moved`.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a stream lives.
+const MAX_AGE: Duration = Duration::from_secs(600);
+
+/// How many events may wait for a client, and for how long the next one does.
+const UNREAD: usize = 8;
+const UNREAD_FOR: Duration = Duration::from_secs(30);
 
 /// How far back a stream is resumed, in entries.
 const MAX_RESUMED: u64 = 20_000;
@@ -68,9 +84,11 @@ pub(crate) async fn events(
         _permit: permit,
     };
     stream.resume(last.map(Position::new));
-    let body = stream::unfold(stream, |mut stream| async move {
-        let bytes = stream.next().await?;
-        Some((Ok::<_, StoreError>(bytes), stream))
+    let (sender, receiver) = mpsc::channel(UNREAD);
+    tokio::spawn(hand_over(stream, sender));
+    let body = stream::unfold(receiver, |mut receiver| async move {
+        let bytes = receiver.recv().await?;
+        Some((Ok::<_, Infallible>(bytes), receiver))
     });
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
@@ -79,6 +97,23 @@ pub(crate) async fn events(
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     Ok((headers, Body::from_stream(body)).into_response())
+}
+
+/// Hands over what a stream tells until it ends or is old, or the client is gone or does not read.
+/// It is no part of the body, which nobody may be asking for more.
+async fn hand_over(mut stream: Stream, sender: mpsc::Sender<Bytes>) {
+    let tells = async {
+        while let Some(bytes) = stream.next().await {
+            if sender.send_timeout(bytes, UNREAD_FOR).await.is_err() {
+                break;
+            }
+        }
+    };
+    tokio::select! {
+        () = tells => {}
+        () = sender.closed() => {}
+        () = sleep(MAX_AGE) => {}
+    }
 }
 
 struct Stream {
@@ -122,34 +157,22 @@ impl Stream {
                 self.tell_past(after).await;
                 continue;
             }
-            let told = self.moved.unwrap_or(Position::ZERO);
             let moves = async {
-                let position = if self.moved.is_none() {
-                    Ok(self.orchestrator.status().position)
-                } else {
-                    self.orchestrator.moved_from(told).await
-                };
+                if let Some(told) = self.moved {
+                    self.orchestrator.moved_from(told).await?;
+                }
                 sleep_until(self.may_move).await;
-                position
+                Ok::<_, RuntimeError>(())
             };
             tokio::select! {
                 biased;
                 delivery = self.subscription.next(), if !self.topics.is_empty() => {
-                    let bytes = match delivery? {
-                        Delivery::Notice(notice) => self.notice(&notice),
-                        Delivery::Missed(gap) => {
-                            Some(missed(Some(gap.count), gap.after, gap.through))
-                        }
-                    };
-                    self.ready.extend(bytes);
+                    let delivery = delivery?;
+                    self.deliver(delivery);
                 }
                 moved = moves => {
-                    // What came while it paused counts.
-                    let position = moved.ok()?.max(self.orchestrator.status().position);
-                    self.moved = Some(position);
-                    self.may_move = Instant::now() + PAUSE;
-                    let data = json!({ "position": position });
-                    return Some(event("moved", position, &data.to_string()));
+                    moved.ok()?;
+                    self.tell_moved();
                 }
                 () = sleep(HEARTBEAT) => {
                     return Some(Bytes::from_static(b"event: here\ndata: {}\n\n"));
@@ -173,8 +196,27 @@ impl Stream {
         }
     }
 
-    fn notice(&self, notice: &Notice) -> Option<Bytes> {
-        (notice.position > self.position).then(|| told(notice))
+    fn deliver(&mut self, delivery: Delivery) {
+        match delivery {
+            Delivery::Notice(notice) if notice.position <= self.position => {}
+            Delivery::Notice(notice) => self.ready.push_back(told(&notice)),
+            Delivery::Missed(Missed { count, after, through }) => {
+                self.ready.push_back(missed(Some(count), after, through));
+            }
+        }
+    }
+
+    /// Tells where the Ops DB stands, after everything that was told up to there: whoever resumes
+    /// from this position has seen that.
+    fn tell_moved(&mut self) {
+        let position = self.orchestrator.status().position;
+        while let Some(delivery) = self.subscription.try_next() {
+            self.deliver(delivery);
+        }
+        self.moved = Some(position);
+        self.may_move = Instant::now() + PAUSE;
+        let data = json!({ "position": position });
+        self.ready.push_back(event("moved", position, &data.to_string()));
     }
 }
 
@@ -192,4 +234,69 @@ fn missed(count: Option<u64>, after: Position, through: Position) -> Bytes {
 /// One event; JSON has no line breaks outside its escapes.
 fn event(name: &str, id: Position, data: &str) -> Bytes {
     Bytes::from(format!("id: {id}\nevent: {name}\ndata: {data}\n\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
+    use guildhall_core::{
+        AccordBound, Append, ArtifactRegistered, Chronicle, Cid, DeploymentObserved, Event, Json,
+        NewEntry, Tier, Timestamp,
+    };
+    use guildhall_projector::{Runtime, Settings};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Three entries, the last of which says that nothing was seen on a target.
+    fn look() -> [Event; 3] {
+        let json = || Json::parse("{}").unwrap();
+        let accord = AccordBound::new("change control", "board", json(), Timestamp::MIN);
+        let id = accord.accord_id;
+        let schema = "https://example.com/zone.json";
+        let zone = ArtifactRegistered::new(id, "dns_zone", "zone", Tier::ALL[0], json(), schema);
+        let seen = DeploymentObserved {
+            artifact_id: zone.artifact_id,
+            desired_cid: Cid::of(&json()),
+            detail: Json::null(),
+            observed_at: Timestamp::MIN,
+            observed_cid: None,
+            target: "eu".to_owned(),
+        };
+        [accord.into(), zone.into(), seen.into()]
+    }
+
+    #[tokio::test]
+    async fn what_was_told_up_to_a_position_goes_before_it() {
+        let (chronicle, ops_db) = (Arc::new(MemoryChronicle::new()), Arc::new(MemoryOpsDb::new()));
+        let projector = Arc::new(ops_db.projector());
+        let _runtime = Runtime::spawn(chronicle.clone(), projector, Settings::default());
+        let orchestrator = CeremonyOrchestrator::new(chronicle.clone(), ops_db).start();
+        let topics = vec![Topic::Postures];
+        let subscription = orchestrator.subscribe(topics.clone()).await.unwrap();
+        let mut stream = Stream {
+            position: subscription.position(),
+            moved: None,
+            may_move: Instant::now(),
+            ready: VecDeque::new(),
+            past: None,
+            orchestrator: orchestrator.clone(),
+            subscription,
+            topics,
+            _permit: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+        };
+        chronicle.append(Append::of(look().each_ref().map(NewEntry::new))).await.unwrap();
+        let mut position = Position::ZERO;
+        while position < Position::new(3) {
+            let moves = orchestrator.moved_from(position);
+            position = timeout(Duration::from_secs(20), moves).await.unwrap().unwrap();
+        }
+        // As if it looked at the position before it looked at its queue.
+        stream.tell_moved();
+        let told: Vec<_> =
+            stream.ready.iter().map(|bytes| str::from_utf8(bytes).unwrap()).collect();
+        assert!(told[0].starts_with("id: 3\nevent: posture\n"), "{told:?}");
+        assert!(told[1].starts_with("id: 3\nevent: moved\n") && told.len() == 2, "{told:?}");
+    }
 }

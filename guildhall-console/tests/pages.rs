@@ -17,6 +17,7 @@ use axum::http::{Request, Response, StatusCode, header};
 use common::{Guild, SOON, at};
 use guildhall_console::{Access, Console, PATHS, serve};
 use guildhall_core::command::{Act, Command};
+use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
 use guildhall_core::{
     Append, ArtifactId, ArtifactQuery, CeremonyId, CustodyState, DeploymentQuery, EventType, Json,
     NewEntry, Outcome, Seq, Timestamp, VerificationQuery, VerificationRecorded,
@@ -26,7 +27,7 @@ use guildhall_projector::ceremony::{
 };
 use http_body_util::BodyExt;
 use serde_json::Value;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
 
 async fn ask(router: &Router, path: &str, headers: &[(&str, &str)]) -> Response<Body> {
@@ -559,6 +560,83 @@ async fn a_stream_tells_what_changes_and_resumes_where_it_broke() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_resumed_from_too_far_back_says_what_it_leaves_out() {
+    let guild = Guild::empty().await;
+    guild.draft("zone", "board").await;
+    let note = || NewEntry {
+        event_type: EventType::new("org.example.noted.v1"),
+        payload: Json::parse("{}").unwrap(),
+        ..NewEntry::new(
+            &guildhall_core::AccordBound::new("a", "b", Json::parse("{}").unwrap(), at(0)).into(),
+        )
+    };
+    let notes: Vec<NewEntry> = std::iter::repeat_with(note).take(20_010).collect();
+    guild.chronicle.append(Append::of(notes)).await.unwrap();
+    let head = guild.chronicle.head().await.unwrap().position;
+    guild.applied(head).await;
+    let mut told = guild.orchestrator.status().position;
+    while told < head {
+        told = timeout(SOON, guild.orchestrator.moved_from(told)).await.unwrap().unwrap();
+    }
+    let router = guild.console().router();
+    let resumed = async |last: &str| {
+        let headers = [("host", "localhost"), ("last-event-id", last)];
+        let mut body = ask(&router, "/events", &headers).await.into_body();
+        events_until(&mut body, "moved").await
+    };
+    let from = head.get() - 20_000;
+    let told = resumed("1").await;
+    let missed = format!(r#"data: {{"after":1,"count":null,"through":{from}}}"#);
+    assert!(told.contains(&format!("id: {from}\nevent: missed\n{missed}\n")), "{told}");
+    // Where nothing can be resumed the stream begins now, and says where that is.
+    let beyond = head.next().to_string();
+    for last in ["", "0x10", "-1", "1e3", beyond.as_str(), "99999999999999999999"] {
+        let told = resumed(last).await;
+        let moved = format!("retry: 1000\n\nid: {head}\nevent: moved\n");
+        assert!(told.starts_with(&moved), "{last:?}: {told}");
+    }
+}
+
+/// A console in memory, whose clock the test moves.
+fn in_memory() -> (CeremonyOrchestrator, Console) {
+    let (chronicle, ops_db) = (Arc::new(MemoryChronicle::new()), Arc::new(MemoryOpsDb::new()));
+    let orchestrator = CeremonyOrchestrator::new(chronicle, ops_db.clone()).start();
+    (orchestrator.clone(), Console::new(ops_db, orchestrator))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_nobody_reads_gives_its_place_back() {
+    let (orchestrator, console) = in_memory();
+    let router = console.max_streams(1).router();
+    let unread = get(&router, "/events").await;
+    let began = Instant::now();
+    let next = loop {
+        let next = get(&router, "/events").await;
+        if next.status() == StatusCode::OK {
+            break next;
+        }
+        assert!(began.elapsed() < Duration::from_secs(180), "it keeps its place");
+        tokio::time::advance(Duration::from_secs(1)).await;
+    };
+    assert!(began.elapsed() > Duration::from_secs(60), "a slow client has its time");
+    assert_eq!(orchestrator.status().subscribers, 1);
+    // What was sent is there to be read, and no more comes.
+    assert!(text(unread).await.contains("event: moved"));
+    drop(next);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_when_it_is_old() {
+    let (orchestrator, console) = in_memory();
+    let router = console.max_streams(1).router();
+    let began = Instant::now();
+    let read = text(get(&router, "/events").await).await;
+    assert_eq!(began.elapsed().as_secs(), 600);
+    assert!(read.starts_with("retry: 1000\n\n") && read.contains("event: here"), "{read}");
+    assert_eq!(orchestrator.status().subscribers, 0);
+}
+
+#[tokio::test]
 async fn only_so_many_streams_are_open_at_once() {
     let guild = Guild::empty().await;
     let router = guild.console().max_streams(1).router();
@@ -567,7 +645,12 @@ async fn only_so_many_streams_are_open_at_once() {
     let second = get(&router, "/events").await;
     assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
     drop(first);
-    assert_eq!(get(&router, "/events").await.status(), StatusCode::OK);
+    let again = async {
+        while get(&router, "/events").await.status() != StatusCode::OK {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, again).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
