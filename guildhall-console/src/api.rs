@@ -3,14 +3,12 @@
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use guildhall_core::{
-    ArtifactId, CustodyPolicy, CustodyTransition, MAX_PAGE_ROWS, Overview, Seq, Violation,
-};
+use guildhall_core::{ArtifactId, CustodyTransition, MAX_PAGE_ROWS, Overview, Seq, Violation};
 use serde::Serialize;
 
 use crate::console::Shared;
 use crate::error::{RequestError, json};
-use crate::pages::chain::{self, Judged};
+use crate::pages::chain;
 use crate::params::Params;
 use crate::standing::Standing;
 
@@ -65,12 +63,12 @@ pub(crate) async fn artifact(State(app): State<Shared>, Path(id): Path<String>) 
     Ok(json(&found.ok_or_else(|| bad(RequestError::Missing("artifact")))?))
 }
 
-/// A link and what came of recomputing it.
+/// A link and what came of recomputing it; none where that was not done, far down a long chain.
 #[derive(Serialize)]
 struct LinkBody<'j> {
     #[serde(flatten)]
     link: &'j CustodyTransition,
-    verdict: Verdict,
+    verdict: Option<Verdict>,
 }
 
 #[derive(Serialize)]
@@ -99,33 +97,27 @@ pub(crate) async fn chain(
     struct Body<'j> {
         rows: Vec<LinkBody<'j>>,
         next: Option<String>,
+        discrepancy: Option<String>,
     }
     let id = artifact_id(&id).map_err(bad)?;
     let params = Params::parse(query.as_deref());
     let after = params.one::<u64>("after").map_err(bad)?.map_or(Seq::ZERO, Seq::new);
     let limit = params.limit(MAX_PAGE_ROWS).map_err(bad)?;
-    if app.ops_db.artifact(id).await.map_err(bad)?.is_none() {
-        return Err(bad(RequestError::Missing("artifact")));
-    }
-    let judged = judged(&app.policy, &app, id).await?;
-    let rest = judged.iter().filter(|judged| judged.link.seq > after);
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let rows: Vec<_> = rest
-        .take(limit)
-        .map(|judged| LinkBody { link: &judged.link, verdict: judged.violation.as_ref().into() })
-        .collect();
-    let last = rows.last().map(|row| row.link.seq);
-    let is_more = last.is_some() && last < judged.last().map(|judged| judged.link.seq);
-    let next = last.filter(|_| is_more).map(|seq| seq.to_string());
-    Ok(json(&Body { rows, next }))
-}
-
-async fn judged(
-    policy: &CustodyPolicy,
-    app: &Shared,
-    id: ArtifactId,
-) -> Result<Vec<Judged>, Response> {
-    chain::judge(&*app.ops_db, policy, id).await.map(|chain| chain.links).map_err(bad)
+    let found = app.ops_db.artifact(id).await.map_err(bad)?;
+    let found = found.ok_or_else(|| bad(RequestError::Missing("artifact")))?;
+    let links = app.ops_db.chain(id, after, limit).await.map_err(bad)?;
+    let next = match links.last() {
+        Some(last) if !app.ops_db.chain(id, last.seq, 1).await.map_err(bad)?.is_empty() => {
+            Some(last.seq.to_string())
+        }
+        _ => None,
+    };
+    // Last, so that it has what the others have.
+    let judged = chain::judge(&*app.ops_db, &app.policy, &found.artifact).await.map_err(bad)?;
+    let verdict = |seq| judged.at(seq).map(|judged| judged.violation.as_ref().into());
+    let rows = links.iter().map(|link| LinkBody { link, verdict: verdict(link.seq) }).collect();
+    let discrepancy = judged.discrepancy.as_ref().map(ToString::to_string);
+    Ok(json(&Body { rows, next, discrepancy }))
 }
 
 pub(crate) async fn open_ceremonies(

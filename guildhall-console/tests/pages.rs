@@ -411,6 +411,76 @@ async fn a_chain_that_somebody_changed_is_shown_as_broken() {
     assert_eq!(chain["rows"][1]["verdict"]["code"], "CC04");
 }
 
+/// The end of a chain is held against the artifact's own row, which is written with it.
+#[tokio::test]
+async fn a_chain_that_lost_its_end_is_shown_as_broken() {
+    let guild = Guild::empty().await;
+    let id = guild.draft("zone", "board").await;
+    guild.record(Command::open_ceremony(id, CeremonyId::new(), Act::new("a", "b", at(2)))).await;
+    let router = guild.console().router();
+    let (page, api) = (format!("/artifacts/{id}"), format!("/api/v1/artifacts/{id}/chain"));
+    assert!(text(get(&router, &page).await).await.contains("chain holds"));
+    assert!(json(&router, &api).await["discrepancy"].is_null());
+    guild.meddle("DROP TRIGGER custody_transitions_refuse_delete");
+    for (sql, found) in [
+        (
+            "DELETE FROM custody_transitions WHERE seq = 2",
+            "row says link 2 (ceremony open), its chain ends with link 1 (drafted)",
+        ),
+        (
+            "UPDATE governed_artifacts SET custody_state = 'retired', custody_seq = 1",
+            "row says link 1 (retired), its chain ends with link 1 (drafted)",
+        ),
+        (
+            "UPDATE governed_artifacts SET custody_state = NULL, custody_seq = NULL",
+            "row says no link, its chain ends with link 1 (drafted)",
+        ),
+        (
+            "DELETE FROM custody_transitions;
+             UPDATE governed_artifacts SET custody_state = 'drafted', custody_seq = 1",
+            "row says link 1 (drafted), its chain ends with no link",
+        ),
+    ] {
+        guild.meddle(sql);
+        let page = text(get(&router, &page).await).await;
+        assert!(page.contains("chain broken") && page.contains(found), "{found}: {page}");
+        assert!(!page.contains("chain holds") && !page.contains("not drafted yet"), "{page}");
+        let discrepancy = json(&router, &api).await["discrepancy"].clone();
+        assert!(discrepancy.as_str().unwrap().ends_with(found), "{discrepancy}");
+    }
+}
+
+#[tokio::test]
+async fn every_link_of_a_long_chain_is_listed_and_says_whether_it_was_recomputed() {
+    let guild = Guild::empty().await;
+    let id = guild.draft("zone", "board").await;
+    guild.meddle(
+        "WITH RECURSIVE seq(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM seq WHERE n < 10200)
+         INSERT INTO custody_transitions
+         SELECT artifact_id, n, from_state, to_state, cid, actor, reason, ceremony_id, evidence,
+                occurred_at, prev_hash, hash, position
+         FROM custody_transitions, seq WHERE custody_transitions.seq = 1",
+    );
+    let router = guild.console().router();
+    let (mut after, mut listed) = ("9900".to_owned(), 9900);
+    loop {
+        let path = format!("/api/v1/artifacts/{id}/chain?after={after}&limit=150");
+        let page = json(&router, &path).await;
+        for row in page["rows"].as_array().unwrap() {
+            listed += 1;
+            assert_eq!(row["seq"], listed);
+            assert_eq!(row["verdict"].is_null(), listed > 10_000, "{row}");
+        }
+        match page["next"].as_str() {
+            Some(next) => next.clone_into(&mut after),
+            None => break,
+        }
+    }
+    assert_eq!(listed, 10_200);
+    let page = text(get(&router, &format!("/artifacts/{id}")).await).await;
+    assert!(page.contains("Later links were not recomputed."));
+}
+
 #[tokio::test]
 async fn a_verdict_that_is_old_needs_attention_until_there_is_a_new_one() {
     let guild = Guild::empty().await;

@@ -74,6 +74,8 @@ struct Found {
 async fn load(app: &App, id: &str, params: &Params) -> Result<Found, RequestError> {
     let missing = || RequestError::Missing("artifact");
     let id: ArtifactId = id.parse().map_err(|_| missing())?;
+    // First, so that the page claims no position beyond what it shows.
+    let standing = Standing::load(app).await?;
     let detail = app.ops_db.artifact(id).await?.ok_or_else(missing)?;
     let deployments = DeploymentQuery {
         artifact_id: Some(id),
@@ -84,9 +86,9 @@ async fn load(app: &App, id: &str, params: &Params) -> Result<Found, RequestErro
     let verdicts =
         VerificationQuery { artifact_id: Some(id), limit: CHARTED, ..VerificationQuery::default() };
     Ok(Found {
-        standing: Standing::load(app).await?,
+        standing,
+        chain: chain::judge(&*app.ops_db, &app.policy, &detail.artifact).await?,
         detail,
-        chain: chain::judge(&*app.ops_db, &app.policy, id).await?,
         deployments: app.ops_db.deployments(&deployments).await?,
         verdicts: app.ops_db.verifications(&verdicts).await?.rows,
     })
@@ -118,10 +120,13 @@ fn custody(seen: Seen<'_>, params: &Params, here: &str, chain: &JudgedChain) -> 
     html! {
         section #chain .panel data-live aria-labelledby="chain-title" {
             h2 #chain-title { "Chain of custody" }
-            @if chain.links.is_empty() { (nothing("It was not drafted yet.")) }
-            @else {
+            @if let Some(found) = &chain.discrepancy {
+                p.verdict { (badge(Tone::Bad, "chain broken")) " Not whole: " (text(&found.to_string())) "." }
+            } @else if chain.links.is_empty() { (nothing("It was not drafted yet.")) }
+            @if !chain.links.is_empty() {
                 p.verdict {
                     @match chain.first_broken().map(|judged| (judged.link.seq, judged.violation.as_ref().map(|found| found.code().as_str()))) {
+                        None if chain.discrepancy.is_some() => { "The links that are there hold." }
                         None => { (badge(Tone::Good, "chain holds")) " " (plural(chain.links.len() as u64, "link")) ", recomputed just now." }
                         Some((seq, code)) => { (badge(Tone::Bad, "chain broken")) " Link " (seq.get()) " fails " (code.unwrap_or_default()) "." }
                     }

@@ -29,7 +29,7 @@ pub(crate) struct Guild {
     pub(crate) runtime: Runtime,
     pub(crate) orchestrator: CeremonyOrchestrator,
     pub(crate) recorder: Recorder,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 impl Guild {
@@ -45,7 +45,7 @@ impl Guild {
             .woken_by(Arc::new(runtime.clone()))
             .start();
         let recorder = Recorder::new(Arc::clone(&chronicle), CustodyPolicy::standard());
-        Self { chronicle, ops_db, runtime, orchestrator, recorder, _folder: folder }
+        Self { chronicle, ops_db, runtime, orchestrator, recorder, folder }
     }
 
     /// With the bundled story in it.
@@ -88,6 +88,12 @@ impl Guild {
         let act = Act::new(text, text, at(1)).with_evidence(json);
         self.record(Command::transition(id, CustodyState::Drafted, act)).await;
         id
+    }
+
+    /// Changes the tables behind everybody's back.
+    pub(crate) fn meddle(&self, sql: &str) {
+        let path = self.folder.path().join("guildhall.db");
+        rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
     }
 
     pub(crate) fn console(&self) -> Console {
