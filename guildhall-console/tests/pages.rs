@@ -484,6 +484,8 @@ async fn every_link_of_a_long_chain_is_listed_and_says_whether_it_was_recomputed
 #[tokio::test]
 async fn a_verdict_that_is_old_needs_attention_until_there_is_a_new_one() {
     let guild = Guild::empty().await;
+    let empty = text(get(&guild.console().router(), "/").await).await;
+    assert!(empty.contains("Nothing is governed yet."), "{empty}");
     let id = guild.draft("zone", "board").await;
     let act = |second| Act::new("a", "b", at(second));
     guild.record(Command::open_ceremony(id, CeremonyId::new(), act(2))).await;
@@ -499,7 +501,7 @@ async fn a_verdict_that_is_old_needs_attention_until_there_is_a_new_one() {
     };
     let router = guild.console().router();
     let calm = text(get(&router, "/").await).await;
-    assert!(calm.contains("Everything that runs is what was ratified"), "{calm}");
+    assert!(calm.contains("Nothing is drifted, unknown, quarantined or stale."), "{calm}");
     guild.record(verdict(at(5))).await;
     let stale = text(get(&router, "/").await).await;
     assert!(stale.contains("no verdict in the last 14 days"), "{stale}");

@@ -190,7 +190,8 @@ fn needs(
     html! {
         section #attention .panel data-live data-count=(all) aria-labelledby="attention-title" {
             h2 #attention-title { "Needs attention" }
-            @if all == 0 { (nothing("Nothing. Everything that runs is what was ratified.")) }
+            @if all == 0 && overview.artifacts() == 0 { (nothing("Nothing is governed yet.")) }
+            @else if all == 0 { (nothing("Nothing is drifted, unknown, quarantined or stale.")) }
             @if !standing.is_healthy || !standing.is_live {
                 div.group {
                     h3 { (badge(Tone::Bad, "projection")) " What is shown may be old" }
