@@ -184,6 +184,11 @@ async fn the_description_of_the_api_is_the_api() {
     }
 }
 
+/// Nothing inline and nothing from elsewhere runs, and no other page frames it.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                      connect-src 'self'; form-action 'self'; base-uri 'none'; \
+                      frame-ancestors 'none'";
+
 #[tokio::test]
 async fn only_hosts_and_tokens_that_are_known_get_in() {
     let guild = Guild::empty().await;
@@ -195,7 +200,7 @@ async fn only_hosts_and_tokens_that_are_known_get_in() {
     ] {
         let response = ask(&router, "/", &[("host", host)]).await;
         assert_eq!(response.status(), status, "{host}");
-        assert!(response.headers().contains_key(header::CONTENT_SECURITY_POLICY));
+        assert_eq!(response.headers()[header::CONTENT_SECURITY_POLICY], POLICY);
     }
     assert_eq!(ask(&router, "/", &[]).await.status(), StatusCode::MISDIRECTED_REQUEST);
 
@@ -212,6 +217,43 @@ async fn only_hosts_and_tokens_that_are_known_get_in() {
         assert_ne!(let_in.status(), StatusCode::UNAUTHORIZED, "{path}");
         let elsewhere = ask(&router, &path, &[("host", "localhost"), bearer]).await;
         assert_eq!(elsewhere.status(), StatusCode::MISDIRECTED_REQUEST, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn errors_are_as_the_description_has_them() {
+    let guild = Guild::empty().await;
+    let router = guild.console().max_streams(0).router();
+    let document = json(&router, "/api/v1/openapi.json").await;
+    let check = async |asked: &str, path: &str, status: u16| {
+        let response = get(&router, asked).await;
+        assert_eq!(response.status().as_u16(), status, "{asked}");
+        let described = &document["paths"][path]["get"]["responses"][status.to_string()];
+        let schema = &described["content"]["application/json"]["schema"];
+        assert!(schema.is_object(), "{status} of {path} is not described");
+        let answer = serde_json::from_str(&text(response).await).unwrap();
+        hold(schema, &document, &answer, asked);
+    };
+    let nobody = format!("/api/v1/artifacts/{}", ArtifactId::new());
+    check(&nobody, "/api/v1/artifacts/{id}", 404).await;
+    check(&format!("{nobody}/chain"), "/api/v1/artifacts/{id}/chain", 404).await;
+    check(&format!("{nobody}/chain?limit=0"), "/api/v1/artifacts/{id}/chain", 400).await;
+    for path in
+        PATHS.iter().filter(|path| !document["paths"][path]["get"]["responses"]["400"].is_null())
+    {
+        let asked = path.replace("{id}", &ArtifactId::new().to_string());
+        if path.starts_with("/api/") {
+            check(&format!("{asked}?limit=0"), path, 400).await;
+        }
+    }
+    check("/events?topic=weather", "/events", 400).await;
+    check("/events", "/events", 503).await;
+    timeout(SOON, guild.runtime.shutdown()).await.unwrap().unwrap();
+    check("/healthz", "/healthz", 503).await;
+    check("/readyz", "/readyz", 503).await;
+    guild.meddle("ALTER TABLE governed_artifacts RENAME TO gone");
+    for path in ["/api/v1/overview", "/api/v1/artifacts", "/metrics"] {
+        check(path, path, 503).await;
     }
 }
 
