@@ -60,6 +60,12 @@ impl Backlog {
         }
     }
 
+    /// Lets go of what is not wanted any more.
+    pub(crate) fn retain(&mut self, is_wanted: impl Fn(&Happened) -> bool) {
+        self.held.retain(|_, happened| is_wanted(happened));
+        self.bytes = self.held.values().map(Happened::bytes).sum();
+    }
+
     /// What it holds, the earliest first, and whether another pass is wanted. It is empty then, and
     /// takes what comes later.
     pub(crate) fn take(&mut self) -> (Vec<Happened>, bool) {

@@ -78,7 +78,7 @@ pub enum WatchError {
         #[source]
         source: std::io::Error,
     },
-    /// A watch ended as soon as it had begun.
+    /// A watch ended as soon as it had begun, and told nothing new.
     #[error("{doing}: it ended as soon as it had begun")]
     CutShort {
         /// What was tried.
@@ -97,6 +97,20 @@ impl WatchError {
                 _ => Self::Refused { doing, status },
             },
             other => Self::Unreachable { doing, source: Box::new(other) },
+        }
+    }
+
+    /// Whether it may come from the version that was watched from, so that a new list helps: the
+    /// API server answered, and not for having too much to do.
+    pub(crate) fn may_be_the_versions(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => !matches!(status.code, 429 | 502..=504),
+            Self::Malformed { .. } | Self::TooLong { .. } | Self::CutShort { .. } => true,
+            Self::Unreachable { .. }
+            | Self::Unanswered { .. }
+            | Self::NotInstalled { .. }
+            | Self::Forbidden { .. }
+            | Self::Broken { .. } => false,
         }
     }
 

@@ -18,7 +18,9 @@
 //! use guildhall_projector::ceremony::{CeremonyOrchestrator, Topic};
 //!
 //! // By $KUBECONFIG, ~/.kube/config, or the account of the pod.
-//! let client = kube::Client::try_default().await?;
+//! let mut config = kube::Config::infer().await?;
+//! config.default_retry = false;
+//! let client = kube::Client::try_from(config)?;
 //! let watcher = CeremonyWatcher::new(client).namespaces(["change-control"]);
 //! let orchestrator =
 //!     CeremonyOrchestrator::new(chronicle, ops_db).feed(Arc::new(watcher)).start();
@@ -43,15 +45,17 @@
 //! | it starts | lists in pages, hands over what is new, earliest first, then watches |
 //! | a watch ends, or its connection is cut in mid-line | watches again after the last whole line, or the last bookmark |
 //! | that version is gone (410) | lists again; what was open and is not there is reported |
-//! | the server is unreachable, silent, overloaded, or forbids it | fails; the orchestrator pauses, says so, and starts it again where it was |
-//! | the Chronicle fails | the same: a version is behind it once its steps are durable |
+//! | the server is unreachable, silent, overloaded, or forbids it | says so, pauses, and goes on where it was |
+//! | that goes for one namespace of several | the same for that one; the others are heard |
+//! | the server answers, and fails again and again | lists again: what comes after that version may never be told |
+//! | the Chronicle fails | pauses, and goes on: a version is behind it once its steps are durable |
 //! | the process starts anew | lists again; what was recorded is known by its event id |
 //! | a status of an older generation comes late | waits for one of this generation |
 //! | a closed ceremony is said to be open | ignores it |
 //! | a closed ceremony is said to have ended otherwise | reports it |
 //! | an object cannot be read | reports it, and reads on |
 //! | the chain of custody does not take a step | reports it, and tries again with the next list |
-//! | an object is deleted while open | reports it; the ceremony stays open |
+//! | an object is deleted while open | reports it; the ceremony stays open, if it was recorded |
 //!
 //! *Reports* means: a refusal in the feed's status, on the console and in
 //! `guildhall_feed_steps_total{taken="refused"}`. What was deleted while no process ran is seen by
@@ -66,6 +70,7 @@
 //! | what is listed and watched when, and handed over | `watcher.rs` |
 //! | the order of what was missed, and the memory for it | `backlog.rs` |
 //! | what was handed over before, what is open | `memory.rs` |
+//! | whether it counts as listening | `standing.rs` |
 //! | requests, pages, lines, and their limits | `wire.rs` |
 //! | what failures are called | `error.rs` |
 //!
@@ -85,6 +90,7 @@ mod ceremony;
 mod error;
 mod memory;
 mod reading;
+mod standing;
 mod watcher;
 mod wire;
 

@@ -29,7 +29,7 @@ pub(crate) struct Open {
     pub(crate) identity: String,
     /// Its artifact.
     pub(crate) artifact_id: ArtifactId,
-    /// The list that it was seen in last.
+    /// The last list that had begun when it was seen.
     list: u64,
 }
 
@@ -80,11 +80,11 @@ impl Memory {
         }
     }
 
-    /// A list begins. Until its end, what it holds is [`listed`](Self::listed).
-    pub(crate) fn begin_list(&self) {
+    /// A list begins: this is its number. Until its end, what it holds is [`listed`](Self::listed).
+    pub(crate) fn begin_list(&self) -> u64 {
         let mut state = self.state();
         state.list += 1;
-        state.has_refused = false;
+        state.list
     }
 
     /// A ceremony's object is still there.
@@ -98,9 +98,8 @@ impl Memory {
 
     /// A list ends: forgets, and answers with, the ceremonies that were open and whose objects,
     /// of the namespaces that were listed, it did not hold.
-    pub(crate) fn end_list(&self, was_listed: impl Fn(&str) -> bool) -> Vec<Open> {
+    pub(crate) fn end_list(&self, list: u64, was_listed: impl Fn(&str) -> bool) -> Vec<Open> {
         let mut state = self.state();
-        let list = state.list;
         let mut gone = Vec::new();
         state.told.retain(|_, told| match told {
             Told::Open(open) if open.list < list => {
@@ -122,7 +121,12 @@ impl Memory {
         self.refused.notify_one();
     }
 
-    /// Waits until something was refused since the last list began.
+    /// What was refused is tried again.
+    pub(crate) fn retries(&self) {
+        self.state().has_refused = false;
+    }
+
+    /// Waits until something was refused.
     ///
     /// # Cancel safety
     /// A refusal that it has seen is seen again after [`remind`](Self::remind).

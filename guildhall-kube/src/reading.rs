@@ -67,6 +67,11 @@ impl Happened {
         Heard { identity, artifact_id, ceremony_id, cid: Some(cid), step, act }
     }
 
+    /// Where its object is.
+    pub(crate) fn namespace(&self) -> &str {
+        self.identity.split('/').next().unwrap_or_default()
+    }
+
     /// About how many bytes it takes in memory.
     pub(crate) fn bytes(&self) -> usize {
         let of = |act: &Act| act.actor.len() + act.reason.len() + act.evidence.as_str().len();

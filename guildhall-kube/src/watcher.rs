@@ -1,6 +1,6 @@
 //! The watcher: lists, then watches, and hands over what happened.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -15,21 +15,26 @@ use crate::backlog::Backlog;
 use crate::error::WatchError;
 use crate::memory::{Memory, Open, Told};
 use crate::reading::{Happened, Says, read};
+use crate::standing::Standing;
 use crate::wire::{Line, Scope, Wire};
 
 /// The watcher's name among feeds, unless set otherwise.
 pub const FEED_NAME: &str = "kubernetes";
 
-/// How soon a watch may end without having told anything; sooner is a failure.
+/// How soon a watch may end without having come any further; sooner is a failure.
 const SHORTEST_WATCH: Duration = Duration::from_secs(1);
+
+/// After so many failures in a row, the version that was watched from is not trusted any more.
+const MOST_FAILURES: u32 = 3;
 
 /// Follows the ceremonies of a cluster, and writes nothing to it: a
 /// [feed](guildhall_projector::ceremony::CeremonyFeed) for the orchestrator.
 ///
 /// It lists, in pages, hands over what it finds in the order in which it was decided, and then
 /// watches from the version of that list. A watch that ends or breaks goes on where it was; where
-/// that is too long ago (410), it lists again. After a failure it goes on in the same way, so one
-/// watcher should serve for as long as the process lives.
+/// that is too long ago (410), or fails again and again, it lists again. After a failure it goes on
+/// in the same way, so one watcher should serve for as long as the process lives. Where several
+/// namespaces are watched and some of them fail, the others are heard all the same.
 ///
 /// An object's phase becomes at most two steps: the opening, by the spec's requester and at the time
 /// that the condition [`Opened`](crate::OPENED) tells; and the closing, as the status tells it.
@@ -40,8 +45,8 @@ const SHORTEST_WATCH: Duration = Duration::from_secs(1);
 /// What the Chronicle refuses is shown in the feed's status and tried again with the next list, at
 /// the latest after [`retry_refused`](Self::retry_refused): the artifact may not be registered yet.
 ///
-/// Memory: two pages or lines of 32 MiB at most, the [backlog](Self::backlog_bytes) of a list, and
-/// some 100 bytes a ceremony for 100,000 of them.
+/// Memory: for each namespace, two pages or lines of 32 MiB at most and the
+/// [backlog](Self::backlog_bytes) of a list; and some 100 bytes a ceremony for 100,000 of them.
 pub struct CeremonyWatcher {
     name: String,
     wire: Wire,
@@ -59,20 +64,57 @@ struct Place {
     scope: Scope,
     /// Watch after this version; list first where there is none.
     resource_version: Option<String>,
-    /// The version is a list's, and no watch has told anything since.
+    /// The version is a list's, and no watch has come any further since.
     is_listed: bool,
+    /// How often it failed since a watch came any further.
+    failures: u32,
 }
 
 impl Place {
     fn new(scope: Scope) -> Self {
-        Self { scope, resource_version: None, is_listed: false }
+        Self { scope, resource_version: None, is_listed: false, failures: 0 }
+    }
+
+    /// A watch has told all up to this version.
+    fn reached(&mut self, version: Option<String>) {
+        if version.is_some() && version != self.resource_version {
+            (self.resource_version, self.is_listed, self.failures) = (version, false, 0);
+        }
     }
 
     /// The version is gone: it has to be listed anew. If it came from the very list before, that
     /// would go on for ever without a pause.
-    fn gone(&mut self, error: WatchError) -> Result<(), FeedError> {
+    fn gone(&mut self, error: WatchError) -> Result<(), WatchError> {
         self.resource_version = None;
-        if std::mem::take(&mut self.is_listed) { Err(error.into()) } else { Ok(()) }
+        if std::mem::take(&mut self.is_listed) { Err(error) } else { Ok(()) }
+    }
+
+    /// It failed. What follows its version may never be told: a new list gets past that.
+    fn failed(&mut self, error: &WatchError) {
+        self.failures = self.failures.saturating_add(1);
+        if error.may_be_the_versions() && self.failures.is_multiple_of(MOST_FAILURES) {
+            self.resource_version = None;
+        }
+    }
+}
+
+/// Why a scope is not heard.
+enum Failure {
+    /// Others may be.
+    Scope(WatchError),
+    /// What is heard is not recorded, wherever it is heard.
+    Chronicle(RecordError),
+}
+
+impl From<WatchError> for Failure {
+    fn from(error: WatchError) -> Self {
+        Self::Scope(error)
+    }
+}
+
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Self {
+        Self::Chronicle(error)
     }
 }
 
@@ -84,6 +126,10 @@ impl std::fmt::Debug for CeremonyWatcher {
 
 impl CeremonyWatcher {
     /// A watcher of every namespace of the cluster that this client speaks to.
+    ///
+    /// Make the client of a [`Config`](kube::Config) whose `default_retry` is false: an API server
+    /// that has too much to do (429, 503, 504) is otherwise asked again by the client, and nobody
+    /// is told.
     pub fn new(client: Client) -> Self {
         Self {
             name: FEED_NAME.to_owned(),
@@ -134,7 +180,8 @@ impl CeremonyWatcher {
         Self { backlog_bytes, ..self }
     }
 
-    /// How long an answer may take, a whole page in the case of lists; 30 seconds by default.
+    /// How long an answer may take, a whole page in the case of lists; 30 seconds by default. Over
+    /// a slow line, ask for [smaller pages](Self::page_size): they are not made so by themselves.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.wire.patience = patience;
@@ -142,11 +189,19 @@ impl CeremonyWatcher {
     }
 
     /// How long the API server is asked to hold a watch before it is begun anew; 290 seconds by
-    /// default, in whole seconds. A watch that is silent for longer, and for
-    /// [`patience`](Self::patience) besides, is cut.
+    /// default, in whole seconds.
     #[must_use]
     pub fn watch_for(mut self, watch_for: Duration) -> Self {
         self.wire.watch_for = watch_for;
+        self
+    }
+
+    /// How long a watch may be silent before it is begun anew: its connection may be dead, which
+    /// counts as listening until then. 150 seconds by default, since API servers send a bookmark
+    /// about once a minute.
+    #[must_use]
+    pub fn silence(mut self, silence: Duration) -> Self {
+        self.wire.silence = silence;
         self
     }
 
@@ -157,32 +212,23 @@ impl CeremonyWatcher {
         Self { retry_refused, ..self }
     }
 
-    /// Lists and watches until something fails.
-    async fn follow(&self, places: &mut [Place], intake: &Intake) -> Result<(), FeedError> {
+    /// Lists and watches until nothing is heard any more.
+    async fn follow(&self, places: &mut [Place], intake: &Intake) -> Result<Infallible, FeedError> {
+        let standing = Standing::new(places.len(), intake);
         self.memory.remind();
         let mut retry = std::pin::pin!(self.retry_is_due().fuse());
         loop {
-            intake.connecting();
-            self.list(places, intake).await?;
-            let (all, connected) = (places.len(), AtomicUsize::new(0));
-            let is_connected = || {
-                if connected.fetch_add(1, Ordering::Relaxed) + 1 == all {
-                    intake.listening();
-                }
-            };
-            let watches =
-                places.iter_mut().map(|place| self.watch(place, intake, &is_connected).boxed());
-            let is_retry_due = tokio::select! {
-                (outcome, ..) = select_all(watches) => {
-                    outcome?;
-                    false
-                }
-                () = &mut retry => true,
-            };
-            if is_retry_due {
-                retry.set(self.retry_is_due().fuse());
-                places.iter_mut().for_each(|place| place.resource_version = None);
+            let failed = self.list(places, intake).await?;
+            let scopes = places.iter_mut().zip(failed).enumerate().map(|(nth, (place, failed))| {
+                self.follow_scope(place, failed, intake, &standing, nth).boxed()
+            });
+            tokio::select! {
+                (outcome, ..) = select_all(scopes) => return outcome,
+                () = &mut retry => {}
             }
+            self.memory.retries();
+            retry.set(self.retry_is_due().fuse());
+            places.iter_mut().for_each(|place| place.resource_version = None);
         }
     }
 
@@ -191,21 +237,85 @@ impl CeremonyWatcher {
         tokio::time::sleep(self.retry_refused).await;
     }
 
-    /// Lists the scopes that have no place to watch from, all of them together: what happened in
-    /// one namespace may follow from what did in another.
-    async fn list(&self, places: &mut [Place], intake: &Intake) -> Result<(), FeedError> {
+    /// Follows a scope, which may have failed just now, again and again. It gives up where none of
+    /// the scopes is heard, or what is heard is not recorded.
+    async fn follow_scope(
+        &self,
+        place: &mut Place,
+        mut failed: Option<WatchError>,
+        intake: &Intake,
+        standing: &Standing<'_>,
+        nth: usize,
+    ) -> Result<Infallible, FeedError> {
+        loop {
+            let error = match failed.take() {
+                Some(error) => error,
+                None => match self.hear(place, intake, standing, nth).await {
+                    Failure::Scope(error) => error,
+                    Failure::Chronicle(error) => return Err(error.into()),
+                },
+            };
+            place.failed(&error);
+            if standing.fails(nth, &error) {
+                return Err(error.into());
+            }
+            tokio::time::sleep(intake.pause(place.failures)).await;
+        }
+    }
+
+    /// Watches a scope, and lists it whenever it has to be, until it fails.
+    async fn hear(
+        &self,
+        place: &mut Place,
+        intake: &Intake,
+        standing: &Standing<'_>,
+        nth: usize,
+    ) -> Failure {
+        loop {
+            if place.resource_version.is_none() {
+                standing.connects(nth);
+                match self.list(std::slice::from_mut(place), intake).await {
+                    Ok(failed) => {
+                        if let Some(error) = failed.into_iter().flatten().next() {
+                            return error.into();
+                        }
+                    }
+                    Err(error) => return error.into(),
+                }
+            }
+            if let Err(failure) = self.watch(place, intake, &|| standing.listens(nth)).await {
+                return failure;
+            }
+        }
+    }
+
+    /// Lists those of the scopes that have no place to watch from, all of them together: what
+    /// happened in one namespace may follow from what did in another. Answers with what failed, in
+    /// the order of the scopes.
+    async fn list(
+        &self,
+        places: &mut [Place],
+        intake: &Intake,
+    ) -> Result<Vec<Option<WatchError>>, RecordError> {
+        let mut failed: Vec<Option<WatchError>> = places.iter().map(|_| None).collect();
         let is_fresh = |place: &Place| place.resource_version.is_none();
         if !places.iter().any(is_fresh) {
-            return Ok(());
+            return Ok(failed);
         }
-        self.memory.begin_list();
+        let list = self.memory.begin_list();
         let mut backlog = Backlog::new(self.backlog_bytes);
         // Later passes are over the very list that the first was over.
         let mut versions: Vec<Option<String>> = vec![None; places.len()];
         loop {
-            for (place, version) in places.iter().zip(&mut versions) {
-                if is_fresh(place) {
-                    self.pass(&place.scope, version, &mut backlog, intake).await?;
+            let scopes = places.iter().zip(&mut versions).zip(&mut failed);
+            for ((place, version), failed) in scopes {
+                if !is_fresh(place) || failed.is_some() {
+                    continue;
+                }
+                *failed = self.pass(&place.scope, version, &mut backlog, intake).await.err();
+                if failed.is_some() {
+                    // What it did not come to may have happened before what it did.
+                    backlog.retain(|happened| !place.scope.has(happened.namespace()));
                 }
             }
             let (happened, is_more) = backlog.take();
@@ -216,18 +326,16 @@ impl CeremonyWatcher {
                 break;
             }
         }
-        let was_listed = |namespace: &str| {
-            places.iter().any(|place| is_fresh(place) && place.scope.has(namespace))
-        };
-        for open in self.memory.end_list(was_listed) {
-            left_open(open, intake);
-        }
-        for (place, version) in places.iter_mut().zip(versions) {
-            if version.is_some() {
-                (place.resource_version, place.is_listed) = (version, true);
+        for ((place, version), failed) in places.iter_mut().zip(versions).zip(&failed) {
+            if !is_fresh(place) || failed.is_some() {
+                continue;
             }
+            for open in self.memory.end_list(list, |namespace| place.scope.has(namespace)) {
+                left_open(open, intake);
+            }
+            (place.resource_version, place.is_listed) = (version, true);
         }
-        Ok(())
+        Ok(failed)
     }
 
     /// Goes once over a list: over the present one, whose version it tells, or again over that of
@@ -248,8 +356,10 @@ impl CeremonyWatcher {
                     self.memory.listed(ceremony_id);
                 }
                 match reading.says {
-                    Says::Nothing => {}
-                    Says::Happened(happened) if self.is_known(&happened) => {}
+                    Says::Nothing => intake.resolve(&reading.identity),
+                    Says::Happened(happened) if self.is_known(&happened) => {
+                        intake.resolve(&reading.identity);
+                    }
                     Says::Happened(happened) => backlog.offer(*happened),
                     Says::Unreadable { artifact_id, reason } if again.is_none() => {
                         intake.refuse(reading.identity, artifact_id, reason);
@@ -270,38 +380,33 @@ impl CeremonyWatcher {
         &self,
         place: &mut Place,
         intake: &Intake,
-        is_connected: &(dyn Fn() + Sync),
-    ) -> Result<(), FeedError> {
-        let mut is_first = true;
+        listens: &(dyn Fn() + Sync),
+    ) -> Result<(), Failure> {
         while let Some(version) = place.resource_version.clone() {
             let began = Instant::now();
             let mut lines = match self.wire.watch(&place.scope, &version).await {
                 Ok(lines) => lines,
-                Err(error) if error.is_gone() => return place.gone(error),
+                Err(error) if error.is_gone() => return Ok(place.gone(error)?),
                 Err(error) => return Err(error.into()),
             };
-            if std::mem::take(&mut is_first) {
-                is_connected();
-            }
-            let mut is_silent = true;
+            listens();
             while let Some(line) = lines.next().await? {
-                is_silent = false;
                 match line {
                     Line::Is(object) => self.changed(&object, place, intake).await?,
                     Line::Was(object) => self.deleted(&object, place, intake).await?,
-                    Line::Bookmark(version) => place.resource_version = Some(version),
+                    Line::Bookmark(version) => place.reached(Some(version)),
                     Line::Failed(status) => {
                         let error = WatchError::of(&lines.doing, kube::Error::Api(status));
                         if error.is_gone() {
-                            return place.gone(error);
+                            return Ok(place.gone(error)?);
                         }
                         return Err(error.into());
                     }
                     Line::Other => {}
                 }
-                place.is_listed = false;
             }
-            if is_silent && began.elapsed() < SHORTEST_WATCH {
+            let is_stuck = place.resource_version.as_deref() == Some(&*version);
+            if is_stuck && began.elapsed() < SHORTEST_WATCH.min(self.wire.silence) {
                 return Err(WatchError::CutShort { doing: lines.doing }.into());
             }
         }
@@ -317,18 +422,19 @@ impl CeremonyWatcher {
     ) -> Result<(), RecordError> {
         let reading = read(object);
         match reading.says {
-            Says::Nothing => {}
+            Says::Nothing => intake.resolve(&reading.identity),
             Says::Happened(happened) => self.hand_over(&happened, intake).await?,
             Says::Unreadable { artifact_id, reason } => {
                 intake.refuse(reading.identity, artifact_id, reason);
             }
         }
         // Only what was handed over is behind us.
-        place.resource_version = reading.resource_version.or(place.resource_version.take());
+        place.reached(reading.resource_version);
         Ok(())
     }
 
-    /// Hears that an object was deleted. Its last words count; but that it is gone closes nothing.
+    /// Hears that an object was deleted. Its last words count if they close it; one that was never
+    /// heard of before is not opened, only to stay so. That it is gone closes nothing.
     async fn deleted(
         &self,
         object: &RawValue,
@@ -336,13 +442,18 @@ impl CeremonyWatcher {
         intake: &Intake,
     ) -> Result<(), RecordError> {
         let reading = read(object);
-        if let Says::Happened(happened) = reading.says {
-            self.hand_over(&happened, intake).await?;
+        match reading.says {
+            Says::Happened(happened) if happened.closed.is_some() => {
+                self.hand_over(&happened, intake).await?;
+            }
+            Says::Nothing | Says::Happened(_) | Says::Unreadable { .. } => {
+                intake.resolve(&reading.identity);
+            }
         }
         if let Some(open) = reading.ceremony_id.and_then(|id| self.memory.gone(id)) {
             left_open(open, intake);
         }
-        place.resource_version = reading.resource_version.or(place.resource_version.take());
+        place.reached(reading.resource_version);
         Ok(())
     }
 
@@ -358,6 +469,7 @@ impl CeremonyWatcher {
     /// Hands over what was not before, the opening first.
     async fn hand_over(&self, happened: &Happened, intake: &Intake) -> Result<(), RecordError> {
         if self.is_known(happened) {
+            intake.resolve(&happened.identity);
             return Ok(());
         }
         let told = self.memory.told(happened.ceremony_id);
@@ -402,8 +514,7 @@ impl CeremonyFeed for CeremonyWatcher {
     /// [`WatchError`], or the Chronicle's own: nothing is lost, the next run goes on where this one
     /// was.
     async fn run(&self, intake: &Intake) -> Result<(), FeedError> {
-        intake.connecting();
         let mut places = self.places.lock().await;
-        self.follow(&mut places, intake).await
+        match self.follow(&mut places, intake).await? {}
     }
 }

@@ -131,12 +131,14 @@ pub(crate) struct Wire {
     pub(crate) patience: Duration,
     /// How long a watch is to last.
     pub(crate) watch_for: Duration,
+    /// How long a watch may tell nothing, not even that nothing happened.
+    pub(crate) silence: Duration,
 }
 
 impl Wire {
     pub(crate) fn new(client: Client) -> Self {
-        let (patience, watch_for) = (Duration::from_secs(30), Duration::from_secs(290));
-        Self { client, patience, watch_for }
+        let [patience, watch_for, silence] = [30, 290, 150].map(Duration::from_secs);
+        Self { client, patience, watch_for, silence }
     }
 
     /// Asks for a page of at most so many objects, of the present list or of one of this version;
@@ -193,7 +195,9 @@ impl Wire {
         let watch = WatchParams::default().timeout(seconds);
         let request = scope.request().watch(&watch, resource_version);
         let body = self.patiently(&doing, self.open(&doing, request)).await?;
-        Ok(Lines { body, text: Vec::new(), silence: self.watch_for + self.patience, doing })
+        // The API server may end it a little late.
+        let silence = self.silence.min(self.watch_for + self.patience);
+        Ok(Lines { body, text: Vec::new(), silence, doing })
     }
 
     async fn patiently<T>(

@@ -147,13 +147,14 @@ async fn a_closed_ceremony_neither_reopens_nor_ends_otherwise() {
     until(&orchestrator, |feed| feed.recorded == 2).await;
     cluster.set_status("change", "zone", open());
     cluster.set_status("change", "zone", decided("Rejected", 3));
-    cluster.set_status("change", "zone", decided("Ratified", 4));
-    cluster.put(guild.with_status("zz-fence", fence, 1, open()));
-    let feed = until(&orchestrator, |feed| feed.recorded == 3).await;
-    assert_eq!((feed.known, feed.refused), (0, 1));
+    let feed = until(&orchestrator, |feed| feed.refused == 1).await;
     let refusal = &feed.refusals[0];
     assert_eq!(refusal.reason, "it ended ratified, and is now said to have ended rejected");
     assert!(refusal.identity.starts_with("change/zone/"), "{}", refusal.identity);
+    cluster.set_status("change", "zone", decided("Ratified", 4));
+    cluster.put(guild.with_status("zz-fence", fence, 1, open()));
+    let feed = until(&orchestrator, |feed| feed.recorded == 3).await;
+    assert_eq!((feed.known, feed.refused, feed.ever_refused), (0, 0, 1), "it is as it was");
     within(orchestrator.shutdown()).await;
 
     // Nor after a restart, which forgets.
@@ -228,13 +229,20 @@ async fn what_the_chain_does_not_take_is_shown_and_taken_once_it_can_be() {
     cluster.put(guild.with_status("c-sound", id, 3, open()));
     let soon = Duration::from_millis(20);
     let orchestrator = guild.hears(watcher(&cluster).retry_refused(soon));
-    let feed = until(&orchestrator, |feed| feed.recorded == 1 && feed.refused >= 4).await;
+    until(&orchestrator, |feed| feed.state == FeedState::Listening).await;
+    let lists = || cluster.requests().iter().filter(|path| !path.contains("watch=true")).count();
+    let feed = until(&orchestrator, |feed| {
+        assert_eq!(feed.state, FeedState::Listening, "it hears while it tries again");
+        lists() >= 4
+    })
+    .await;
+    assert_eq!((feed.recorded, feed.refused, feed.ever_refused), (1, 2, 2));
     let mut codes: Vec<&str> = feed.refusals.iter().map(|it| &it.reason[..4]).collect();
     codes.sort_unstable();
     assert_eq!(codes, ["CC08", "CC11"]);
     guild.draft_as(early, at(0)).await;
     let feed = until(&orchestrator, |feed| feed.recorded == 3).await;
-    assert_eq!((feed.restarts, feed.known), (0, 0));
+    assert_eq!((feed.restarts, feed.known, feed.refused), (0, 0, 1));
     assert_eq!(guild.states(early).await, [Drafted, CeremonyOpen, Ratified]);
 }
 
@@ -312,6 +320,25 @@ async fn an_object_that_is_deleted_closes_nothing_and_is_missed_if_it_was_open()
     assert_eq!(feed.refusals[0].artifact_id, Some(open_one));
     assert!(feed.refusals[0].reason.starts_with("its object was deleted while it was open"));
     assert_eq!(guild.states(open_one).await, [Drafted, CeremonyOpen]);
+}
+
+#[tokio::test]
+async fn an_object_that_is_heard_of_only_as_it_is_deleted_opens_nothing() {
+    let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
+    let (open_one, closed_one) = (guild.draft().await, guild.draft().await);
+    let idle = [("open", open_one), ("closed", closed_one)];
+    let [mut open_one_was, mut closed_one_was] =
+        idle.map(|(name, id)| cluster.put(guild.object(name, id, 1)));
+    let orchestrator = guild.hears(watcher(&cluster));
+    until(&orchestrator, |feed| feed.state == FeedState::Listening).await;
+    open_one_was["status"] = open();
+    cluster.tell("DELETED", open_one_was);
+    closed_one_was["status"] = decided("Ratified", 2);
+    cluster.tell("DELETED", closed_one_was);
+    let feed = until(&orchestrator, |feed| feed.recorded == 2).await;
+    assert_eq!(feed.ever_refused, 0);
+    assert_eq!(guild.states(open_one).await, [Drafted]);
+    assert_eq!(guild.states(closed_one).await, [Drafted, CeremonyOpen, Ratified]);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::cluster::{Cluster, Fault};
 use common::{Guild, decided, open, until, watcher};
 use guildhall_core::CustodyState::{CeremonyOpen, Drafted, Ratified};
-use guildhall_projector::ceremony::FeedState;
+use guildhall_projector::ceremony::{FeedState, FeedStatus};
 
 /// How often a list was begun, and how often a watch.
 fn asked(cluster: &Cluster) -> (usize, usize) {
@@ -136,20 +136,64 @@ async fn a_server_that_forbids_or_has_too_much_to_do_is_shown_and_asked_again() 
     let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
     let id = guild.draft().await;
     cluster.put(guild.with_status("zone", id, 1, open()));
-    cluster.forbid(true);
+    cluster.forbid(Some("/ceremonies"));
     let orchestrator = guild.hears(watcher(&cluster));
     let feed = until(&orchestrator, |feed| feed.restarts >= 2).await;
     let message = feed.last_error.unwrap().message;
     assert!(message.contains("it is forbidden (403)"), "{message}");
     assert!(message.contains("it may not be listed"), "{message}");
     assert!(!orchestrator.status().is_healthy());
-    cluster.fail_lists([Fault::Status(503), Fault::Status(503), Fault::Status(404)]);
-    cluster.forbid(false);
+    let says = |words: &'static str| {
+        move |feed: &FeedStatus| feed.last_error.iter().any(|error| error.message.contains(words))
+    };
+    for (code, words) in [(503, "refuses (503)"), (404, "is its definition installed?")] {
+        cluster.fail_lists(std::iter::repeat_n(Fault::Status(code), 20));
+        until(&orchestrator, says(words)).await;
+    }
+    cluster.forbid(None);
     until(&orchestrator, |feed| feed.recorded == 1).await;
     let feed = until(&orchestrator, |feed| feed.is_healthy()).await;
-    let message = feed.last_error.unwrap().message;
-    assert!(message.contains("is its definition installed?"), "{message}");
+    assert!(feed.last_error.is_none(), "it is past");
     assert_eq!(guild.states(id).await, [Drafted, CeremonyOpen]);
+}
+
+#[tokio::test]
+async fn a_namespace_that_is_forbidden_keeps_no_other_from_being_heard() {
+    let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
+    let (heard, forbidden) = (guild.draft().await, guild.draft().await);
+    cluster.put(guild.with_status("zone", heard, 1, open()));
+    let mut object = guild.with_status("zone", forbidden, 1, open());
+    object["metadata"]["namespace"] = "closed".into();
+    cluster.put(object);
+    cluster.forbid(Some("/namespaces/closed/"));
+    let orchestrator = guild.hears(watcher(&cluster).namespaces(["closed", "change"]));
+    let is_failing = |feed: &FeedStatus| feed.state == FeedState::BackingOff;
+    let feed = until(&orchestrator, |feed| feed.recorded == 1 && is_failing(feed)).await;
+    let message = feed.last_error.unwrap().message;
+    assert!(message.starts_with("listing ceremonies in namespace closed: "), "{message}");
+    assert!(!orchestrator.status().is_healthy());
+    cluster.set_status("change", "zone", decided("Ratified", 2));
+    until(&orchestrator, |feed| feed.recorded == 2 && is_failing(feed)).await;
+    assert_eq!(guild.states(heard).await, [Drafted, CeremonyOpen, Ratified]);
+
+    cluster.forbid(None);
+    let feed = until(&orchestrator, |feed| feed.is_healthy()).await;
+    assert_eq!((feed.recorded, feed.known, feed.restarts), (3, 0, 0));
+    assert!(feed.last_error.is_none());
+    let of_the_other = |path: &&String| path.contains("/namespaces/change/");
+    assert_eq!(cluster.requests().iter().filter(of_the_other).count(), 2, "a list and a watch");
+}
+
+#[tokio::test]
+async fn a_watch_whose_connection_died_without_a_word_is_begun_anew() {
+    let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
+    let id = guild.draft().await;
+    cluster.fail_watches([Fault::SilenceAfterHead]);
+    let orchestrator = guild.hears(watcher(&cluster).silence(Duration::from_millis(200)));
+    until(&orchestrator, |feed| feed.is_healthy()).await;
+    cluster.put(guild.with_status("zone", id, 1, open()));
+    let feed = until(&orchestrator, |feed| feed.recorded == 1).await;
+    assert_eq!((feed.restarts, asked(&cluster).0), (0, 1));
 }
 
 #[tokio::test]

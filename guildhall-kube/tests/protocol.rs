@@ -170,6 +170,40 @@ async fn after_a_failure_it_watches_on_from_the_last_version_that_is_durable() {
 }
 
 #[tokio::test]
+async fn a_version_from_which_a_watch_fails_again_and_again_is_given_up_for_a_list() {
+    let busy = json!({ "kind": "Status", "code": 500, "message": "etcd has no leader" });
+    let bad = json!({ "kind": "Status", "code": 400, "message": "no such version" });
+    for (code, answer) in [
+        (200, "{\"type\":\"ADDED\",\"object\"\n".to_owned()),
+        (200, line("ERROR", &busy)),
+        (400, bad.to_string()),
+        (200, bookmark("42")),
+    ] {
+        let mut asked = Asked::new(|watcher| watcher).await;
+        asked.next().await.with(200, page(&[], "42", None));
+        for _ in 0..3 {
+            let request = asked.next().await;
+            assert_eq!(request.query["resourceVersion"], "42", "{answer}");
+            request.with(code, answer.clone());
+        }
+        asked.next().await.has(&[("limit", "250")]);
+        assert_eq!(feed(&asked.orchestrator).restarts, 3, "with a pause each");
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_too_much_to_do_is_not_asked_for_lists_besides() {
+    let mut asked = Asked::new(|watcher| watcher).await;
+    asked.next().await.with(200, page(&[], "42", None));
+    for _ in 0..7 {
+        let request = asked.next().await;
+        assert_eq!(request.query["resourceVersion"], "42");
+        let busy = json!({ "kind": "Status", "code": 429, "message": "too many requests" });
+        request.with(429, busy.to_string());
+    }
+}
+
+#[tokio::test]
 async fn each_chosen_namespace_is_listed_and_watched_on_its_own() {
     let watch_for = Duration::from_secs(600);
     let set_up =

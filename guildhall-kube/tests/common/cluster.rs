@@ -16,6 +16,10 @@ use tokio::time::timeout;
 
 const RESOURCE: &str = "/apis/substrate.guildhouse.dev/v1alpha1";
 
+/// The head of an answer that is told bit by bit.
+const STREAM: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+                        Transfer-Encoding: chunked\r\n\r\n";
+
 /// What a request meets instead of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -23,6 +27,8 @@ pub(crate) enum Fault {
     Status(u16),
     /// Nothing, for ever.
     Silence,
+    /// The head of an answer, and nothing more for ever.
+    SilenceAfterHead,
     /// No fault: its turn is passed on.
     None,
 }
@@ -50,7 +56,7 @@ struct State {
     oldest: u64,
     list_faults: Vec<Fault>,
     watch_faults: Vec<Fault>,
-    is_forbidden: bool,
+    forbidden: Option<&'static str>,
     /// The next event's line is cut in the middle, with its connection.
     is_to_cut: bool,
     requests: Vec<String>,
@@ -160,9 +166,9 @@ impl Cluster {
         self.shared.state().watch_faults.extend(faults);
     }
 
-    /// Whether everything is forbidden from now on.
-    pub(crate) fn forbid(&self, is_forbidden: bool) {
-        self.shared.state().is_forbidden = is_forbidden;
+    /// Forbids what has this in its path, from now on; nothing else any more.
+    pub(crate) fn forbid(&self, forbidden: Option<&'static str>) {
+        self.shared.state().forbidden = forbidden;
     }
 
     /// Cuts the connection in the middle of the next event's line.
@@ -284,13 +290,18 @@ async fn answer(
         state.requests.push(target.to_owned());
         let faults = if is_watch { &mut state.watch_faults } else { &mut state.list_faults };
         let fault = if faults.is_empty() { None } else { Some(faults.remove(0)) };
-        fault.or(state.is_forbidden.then_some(Fault::Status(403)))
+        let is_forbidden = state.forbidden.is_some_and(|part| target.contains(part));
+        fault.or(is_forbidden.then_some(Fault::Status(403)))
     };
     match fault {
         Some(Fault::Status(code)) => {
             return respond(stream, code, &status(code)).await.map(|()| true);
         }
         Some(Fault::Silence) => std::future::pending().await,
+        Some(Fault::SilenceAfterHead) => {
+            stream.write_all(STREAM).await?;
+            std::future::pending().await
+        }
         Some(Fault::None) | None => {}
     }
     let scope = path.strip_prefix(RESOURCE).and_then(|rest| rest.strip_suffix("/ceremonies"));
@@ -377,11 +388,7 @@ async fn follow(
     let number = |name: &str| query.get(name).and_then(|value| value.parse::<u64>().ok());
     let lasts = Duration::from_secs(number("timeoutSeconds").unwrap_or(60));
     let told = async {
-        stream
-            .write_all(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n",
-            )
-            .await?;
+        stream.write_all(STREAM).await?;
         let mut after = number("resourceVersion").unwrap_or(0);
         if after < shared.state().oldest {
             return chunk(stream, &line("ERROR", &status(410))).await;

@@ -51,9 +51,11 @@ pub(crate) fn settings() -> Settings {
     }
 }
 
-/// Speaks to a cluster.
+/// Speaks to a cluster, and tries nothing again by itself.
 pub(crate) fn client(cluster: &Cluster) -> Client {
-    Client::try_from(Config::new(cluster.url().parse().unwrap())).unwrap()
+    let mut config = Config::new(cluster.url().parse().unwrap());
+    config.default_retry = false;
+    Client::try_from(config).unwrap()
 }
 
 /// A watcher that waits for nothing for long.
