@@ -1,12 +1,13 @@
 //! Where the projector and the orchestrator stand: the same facts for pages, health and metrics.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use guildhall_core::{OPS_DB, Position, StoreError, Timestamp};
 use guildhall_projector::ceremony::{FeedState, Refusal};
 use guildhall_projector::{LastError, State};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::console::App;
 

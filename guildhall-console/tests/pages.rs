@@ -19,12 +19,14 @@ use guildhall_console::{Access, Console, PATHS, serve};
 use guildhall_core::command::{Act, Command};
 use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
 use guildhall_core::{
-    Append, ArtifactId, ArtifactQuery, CeremonyId, CustodyState, DeploymentQuery, EventType, Json,
-    NewEntry, Outcome, Seq, Timestamp, VerificationQuery, VerificationRecorded,
+    AccordBound, Append, Applied, ApplyError, ArtifactId, ArtifactQuery, Batch, CeremonyId,
+    Checkpoint, Chronicle, CustodyState, DeploymentQuery, EventType, Json, Lease, NewEntry,
+    Outcome, Projector, Seq, StoreError, Timestamp, VerificationQuery, VerificationRecorded,
 };
 use guildhall_projector::ceremony::{
     CeremonyFeed, CeremonyOrchestrator, CeremonyOutcome, FeedError, FeedState, Heard, Intake, Step,
 };
+use guildhall_projector::{Runtime, Settings};
 use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
@@ -52,6 +54,23 @@ async fn json(router: &Router, path: &str) -> Value {
     let response = get(router, path).await;
     assert_eq!(response.status(), StatusCode::OK, "{path}");
     serde_json::from_str(&text(response).await).unwrap()
+}
+
+/// A console in memory, before which nothing projects; a test may move its clock.
+fn in_memory() -> (Arc<MemoryChronicle>, Arc<MemoryOpsDb>, Console) {
+    let (chronicle, ops_db) = (Arc::new(MemoryChronicle::new()), Arc::new(MemoryOpsDb::new()));
+    let orchestrator = CeremonyOrchestrator::new(chronicle.clone(), ops_db.clone()).start();
+    (chronicle, Arc::clone(&ops_db), Console::new(ops_db, orchestrator))
+}
+
+/// An entry that changes no table.
+fn note() -> NewEntry {
+    let empty = || Json::parse("{}").unwrap();
+    NewEntry {
+        event_type: EventType::new("org.example.noted.v1"),
+        payload: empty(),
+        ..NewEntry::new(&AccordBound::new("a", "b", empty(), at(0)).into())
+    }
 }
 
 fn value_of(answer: &impl serde::Serialize) -> Value {
@@ -420,14 +439,7 @@ async fn health_and_metrics_tell_the_truth_about_the_projector() {
         assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
     }
     timeout(SOON, guild.runtime.shutdown()).await.unwrap().unwrap();
-    let note = NewEntry {
-        event_type: EventType::new("org.example.noted.v1"),
-        payload: Json::parse("{}").unwrap(),
-        ..NewEntry::new(
-            &guildhall_core::AccordBound::new("a", "b", Json::parse("{}").unwrap(), at(0)).into(),
-        )
-    };
-    guild.chronicle.append(Append::of([note])).await.unwrap();
+    guild.chronicle.append(Append::of([note()])).await.unwrap();
     for path in ["/healthz", "/readyz"] {
         let response = get(&router, path).await;
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
@@ -436,6 +448,92 @@ async fn health_and_metrics_tell_the_truth_about_the_projector() {
     let metrics = text(get(&router, "/metrics").await).await;
     assert!(metrics.contains("guildhall_projector_lag 1\n"));
     assert!(metrics.contains("guildhall_projector_healthy 0\n"));
+}
+
+/// Fails whenever there is something to apply.
+struct Failing {
+    inner: Arc<dyn Projector>,
+    passes: bool,
+}
+
+#[async_trait]
+impl Projector for Failing {
+    async fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
+        self.inner.checkpoint().await
+    }
+
+    async fn apply(&self, _: Batch) -> Result<Applied, ApplyError> {
+        let error = if self.passes { StoreError::transient } else { StoreError::permanent };
+        Err(error("testing", "the disk is full").into())
+    }
+
+    async fn hold_lease(&self) -> Result<Lease, StoreError> {
+        self.inner.hold_lease().await
+    }
+
+    async fn release_lease(&self) -> Result<(), StoreError> {
+        self.inner.release_lease().await
+    }
+
+    fn lease_time(&self) -> Duration {
+        self.inner.lease_time()
+    }
+}
+
+#[tokio::test]
+async fn a_projector_that_fails_is_not_ready_and_one_that_has_failed_is_not_healthy() {
+    for (passes, state, health) in
+        [(true, "backing off", StatusCode::OK), (false, "failed", StatusCode::SERVICE_UNAVAILABLE)]
+    {
+        let (chronicle, ops_db, console) = in_memory();
+        chronicle.append(Append::of([note()])).await.unwrap();
+        let projector = Arc::new(Failing { inner: Arc::new(ops_db.projector()), passes });
+        let hour = Duration::from_secs(3600);
+        let settings = Settings { backoff_first: hour, backoff_most: hour, ..Settings::default() };
+        let runtime = Runtime::spawn(chronicle, projector, settings);
+        let failed = async {
+            while runtime.status().last_error.is_none() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(SOON, failed).await.unwrap();
+        let router = console.projector(&runtime).router();
+        assert_eq!(get(&router, "/healthz").await.status(), health, "{state}");
+        let ready = get(&router, "/readyz").await;
+        assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE, "{state}");
+        let body: Value = serde_json::from_str(&text(ready).await).unwrap();
+        assert_eq!(body["reason"], format!("the projector is {state}"));
+        let error = body["last_error"]["message"].as_str().unwrap();
+        assert!(error.contains("the disk is full"), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ops_db_that_is_far_behind_is_not_ready_nor_is_one_that_stands_still() {
+    let (chronicle, _, console) = in_memory();
+    let router = console.router();
+    let reason = async || {
+        assert_eq!(get(&router, "/healthz").await.status(), StatusCode::OK);
+        let ready = get(&router, "/readyz").await;
+        let is_ready = ready.status() == StatusCode::OK;
+        let body: Value = serde_json::from_str(&text(ready).await).unwrap();
+        assert_eq!(body["ok"], is_ready);
+        body["reason"].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(reason().await, "");
+    // Quiet is no standstill, however long it was.
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    chronicle.append(Append::of([note()])).await.unwrap();
+    assert_eq!(reason().await, "");
+    tokio::time::advance(Duration::from_secs(31)).await;
+    assert_eq!(reason().await, "the projector is stalled");
+
+    let (chronicle, _, console) = in_memory();
+    let router = console.router();
+    let notes: Vec<NewEntry> = std::iter::repeat_with(note).take(10_001).collect();
+    chronicle.append(Append::of(notes)).await.unwrap();
+    let ready = text(get(&router, "/readyz").await).await;
+    assert!(ready.contains("the Ops DB is 10001 entries behind"), "{ready}");
 }
 
 #[tokio::test]
@@ -677,13 +775,6 @@ async fn a_stream_tells_what_changes_and_resumes_where_it_broke() {
 async fn a_stream_that_is_resumed_from_too_far_back_says_what_it_leaves_out() {
     let guild = Guild::empty().await;
     guild.draft("zone", "board").await;
-    let note = || NewEntry {
-        event_type: EventType::new("org.example.noted.v1"),
-        payload: Json::parse("{}").unwrap(),
-        ..NewEntry::new(
-            &guildhall_core::AccordBound::new("a", "b", Json::parse("{}").unwrap(), at(0)).into(),
-        )
-    };
     let notes: Vec<NewEntry> = std::iter::repeat_with(note).take(20_010).collect();
     guild.chronicle.append(Append::of(notes)).await.unwrap();
     let head = guild.chronicle.head().await.unwrap().position;
@@ -711,16 +802,9 @@ async fn a_stream_that_is_resumed_from_too_far_back_says_what_it_leaves_out() {
     }
 }
 
-/// A console in memory, whose clock the test moves.
-fn in_memory() -> (CeremonyOrchestrator, Console) {
-    let (chronicle, ops_db) = (Arc::new(MemoryChronicle::new()), Arc::new(MemoryOpsDb::new()));
-    let orchestrator = CeremonyOrchestrator::new(chronicle, ops_db.clone()).start();
-    (orchestrator.clone(), Console::new(ops_db, orchestrator))
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_nobody_reads_gives_its_place_back() {
-    let (orchestrator, console) = in_memory();
+    let (_, _, console) = in_memory();
     let router = console.max_streams(1).router();
     let unread = get(&router, "/events").await;
     let began = Instant::now();
@@ -733,7 +817,6 @@ async fn a_stream_that_nobody_reads_gives_its_place_back() {
         tokio::time::advance(Duration::from_secs(1)).await;
     };
     assert!(began.elapsed() > Duration::from_secs(60), "a slow client has its time");
-    assert_eq!(orchestrator.status().subscribers, 1);
     // What was sent is there to be read, and no more comes.
     assert!(text(unread).await.contains("event: moved"));
     drop(next);
@@ -741,13 +824,13 @@ async fn a_stream_that_nobody_reads_gives_its_place_back() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_ends_when_it_is_old() {
-    let (orchestrator, console) = in_memory();
+    let (_, _, console) = in_memory();
     let router = console.max_streams(1).router();
     let began = Instant::now();
     let read = text(get(&router, "/events").await).await;
     assert_eq!(began.elapsed().as_secs(), 600);
     assert!(read.starts_with("retry: 1000\n\n") && read.contains("event: here"), "{read}");
-    assert_eq!(orchestrator.status().subscribers, 0);
+    assert_eq!(get(&router, "/events").await.status(), StatusCode::OK);
 }
 
 #[tokio::test]
