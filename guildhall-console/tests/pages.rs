@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,12 +16,13 @@ use axum::extract::ConnectInfo;
 use axum::http::{Request, Response, StatusCode, header};
 use common::{Guild, SOON, at};
 use guildhall_console::{Access, Console, PATHS, serve};
-use guildhall_core::command::{Act, Command};
+use guildhall_core::command::{Act, Command, Recorder};
 use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
 use guildhall_core::{
-    AccordBound, Append, Applied, ApplyError, ArtifactId, ArtifactQuery, Batch, CeremonyId,
-    Checkpoint, Chronicle, CustodyState, DeploymentQuery, EventType, Json, Lease, NewEntry,
-    Outcome, Projector, Seq, StoreError, Timestamp, VerificationQuery, VerificationRecorded,
+    AccordBound, Append, AppendError, Appended, Applied, ApplyError, ArtifactId, ArtifactQuery,
+    Batch, CeremonyId, Checkpoint, Chronicle, CustodyPolicy, CustodyState, DeploymentQuery, Entry,
+    EventType, Head, Json, Lease, NewEntry, Origin, Outcome, Position, Projector, ReadLimit, Seq,
+    StoreError, StreamId, Timestamp, VerificationQuery, VerificationRecorded, Version,
 };
 use guildhall_projector::ceremony::{
     CeremonyFeed, CeremonyOrchestrator, CeremonyOutcome, FeedError, FeedState, Heard, Intake, Step,
@@ -549,6 +550,78 @@ async fn a_chain_that_somebody_changed_is_shown_as_broken() {
     let chain = json(&router, &format!("/api/v1/artifacts/{id}/chain")).await;
     assert_eq!(chain["rows"][0]["verdict"]["holds"], true);
     assert_eq!(chain["rows"][1]["verdict"]["code"], "CC04");
+}
+
+/// A Chronicle that grows just when somebody asks where it ends.
+struct Growing {
+    inner: Arc<dyn Chronicle>,
+    next: Mutex<Option<Command>>,
+    runtime: Runtime,
+}
+
+#[async_trait]
+impl Chronicle for Growing {
+    async fn origin(&self) -> Result<Option<Origin>, StoreError> {
+        self.inner.origin().await
+    }
+
+    async fn fix_origin(&self, origin: Origin) -> Result<Origin, StoreError> {
+        self.inner.fix_origin(origin).await
+    }
+
+    async fn append(&self, append: Append) -> Result<Vec<Appended>, AppendError> {
+        self.inner.append(append).await
+    }
+
+    async fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Entry>, StoreError> {
+        self.inner.read(after, limit).await
+    }
+
+    async fn read_stream(
+        &self,
+        stream: StreamId,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.inner.read_stream(stream, after, limit).await
+    }
+
+    async fn head(&self) -> Result<Head, StoreError> {
+        let next = self.next.lock().unwrap().take();
+        if let Some(next) = next {
+            let recorder = Recorder::new(Arc::clone(&self.inner), CustodyPolicy::standard());
+            let position = recorder.record(next).await.unwrap().position;
+            timeout(SOON, self.runtime.wait_until(position)).await.unwrap().unwrap();
+        }
+        self.inner.head().await
+    }
+
+    async fn wait_beyond(
+        &self,
+        position: Position,
+        patience: Duration,
+    ) -> Result<Position, StoreError> {
+        self.inner.wait_beyond(position, patience).await
+    }
+}
+
+#[tokio::test]
+async fn an_artifacts_page_claims_no_position_beyond_what_it_shows() {
+    let guild = Guild::empty().await;
+    let id = guild.draft("zone", "board").await;
+    let open = Command::open_ceremony(id, CeremonyId::new(), Act::new("a", "b", at(2)));
+    let growing = Growing {
+        inner: Arc::clone(&guild.chronicle),
+        next: Mutex::new(Some(open)),
+        runtime: guild.runtime.clone(),
+    };
+    let ops_db = Arc::clone(&guild.ops_db);
+    let orchestrator = CeremonyOrchestrator::new(Arc::new(growing), ops_db.clone()).start();
+    let router = Console::new(ops_db, orchestrator).router();
+    let page = text(get(&router, &format!("/artifacts/{id}")).await).await;
+    assert!(page.contains(r#"data-position="4""#), "{page}");
+    let badges = page.split(r#"id="badges""#).nth(1).unwrap().split("</h1>").next().unwrap();
+    assert!(badges.split("</div>").next().unwrap().contains("ceremony open"), "{badges}");
 }
 
 /// The end of a chain is held against the artifact's own row, which is written with it.
