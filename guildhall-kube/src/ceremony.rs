@@ -24,6 +24,10 @@ pub const DECIDED: &str = "Decided";
     namespaced,
     status = "CeremonyStatus",
     derive = "PartialEq",
+    validation = Rule::new(
+        "!has(oldSelf.status) || !has(oldSelf.status.phase) || oldSelf.status.phase == 'Open' \
+         || (has(self.status) && self.status == oldSelf.status)"
+    ).message("a closed ceremony stays as it was closed"),
     doc = "A governed decision about the content of one artifact.",
     printcolumn = r#"{"name":"Artifact","type":"string","jsonPath":".spec.artifact"}"#,
     printcolumn = r#"{"name":"Requester","type":"string","jsonPath":".spec.requester"}"#,
@@ -60,15 +64,15 @@ pub struct CeremonySpec {
     pub accord: String,
 }
 
-/// Where the decision stands, as the substrate has it.
+/// Where the decision stands, as the substrate has it. Once it is closed, it is final.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[x_kube(
     validation = Rule::new(
         "!has(self.phase) || self.phase == 'Open' || (has(self.decidedBy) && has(self.decidedAt))"
     ).message("whoever closes a ceremony says who decided, and when"),
     validation = Rule::new(
-        "!has(oldSelf.phase) || oldSelf.phase == 'Open' || (has(self.phase) && self.phase == oldSelf.phase)"
-    ).message("a closed ceremony stays as it was closed")
+        "!has(self.phase) || has(self.observedGeneration)"
+    ).message("a phase is of a generation, which the status says")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct CeremonyStatus {
@@ -77,6 +81,7 @@ pub struct CeremonyStatus {
     pub phase: Option<Phase>,
     /// Who decided; wanted in every phase but Open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
     pub decided_by: Option<String>,
     /// When it was decided; wanted in every phase but Open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -85,8 +90,8 @@ pub struct CeremonyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any")]
     pub evidence: Option<serde_json::Value>,
-    /// The generation of the object that this status is about. A status of another generation is
-    /// not believed.
+    /// The generation of the object that this status is about; wanted in every phase. A status of
+    /// another generation is not believed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Conditions. The last transition of the one of type Opened says when the ceremony was opened;

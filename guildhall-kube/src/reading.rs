@@ -8,11 +8,11 @@ use std::time::Duration;
 use guildhall_core::command::Act;
 use guildhall_core::{AccordId, ArtifactId, CeremonyId, Cid, Json, Timestamp};
 use guildhall_projector::ceremony::{CeremonyOutcome, Heard, Step};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::ceremony::{CeremonySpec, CeremonyStatus, DECIDED, OPENED};
+use crate::ceremony::{CeremonySpec, DECIDED, OPENED, Phase};
 
 /// What an object says.
 #[derive(Debug)]
@@ -98,6 +98,29 @@ struct Metadata {
     resource_version: Option<String>,
     generation: Option<i64>,
     creation_timestamp: Option<String>,
+    deletion_timestamp: Option<String>,
+}
+
+/// A status as it was written: the evidence stays the text that it came as, so that nothing in it is
+/// merged or rounded before it is judged.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Status<'t> {
+    phase: Option<Phase>,
+    decided_by: Option<String>,
+    decided_at: Option<MicroTime>,
+    #[serde(borrow)]
+    evidence: Option<&'t RawValue>,
+    observed_generation: Option<i64>,
+    #[serde(default)]
+    conditions: Vec<Condition>,
+}
+
+impl Status<'_> {
+    /// Its condition of this type, if that is true.
+    fn condition(&self, is_type: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|it| it.type_ == is_type && it.status == "True")
+    }
 }
 
 /// Reads an object.
@@ -143,11 +166,13 @@ fn happened(
     if object.status.is_none_or(|status| status.get() == "null") {
         return Ok(None);
     }
-    let status: CeremonyStatus = part("status", object.status)?;
+    let status: Status<'_> = part("status", object.status)?;
     let Some(phase) = status.phase else { return Ok(None) };
     let generation = metadata.generation.unwrap_or_default();
+    // To mark an object as being deleted makes a generation of its own, in which nothing is decided.
+    let current = generation - i64::from(metadata.deletion_timestamp.is_some());
     match status.observed_generation {
-        Some(observed) if observed < generation => return Ok(None),
+        Some(observed) if observed < current => return Ok(None),
         Some(observed) if observed > generation => {
             return Err(format!(
                 "status.observedGeneration is {observed}, and the object's generation {generation}"
@@ -164,25 +189,25 @@ fn happened(
         "accord": accord_id,
         "object": { "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid },
     });
-    let told = opened_at(&status.conditions)?;
+    let told = opened_at(&status)?;
     let closed = match phase.outcome() {
         None => None,
-        Some(outcome) => Some((outcome, decision(status, outcome)?)),
+        Some(outcome) => Some((outcome, decision(&status, outcome)?)),
     };
     let (opened_at, known_to) = match told {
         Some(told) => (told, unit(told)),
         None => some_time_after(created, closed.as_ref().map(|(_, act)| act)),
     };
     let opened = Act::new(spec.requester, &spec.reason, opened_at)
-        .with_evidence(json("the opening", &grounds)?)
+        .with_evidence(json("the opening", &grounds.to_string())?)
         .known_to(known_to);
     let identity = identity.to_owned();
     Ok(Some(Happened { identity, ceremony_id, artifact_id, cid, opened, closed }))
 }
 
 /// When it was opened, if the status tells.
-fn opened_at(conditions: &[Condition]) -> Result<Option<Timestamp>, String> {
-    let told = conditions.iter().find(|it| it.type_ == OPENED && it.status == "True");
+fn opened_at(status: &Status<'_>) -> Result<Option<Timestamp>, String> {
+    let told = status.condition(OPENED);
     let told = told.map(|it| Timestamp::from_micros(it.last_transition_time.0.as_microsecond()));
     told.transpose().map_err(|error| format!("the condition {OPENED}: {error}"))
 }
@@ -198,19 +223,17 @@ fn some_time_after(created: Timestamp, decided: Option<&Act>) -> (Timestamp, Dur
 }
 
 /// Who decided, when, why and on what grounds.
-fn decision(status: CeremonyStatus, outcome: CeremonyOutcome) -> Result<Act, String> {
+fn decision(status: &Status<'_>, outcome: CeremonyOutcome) -> Result<Act, String> {
     let missing = |name: &str| format!("it is {outcome}, and status.{name} is missing");
-    let by = status.decided_by.filter(|by| !by.is_empty()).ok_or_else(|| missing("decidedBy"))?;
-    let at = status.decided_at.ok_or_else(|| missing("decidedAt"))?;
+    let by = status.decided_by.as_deref().filter(|by| !by.is_empty());
+    let by = by.ok_or_else(|| missing("decidedBy"))?;
+    let at = status.decided_at.as_ref().ok_or_else(|| missing("decidedAt"))?;
     let at = Timestamp::from_micros(at.0.as_microsecond())
         .map_err(|error| format!("status.decidedAt: {error}"))?;
-    let told = status.conditions.into_iter().find(|condition| condition.type_ == DECIDED);
-    let reason = told.map(|condition| condition.message).filter(|message| !message.is_empty());
-    let reason = reason.unwrap_or_else(|| outcome.as_str().to_owned());
-    let evidence = status.evidence.unwrap_or_default();
-    Ok(Act::new(by, reason, at)
-        .with_evidence(json("status.evidence", &evidence)?)
-        .known_to(unit(at)))
+    let told = status.condition(DECIDED).map(|condition| condition.message.as_str());
+    let reason = told.filter(|message| !message.is_empty()).unwrap_or(outcome.as_str());
+    let evidence = json("status.evidence", status.evidence.map_or("null", RawValue::get))?;
+    Ok(Act::new(by, reason, at).with_evidence(evidence).known_to(unit(at)))
 }
 
 /// In which unit the clock counts that told this time: Kubernetes' own times are whole seconds.
@@ -231,6 +254,6 @@ fn field<T: std::str::FromStr<Err: std::fmt::Display>>(
     text.parse().map_err(|error| format!("{name}: {error}"))
 }
 
-fn json(name: &str, value: &serde_json::Value) -> Result<Json, String> {
-    Json::parse(&value.to_string()).map_err(|error| format!("{name}: {error}"))
+fn json(name: &str, text: &str) -> Result<Json, String> {
+    Json::parse(text).map_err(|error| format!("{name}: {error}"))
 }

@@ -64,6 +64,14 @@ fn the_definition_is_what_was_promised() {
     assert_eq!(status["evidence"], anything);
     let rules = &properties["status"]["x-kubernetes-validations"];
     assert_eq!(rules.as_array().unwrap().len(), 2);
+    assert!(rules[1]["rule"].as_str().unwrap().contains("has(self.observedGeneration)"));
+    // At the root, where a status that is taken away is seen; as a whole, evidence included, which
+    // no rule can name.
+    let rule = &version["schema"]["openAPIV3Schema"]["x-kubernetes-validations"][0]["rule"];
+    assert!(
+        rule.as_str().unwrap().ends_with("(has(self.status) && self.status == oldSelf.status)")
+    );
+    assert_eq!(status["decidedBy"]["minLength"], 1);
 }
 
 /// What an API server demands of a schema: a type everywhere but where anything goes, and no

@@ -192,6 +192,26 @@ async fn a_version_from_which_a_watch_fails_again_and_again_is_given_up_for_a_li
 }
 
 #[tokio::test]
+async fn evidence_is_judged_as_it_was_written() {
+    let mut asked = Asked::new(|watcher| watcher).await;
+    let mut items = Vec::new();
+    for (name, evidence) in [("twice", r#"{"a":1,"a":2}"#), ("inexact", "12345678901234567890123")]
+    {
+        let id = asked.guild.draft().await;
+        let status = common::decided("Ratified", 2);
+        let object = kept(asked.guild.with_status(name, id, 1, status), "7").to_string();
+        let written = r#"{"approvals":["mei.tanaka","tomas.silva"]}"#;
+        assert!(object.contains(written));
+        items.push(object.replace(written, evidence));
+    }
+    let list = format!(r#"{{"metadata":{{"resourceVersion":"8"}},"items":[{}]}}"#, items.join(","));
+    asked.next().await.with(200, list);
+    let feed = until(&asked.orchestrator, |feed| feed.refused == 2).await;
+    assert!(feed.refusals.iter().all(|it| it.reason.starts_with("status.evidence: ")), "{feed:?}");
+    assert_eq!(feed.recorded, 0);
+}
+
+#[tokio::test]
 async fn a_server_with_too_much_to_do_is_not_asked_for_lists_besides() {
     let mut asked = Asked::new(|watcher| watcher).await;
     asked.next().await.with(200, page(&[], "42", None));
