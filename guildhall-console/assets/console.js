@@ -6,6 +6,7 @@ const QUIET_MS = 30000; // Ages grow while nothing happens.
 const RETRY_MS = 5000;
 const PATIENCE_MS = 15000;
 const SLOW_MS = 1000;
+const GRACE_MS = 3000; // A stream ends now and then, and is resumed.
 const SILENT_MS = 25000; // A stream says every ten seconds that it is there.
 const live = document.getElementById("live");
 const worse = document.getElementById("worse");
@@ -164,7 +165,7 @@ function listen() {
   });
   events.onerror = () => {
     isHeard = false;
-    tell();
+    setTimeout(tell, GRACE_MS);
     // A browser tries again by itself, but not after an answer such as "too many streams".
     if (events?.readyState === EventSource.CLOSED) setTimeout(listen, RETRY_MS);
   };

@@ -26,12 +26,10 @@ pub(crate) struct Browser {
     _turn: SemaphorePermit<'static>,
 }
 
-/// One browser at a time: several on few cores make each other late.
-static TURN: Semaphore = Semaphore::const_new(1);
-
-impl Browser {
-    pub(crate) async fn start() -> Self {
-        let turn = TURN.acquire().await.unwrap();
+/// A driver and its port. It looks for one that is free and then takes it, and ends where somebody
+/// else was faster.
+async fn driver() -> (Child, u16) {
+    for _ in 0..5 {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -40,17 +38,25 @@ impl Browser {
             .spawn()
             .expect(HOW_TO_INSTALL);
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = timeout(SOON, async {
-            loop {
-                let line = lines.next_line().await.unwrap().expect(HOW_TO_INSTALL);
-                if let Some((_, port)) = line.split_once("successfully on port ") {
-                    return port.trim_end_matches('.').parse().unwrap();
-                }
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some((_, port)) = line.split_once("successfully on port ") {
+                let port = port.trim_end_matches('.').parse().unwrap();
+                // It goes on writing; a pipe that nobody reads would fill.
+                tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+                return (driver, port);
             }
-        });
-        let port = port.await.expect("chromedriver does not start");
-        // It goes on writing; a pipe that nobody reads would fill.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        }
+    }
+    panic!("chromedriver ends at once; {HOW_TO_INSTALL}");
+}
+
+/// One browser at a time: several on few cores make each other late.
+static TURN: Semaphore = Semaphore::const_new(1);
+
+impl Browser {
+    pub(crate) async fn start() -> Self {
+        let turn = TURN.acquire().await.unwrap();
+        let (driver, port) = timeout(SOON, driver()).await.expect("chromedriver does not start");
         let profile = tempfile::tempdir().unwrap();
         let mut browser =
             Self { port, session: String::new(), _driver: driver, _profile: profile, _turn: turn };
@@ -165,6 +171,13 @@ impl Browser {
             while !self.call("GET", &path, &Value::Null).await.as_str().unwrap().contains(part) {}
         };
         timeout(SOON, arrives).await.unwrap_or_else(|_| panic!("no page at {part}"));
+    }
+
+    /// Waits until something is there, also where another page has to come for it: a script of the
+    /// page that goes would end with it.
+    pub(crate) async fn until_there(&self, selector: &str) {
+        let comes = async { while self.count(selector).await == 0 {} };
+        timeout(SOON, comes).await.unwrap_or_else(|_| panic!("no {selector}"));
     }
 
     /// From now on pages run no scripts.
