@@ -273,6 +273,8 @@ impl Checkpoint {
 /// What can be asked of the Ops DB. Both backends give the same answers, in the same order; texts
 /// are ordered by their bytes.
 ///
+/// No row holds U+0000: a filter or a name that does finds nothing, and a cursor that does starts anew.
+///
 /// Every method reads one consistent state. A page holds at most [`MAX_PAGE_ROWS`] rows, whatever
 /// is asked.
 ///

@@ -74,10 +74,11 @@ impl OpsDb for PostgresOpsDb {
     }
 
     async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactSummary>, StoreError> {
-        let rows = self
-            .load(artifacts::select_page(self.select(artifacts::PAGE), query), artifacts::summary)
-            .await?;
-        Ok(Page::from_rows(rows, page_limit(query.limit), |row| artifacts::Key::of(row, query)))
+        // PostgreSQL takes no U+0000, not even to compare with.
+        let Some(query) = query.askable() else { return Ok(Page::EMPTY) };
+        let select = artifacts::select_page(self.select(artifacts::PAGE), &query);
+        let rows = self.load(select, artifacts::summary).await?;
+        Ok(Page::from_rows(rows, page_limit(query.limit), |row| artifacts::Key::of(row, &query)))
     }
 
     async fn artifact(&self, id: ArtifactId) -> Result<Option<ArtifactDetail>, StoreError> {
@@ -217,6 +218,9 @@ impl OpsDb for PostgresOpsDb {
     }
 
     async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError> {
+        if projector.contains('\0') {
+            return Ok(None);
+        }
         let mut connection = self.database.acquire().await.doing(DOING)?;
         let names = [projector.to_owned()];
         let found = load_checkpoints(&mut connection, &self.database, &names).await.doing(DOING)?;

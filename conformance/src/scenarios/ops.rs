@@ -24,6 +24,7 @@ super::scenarios! { $ __ops = ops:
     a_chain_is_read_link_by_link,
     any_filters_and_order_of_artifacts_answer_as_computed,
     names_are_matched_as_they_are,
+    what_no_row_can_hold_is_not_found,
     json_fragments_are_found_in_content_and_terms,
     pages_of_artifacts_hold_each_row_once,
     pages_stay_right_while_rows_come,
@@ -351,6 +352,54 @@ pub async fn names_are_matched_as_they_are<H: Harness>(harness: H) {
         assert_eq!(!rows.is_empty(), is_found, "{text:?}");
         assert_same(&rows, &expected(&tables, &query), &text);
     }
+}
+
+/// The cursor, with U+0000 at the end of a text in it.
+fn with_nul(cursor: Option<Cursor>, text: &str) -> Cursor {
+    let cursor = cursor.unwrap();
+    let json = serde_json::to_string(text).unwrap();
+    let longer = format!("{}\\u0000\"", json.strip_suffix('"').unwrap());
+    let spoilt = cursor.as_str().replace(&json, &longer);
+    assert_ne!(cursor.as_str(), spoilt);
+    Cursor::from_text(spoilt)
+}
+
+pub async fn what_no_row_can_hold_is_not_found<H: Harness>(harness: H) {
+    let (ops_db, tables) = filled(&harness).await;
+    let first = &tables.governed_artifacts[0];
+    let name = |text: &str| ArtifactQuery {
+        name_contains: Some(text.to_owned()),
+        ..ArtifactQuery::default()
+    };
+    let types = |types: &[&str]| ArtifactQuery {
+        artifact_types: types.iter().map(|&it| it.to_owned()).collect(),
+        ..ArtifactQuery::default()
+    };
+    for (query, is_found) in [
+        (name("\0"), false),
+        (name(&format!("{}\0", first.name)), false),
+        (types(&["\0"]), false),
+        (types(&[&first.artifact_type, "\0"]), true),
+    ] {
+        let rows = ops_db.artifacts(&query).await.unwrap().rows;
+        assert_eq!(!rows.is_empty(), is_found, "{query:?}");
+        assert_same(&rows, &expected(&tables, &query), &query);
+    }
+    assert_eq!(ops_db.checkpoint(&format!("{OPS_DB}\0")).await.unwrap(), None);
+
+    let one = ArtifactQuery { limit: 1, ..ArtifactQuery::default() };
+    let page = ops_db.artifacts(&one).await.unwrap();
+    let after = Some(with_nul(page.next, &page.rows[0].name));
+    let again = ops_db.artifacts(&ArtifactQuery { after, ..one }).await.unwrap();
+    assert_eq!(again.rows, page.rows);
+    let page = ops_db.accords(None, 1).await.unwrap();
+    let after = with_nul(page.next, &page.rows[0].name);
+    assert_eq!(ops_db.accords(Some(after), 1).await.unwrap().rows, page.rows);
+    let one = DeploymentQuery { limit: 1, ..DeploymentQuery::default() };
+    let page = ops_db.deployments(&one).await.unwrap();
+    let after = Some(with_nul(page.next, &page.rows[0].target));
+    let again = ops_db.deployments(&DeploymentQuery { after, ..one }).await.unwrap();
+    assert_eq!(again.rows, page.rows);
 }
 
 pub async fn json_fragments_are_found_in_content_and_terms<H: Harness>(harness: H) {

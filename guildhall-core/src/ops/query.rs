@@ -1,5 +1,7 @@
 //! Questions to the Ops DB, and the shapes of their answers.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::{AccordBinding, CustodyTransition, Drift, GovernedArtifact, Health};
@@ -25,9 +27,12 @@ impl Cursor {
         Self(serde_json::to_string(key).unwrap_or_default())
     }
 
-    /// The values; nothing where the text is not one of this query's cursors.
+    /// The values; nothing where the text is not one of this query's cursors, or holds U+0000, which
+    /// no row does.
     pub fn to_key<'c, K: Deserialize<'c>>(&'c self) -> Option<K> {
-        serde_json::from_str(&self.0).ok()
+        // JSON writes it in this way alone; an escaped backslash may stand before the same letters.
+        let has_nul = self.0.replace(r"\\", "").contains(r"\u0000");
+        if has_nul { None } else { serde_json::from_str(&self.0).ok() }
     }
 
     /// Where a page of quarantined entries ended whose last is at `position`: those before it
@@ -57,6 +62,9 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// No row, and none to come.
+    pub const EMPTY: Self = Self { rows: Vec::new(), next: None };
+
     /// The page of rows that were asked for one beyond `limit`, so that the last shows whether
     /// there are more. `key` is a row's sort key.
     pub fn from_rows<K: Serialize>(mut rows: Vec<T>, limit: u32, key: impl Fn(&T) -> K) -> Self {
@@ -163,6 +171,23 @@ pub struct ArtifactQuery {
     pub after: Option<Cursor>,
     /// How many rows, at most [`MAX_PAGE_ROWS`].
     pub limit: u32,
+}
+
+impl ArtifactQuery {
+    /// The query as every store can ask it: without the types that hold U+0000, which no row does.
+    /// Nothing where that leaves nothing that could match.
+    pub fn askable(&self) -> Option<Cow<'_, Self>> {
+        let holds_nul = |text: &String| text.contains('\0');
+        if self.name_contains.as_ref().is_some_and(holds_nul) {
+            return None;
+        }
+        if !self.artifact_types.iter().any(holds_nul) {
+            return Some(Cow::Borrowed(self));
+        }
+        let mut query = self.clone();
+        query.artifact_types.retain(|text| !holds_nul(text));
+        (!query.artifact_types.is_empty()).then_some(Cow::Owned(query))
+    }
 }
 
 impl Default for ArtifactQuery {
@@ -298,5 +323,40 @@ pub struct VerificationQuery {
 impl Default for VerificationQuery {
     fn default() -> Self {
         Self { artifact_id: None, outcomes: Vec::new(), after: None, limit: 100 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_that_holds_nul_is_none() {
+        for (text, is_key) in
+            [("a\0", false), ("\\\0", false), (r"a\u0000", true), (r"\\u0000", true)]
+        {
+            let cursor = Cursor::from_key(&(text, 1));
+            let key = cursor.to_key::<(String, u32)>();
+            assert_eq!(key, is_key.then(|| (text.to_owned(), 1)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_query_is_asked_without_what_no_row_holds() {
+        let of = |types: &[&str]| ArtifactQuery {
+            artifact_types: types.iter().map(|&it| it.to_owned()).collect(),
+            ..ArtifactQuery::default()
+        };
+        for (types, asked) in [
+            (&[][..], Some(&[][..])),
+            (&["a"], Some(&["a"])),
+            (&["\0", "a", "b\0"], Some(&["a"])),
+            (&["\0"], None),
+        ] {
+            let asked = asked.map(of);
+            assert_eq!(of(types).askable().as_deref(), asked.as_ref(), "{types:?}");
+        }
+        let named = ArtifactQuery { name_contains: Some("a\0".to_owned()), ..of(&["a"]) };
+        assert_eq!(named.askable(), None);
     }
 }
