@@ -3,13 +3,156 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use guildhall_core::{Checkpoint, HolderId, LeaseState, Origin, Timestamp};
+use guildhall_core::{Checkpoint, HolderId, Lease, LeaseState, Origin, StoreError, Timestamp};
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::{PgConnection, Postgres, Row, Transaction};
 use uuid::Uuid;
 
 use crate::database::Database;
+use crate::error::{Doing, has_sqlstate};
 use crate::rows::Columns;
+
+/// Heads are looked up by their keys. A plan that was made while a table was small, or before the
+/// server knew how long it is, would scan it. `lock_timeout` bounds how long to wait for a rival.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+    SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '1s'; SET LOCAL jit = off; \
+    SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+
+/// A projector's claim to its lease.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    pub(crate) database: Database,
+    /// Of which projector.
+    pub(crate) projector: String,
+    /// How long the lease holds.
+    pub(crate) lease_time: Duration,
+    /// Who claims it.
+    pub(crate) holder: HolderId,
+    /// Under which fence the claimant last had it.
+    pub(crate) fence: Option<i64>,
+}
+
+/// Whose turn it is to write.
+pub(crate) enum Turn {
+    /// The claimant's: it has the lease, and the row is locked until the transaction ends.
+    Mine(Transaction<'static, Postgres>, CheckpointRow),
+    /// Another's.
+    Standby {
+        /// Who has the lease.
+        holder: HolderId,
+        /// Until when, by the database's clock.
+        until: Timestamp,
+    },
+}
+
+/// The checkpoint's row is locked by a transaction that does not end.
+#[derive(Debug, thiserror::Error)]
+#[error("another transaction has the projector's checkpoint locked")]
+struct Locked;
+
+impl Claim {
+    /// A transaction that has the checkpoint's row, and in it the lease; or who else has it.
+    pub(crate) async fn take_turn(&self, doing: &'static str) -> Result<Turn, StoreError> {
+        if self.fence.is_none() {
+            // Not in the transaction: a row that nobody sees yet does not tell who is frozen in it.
+            let mut connection = self.database.acquire().await.doing(doing)?;
+            CheckpointRow::create(&mut connection, &self.database, &self.projector)
+                .await
+                .doing(doing)?;
+        }
+        let mut transaction = self.database.transaction(BEGIN).await.doing(doing)?;
+        match self.lock(&mut transaction, &self.projector).await {
+            Ok((mut row, now)) => {
+                match row.lease.take(self.holder, self.fence, self.lease_time, now) {
+                    Lease::Held => Ok(Turn::Mine(transaction, row)),
+                    Lease::Standby { holder, until } => {
+                        transaction.rollback().await.doing(doing)?;
+                        Ok(Turn::Standby { holder, until })
+                    }
+                }
+            }
+            Err(error) if has_sqlstate(&error, "55P03") => {
+                transaction.rollback().await.doing(doing)?;
+                self.look_who_has_it(doing).await
+            }
+            Err(error) => Err(error).doing(doing),
+        }
+    }
+
+    /// Locks a row in the claimant's transaction: its own, or a read model's.
+    pub(crate) async fn lock(
+        &self,
+        transaction: &mut PgConnection,
+        projector: &str,
+    ) -> Result<(CheckpointRow, Timestamp), sqlx::Error> {
+        let silence = silence(self.lease_time);
+        CheckpointRow::lock(transaction, &self.database, projector, silence).await
+    }
+
+    /// Who has the row locked; deposed, if it is frozen and its lease has lapsed.
+    async fn look_who_has_it(&self, doing: &'static str) -> Result<Turn, StoreError> {
+        let mut connection = self.database.acquire().await.doing(doing)?;
+        match self.depose_holder(&mut connection).await {
+            Ok(Some((holder, until))) => Ok(Turn::Standby { holder, until }),
+            Ok(None) => Err(StoreError::transient(doing, Locked)),
+            // A role that may not end the other's session can only wait.
+            Err(error) if has_sqlstate(&error, "42501") => {
+                tracing::warn!(%error, "a projector whose lease has lapsed cannot be deposed");
+                Err(StoreError::transient(doing, Locked))
+            }
+            Err(error) => Err(error).doing(doing),
+        }
+    }
+
+    /// Whoever keeps the row locked: who holds the lease, and until when. If that has passed, and
+    /// the session that keeps it waits for a client that is silent, the session is ended.
+    async fn depose_holder(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<Option<(HolderId, Timestamp)>, sqlx::Error> {
+        let found = sqlx::query(self.database.sql(include_str!("sql/depose_holder.sql")))
+            .bind(&self.projector)
+            .bind(self.lease_time.as_secs_f64())
+            .fetch_optional(connection)
+            .await?;
+        let Some(row) = found else { return Ok(None) };
+        if row.try_get::<Option<bool>, _>(2)? == Some(true) {
+            let projector = &self.projector;
+            tracing::warn!(projector, "ended the session of a projector whose lease had lapsed");
+        }
+        let mut columns = Columns::of(&row);
+        let holder = columns.nullable(Columns::value::<Uuid>)?.map(HolderId::from_uuid);
+        let until = columns.nullable(Columns::time)?;
+        Ok(holder.zip(until))
+    }
+
+    /// Gives the lease up, if it is the claimant's.
+    pub(crate) async fn release(&self) -> Result<(), StoreError> {
+        const DOING: &str = "releasing the lease";
+        let Self { database, projector, .. } = self;
+        let mut transaction = database.transaction(BEGIN).await.doing(DOING)?;
+        let (mut row, _) = self.lock(&mut transaction, projector).await.doing(DOING)?;
+        if row.lease.release(self.holder) {
+            row.save(&mut transaction, database, projector).await.doing(DOING)?;
+            transaction.commit().await.doing(DOING)?;
+        } else {
+            transaction.rollback().await.doing(DOING)?;
+        }
+        Ok(())
+    }
+}
+
+/// How long a projector may say nothing in a transaction before the server ends it. Even the
+/// shortest lease leaves it the time that folding a batch takes.
+pub(crate) fn silence(lease_time: Duration) -> Duration {
+    lease_time.max(Duration::from_secs(1))
+}
+
+/// A duration as a setting of the server's.
+pub(crate) fn setting(duration: Duration) -> String {
+    let millis = i32::try_from(duration.as_millis()).unwrap_or(i32::MAX);
+    format!("{millis}ms")
+}
 
 /// A row of `projector_checkpoints`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,15 +181,20 @@ impl CheckpointRow {
     }
 
     /// The row of this projector, made where there is none, and the database's clock. Until the
-    /// transaction ends, nobody else gets it.
+    /// transaction ends, nobody else gets it; the server ends it after so long a silence.
     pub(crate) async fn lock(
         transaction: &mut PgConnection,
         database: &Database,
         projector: &str,
+        silence: Duration,
     ) -> Result<(Self, Timestamp), sqlx::Error> {
         loop {
             let lock = database.sql(include_str!("sql/lock_checkpoint.sql"));
-            let found = sqlx::query(lock).bind(projector).fetch_optional(&mut *transaction).await?;
+            let found = sqlx::query(lock)
+                .bind(projector)
+                .bind(setting(silence))
+                .fetch_optional(&mut *transaction)
+                .await?;
             if let Some(row) = found {
                 let mut columns = Columns::of(&row);
                 let (_, locked) = Self::read(&mut columns)?;
@@ -118,27 +266,4 @@ pub(crate) async fn furthest_behind(
     }
     let furthest = found.into_iter().map(|(_, checkpoint)| checkpoint).min_by_key(|at| at.position);
     Ok(furthest.unwrap_or(Checkpoint::ZERO))
-}
-
-/// Whoever keeps the row locked: who holds the lease, and until when. If that has passed, the
-/// session that keeps it is ended.
-pub(crate) async fn depose_holder(
-    connection: &mut PgConnection,
-    database: &Database,
-    projector: &str,
-    lease_time: Duration,
-) -> Result<Option<(HolderId, Timestamp)>, sqlx::Error> {
-    let found = sqlx::query(database.sql(include_str!("sql/depose_holder.sql")))
-        .bind(projector)
-        .bind(lease_time.as_secs_f64())
-        .fetch_optional(connection)
-        .await?;
-    let Some(row) = found else { return Ok(None) };
-    if row.try_get::<Option<bool>, _>(2)? == Some(true) {
-        tracing::warn!(projector, "ended the session of a projector whose lease had lapsed");
-    }
-    let mut columns = Columns::of(&row);
-    let holder = columns.nullable(Columns::value::<Uuid>)?.map(HolderId::from_uuid);
-    let until = columns.nullable(Columns::time)?;
-    Ok(holder.zip(until))
 }

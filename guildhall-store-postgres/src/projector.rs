@@ -9,16 +9,16 @@ use async_trait::async_trait;
 use guildhall_core::fold::{Fold, Halt};
 use guildhall_core::{
     Applied, ApplyError, Batch, Checkpoint, CustodyPolicy, DecodedEntry, Generation, HolderId,
-    Lease, OPS_DB, OnViolation, Position, Projector, Rebuild, StoreError, Timestamp,
+    Lease, OPS_DB, OnViolation, Position, Projector, Rebuild, StoreError,
 };
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 use tokio::sync::{Mutex, watch};
 
 use crate::changes::{Deployments, OpsTables};
 use crate::database::Database;
-use crate::error::{Doing, NoAnswer, has_sqlstate};
+use crate::error::{Doing, NoAnswer};
 use crate::heads::load_heads;
-use crate::lease::{CheckpointRow, depose_holder, furthest_behind};
+use crate::lease::{CheckpointRow, Claim, Turn, furthest_behind};
 use crate::partitions::{MonthsAhead, Partitions};
 use crate::read_model::{ReadModel, apply_read_models};
 use crate::rebuild::PostgresGeneration;
@@ -78,7 +78,8 @@ impl ProjectorBuilder {
     }
 
     /// How long the lease holds without being renewed; the [store's](crate::Options::lease_time)
-    /// by default. A transaction that takes longer can be ended by a rival.
+    /// by default. The server ends a transaction in which the projector is silent for so long (a
+    /// second at least), and one of a rebuild in which it is silent for twenty times as long.
     pub fn lease_time(mut self, lease_time: Duration) -> Self {
         self.settings.lease_time = lease_time;
         self
@@ -129,8 +130,13 @@ impl ProjectorBuilder {
             tables: OpsTables::live(self.database.schema()),
             database: self.database.clone(),
             settings: self.settings.clone(),
-            holder: HolderId::new(),
-            fence: None,
+            claim: Claim {
+                database: self.database.clone(),
+                projector: self.settings.name.clone(),
+                lease_time: self.settings.lease_time,
+                holder: HolderId::new(),
+                fence: None,
+            },
             read_models: self.read_models,
             names: names.clone(),
             months_ahead: MonthsAhead::default(),
@@ -180,9 +186,10 @@ impl PostgresStore {
 
 /// Projects into the Ops DB (see [`Projector`] for what it promises). Clones are one projector.
 ///
-/// The lease's clock is the database's. A rival that finds the lease lapsed while its holder sits
-/// in a transaction ends the holder's session; for that, both must be of one role, or the rival's
-/// be a member of `pg_signal_backend`.
+/// The lease's clock is the database's. Whoever is frozen in a transaction is ended by the server
+/// once it was silent for as long as a lease holds, and in the middle of a COPY, which the server
+/// does not count, by a rival; for that, both must be of one role, or the rival's be a member of
+/// `pg_signal_backend` and `pg_read_all_stats`.
 ///
 /// Its transactions do not wait for the disk (`synchronous_commit = off`): after a crash of the
 /// server the Ops DB may be some hundred milliseconds back, whole, and goes on from there.
@@ -213,10 +220,18 @@ impl Projector for PostgresProjector {
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied, ApplyError> {
+        const DOING: &str = "projecting";
         let projecting = Arc::clone(&self.projecting);
         // A task of its own: a caller that goes away leaves no half of a transaction.
         let applied = tokio::spawn(async move { projecting.lock().await.apply(batch).await });
-        applied.await.map_err(|_| StoreError::transient("projecting", NoAnswer))?
+        applied.await.map_err(|error| {
+            if error.is_panic() {
+                // What panicked, here or in a read model, would panic again.
+                StoreError::permanent(DOING, error)
+            } else {
+                StoreError::transient(DOING, NoAnswer)
+            }
+        })?
     }
 
     async fn hold_lease(&self) -> Result<Lease, StoreError> {
@@ -224,7 +239,7 @@ impl Projector for PostgresProjector {
     }
 
     async fn release_lease(&self) -> Result<(), StoreError> {
-        self.projecting.lock().await.release_lease().await
+        self.projecting.lock().await.claim.release().await
     }
 
     fn lease_time(&self) -> Duration {
@@ -247,9 +262,7 @@ struct Projecting {
     database: Database,
     tables: OpsTables,
     settings: Settings,
-    holder: HolderId,
-    /// Under which fence it last held the lease.
-    fence: Option<i64>,
+    claim: Claim,
     read_models: Vec<Box<dyn ReadModel>>,
     names: Vec<String>,
     months_ahead: MonthsAhead,
@@ -273,20 +286,6 @@ impl Written {
     }
 }
 
-/// Heads are looked up by their keys. A plan that was made while a table was small, or before the
-/// server knew how long it is, would scan it. `lock_timeout` bounds how long to wait for a rival.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-    SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '1s'; SET LOCAL jit = off; \
-    SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
-
-/// Whose turn it is to write.
-enum Turn {
-    /// This projector's: it has the lease, and the row is locked until the transaction ends.
-    Mine(Transaction<'static, Postgres>, CheckpointRow),
-    /// Another's.
-    Standby { holder: HolderId, until: Timestamp },
-}
-
 impl Projecting {
     async fn apply(&mut self, batch: Batch) -> Result<Applied, ApplyError> {
         const DOING: &str = "projecting";
@@ -295,7 +294,7 @@ impl Projecting {
         let database = self.database.clone();
         let name = self.settings.name.clone();
         self.months_ahead.see_to(&database).await.doing("making partitions")?;
-        let (mut transaction, mut row) = match self.take_turn(DOING).await? {
+        let (mut transaction, mut row) = match self.claim.take_turn(DOING).await? {
             Turn::Mine(transaction, row) => (transaction, row),
             Turn::Standby { holder, until } => {
                 return Err(ApplyError::Standby { projector: name, holder, until });
@@ -336,7 +335,7 @@ impl Projecting {
         row.checkpoint = checkpoint;
         row.save(&mut transaction, &database, &name).await.doing(DOING)?;
         if let Some(batch) = &batch {
-            apply_read_models(&mut transaction, &database, &mut self.read_models, batch, last)
+            apply_read_models(&mut transaction, &self.claim, &mut self.read_models, batch, last)
                 .await?;
         }
         let after = self.furthest_behind(&mut transaction, &row).await.doing(DOING)?;
@@ -350,7 +349,7 @@ impl Projecting {
         }
         let (generation, fence, position) =
             (row.generation, row.lease.fence, row.checkpoint.position);
-        self.fence = Some(fence);
+        self.claim.fence = Some(fence);
         self.written = Some(Written { generation, fence, position, fold });
         if let Some(Halt { position, violation }) = halt {
             return Err(ApplyError::Halted { position, violation });
@@ -361,47 +360,6 @@ impl Projecting {
         applied.quarantined = u64::try_from(changes.quarantined.len()).unwrap_or(u64::MAX);
         applied.skipped = changes.skipped;
         Ok(applied)
-    }
-
-    /// A transaction that has the checkpoint's row, and in it the lease; or who else has it.
-    async fn take_turn(&mut self, doing: &'static str) -> Result<Turn, StoreError> {
-        let Settings { name, lease_time, .. } = &self.settings;
-        if self.fence.is_none() {
-            // Not in the transaction: a row that nobody sees yet does not tell who is frozen in it.
-            let mut connection = self.database.acquire().await.doing(doing)?;
-            CheckpointRow::create(&mut connection, &self.database, name).await.doing(doing)?;
-        }
-        let mut transaction = self.database.transaction(BEGIN).await.doing(doing)?;
-        match CheckpointRow::lock(&mut transaction, &self.database, name).await {
-            Ok((mut row, now)) => match row.lease.take(self.holder, self.fence, *lease_time, now) {
-                Lease::Held => Ok(Turn::Mine(transaction, row)),
-                Lease::Standby { holder, until } => {
-                    transaction.rollback().await.doing(doing)?;
-                    Ok(Turn::Standby { holder, until })
-                }
-            },
-            Err(error) if has_sqlstate(&error, "55P03") => {
-                transaction.rollback().await.doing(doing)?;
-                self.look_who_has_it(doing).await
-            }
-            Err(error) => Err(error).doing(doing),
-        }
-    }
-
-    /// Who has the row locked; deposed, if its lease has lapsed.
-    async fn look_who_has_it(&mut self, doing: &'static str) -> Result<Turn, StoreError> {
-        let mut connection = self.database.acquire().await.doing(doing)?;
-        let Settings { name, lease_time, .. } = &self.settings;
-        match depose_holder(&mut connection, &self.database, name, *lease_time).await {
-            Ok(Some((holder, until))) => Ok(Turn::Standby { holder, until }),
-            Ok(None) => Err(StoreError::transient(doing, Locked)),
-            // A role that may not end the other's session can only wait.
-            Err(error) if has_sqlstate(&error, "42501") => {
-                tracing::warn!(%error, "a projector whose lease has lapsed cannot be deposed");
-                Err(StoreError::transient(doing, Locked))
-            }
-            Err(error) => Err(error).doing(doing),
-        }
     }
 
     /// Of its own row, which is loaded, and those of the read models.
@@ -419,37 +377,16 @@ impl Projecting {
     async fn hold_lease(&mut self) -> Result<Lease, StoreError> {
         const DOING: &str = "taking the lease";
         let database = self.database.clone();
-        let (mut transaction, row) = match self.take_turn(DOING).await? {
+        let (mut transaction, row) = match self.claim.take_turn(DOING).await? {
             Turn::Mine(transaction, row) => (transaction, row),
             Turn::Standby { holder, until } => return Ok(Lease::Standby { holder, until }),
         };
         row.save(&mut transaction, &database, &self.settings.name).await.doing(DOING)?;
         transaction.commit().await.doing(DOING)?;
-        self.fence = Some(row.lease.fence);
+        self.claim.fence = Some(row.lease.fence);
         Ok(Lease::Held)
     }
-
-    async fn release_lease(&mut self) -> Result<(), StoreError> {
-        const DOING: &str = "releasing the lease";
-        let database = self.database.clone();
-        let mut transaction = database.transaction(BEGIN).await.doing(DOING)?;
-        let name = &self.settings.name;
-        let (mut row, _) =
-            CheckpointRow::lock(&mut transaction, &database, name).await.doing(DOING)?;
-        if row.lease.release(self.holder) {
-            row.save(&mut transaction, &database, name).await.doing(DOING)?;
-            transaction.commit().await.doing(DOING)?;
-        } else {
-            transaction.rollback().await.doing(DOING)?;
-        }
-        Ok(())
-    }
 }
-
-/// The checkpoint's row is locked by a transaction that does not end.
-#[derive(Debug, thiserror::Error)]
-#[error("another transaction has the projector's checkpoint locked")]
-struct Locked;
 
 /// Tells how far the Ops DB reaches, aside: the next batch does not wait for it. Nor is it in the
 /// transaction, since those that tell something commit one after the other (PostgreSQL's

@@ -1,12 +1,16 @@
 //! An embedder's own read models, beside the Ops DB and in its transaction.
 
+use std::error::Error;
+use std::iter::successors;
+
 use async_trait::async_trait;
-use guildhall_core::{ApplyError, Batch, DecodedEntry, Position};
+use guildhall_core::{ApplyError, Batch, DecodedEntry, Fault, Position, StoreError};
 use sqlx::PgConnection;
 
-use crate::database::Database;
-use crate::error::Doing;
-use crate::lease::CheckpointRow;
+use crate::error::{Doing, fault};
+use crate::lease::Claim;
+
+const DOING: &str = "applying a read model";
 
 /// A read model of an embedder's, in tables of its own in the Ops DB's database. It is applied in
 /// the transaction of the Ops DB, which shows the batch already, and has its own row in
@@ -52,15 +56,19 @@ pub trait ReadModel: Send {
 
     /// Applies entries that are new to it, in order and without a gap. Whatever is kept outside
     /// the transaction must be ready for it to be rolled back and for the entries to come again.
-    /// The connection's search path is the pool's: qualify names.
+    /// The connection's search path is the pool's: qualify names. Plans are made as the role's
+    /// defaults have it; `lock_timeout` is a second, as others wait for this transaction, and the
+    /// server ends it where it hears nothing for as long as a lease holds.
     ///
     /// # Errors
-    /// Any: nothing of the batch is applied then, the Ops DB's part neither.
+    /// Any: nothing of the batch is applied then, the Ops DB's part neither. Where a
+    /// [`sqlx::Error`] that may pass is the error or the cause of it (the connection broke, a lock
+    /// was not to be had), the batch is tried again; anything else stops the projector.
     async fn apply(
         &mut self,
         transaction: &mut PgConnection,
         entries: &[DecodedEntry],
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+    ) -> Result<(), Box<dyn Error + Send + Sync>>;
 }
 
 /// A read model ended the transaction that it was to write in.
@@ -68,32 +76,56 @@ pub trait ReadModel: Send {
 #[error("it ended the projector's transaction")]
 struct EndedTransaction;
 
+/// A read model failed in a way that may pass.
+#[derive(Debug, thiserror::Error)]
+#[error("the read model {name:?} failed")]
+struct ReadModelFailed {
+    name: String,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+/// Undoes what the projector told the planner for its own look-ups.
+const PLAN_AS_USUAL: &str = "SET LOCAL enable_seqscan = DEFAULT; \
+    SET LOCAL enable_hashjoin = DEFAULT; SET LOCAL enable_mergejoin = DEFAULT; SET LOCAL jit = DEFAULT";
+
 /// Applies to each read model what is new to it, up to and with `last`.
 pub(crate) async fn apply_read_models(
     transaction: &mut PgConnection,
-    database: &Database,
+    claim: &Claim,
     models: &mut [Box<dyn ReadModel>],
     batch: &Batch,
     last: Position,
 ) -> Result<(), ApplyError> {
+    sqlx::raw_sql(PLAN_AS_USUAL).execute(&mut *transaction).await.doing(DOING)?;
     for model in models {
         let name = model.name().to_owned();
-        let (mut row, _) = CheckpointRow::lock(transaction, database, &name)
-            .await
-            .doing("reading a checkpoint")?;
+        let (mut row, _) = claim.lock(transaction, &name).await.doing("reading a checkpoint")?;
         let entries = batch.after(&row.checkpoint)?;
         let entries = &entries[..entries.partition_point(|entry| entry.position <= last)];
         let Some(newest) = entries.last() else { continue };
         let before = transaction_id(transaction).await.doing("reading a checkpoint")?;
-        let failed = |source| ApplyError::ReadModel { name: name.clone(), source };
+        let failed = |source| failure(name.clone(), source);
         model.apply(transaction, entries).await.map_err(failed)?;
         if transaction_id(transaction).await.map_err(|error| failed(error.into()))? != before {
             return Err(failed(EndedTransaction.into()));
         }
         row.checkpoint = batch.checkpoint_at(newest.position, &row.checkpoint);
-        row.save(transaction, database, &name).await.doing("writing a checkpoint")?;
+        row.save(transaction, &claim.database, &name).await.doing("writing a checkpoint")?;
     }
     Ok(())
+}
+
+/// What the projector answers to a read model's error.
+fn failure(name: String, source: Box<dyn Error + Send + Sync>) -> ApplyError {
+    let first: &(dyn Error + 'static) = &*source;
+    let mut causes = successors(Some(first), |&error| error.source());
+    let driver = causes.find_map(|error| error.downcast_ref::<sqlx::Error>());
+    match driver.map(fault) {
+        Some(Fault::Transient) => {
+            StoreError::transient(DOING, ReadModelFailed { name, source }).into()
+        }
+        Some(Fault::Permanent) | None => ApplyError::ReadModel { name, source },
+    }
 }
 
 async fn transaction_id(transaction: &mut PgConnection) -> Result<String, sqlx::Error> {

@@ -21,7 +21,7 @@ use crate::changes::{Deployments, OpsTables, TABLES};
 use crate::database::Database;
 use crate::error::{Doing, has_sqlstate};
 use crate::heads::load_heads;
-use crate::lease::CheckpointRow;
+use crate::lease::{CheckpointRow, setting, silence};
 use crate::partitions::{Partitions, divide_transitions, divide_verifications, division, key};
 use crate::projector::{Settings, fold_entries, notify};
 
@@ -40,8 +40,14 @@ enum RebuildError {
 
 /// The defaults of a session may be meant for short statements.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-    SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL statement_timeout = 0; \
-    SET LOCAL lock_timeout = '5s'; SET LOCAL jit = off";
+    SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '5s'; SET LOCAL jit = off";
+
+/// How many times longer than a projector a rebuild may be silent, while it waits for the log. One
+/// that is frozen would keep vacuum from its work in the whole database.
+const SILENCES: u32 = 20;
+
+/// How long it may be silent in the swap, when everybody waits for it.
+const SWAP_SILENCE: Duration = Duration::from_secs(5);
 
 /// A table that was filled just now has no statistics, and its heads are looked up by keys.
 const PLAN_LOOKUPS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
@@ -109,6 +115,13 @@ impl PostgresGeneration {
         const DOING: &str = "beginning a rebuild";
         let mut transaction = database.transaction(BEGIN).await.doing(DOING)?;
         let schema = database.schema().name();
+        sqlx::query(
+            "SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', $1, true)",
+        )
+        .bind(setting(silence(settings.lease_time) * SILENCES))
+        .execute(&mut *transaction)
+        .await
+        .doing(DOING)?;
         sqlx::query(include_str!("sql/take_rebuild.sql"))
             .bind(schema)
             .execute(&mut *transaction)
@@ -278,7 +291,8 @@ impl PostgresGeneration {
         beyond: Option<Position>,
     ) -> Result<bool, sqlx::Error> {
         let name = &self.settings.name;
-        let (mut row, _) = CheckpointRow::lock(connection, &self.database, name).await?;
+        let (mut row, _) =
+            CheckpointRow::lock(connection, &self.database, name, SWAP_SILENCE).await?;
         let live = row.checkpoint.position;
         if live > self.checkpoint.position && beyond != Some(live) {
             return Ok(false);
@@ -286,10 +300,8 @@ impl PostgresGeneration {
         let live_tables = OpsTables::live(self.database.schema());
         let named =
             |suffix: &str| TABLES.map(|table| format!("{{schema}}.{table}{suffix}")).join(", ");
-        // Whoever is frozen here would keep everybody from reading.
         let lock = live_tables.sql(&format!(
-            "SET LOCAL lock_timeout = '200ms'; SET LOCAL idle_in_transaction_session_timeout = '5s'; \
-             LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
+            "SET LOCAL lock_timeout = '200ms'; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
             named("")
         ));
         sqlx::raw_sql(lock).execute(&mut *connection).await?;

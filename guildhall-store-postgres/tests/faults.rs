@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::append_one;
-use guildhall_core::{Append, AppendError, Chronicle, OPS_DB, OpsDb, Position, ReadLimit};
+use guildhall_core::{
+    Append, AppendError, Chronicle, OPS_DB, OpsDb, Position, ReadLimit, Rebuild as _,
+};
 use guildhall_projector::{Runtime, RuntimeError, Settings as RuntimeSettings, State, rebuild};
 use guildhall_store_postgres::{DEFAULT_SCHEMA, Options, PostgresStore};
 use projecting::{append_all, assert_projected, log, project, settings, status_where, within};
@@ -284,29 +286,15 @@ async fn timeouts_of_the_server_are_survived() {
     }
     drop(store);
     let proxy = Proxy::start(&server).await;
-    let store = open(&proxy.url(database.name())).await;
+    let mut options = Options::at(proxy.url(database.name()));
+    options.acquire_timeout = Duration::from_millis(500);
+    options.lease_time = Duration::from_secs(1);
+    let store = PostgresStore::open_with(options).await.unwrap();
     // Silence in a transaction, longer than the server puts up with.
     proxy.fall_silent_in_a_transaction(4);
     let runtime = project(&store, &store, settings());
     within(proxy.is_silent()).await;
-    let mut watching = PgConnection::connect(&server.url("postgres")).await.unwrap();
-    let mut look = tokio::time::interval(Duration::from_millis(5));
-    within(async {
-        loop {
-            look.tick().await;
-            let open: i64 = sqlx::query_scalar(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND xact_start IS NOT NULL",
-            )
-            .bind(database.name())
-            .fetch_one(&mut watching)
-            .await
-            .unwrap();
-            if open == 0 {
-                return;
-            }
-        }
-    })
-    .await;
+    no_transaction_is_open(&server, &database).await;
     proxy.mend();
     within(runtime.wait_until(Position::new(1000))).await.unwrap();
     let status = runtime.status();
@@ -483,6 +471,45 @@ async fn a_writer_that_falls_silent_does_not_hold_up_the_others() {
     assert!(log.len() >= 300 + 1 + appended, "{}", log.len());
     let streams = log.iter().filter(|entry| entry.stream_id == common::stream(7)).count();
     assert_eq!(log.len(), 300 + streams);
+}
+
+/// A rebuild that is cut off, and nobody is told, does not keep vacuum from its work for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_that_falls_silent_is_ended() {
+    let server = Server::start(Settings::default());
+    let (database, store) = store_on(&server).await;
+    append_all(&store.chronicle(), &log(50)).await;
+    let proxy = Proxy::start(&server).await;
+    let other = open(&proxy.url(database.name())).await;
+    let projector = other.projector().lease_time(Duration::from_millis(50)).start().unwrap();
+    let mut generation = projector.begin_rebuild().await.unwrap();
+    proxy.fall_silent();
+    // Twenty times a second, which even the shortest lease leaves a projector.
+    no_transaction_is_open(&server, &database).await;
+    proxy.mend();
+    assert!(generation.seal().await.unwrap_err().is_transient());
+}
+
+/// Waits until no transaction is open in a database.
+async fn no_transaction_is_open(server: &Server, database: &Database) {
+    let mut watching = PgConnection::connect(&server.url("postgres")).await.unwrap();
+    let mut look = tokio::time::interval(Duration::from_millis(5));
+    within(async {
+        loop {
+            look.tick().await;
+            let open: i64 = sqlx::query_scalar(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = $1 AND xact_start IS NOT NULL",
+            )
+            .bind(database.name())
+            .fetch_one(&mut watching)
+            .await
+            .unwrap();
+            if open == 0 {
+                return;
+            }
+        }
+    })
+    .await;
 }
 
 /// A rebuild is cut off, and nobody is told, while it has the live tables locked to take their place.

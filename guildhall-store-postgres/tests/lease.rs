@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use guildhall_core::Position;
+use guildhall_core::{Lease, Position, Projector as _};
 use guildhall_projector::State;
 use guildhall_store_postgres::{Options, PostgresStore};
 use projecting::{append_all, assert_projected, log, project, settings, within};
@@ -344,4 +344,33 @@ async fn one_that_dies_standing_by_changes_nothing() {
     let third = Process::start(rivals.database.url(), "third");
     third.does("stands by", 400).await;
     assert_projected(rivals.database.url(), &rivals.store.chronicle()).await;
+}
+
+/// A rebuild that takes the tables' place holds the row of the checkpoint in a transaction that began
+/// long ago, and may wait for others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_works_for_longer_than_a_lease_holds_is_left_alone() {
+    let server = Server::start(Settings::default());
+    let database = Database::create_on(&server.url("postgres"));
+    let store = PostgresStore::open(database.url()).await.unwrap();
+    let rival = store.projector().lease_time(Duration::from_millis(100)).start().unwrap();
+    rival.hold_lease().await.unwrap();
+    let pool = PgPool::connect(database.url()).await.unwrap();
+    let mut other = pool.begin().await.unwrap();
+    sqlx::raw_sql("SELECT pg_advisory_xact_lock(7)").execute(&mut *other).await.unwrap();
+    let mut busy = pool.begin().await.unwrap();
+    let lock = "SELECT FROM guildhall.projector_checkpoints FOR UPDATE";
+    sqlx::raw_sql(lock).execute(&mut *busy).await.unwrap();
+    let working = tokio::spawn(async move {
+        sqlx::raw_sql("SELECT pg_advisory_xact_lock(7)").execute(&mut *busy).await?;
+        busy.commit().await
+    });
+    // Each looks at who has the row, after a second; the lease has lapsed long since.
+    for _ in 0..2 {
+        let lease = within(rival.hold_lease()).await;
+        assert!(!matches!(lease, Ok(Lease::Held)), "{lease:?}");
+    }
+    other.rollback().await.unwrap();
+    within(working).await.unwrap().unwrap();
+    assert_eq!(within(rival.hold_lease()).await.unwrap(), Lease::Held);
 }

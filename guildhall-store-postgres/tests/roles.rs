@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use common::append_one;
 use guildhall_core::{
-    Append, Chronicle, Lease, NewEntry, OPS_DB, OpsDb, Position, Projector, ReadLimit, Rebuild,
+    Append, Batch, Chronicle, Lease, NewEntry, OPS_DB, OpsDb, Position, Projector, ReadLimit,
+    Rebuild,
 };
 use guildhall_projector::{Settings as RuntimeSettings, catch_up, rebuild};
-use guildhall_store_postgres::{OpenError, Options, Partitions, PostgresStore};
+use guildhall_store_postgres::{OpenError, Options, Partitions, PostgresProjector, PostgresStore};
 use projecting::{append_all, assert_projected, log, within};
 use proxy::Proxy;
 use server::{Database, Server, Settings, execute};
@@ -97,6 +98,13 @@ impl Guild {
         let mut options = Options::at(self.url(user));
         options.schema = self.schema.to_owned();
         PostgresStore::open_with(options).await
+    }
+
+    /// A projector that reaches its server through a proxy.
+    async fn projector_behind(&self, proxy: &Proxy) -> PostgresProjector {
+        let url = proxy.url(self.database.name()).replace("=guildhall", "=as_projector");
+        let store = PostgresStore::open(url + "&statement-cache-capacity=0").await.unwrap();
+        store.projector().lease_time(LEASE).start().unwrap()
     }
 
     async fn connect(&self, user: &str) -> PgConnection {
@@ -377,34 +385,49 @@ async fn names_are_chosen_and_a_superuser_is_not_needed() {
     assert!(PostgresStore::open_with(options).await.is_err());
 }
 
-/// Whoever is frozen in the middle of its work is replaced with the rights that the role has, by
-/// one that logs in with the same name; or with another, if it may signal others.
+/// Whoever is frozen between two statements of its transaction is ended by the server, so that one
+/// with another login, which may end nobody, takes over.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frozen_projector_is_deposed_by_its_own_login() {
+async fn a_frozen_projector_is_replaced_by_one_of_another_login() {
+    let guild = Guild::start().await;
+    append_all(&guild.open("as_writer").await.unwrap().chronicle(), &log(50)).await;
+    execute(guild.database.url(), "CREATE ROLE other_projector LOGIN IN ROLE guildhall_projector");
+    let proxy = Proxy::start(&guild.server).await;
+    let frozen = guild.projector_behind(&proxy).await;
+    // With the row locked.
+    proxy.fall_silent_in_a_transaction(2);
+    let freezing = tokio::spawn(async move { frozen.hold_lease().await });
+    within(proxy.is_silent()).await;
+    let rival = guild.open("other_projector").await.unwrap();
+    take_over(&rival.projector().lease_time(LEASE).start().unwrap()).await;
+    proxy.mend();
+    within(freezing).await.unwrap().unwrap_err();
+}
+
+/// While rows are copied the server waits for more of them, without an end. Whoever is frozen there
+/// is ended by one that logs in with the same name; or with another, if it may see and signal it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_projector_that_is_frozen_in_a_copy_is_deposed_by_its_own_login() {
     let guild = Guild::start().await;
     let log_of = guild.open("as_writer").await.unwrap().chronicle();
     append_all(&log_of, &log(50)).await;
+    let origin = log_of.origin().await.unwrap().unwrap();
+    let entries = log_of.read(Position::ZERO, ReadLimit::entries(50)).await.unwrap();
     execute(guild.database.url(), "CREATE ROLE other_projector LOGIN IN ROLE guildhall_projector");
     for (login, needs_right) in [("as_projector", false), ("other_projector", true)] {
         let proxy = Proxy::start(&guild.server).await;
-        let through = proxy.url(guild.database.name()).replace("=guildhall", "=as_projector");
-        let store = PostgresStore::open(through + "&statement-cache-capacity=0").await.unwrap();
-        let frozen = store.projector().lease_time(LEASE).start().unwrap();
-        if needs_right {
-            // Otherwise it is the first that ever takes the lease.
-            frozen.hold_lease().await.unwrap();
-        }
-        // With the row locked.
-        proxy.fall_silent_in_a_transaction(2);
-        let freezing = tokio::spawn(async move { frozen.hold_lease().await });
+        let frozen = guild.projector_behind(&proxy).await;
+        frozen.hold_lease().await.unwrap();
+        proxy.fall_silent_in_a_copy();
+        let batch = Batch::decode(origin.clone(), entries.clone()).unwrap();
+        let freezing = tokio::spawn(async move { frozen.apply(batch).await });
         within(proxy.is_silent()).await;
         let rival = guild.open(login).await.unwrap();
         let rival = rival.projector().lease_time(LEASE).start().unwrap();
-        if needs_right {
-            // It knows what it waits for, and may not end it.
-            let error = rival.hold_lease().await.unwrap_err();
-            assert!(error.is_transient(), "{error:?}");
-            execute(guild.database.url(), "GRANT pg_signal_backend TO other_projector");
+        for right in ["pg_signal_backend", "pg_read_all_stats"].iter().filter(|_| needs_right) {
+            let lease = within(rival.hold_lease()).await;
+            assert!(!matches!(lease, Ok(Lease::Held)), "{lease:?}");
+            execute(guild.database.url(), &format!("GRANT {right} TO other_projector"));
         }
         take_over(&rival).await;
         proxy.mend();

@@ -1,13 +1,15 @@
--- Ends the session of whoever keeps the row locked for longer than a lease holds, and has none any
--- more: it is frozen or cut off in the middle of a transaction, which cannot commit afterwards. One
--- that is just taking the lease, so that none shows yet, has the time of a lease for it.
+-- Ends the session of whoever keeps the row locked, has no lease any more, and waits for a client
+-- that was silent for as long as a lease holds: it is frozen or cut off in the middle of a
+-- transaction, which cannot commit afterwards. One that works, such as a rebuild that takes the
+-- tables' place, is left alone, and so is one that this role may not see at work.
 -- $1: projector
 -- $2: how long a lease holds, in seconds
 SELECT
     held.lease_holder,
     held.lease_until,
     CASE
-        WHEN greatest(held.lease_until, holding.xact_start + make_interval(secs => $2)) <= clock_timestamp()
+        WHEN holding.wait_event_type = 'Client'
+            AND greatest(held.lease_until, holding.state_change + make_interval(secs => $2)) <= clock_timestamp()
         THEN pg_catalog.pg_terminate_backend(locking.pid)
         ELSE false
     END

@@ -1,6 +1,10 @@
--- $1: projector. Whoever is next waits for this transaction to end; the clock is read afterwards.
+-- Whoever is next waits for this transaction to end, so the server does not wait for ever for the
+-- client.
+-- $1: projector
+-- $2: how long the client may be silent
 SELECT
-    projector, position, leaf_hash, origin, generation, lease_holder, lease_until, fence, clock_timestamp()
+    projector, position, leaf_hash, origin, generation, lease_holder, lease_until, fence, clock_timestamp(),
+    pg_catalog.set_config('idle_in_transaction_session_timeout', $2, true)
 FROM {schema}.projector_checkpoints
 WHERE projector = $1
 FOR UPDATE

@@ -31,7 +31,7 @@ enum Plan {
     CutEach { nth: usize, cut: Cut },
     /// Silence after the n-th piece, once: the server has it, and its answer gets nowhere.
     SilenceAfter { nth: usize },
-    /// Silence after the first piece of rows that are copied.
+    /// Silence within the first piece of rows that are copied.
     SilenceInCopy,
     /// Silence after a piece that holds this text.
     SilenceAfterText(&'static str),
@@ -105,6 +105,11 @@ impl Proxy {
         *self.shared.next.lock().unwrap() = Some(cut);
     }
 
+    /// Cuts none with its next statement after all.
+    pub(crate) fn cut_next_no_more(&self) {
+        *self.shared.next.lock().unwrap() = None;
+    }
+
     /// Cuts each connection that is in a transaction, each time one piece later than the last time.
     pub(crate) fn cut_each_piece_of_transactions(&self, cut: Cut) {
         *self.shared.plan.lock().unwrap() = Plan::CutEach { nth: 1, cut };
@@ -115,7 +120,7 @@ impl Proxy {
         *self.shared.plan.lock().unwrap() = Plan::SilenceAfter { nth };
     }
 
-    /// Falls silent once a connection has sent a first piece of the rows that it copies.
+    /// Falls silent once a connection has sent half of a first piece of the rows that it copies.
     pub(crate) fn fall_silent_in_a_copy(&self) {
         *self.shared.plan.lock().unwrap() = Plan::SilenceInCopy;
     }
@@ -188,6 +193,8 @@ struct Conversation {
 enum Fate {
     Passed,
     PassedBeforeSilence,
+    /// Its other half passes after the silence.
+    HalfPassedBeforeSilence,
     PassedBeforeCut,
     Cut,
 }
@@ -226,7 +233,7 @@ impl Shared {
             }
             Plan::SilenceInCopy if conversation.is_in_copy => {
                 *plan = Plan::Calm;
-                Fate::PassedBeforeSilence
+                Fate::HalfPassedBeforeSilence
             }
             Plan::SilenceAfterText(text)
                 if piece.windows(text.len()).any(|part| part == text.as_bytes()) =>
@@ -286,6 +293,17 @@ async fn pass(mut client: UnixStream, shared: Arc<Shared>) {
                     return;
                 }
                 conversation.is_to_be_cut |= fate == Fate::PassedBeforeCut;
+                let piece = if fate == Fate::HalfPassedBeforeSilence {
+                    let (half, rest) = piece.split_at(count / 2);
+                    if server.write_all(half).await.is_err() {
+                        return;
+                    }
+                    shared.line.send_replace(Line::Silent);
+                    let _ = line.wait_for(|line| *line != Line::Silent).await;
+                    rest
+                } else {
+                    piece
+                };
                 if server.write_all(piece).await.is_err() {
                     return;
                 }
