@@ -35,8 +35,8 @@
 //! # In the cluster
 //!
 //! `crds/ceremonies.substrate.guildhouse.dev.yaml` defines the resource; it is made from
-//! [`Ceremony`]. `rbac.yaml` holds what the watcher may do: list and watch ceremonies, everywhere
-//! or in one namespace.
+//! [`Ceremony`]. What the watcher may do is to list and watch ceremonies: `rbac/everywhere.yaml` lets
+//! it in all namespaces, `rbac/namespaced.yaml` in one.
 //!
 //! # What is heard, whatever happens
 //!
@@ -74,10 +74,10 @@
 //! | requests, pages, lines, and their limits | `wire.rs` |
 //! | what failures are called | `error.rs` |
 //!
-//! `kube::runtime::watcher` resumes, pages and lists again as well. It is not used, for what comes
-//! after that: it starts from a list after each failure that it hands up, one object that cannot be
-//! decoded fails the page that it is on, and the order of a list is by name, where here a later
-//! ceremony cannot be opened before the earlier is closed.
+//! `kube::runtime::watcher` resumes, pages and lists again as well. It is not used, since it keeps
+//! where it stands to itself: here, a version is behind the watcher only once its steps are durable,
+//! a version that fails again and again is given up, and the order of a list is by what was decided
+//! first, where a later ceremony cannot be opened before the earlier is closed.
 //!
 //! # The version of Kubernetes' API
 //!

@@ -226,9 +226,9 @@ impl Server {
     }
 
     async fn the_manifest_grants_what_is_needed_and_no_more(&self) {
-        let text = include_str!("../rbac.yaml");
+        let text = include_str!("../rbac/namespaced.yaml");
         let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
-        let [account, _, _, role, binding] = <[Value; 5]>::try_from(documents).unwrap();
+        let [account, role, binding] = <[Value; 3]>::try_from(documents).unwrap();
         self.create::<ServiceAccount>(account).await.unwrap();
         let mut config = self.config.clone();
         config.auth_info = Default::default();

@@ -123,25 +123,24 @@ fn a_ceremony_is_written_as_kubernetes_writes() {
 
 #[test]
 fn the_watcher_may_list_and_watch_ceremonies_and_nothing_else() {
-    let text = include_str!("../rbac.yaml");
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
-    let kinds: Vec<&str> = documents.iter().map(|it| it["kind"].as_str().unwrap()).collect();
-    let wanted = ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"];
-    assert_eq!(kinds, wanted);
-    let wanted = json!([{
-        "apiGroups": ["substrate.guildhouse.dev"],
-        "resources": ["ceremonies"],
-        "verbs": ["list", "watch"],
-    }]);
-    for role in documents.iter().filter(|it| it["kind"].as_str().unwrap().ends_with("Role")) {
-        assert_eq!(role["rules"], wanted);
-    }
-    let account = &documents[0]["metadata"];
-    for (role, binding) in [(&documents[1], &documents[2]), (&documents[3], &documents[4])] {
+    let everywhere =
+        (include_str!("../rbac/everywhere.yaml"), ["ClusterRole", "ClusterRoleBinding"]);
+    let namespaced = (include_str!("../rbac/namespaced.yaml"), ["Role", "RoleBinding"]);
+    for (text, kinds) in [everywhere, namespaced] {
+        let documents: Vec<Value> = serde_saphyr::from_multiple(text).unwrap();
+        let [account, role, binding] = <[Value; 3]>::try_from(documents).unwrap();
+        assert_eq!(account["kind"], "ServiceAccount");
+        assert_eq!([&role["kind"], &binding["kind"]], kinds);
+        let rules = json!([{
+            "apiGroups": ["substrate.guildhouse.dev"],
+            "resources": ["ceremonies"],
+            "verbs": ["list", "watch"],
+        }]);
+        assert_eq!(role["rules"], rules);
         assert_eq!(binding["roleRef"]["kind"], role["kind"]);
         assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
         assert_eq!(binding["metadata"]["namespace"], role["metadata"]["namespace"]);
-        let subject = &binding["subjects"][0];
+        let (subject, account) = (&binding["subjects"][0], &account["metadata"]);
         assert_eq!(
             (&subject["name"], &subject["namespace"]),
             (&account["name"], &account["namespace"])
