@@ -34,7 +34,16 @@ pub enum WatchError {
         #[source]
         status: Box<Status>,
     },
-    /// The API server does not let this account do it (401, 403); `rbac.yaml` is what it needs.
+    /// The API server does not know who asks (401), or there are no credentials to tell it with.
+    #[error("{doing}: the API server is not told who asks")]
+    Unauthenticated {
+        /// What was tried.
+        doing: String,
+        /// Its words, or what came in the way.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// The API server does not let this account do it (403); `rbac/` has what it needs.
     #[error("{doing}: it is forbidden ({})", .status.code)]
     Forbidden {
         /// What was tried.
@@ -92,10 +101,17 @@ impl WatchError {
         let doing = doing.to_owned();
         match error {
             kube::Error::Api(status) => match status.code {
-                401 | 403 => Self::Forbidden { doing, status },
+                401 => {
+                    let source = Box::new(kube::Error::Api(status));
+                    Self::Unauthenticated { doing, source }
+                }
+                403 => Self::Forbidden { doing, status },
                 404 => Self::NotInstalled { doing, status },
                 _ => Self::Refused { doing, status },
             },
+            source @ kube::Error::Auth(_) => {
+                Self::Unauthenticated { doing, source: Box::new(source) }
+            }
             other => Self::Unreachable { doing, source: Box::new(other) },
         }
     }
@@ -109,6 +125,7 @@ impl WatchError {
             Self::Unreachable { .. }
             | Self::Unanswered { .. }
             | Self::NotInstalled { .. }
+            | Self::Unauthenticated { .. }
             | Self::Forbidden { .. }
             | Self::Broken { .. } => false,
         }

@@ -146,7 +146,11 @@ async fn a_server_that_forbids_or_has_too_much_to_do_is_shown_and_asked_again() 
     let says = |words: &'static str| {
         move |feed: &FeedStatus| feed.last_error.iter().any(|error| error.message.contains(words))
     };
-    for (code, words) in [(503, "refuses (503)"), (404, "is its definition installed?")] {
+    for (code, words) in [
+        (503, "refuses (503)"),
+        (404, "is its definition installed?"),
+        (401, "the API server is not told who asks"),
+    ] {
         cluster.fail_lists(std::iter::repeat_n(Fault::Status(code), 20));
         until(&orchestrator, says(words)).await;
     }
