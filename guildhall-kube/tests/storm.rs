@@ -23,6 +23,9 @@ use guildhall_projector::ceremony::CeremonyOrchestrator;
 const ARTIFACTS: usize = 6;
 const STEPS: i64 = 150;
 
+/// The entries of before: an accord, and the artifacts, drafted.
+const FIRST: u64 = 1 + 2 * ARTIFACTS as u64;
+
 /// An artifact, and what has to be in its chain.
 struct Expected {
     artifact_id: ArtifactId,
@@ -33,9 +36,16 @@ struct Expected {
 fn hears(guild: &Guild, cluster: &Cluster, random: &mut Random) -> CeremonyOrchestrator {
     // One page or many, one pass or many.
     let page_size = [1, 3, 100][usize::try_from(random.below(3)).unwrap()];
-    let backlog_bytes = [1, 4000, 1 << 20][usize::try_from(random.below(3)).unwrap()];
+    let backlog_bytes = [4000, 16_000, 1 << 20][usize::try_from(random.below(3)).unwrap()];
     let watcher = watcher(cluster).page_size(page_size).backlog_bytes(backlog_bytes);
     guild.hears(watcher.watch_for(Duration::from_secs(1 + random.below(3))))
+}
+
+/// Waits until there are so many entries.
+async fn settled(guild: &Guild, entries: u64) {
+    while guild.head().await.get() < entries {
+        tokio::task::yield_now().await;
+    }
 }
 
 async fn storm(seed: u64) {
@@ -83,10 +93,8 @@ async fn storm(seed: u64) {
                     artifact.open = Some(name);
                 }
                 // Often, it is heard before more happens.
-                if random.once_in(2) {
-                    tokio::time::timeout(Duration::from_millis(3), std::future::pending::<()>())
-                        .await
-                        .unwrap_err();
+                if is_there && random.once_in(4) {
+                    within(settled(&guild, FIRST + steps)).await;
                 }
             }
         }
@@ -98,13 +106,8 @@ async fn storm(seed: u64) {
     if !is_there {
         cluster.come_back().await.unwrap();
     }
-    let all = 1 + 2 * ARTIFACTS as u64 + steps;
-    let settled = async {
-        while guild.head().await.get() < all {
-            tokio::task::yield_now().await;
-        }
-    };
-    if tokio::time::timeout(common::SOON, settled).await.is_err() {
+    let all = FIRST + steps;
+    if tokio::time::timeout(common::SOON, settled(&guild, all)).await.is_err() {
         let requests = cluster.requests();
         eprintln!(
             "{} requests, the last: {:#?}",
