@@ -1,5 +1,6 @@
 //! Chromium, driven by the WebDriver protocol.
 
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -17,27 +18,42 @@ const SOON: Duration = Duration::from_secs(20);
 const HOW_TO_INSTALL: &str = "the browser tests need chromium and chromedriver: \
                               apt-get install chromium chromium-driver";
 
-/// A browser with a profile of its own; it ends with its driver.
+/// A browser with a profile of its own; it ends when it is dropped.
 pub(crate) struct Browser {
     port: u16,
     session: String,
-    _driver: Child,
+    _driver: Group,
     _profile: tempfile::TempDir,
     _turn: SemaphorePermit<'static>,
 }
 
+/// A driver, and the browsers that it starts: they are of its process group, and outlive it unless
+/// they are ended with it.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(id) = self.0.id() {
+            let group = format!("-{id}");
+            let _ = std::process::Command::new("kill").args(["-KILL", "--", &group]).status();
+        }
+    }
+}
+
 /// A driver and its port. It looks for one that is free and then takes it, and ends where somebody
 /// else was faster.
-async fn driver() -> (Child, u16) {
+async fn driver(folder: &Path) -> (Group, u16) {
     for _ in 0..5 {
-        let mut driver = Command::new("chromedriver")
+        let driver = Command::new("chromedriver")
             .arg("--port=0")
+            .env("TMPDIR", folder)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
-            .kill_on_drop(true)
+            .process_group(0)
             .spawn()
             .expect(HOW_TO_INSTALL);
-        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
+        let mut driver = Group(driver);
+        let mut lines = BufReader::new(driver.0.stdout.take().unwrap()).lines();
         while let Some(line) = lines.next_line().await.unwrap() {
             if let Some((_, port)) = line.split_once("successfully on port ") {
                 let port = port.trim_end_matches('.').parse().unwrap();
@@ -56,8 +72,9 @@ static TURN: Semaphore = Semaphore::const_new(1);
 impl Browser {
     pub(crate) async fn start() -> Self {
         let turn = TURN.acquire().await.unwrap();
-        let (driver, port) = timeout(SOON, driver()).await.expect("chromedriver does not start");
         let profile = tempfile::tempdir().unwrap();
+        let driver = timeout(SOON, driver(profile.path())).await;
+        let (driver, port) = driver.expect("chromedriver does not start");
         let mut browser =
             Self { port, session: String::new(), _driver: driver, _profile: profile, _turn: turn };
         let profile = format!("--user-data-dir={}", browser._profile.path().display());
