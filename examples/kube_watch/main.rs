@@ -63,8 +63,9 @@ async fn main() -> Result<()> {
         let artifacts = story::register(&store).await?;
         story::before(&cluster, &artifacts);
         println!("a cluster of this process, at {}", cluster.url());
-        let watcher = CeremonyWatcher::new(Client::try_from(Config::new(cluster.url().parse()?))?);
-        return watch(&store, watcher, story::tell(cluster, artifacts)).await;
+        let watcher = CeremonyWatcher::new(client(Config::new(cluster.url().parse()?))?);
+        let story = story::tell(cluster, artifacts, store.chronicle());
+        return watch(&store, watcher, story).await;
     }
     let store = SqliteStore::open(&args.database).await?;
     if store.chronicle().head().await?.position == Position::ZERO {
@@ -78,8 +79,14 @@ async fn main() -> Result<()> {
          pod; `cargo run --example kube_watch -- --fake` does without",
     )?;
     println!("the cluster at {}", config.cluster_url);
-    let watcher = CeremonyWatcher::new(Client::try_from(config)?).namespaces(args.namespace);
+    let watcher = CeremonyWatcher::new(client(config)?).namespaces(args.namespace);
     watch(&store, watcher, std::future::pending()).await
+}
+
+/// A client that tries nothing again by itself: the feed does, and says so.
+fn client(mut config: Config) -> Result<Client> {
+    config.default_retry = false;
+    Ok(Client::try_from(config)?)
 }
 
 /// Follows until the story is over, or Ctrl-C.

@@ -7,8 +7,8 @@ use anyhow::Result;
 use guildhall_core::command::{Act, Command, Recorder};
 use guildhall_core::event::artifact_type::{DNS_ZONE, HELM_VALUES};
 use guildhall_core::{
-    AccordBound, AccordId, ArtifactId, ArtifactRegistered, Cid, CustodyPolicy, CustodyState, Json,
-    Tier, Timestamp,
+    AccordBound, AccordId, ArtifactId, ArtifactRegistered, Chronicle, Cid, CustodyPolicy,
+    CustodyState, Json, Tier, Timestamp,
 };
 use guildhall_store_sqlite::SqliteStore;
 use serde_json::{Value, json};
@@ -85,12 +85,27 @@ pub(crate) fn before(cluster: &Cluster, artifacts: &Artifacts) {
     cluster.put(closed);
 }
 
-/// What happens while it is watched.
-pub(crate) async fn tell(cluster: Arc<Cluster>, artifacts: Artifacts) -> Result<()> {
+/// What happens while it is watched. It goes on once what happened is recorded: how soon that is
+/// depends on how long the feed pauses after a failure.
+pub(crate) async fn tell(
+    cluster: Arc<Cluster>,
+    artifacts: Artifacts,
+    chronicle: impl Chronicle,
+) -> Result<()> {
     let pause = || tokio::time::sleep(PAUSE);
+    let recorded = async |entries: u64| {
+        while chronicle.head().await?.position.get() < entries {
+            pause().await;
+        }
+        anyhow::Ok(())
+    };
+    // An accord, two drafted artifacts, and the ceremony of before.
+    let before = 5 + 2;
+    recorded(before).await?;
     pause().await;
     println!("> a ceremony is opened");
     cluster.put(object(&artifacts, "zone-2", artifacts.zone, "raise the TTL, once more"));
+    recorded(before + 1).await?;
     pause().await;
     println!("> somebody asks about another content than there is");
     let content = Cid::of(&Json::null());
@@ -104,6 +119,7 @@ pub(crate) async fn tell(cluster: Arc<Cluster>, artifacts: Artifacts) -> Result<
     println!("> the ceremony passes, and the connection breaks in the middle of the news");
     cluster.cut_next_line();
     cluster.set_status("change-control", "zone-2", decided("Ratified", "two approvals"));
+    recorded(before + 2).await?;
     pause().await;
     println!("> the API server goes away; meanwhile, a ceremony is opened and rejected");
     cluster.stop().await;
@@ -114,7 +130,7 @@ pub(crate) async fn tell(cluster: Arc<Cluster>, artifacts: Artifacts) -> Result<
     println!("> it comes back, and remembers no history");
     cluster.forget();
     cluster.come_back().await?;
-    pause().await;
+    recorded(before + 4).await?;
     pause().await;
     Ok(())
 }
