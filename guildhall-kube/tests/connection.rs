@@ -223,8 +223,12 @@ async fn it_counts_as_healthy_only_while_it_hears() {
     let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
     cluster.fail_lists([Fault::Silence]);
     let orchestrator = guild.hears(watcher(&cluster));
-    let feed = until(&orchestrator, |feed| feed.state != FeedState::Listening).await;
-    assert_eq!((feed.state, feed.is_healthy()), (FeedState::Connecting, false));
+    let feed = until(&orchestrator, |_| asked(&cluster).0 == 1).await;
+    assert_eq!((feed.state, feed.is_healthy()), (FeedState::Connecting, false), "no list is there");
+    cluster.fail_watches([Fault::Silence]);
+    let orchestrator = guild.hears(watcher(&cluster));
+    let feed = until(&orchestrator, |_| asked(&cluster).1 == 1).await;
+    assert_eq!((feed.state, feed.is_healthy()), (FeedState::Connecting, false), "nor a watch");
 }
 
 #[tokio::test]
