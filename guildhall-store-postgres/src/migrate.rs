@@ -94,6 +94,11 @@ const OPS: &[Migration] = &[
         name: "partitions",
         sql: include_str!("../migrations/ops/0004_partitions.sql"),
     },
+    Migration {
+        number: 5,
+        name: "bound_partitions",
+        sql: include_str!("../migrations/ops/0005_bound_partitions.sql"),
+    },
 ];
 
 /// Checks the schema and creates what is missing.

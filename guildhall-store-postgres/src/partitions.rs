@@ -4,12 +4,12 @@
 
 use std::time::{Duration, Instant};
 
-use guildhall_core::{Timestamp, VerificationResult};
+use guildhall_core::{Fault, Timestamp, VerificationResult};
 use sqlx::PgConnection;
 
 use crate::changes::OpsTables;
 use crate::database::Database;
-use crate::error::has_sqlstate;
+use crate::error::{fault, has_sqlstate};
 use crate::row::timestamp;
 
 /// Whether a rebuild makes tables with partitions.
@@ -48,7 +48,10 @@ const CHAIN_PARTS: u32 = 8;
 
 /// How many months before the present one are made at most; a hundred partitions cost a query next
 /// to nothing, thousands would.
-const MONTHS_BACK: i32 = 120;
+const MOST_MONTHS_BACK: i32 = 120;
+
+/// How many are made at least: the clock of the first verification may have been wrong.
+const LEAST_MONTHS_BACK: i32 = 12;
 
 /// How many after it.
 const MONTHS_AHEAD: i32 = 3;
@@ -78,7 +81,7 @@ pub(crate) async fn divide_verifications(
     let now = sqlx::query("SELECT now()").fetch_one(&mut *connection).await?;
     let present = Month::of(timestamp(&now, 0).unwrap_or(Timestamp::MIN));
     let earliest = known.iter().map(|row| Month::of(row.verified_at)).min().unwrap_or(present);
-    let first = earliest.clamp(present.plus(-MONTHS_BACK), present);
+    let first = earliest.clamp(present.plus(-MOST_MONTHS_BACK), present.plus(-LEAST_MONTHS_BACK));
     let last = present.plus(MONTHS_AHEAD);
     let part = |name: &str, from: &str, to: &str| {
         format!(
@@ -134,19 +137,17 @@ impl MonthsAhead {
     const INTERVAL: Duration = Duration::from_secs(3600);
 
     /// Makes the months to come, from time to time. Where that fails, verifications go to the
-    /// partition of what is later, and are moved once it succeeds.
+    /// partition of what is later, and are moved once it succeeds: no reason to stop.
     pub(crate) async fn see_to(&mut self, database: &Database) -> Result<(), sqlx::Error> {
         if self.seen_to.is_some_and(|at| at.elapsed() < Self::INTERVAL) {
             return Ok(());
         }
         self.seen_to = Some(Instant::now());
         let mut connection = database.acquire().await?;
-        let extend = database.sql(&format!(
-            "SET lock_timeout = '1s'; SELECT {{schema}}.extend_verification_months({MONTHS_AHEAD}); \
-             RESET lock_timeout"
-        ));
+        let extend =
+            database.sql(&format!("SELECT {{schema}}.extend_verification_months({MONTHS_AHEAD})"));
         match sqlx::raw_sql(extend).execute(&mut *connection).await {
-            Err(error) if has_sqlstate(&error, "42501") || has_sqlstate(&error, "55P03") => {
+            Err(error) if fault(&error) == Fault::Permanent || has_sqlstate(&error, "55P03") => {
                 tracing::warn!(%error, "the partitions of the months to come were not made");
                 Ok(())
             }

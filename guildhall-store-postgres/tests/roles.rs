@@ -493,3 +493,27 @@ async fn the_months_to_come_are_made_by_a_projector_that_may_make_no_table() {
     let reader = guild.open("as_reader").await.unwrap().ops_db();
     assert!(reader.overview().await.unwrap().artifacts() > 0);
 }
+
+/// Whoever rebuilds, the parts are the owner's as the tables are.
+#[tokio::test]
+async fn partitions_belong_to_the_owner_of_the_tables_whoever_rebuilds() {
+    let guild = Guild::start().await;
+    append_all(&guild.open("as_writer").await.unwrap().chronicle(), &log(50)).await;
+    execute(guild.database.url(), "CREATE ROLE deputy LOGIN IN ROLE guildhall_owner");
+    for (user, months_ahead) in [("guildhall", 5), ("deputy", 6)] {
+        let store = guild.open(user).await.unwrap();
+        let projector = store.projector().partitions(Partitions::On).start().unwrap();
+        let chronicle = Arc::new(store.chronicle());
+        rebuild(chronicle, &projector, &RuntimeSettings::default(), |_| {}).await.unwrap();
+        let extend = format!("SELECT guildhall.extend_verification_months({months_ahead})");
+        let mut projector = guild.connect("as_projector").await;
+        let made: i32 =
+            sqlx::query_scalar(AssertSqlSafe(extend)).fetch_one(&mut projector).await.unwrap();
+        assert_eq!(made, months_ahead - 3, "{user}");
+        let retire = "SELECT guildhall.retire_verification_month()";
+        let mut owner = guild.connect("guildhall_owner").await;
+        let retired: Option<String> =
+            sqlx::query_scalar(retire).fetch_one(&mut owner).await.unwrap();
+        assert!(retired.is_some(), "{user}");
+    }
+}

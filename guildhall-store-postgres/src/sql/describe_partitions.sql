@@ -1,10 +1,10 @@
--- The statements that give partitions and their indexes the names of what they are parts of, and
--- the parts of custody_transitions the trigger that no partition inherits.
+-- The statements that give partitions the owner, and them and their indexes the names, of what they are
+-- parts of, and the parts of custody_transitions the trigger that no partition inherits.
 -- $1: the schema
 -- $2: the tables
 -- $3: what the partitions' names have in the middle until now
 WITH parent AS (
-    SELECT oid, relname FROM pg_catalog.pg_class
+    SELECT oid, relname, relowner FROM pg_catalog.pg_class
     WHERE relname = ANY ($2)
         AND relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1)
 ),
@@ -12,6 +12,7 @@ part AS (
     SELECT
         child.oid,
         child.relname,
+        CASE WHEN child.relowner <> parent.relowner THEN parent.relowner END AS owner,
         parent.oid AS parent,
         parent.relname AS whole,
         -- After the table's name and what it had until now.
@@ -39,3 +40,7 @@ SELECT format(
 )
 FROM part
 WHERE whole = 'custody_transitions'
+UNION ALL
+SELECT format('ALTER TABLE %I.%I OWNER TO %I', $1, whole || ending, pg_catalog.pg_get_userbyid(owner))
+FROM part
+WHERE owner IS NOT NULL
