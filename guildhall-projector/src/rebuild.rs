@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use guildhall_core::{Chronicle, Generation, Projector, Rebuild};
+use guildhall_core::{Chronicle, Generation, Position, Projector, Rebuild, StoreError};
+use tokio::time::sleep;
 
 use crate::error::RuntimeError;
 use crate::pipeline::ReadAhead;
@@ -13,13 +14,18 @@ use crate::telemetry;
 /// How often the last entries are caught up with before the swap is given up.
 const MAX_ROUNDS: u32 = 100;
 
+/// How often a swap that others hold up is tried again. A store waits on its own, too: PostgreSQL's
+/// for half a minute each time, so that a report which reads for minutes costs no rebuild.
+const MAX_RETRIES: u32 = 20;
+
 /// Fills a new generation from the whole log, puts it in the live one's place and answers how that
 /// went. The live one can be read, and projected into, all the while. Where the log was restored
 /// from an older copy, the new generation goes back to what it holds now. `progress` hears of every
 /// batch.
 ///
 /// # Errors
-/// [`RuntimeError`]; the live generation is as it was. Nothing is tried again: begin anew.
+/// [`RuntimeError`]; the live generation is as it was. Only a swap that others hold up is tried
+/// again, twenty times; after anything else, begin anew.
 ///
 /// # Cancel safety
 /// Dropped, the unfinished generation is thrown away.
@@ -42,13 +48,34 @@ where
         fill(&chronicle, generation.as_mut(), settings, &mut status, &mut progress).await?;
         // The log only grows, so a live one that stands beyond its end stands there for good.
         let beyond = (live > status.head).then_some(live);
-        if generation.swap(beyond).await? {
+        if swap(generation.as_mut(), beyond, settings).await? {
             status.state = State::Stopped;
             progress(&status);
             return Ok(status);
         }
     }
     Err(RuntimeError::Outrun { rounds: MAX_ROUNDS })
+}
+
+/// Swaps, again where that fails in a way that may pass and leaves the generation whole.
+async fn swap(
+    generation: &mut dyn Generation,
+    beyond: Option<Position>,
+    settings: &Settings,
+) -> Result<bool, StoreError> {
+    let mut outcome = generation.swap(beyond).await;
+    for _ in 0..MAX_RETRIES {
+        if !outcome.as_ref().is_err_and(StoreError::is_transient) {
+            break;
+        }
+        sleep(settings.backoff_first).await;
+        match generation.swap(beyond).await {
+            // It was lost with the failure before, which says why.
+            Err(error) if !error.is_transient() => break,
+            next => outcome = next,
+        }
+    }
+    outcome
 }
 
 async fn fill(

@@ -357,6 +357,27 @@ async fn a_rebuild_takes_the_live_ones_place_while_the_log_grows() {
     assert_eq!(checkpoint.position, Position::new(240));
 }
 
+/// A reader that stays for long does not throw a whole rebuild away; one that stays for ever does,
+/// and so does a generation that is lost, whose first failure is told.
+#[tokio::test]
+async fn a_swap_that_is_held_up_is_tried_again() {
+    let (chronicle, ops_db) = stores(40).await;
+    let settings = Settings { backoff_first: Duration::from_millis(1), ..settings() };
+    for (mishaps, succeeds) in [
+        (vec![Mishap::Transient; 20], true),
+        (vec![Mishap::Transient; 21], false),
+        (vec![Mishap::Transient, Mishap::Permanent], false),
+    ] {
+        let target = Faulty::new(ops_db.projector(), mishaps);
+        let rebuilt = within(rebuild(chronicle.clone(), &target, &settings, |_| {})).await;
+        match rebuilt {
+            Ok(status) => assert!(succeeds && status.position == Position::new(40)),
+            Err(RuntimeError::Store(error)) => assert!(!succeeds && error.is_transient()),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 #[test]
 fn every_documented_metric_is_measured_and_no_other() {
     let recorder = DebuggingRecorder::new();

@@ -30,17 +30,16 @@ use crate::projector::{Settings, fold_entries, notify};
 enum RebuildError {
     #[error("this generation failed before, or is the live one")]
     Spent,
-    #[error(
-        "a foreign key of {referrer} refers to {table}: drop it, rebuild, and make it again; or keep ids without one"
-    )]
+    #[error("{referrer} refers to {table}: drop it, rebuild, and make it again")]
     Referred { referrer: String, table: String },
-    #[error("readers keep the tables locked")]
-    Locked,
+    #[error("others keep {table} locked")]
+    Locked { table: &'static str },
 }
 
-/// The defaults of a session may be meant for short statements.
+/// The defaults of a session may be meant for short statements. Without a search path, whatever the
+/// catalogue describes is qualified.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-    SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '5s'; SET LOCAL jit = off";
+    SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '5s'; SET LOCAL jit = off";
 
 /// How many times longer than a projector a rebuild may be silent, while it waits for the log. One
 /// that is frozen would keep vacuum from its work in the whole database.
@@ -284,12 +283,15 @@ impl PostgresGeneration {
         Ok(())
     }
 
-    /// Exchanges the tables, if the live ones stand no further; false where they do.
+    /// Exchanges the tables, if the live ones stand no further; false where they do. Says which
+    /// table it waits for.
     async fn exchange(
         &self,
         connection: &mut PgConnection,
         beyond: Option<Position>,
+        waits_for: &mut &'static str,
     ) -> Result<bool, sqlx::Error> {
+        *waits_for = "projector_checkpoints";
         let name = &self.settings.name;
         let (mut row, _) =
             CheckpointRow::lock(connection, &self.database, name, SWAP_SILENCE).await?;
@@ -298,13 +300,14 @@ impl PostgresGeneration {
             return Ok(false);
         }
         let live_tables = OpsTables::live(self.database.schema());
-        let named =
-            |suffix: &str| TABLES.map(|table| format!("{{schema}}.{table}{suffix}")).join(", ");
-        let lock = live_tables.sql(&format!(
-            "SET LOCAL lock_timeout = '200ms'; LOCK TABLE {} IN ACCESS EXCLUSIVE MODE",
-            named("")
-        ));
-        sqlx::raw_sql(lock).execute(&mut *connection).await?;
+        for table in TABLES {
+            *waits_for = table;
+            let lock = live_tables.sql(&format!(
+                "SET LOCAL lock_timeout = '200ms'; \
+                 LOCK TABLE {{schema}}.{table} IN ACCESS EXCLUSIVE MODE"
+            ));
+            sqlx::raw_sql(lock).execute(&mut *connection).await?;
+        }
         let dependents: Vec<String> =
             sqlx::query_scalar(include_str!("sql/describe_dependents.sql"))
                 .bind(self.database.schema().name())
@@ -322,7 +325,8 @@ impl PostgresGeneration {
             execute(connection, sql).await?;
         }
         // Their partitions with them.
-        let drop = self.tables.sql(&format!("DROP TABLE {}", named("{next}_retired")));
+        let old = TABLES.map(|table| format!("{{schema}}.{table}{{next}}_retired")).join(", ");
+        let drop = self.tables.sql(&format!("DROP TABLE {old}"));
         sqlx::raw_sql(drop).execute(&mut *connection).await?;
         for Index { name, made_as, .. } in &self.indexes {
             let name = name.replace('"', "\"\"");
@@ -426,10 +430,11 @@ impl Generation for PostgresGeneration {
         }
         let mut transaction = self.take(DOING)?;
         self.make_whole(&mut transaction).await.doing(DOING)?;
+        let mut waits_for = "";
         for _ in 0..ATTEMPTS {
             // Rolled back, it gives back its locks.
             let mut attempt = transaction.begin().await.doing(DOING)?;
-            match self.exchange(&mut attempt, beyond).await {
+            match self.exchange(&mut attempt, beyond, &mut waits_for).await {
                 Ok(true) => {
                     attempt.commit().await.doing(DOING)?;
                     transaction.commit().await.doing(DOING)?;
@@ -449,6 +454,6 @@ impl Generation for PostgresGeneration {
             }
         }
         self.transaction = Some(transaction);
-        Err(StoreError::transient(DOING, RebuildError::Locked))
+        Err(StoreError::transient(DOING, RebuildError::Locked { table: waits_for }))
     }
 }

@@ -114,8 +114,31 @@ impl<S: Projector> Projector for Faulty<S> {
 
 #[async_trait]
 impl<S: Rebuild> Rebuild for Faulty<S> {
+    /// A generation whose swaps meet the mishaps that are left.
     async fn begin_rebuild(&self) -> Result<Box<dyn Generation>, StoreError> {
-        self.inner.begin_rebuild().await
+        let inner = self.inner.begin_rebuild().await?;
+        let mishaps = std::mem::take(&mut *self.mishaps.lock().unwrap());
+        Ok(Box::new(Faulty { inner, mishaps: Mutex::new(mishaps), calls: AtomicUsize::new(0) }))
+    }
+}
+
+#[async_trait]
+impl Generation for Faulty<Box<dyn Generation>> {
+    fn checkpoint(&self) -> Checkpoint {
+        self.inner.checkpoint()
+    }
+
+    async fn apply(&mut self, batch: Batch) -> Result<Applied, ApplyError> {
+        self.inner.apply(batch).await
+    }
+
+    async fn seal(&mut self) -> Result<(), StoreError> {
+        self.inner.seal().await
+    }
+
+    async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {
+        self.meet()?;
+        self.inner.swap(beyond).await
     }
 }
 
