@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Parser;
 use guildhall_console::{Access, Console, serve};
 use guildhall_core::OnViolation;
@@ -40,7 +40,7 @@ struct Args {
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
 
-    /// Keep appending believable events, so that the pages move
+    /// Keep appending believable events, so that the pages move; on the bundled story alone
     #[arg(long)]
     live: bool,
 
@@ -56,6 +56,12 @@ async fn main() -> Result<()> {
     let location = args.database.parse().map_err(|reason| anyhow!("--database: {reason}"))?;
     let store = Store::open(&location).await?;
     let chronicle = store.chronicle();
+    let origin = chronicle.origin().await?.filter(|origin| origin.as_str() != story::ORIGIN);
+    if let Some(origin) = origin.filter(|_| args.live) {
+        bail!(
+            "--live makes events up, and the Chronicle {origin} is not the story's: leave it out"
+        );
+    }
     if chronicle.head().await?.leaf_hash.is_none() {
         let options = ImportOptions::default();
         jsonl::import(&*chronicle, story::JSONL.as_bytes(), &options, |_| {}).await?;

@@ -78,6 +78,18 @@ fn the_projector_serves_the_console_beside_it() {
 }
 
 #[test]
+fn nothing_is_made_up_in_a_chronicle_that_is_not_the_story() {
+    let folder = Folder::new();
+    folder.succeed(&["--generate", "10"]);
+    let output = folder.console(&["--listen", "127.0.0.1:0", "--live"]).output().unwrap();
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("is not the story's: leave it out"), "{said}");
+    let (_running, address) = start(folder.console(&["--listen", "127.0.0.1:0"]));
+    assert_eq!(position(&address), 10, "it is shown, and as it was");
+}
+
+#[test]
 fn elsewhere_than_on_loopback_a_token_is_needed() {
     let folder = Folder::new();
     let output = folder.console(&["--listen", "0.0.0.0:0"]).env_remove("GUILDHALL_TOKEN").output();
