@@ -17,7 +17,7 @@ use sqlx::{PgConnection, Postgres};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use crate::database::Database;
+use crate::database::{Database, answered};
 use crate::error::{NoAnswer, has_sqlstate};
 use crate::log::{Known, Repeated, append_entries, insert_origin, is_recorded, lock_head};
 use crate::options::Options;
@@ -53,6 +53,7 @@ impl Appender {
             group_entries: options.group_entries,
             group_bytes: options.group_bytes,
             payload_limit_bytes: options.payload_limit_bytes,
+            answer_timeout: options.answer_timeout,
             last_group: (0, Duration::ZERO),
             connection: None,
             known: None,
@@ -181,7 +182,9 @@ struct Committer {
     group_entries: usize,
     group_bytes: usize,
     payload_limit_bytes: usize,
-    /// Kept while there is work, and a moment longer.
+    /// After how long without an answer a connection counts as lost.
+    answer_timeout: Duration,
+    /// Kept while there is work, and a moment longer, unless others may be waiting for one.
     connection: Option<PoolConnection<Postgres>>,
     /// What the log holds, unless somebody else appended since.
     known: Option<Known>,
@@ -222,7 +225,7 @@ impl Committer {
         if let Some(request) = self.left_over.take() {
             return Some(request);
         }
-        if self.connection.is_some() {
+        if self.connection.is_some() || self.known.is_some() {
             if let Ok(request) = timeout(Self::LINGER, self.queue.recv()).await {
                 return request;
             }
@@ -268,7 +271,7 @@ impl Committer {
     /// Commits a group, over a new connection where one breaks. Whether what was sent over the
     /// broken one was committed shows in the log, so nobody is told otherwise.
     async fn commit(&mut self, group: &[Request]) -> Result<Vec<Outcome>, Failure> {
-        let mut sent = None;
+        let (mut sent, began) = (None, Instant::now());
         let mut attempt = 1;
         loop {
             let failure = match self.try_commit(group, &mut sent).await {
@@ -276,7 +279,8 @@ impl Committer {
                 Err(failure) => failure,
             };
             self.known = None;
-            if !failure.is_broken_connection() || attempt >= Self::ATTEMPTS {
+            let is_late = attempt >= Self::ATTEMPTS || began.elapsed() >= self.answer_timeout;
+            if !failure.is_broken_connection() || is_late {
                 return Err(failure);
             }
             tracing::debug!(attempt, "an append lost its connection");
@@ -297,11 +301,15 @@ impl Committer {
             Some(connection) => connection,
             None => self.database.acquire().await?,
         };
-        let committed = self.commit_over(&mut connection, group, sent).await;
+        let answer_timeout = self.answer_timeout;
+        let committing = self.commit_over(&mut connection, group, sent);
+        let committed = answered(answer_timeout, committing).await;
         match &committed {
             Err(failure) if failure.is_broken_connection() => connection.close_on_drop(),
             // A transaction that failed was rolled back when it was dropped.
-            _ => self.connection = Some(connection),
+            _ if self.database.has_room() => self.connection = Some(connection),
+            // Others may be waiting for a connection: this one goes back to the pool.
+            _ => {}
         }
         committed
     }

@@ -1,5 +1,6 @@
 //! The database of a store: its pool, and its schema in the text of every statement.
 
+use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -93,6 +94,12 @@ impl Database {
         }
     }
 
+    /// Whether whoever asks for a connection finds one.
+    pub(crate) fn has_room(&self) -> bool {
+        let pool = &self.pool;
+        pool.num_idle() > 0 || pool.size() < pool.options().get_max_connections()
+    }
+
     /// Why there is no connection at all. The pool goes on trying while a server refuses, and then
     /// does not say why; a server that says nothing here either is not waited for much longer.
     async fn refusal(&self) -> sqlx::Error {
@@ -168,6 +175,16 @@ fn check_parameters(url: &str) -> Result<(), OpenError> {
             Err(OpenError::BadUrl { reason })
         }
     }
+}
+
+/// The outcome of a conversation with the server. Where none comes for long, the connection is lost:
+/// a server that is frozen, or gone without a word, would hold up every caller for ever.
+pub(crate) async fn answered<T, E: From<sqlx::Error>>(
+    answer_timeout: Duration,
+    conversation: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let silent = |_| sqlx::Error::from(io::Error::from(io::ErrorKind::TimedOut));
+    timeout(answer_timeout, conversation).await.map_err(silent)?
 }
 
 fn parse_url(url: &str) -> Result<PgConnectOptions, OpenError> {

@@ -75,6 +75,11 @@ const CHRONICLE: &[Migration] = &[
         name: "append_only",
         sql: include_str!("../migrations/chronicle/0002_append_only.sql"),
     },
+    Migration {
+        number: 3,
+        name: "pin_search_path",
+        sql: include_str!("../migrations/chronicle/0003_pin_search_path.sql"),
+    },
 ];
 
 const OPS: &[Migration] = &[

@@ -34,8 +34,7 @@ pub struct Options {
     /// two schemas of one database never meet. 1 to 48 bytes.
     pub schema: String,
     /// How many connections a pool made from a URL opens at most. 8 by default. Three suffice: one
-    /// appends, one listens, and the rest takes turns; fewer are refused. From five on, appends use
-    /// two where there are many. An embedder's own pool has
+    /// appends, one listens, and the rest takes turns; fewer are refused. An embedder's own pool has
     /// its own limit.
     pub max_connections: u32,
     /// How long to wait for a connection at most, before the error is transient. 5 s by default. An

@@ -1,6 +1,7 @@
 //! A pool of three connections is enough for everything that a store does.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod common;
 mod projecting;
 mod read_tables;
 mod server;
@@ -8,13 +9,14 @@ mod server;
 use std::sync::Arc;
 use std::time::Duration;
 
+use common::append_one;
 use guildhall_core::{
     Append, ArtifactQuery, Chronicle, OpsDb, Position, Projector as _, ReadLimit, VerificationQuery,
 };
 use guildhall_projector::ceremony::{CeremonyOrchestrator, Topic};
 use guildhall_projector::{Settings, rebuild};
 use guildhall_store_postgres::{Options, PostgresStore};
-use projecting::{assert_projected, log, project, settings, within};
+use projecting::{append_all, assert_projected, log, project, settings, within};
 use server::Database;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection, PgConnection, PgPool};
@@ -125,4 +127,29 @@ async fn a_url_with_three_connections_is_enough_for_everything() {
     let most = watched.await.unwrap();
     assert!((1..=i64::from(THREE)).contains(&most), "{most} connections");
     assert_projected(database.url(), &store.chronicle()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_beside_appends_without_a_pause_needs_no_fourth() {
+    let database = Database::create();
+    let options = Options::with_pool(pool_of_three(&database).await);
+    let store = PostgresStore::open_with(options).await.unwrap();
+    let chronicle = Arc::new(store.chronicle());
+    append_all(&*chronicle, &log(300)).await;
+    let mut tasks = JoinSet::new();
+    let waiting = chronicle.clone();
+    tasks.spawn(async move {
+        waiting.wait_beyond(Position::MAX, Duration::MAX).await.unwrap();
+    });
+    for nth in 0..2 {
+        let appending = chronicle.clone();
+        tasks.spawn(async move {
+            loop {
+                append_one(&*appending, nth).await;
+            }
+        });
+    }
+    let projector = store.projector().start().unwrap();
+    within(rebuild(chronicle, &projector, &Settings::default(), |_| {})).await.unwrap();
+    tasks.shutdown().await;
 }
