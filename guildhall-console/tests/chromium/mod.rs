@@ -27,9 +27,12 @@ pub(crate) struct Browser {
     _turn: SemaphorePermit<'static>,
 }
 
-/// A driver, and the browsers that it starts: they are of its process group, and outlive it unless
-/// they are ended with it.
+/// A shell with a driver, and the browsers that this starts, which outlive it unless they are ended
+/// with it. All are of one process group, and end when this is dropped, or this process is gone:
+/// then the shell's input ends.
 struct Group(Child);
+
+const SHELL: &str = "chromedriver --port=0 & exec >&-; read -r _; kill -KILL 0";
 
 impl Drop for Group {
     fn drop(&mut self) {
@@ -44,8 +47,9 @@ impl Drop for Group {
 /// else was faster.
 async fn driver(folder: &Path) -> (Group, u16) {
     for _ in 0..5 {
-        let driver = Command::new("chromedriver")
-            .arg("--port=0")
+        let driver = Command::new("sh")
+            .args(["-c", SHELL])
+            .stdin(Stdio::piped())
             .env("TMPDIR", folder)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
