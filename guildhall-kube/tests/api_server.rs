@@ -10,7 +10,6 @@ mod common;
 
 use std::fmt::Debug;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
 use std::time::Duration;
 
 use CustodyState::{CeremonyOpen, Drafted, Ratified, Rejected};
@@ -34,9 +33,8 @@ use serde_json::{Value, json};
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "asks the API server that KUBECONFIG names: run it with --ignored"]
 async fn ceremonies_of_a_real_api_server_are_followed() {
-    let path = std::env::var("KUBECONFIG")
-        .unwrap_or_else(|_| panic!("set KUBECONFIG to the file of a cluster that tests may use"));
-    let file = Kubeconfig::read_from(Path::new(&path)).unwrap();
+    let file = Kubeconfig::from_env().unwrap();
+    let file = file.expect("set KUBECONFIG to the file of a cluster that tests may use");
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(file, &options).await.unwrap();
     let server = Server::prepare(config).await;
@@ -82,12 +80,14 @@ impl Server {
     }
 
     async fn clear(self) {
-        let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        namespaces.delete(&self.namespace, &DeleteParams::default()).await.unwrap();
+        let (client, params) = (self.client, DeleteParams::default());
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let namespace = namespaces.delete(&self.namespace, &params).await;
         if self.has_defined {
-            let definitions: Api<CustomResourceDefinition> = Api::all(self.client);
-            definitions.delete(Ceremony::crd_name(), &DeleteParams::default()).await.unwrap();
+            let definitions: Api<CustomResourceDefinition> = Api::all(client);
+            definitions.delete(Ceremony::crd_name(), &params).await.unwrap();
         }
+        namespace.unwrap();
     }
 
     fn ceremonies(&self) -> Api<Ceremony> {
