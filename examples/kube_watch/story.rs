@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use guildhall_core::command::{Act, Command, Recorder};
 use guildhall_core::event::artifact_type::{DNS_ZONE, HELM_VALUES};
 use guildhall_core::{
@@ -17,6 +17,9 @@ use crate::cluster::Cluster;
 
 /// Long enough to read a line.
 const PAUSE: Duration = Duration::from_millis(700);
+
+/// How long a step may take to be recorded.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the ceremonies are about.
 pub(crate) struct Artifacts {
@@ -94,10 +97,13 @@ pub(crate) async fn tell(
 ) -> Result<()> {
     let pause = || tokio::time::sleep(PAUSE);
     let recorded = async |entries: u64| {
-        while chronicle.head().await?.position.get() < entries {
-            pause().await;
-        }
-        anyhow::Ok(())
+        let all = async {
+            while chronicle.head().await?.position.get() < entries {
+                pause().await;
+            }
+            anyhow::Ok(())
+        };
+        tokio::time::timeout(PATIENCE, all).await.context("a step was not recorded")?
     };
     // An accord, two drafted artifacts, and the ceremony of before.
     let before = 5 + 2;
