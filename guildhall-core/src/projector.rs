@@ -367,6 +367,7 @@ pub trait Generation: Send {
     /// any more, because it was restored from an older copy.
     ///
     /// # Errors
-    /// The store's own.
+    /// The store's own. After a transient one this generation is as it was, and can be swapped in
+    /// later; where it is lost, the error is permanent, at the latest that of the next call.
     async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError>;
 }

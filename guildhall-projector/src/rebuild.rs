@@ -24,8 +24,8 @@ const MAX_RETRIES: u32 = 20;
 /// batch.
 ///
 /// # Errors
-/// [`RuntimeError`]; the live generation is as it was. Only a swap that others hold up is tried
-/// again, twenty times; after anything else, begin anew.
+/// [`RuntimeError`]; the live generation is as it was. Only a swap that fails in a way that may
+/// pass, because others hold it up, is tried again, twenty times; after anything else, begin anew.
 ///
 /// # Cancel safety
 /// Dropped, the unfinished generation is thrown away.

@@ -279,8 +279,10 @@ impl Committer {
                 Err(failure) => failure,
             };
             self.known = None;
-            let is_late = attempt >= Self::ATTEMPTS || began.elapsed() >= self.answer_timeout;
-            if !failure.is_broken_connection() || is_late {
+            // Silence has one attempt more, which finds out what became of the first.
+            let is_late = attempt > 1 && began.elapsed() >= self.answer_timeout;
+            let is_last = attempt >= Self::ATTEMPTS || is_late;
+            if !failure.is_broken_connection() || is_last {
                 return Err(failure);
             }
             tracing::debug!(attempt, "an append lost its connection");

@@ -117,7 +117,7 @@ impl PostgresGeneration {
         sqlx::query(
             "SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', $1, true)",
         )
-        .bind(setting(silence(settings.lease_time) * SILENCES))
+        .bind(setting(silence(settings.lease_time).saturating_mul(SILENCES)))
         .execute(&mut *transaction)
         .await
         .doing(DOING)?;

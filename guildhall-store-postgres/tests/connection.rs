@@ -148,7 +148,10 @@ async fn tls_and_scram_work_and_nothing_shows_the_password() {
     ];
     for (url, is_transient) in failing {
         let mut options = Options::at(url);
-        options.acquire_timeout = Duration::from_millis(300);
+        // What may pass is tried until then.
+        let patience =
+            if is_transient { Duration::from_millis(300) } else { Duration::from_secs(10) };
+        options.acquire_timeout = patience;
         let error = PostgresStore::open_with(options).await.unwrap_err();
         said.push_str(&faces(&error));
         assert_eq!(error.is_transient(), is_transient, "{}", faces(&error));
@@ -189,8 +192,8 @@ async fn a_server_that_says_nothing_is_waited_for_as_long_as_told() {
     let error = opening.await.expect("an end").unwrap_err();
     let waited = begun.elapsed();
     assert!(error.is_transient(), "{error:?}");
-    // As long again is for a busy machine.
-    assert!((700..2000).contains(&waited.as_millis()), "{waited:?}");
+    // The rest is for a busy machine; without an end, the system would try for two minutes.
+    assert!((700..15_000).contains(&waited.as_millis()), "{waited:?}");
 }
 
 #[tokio::test]

@@ -87,8 +87,8 @@ async fn a_server_that_falls_silent_is_a_transient_error_and_then_none() {
     let database = Database::create_on(&server.url("postgres"));
     let proxy = Proxy::start(&server).await;
     let mut options = Options::at(proxy.url(database.name()));
-    options.answer_timeout = Duration::from_millis(300);
-    options.acquire_timeout = Duration::from_millis(300);
+    options.answer_timeout = Duration::from_secs(2);
+    options.acquire_timeout = Duration::from_secs(2);
     let chronicle = PostgresStore::open_with(options).await.unwrap().chronicle();
     append_one(&chronicle, 1).await;
     proxy.fall_silent();

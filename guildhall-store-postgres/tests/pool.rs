@@ -150,6 +150,10 @@ async fn a_rebuild_beside_appends_without_a_pause_needs_no_fourth() {
         });
     }
     let projector = store.projector().start().unwrap();
-    within(rebuild(chronicle, &projector, &Settings::default(), |_| {})).await.unwrap();
+    let before = chronicle.head().await.unwrap().position;
+    within(rebuild(chronicle.clone(), &projector, &Settings::default(), |_| {})).await.unwrap();
+    assert!(chronicle.head().await.unwrap().position > before);
+    let ended = tasks.try_join_next();
+    assert!(ended.is_none(), "nobody waited in vain: {ended:?}");
     tasks.shutdown().await;
 }
