@@ -11,8 +11,9 @@
 //! may come twice, and none is lost unseen. An id that is no position, or one that is not reached, resumes
 //! nothing: the stream begins now, and its first `moved` says where that is.
 //!
-//! A stream ends after ten minutes, or when it is left unread; browsers resume by themselves. So nobody
-//! keeps a place among the streams for long without using it, whoever serves the router.
+//! A stream ends after ten minutes, or when nobody takes what it says for two; browsers resume by
+//! themselves. So nobody keeps a place among the streams for long without using it, whoever serves
+//! the router.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

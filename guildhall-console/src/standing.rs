@@ -60,11 +60,11 @@ pub struct FeedStanding {
     pub recorded: u64,
     /// How many were recorded before.
     pub known: u64,
-    /// How many break an invariant.
+    /// How many of what it hears is refused at present.
     pub refused: u64,
-    /// The latest that do.
+    /// The latest of these.
     pub refusals: Vec<Refusal>,
-    /// Its last error.
+    /// Its last error since it last listened.
     pub last_error: Option<LastFailure>,
 }
 

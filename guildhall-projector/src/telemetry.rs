@@ -13,7 +13,7 @@
 //! | `guildhall_projector_apply_seconds` | histogram | seconds | from handing a batch over to its commit |
 //! | `guildhall_orchestrator_notices_total` | counter | notices | told while somebody listened |
 //! | `guildhall_orchestrator_missed_total` | counter | notices | that did not fit a subscriber's queue |
-//! | `guildhall_feed_steps_total` | counter | steps | heard by a feed (`feed`), by what became of them (`taken`: `recorded`, `known`, `refused`) |
+//! | `guildhall_feed_steps_total` | counter | steps | heard by a feed (`feed`), by what became of them (`taken`: `recorded`, `known`, or `refused`, once for as long as it is) |
 //! | `guildhall_feed_restarts_total` | counter | restarts | of a feed (`feed`) after a failure |
 //!
 //! `tracing` has a span `projector` around a runtime's whole life; in it, a batch and a standby are

@@ -270,7 +270,9 @@ impl Intake {
         self.forget_refused(&identity, is_over);
         self.status.send_modify(|status| match taken {
             Taken::Recorded { .. } => status.recorded += 1,
-            Taken::Known { .. } | Taken::Refused(_) => status.known += 1,
+            Taken::Known { .. } => status.known += 1,
+            // Noted above.
+            Taken::Refused(_) => {}
         });
         Ok(taken)
     }
@@ -421,9 +423,7 @@ pub(super) async fn supervise(
             status.failed(message);
         });
         tokio::select! {
-            _ = stopping.wait_for(|is_stopping| *is_stopping) => {
-                return state(FeedState::Stopped);
-            }
+            () = stop_requested(&mut stopping) => return state(FeedState::Stopped),
             () = tokio::time::sleep(pause) => {}
         }
     }
