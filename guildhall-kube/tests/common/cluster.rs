@@ -390,24 +390,26 @@ async fn follow(
     let told = async {
         stream.write_all(STREAM).await?;
         let mut after = number("resourceVersion").unwrap_or(0);
-        if after < shared.state().oldest {
-            return chunk(stream, &line("ERROR", &status(410))).await;
-        }
         let mut version = shared.version.subscribe();
         loop {
-            let (events, is_to_cut) = {
+            let (events, is_to_cut, is_gone, reached) = {
                 let mut state = shared.state();
-                version.mark_unchanged();
+                let reached = *version.borrow_and_update();
                 let events = state.history.iter().filter(|event| event.version > after);
                 let events = events.filter(|event| {
                     matches!(event.kind, "BOOKMARK" | "ERROR") || is_in(&event.object, namespace)
                 });
                 let events: Vec<Event> = events.cloned().collect();
                 let is_to_cut = !events.is_empty() && std::mem::take(&mut state.is_to_cut);
-                (events, is_to_cut)
+                // Forgotten before it was told, also to who watches already.
+                let is_gone = after < state.oldest;
+                (events, is_to_cut, is_gone, reached)
             };
+            if is_gone {
+                return chunk(stream, &line("ERROR", &status(410))).await;
+            }
+            after = reached;
             for event in events {
-                after = event.version;
                 let line = line(event.kind, &event.object);
                 if is_to_cut {
                     // A chunk that is half of a line, and no end of the body.
