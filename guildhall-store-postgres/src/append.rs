@@ -17,7 +17,7 @@ use sqlx::{PgConnection, Postgres};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use crate::database::{Database, answered};
+use crate::database::Database;
 use crate::error::{NoAnswer, has_sqlstate};
 use crate::log::{Known, Repeated, append_entries, insert_origin, is_recorded, lock_head};
 use crate::options::Options;
@@ -303,9 +303,9 @@ impl Committer {
             Some(connection) => connection,
             None => self.database.acquire().await?,
         };
-        let answer_timeout = self.answer_timeout;
+        let database = self.database.clone();
         let committing = self.commit_over(&mut connection, group, sent);
-        let committed = answered(answer_timeout, committing).await;
+        let committed = database.answered(committing).await;
         match &committed {
             Err(failure) if failure.is_broken_connection() => connection.close_on_drop(),
             // A transaction that failed was rolled back when it was dropped.

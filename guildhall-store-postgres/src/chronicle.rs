@@ -15,7 +15,7 @@ use crate::append::Appender;
 use crate::database::Database;
 use crate::error::Doing;
 use crate::options::Options;
-use crate::row::{BadRow, Part, Range, Stored, load_entries, load_head, load_origin};
+use crate::row::{BadRow, Failure, Part, Range, Stored, load_entries, load_head, load_origin};
 use crate::watch::Signal;
 
 const DOING: &str = "reading the Chronicle";
@@ -50,6 +50,17 @@ impl PostgresChronicle {
         self.database.acquire().await.doing(DOING)
     }
 
+    /// What an answer says. Its connection is closed if it is lost.
+    fn answer<T>(
+        mut connection: PoolConnection<Postgres>,
+        answer: Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        if answer.as_ref().is_err_and(Failure::is_broken_connection) {
+            connection.close_on_drop();
+        }
+        answer.map_err(|failure| failure.to_error(DOING))
+    }
+
     async fn load<T>(
         &self,
         range: Range,
@@ -59,7 +70,7 @@ impl PostgresChronicle {
     ) -> Result<Vec<T>, StoreError> {
         let mut connection = self.acquire().await?;
         let loaded = load_entries(&mut connection, &self.database, range, limit, part, read).await;
-        loaded.map_err(|failure| failure.to_error(DOING))
+        Self::answer(connection, loaded)
     }
 }
 
@@ -67,8 +78,9 @@ impl PostgresChronicle {
 impl Chronicle for PostgresChronicle {
     async fn origin(&self) -> Result<Option<Origin>, StoreError> {
         let mut connection = self.acquire().await?;
-        let origin = load_origin(&mut connection, &self.database).await;
-        origin.map_err(|failure| failure.to_error(DOING))
+        let asking = load_origin(&mut connection, &self.database);
+        let origin = self.database.answered(asking).await;
+        Self::answer(connection, origin)
     }
 
     async fn fix_origin(&self, origin: Origin) -> Result<Origin, StoreError> {
@@ -102,8 +114,9 @@ impl Chronicle for PostgresChronicle {
 
     async fn head(&self) -> Result<Head, StoreError> {
         let mut connection = self.acquire().await?;
-        let head = load_head(&mut connection, &self.database).await;
-        head.map_err(|failure| failure.to_error(DOING))
+        let asking = load_head(&mut connection, &self.database);
+        let head = self.database.answered(asking).await;
+        Self::answer(connection, head)
     }
 
     async fn wait_beyond(

@@ -21,6 +21,7 @@ use crate::options::{Options, Source};
 pub(crate) struct Database {
     pool: PgPool,
     schema: Schema,
+    answer_timeout: Duration,
 }
 
 impl Database {
@@ -69,7 +70,7 @@ impl Database {
         if found < Self::LEAST_CONNECTIONS {
             return Err(OpenError::SmallPool { found });
         }
-        Ok(Self { pool, schema })
+        Ok(Self { pool, schema, answer_timeout: options.answer_timeout })
     }
 
     pub(crate) fn schema(&self) -> &Schema {
@@ -98,6 +99,16 @@ impl Database {
     pub(crate) fn has_room(&self) -> bool {
         let pool = &self.pool;
         pool.num_idle() > 0 || pool.size() < pool.options().get_max_connections()
+    }
+
+    /// The outcome of a conversation with the server. Where none comes for long, the connection is
+    /// lost: a server that is frozen, or gone without a word, would be waited for for ever.
+    pub(crate) async fn answered<T, E: From<sqlx::Error>>(
+        &self,
+        conversation: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let silent = |_| sqlx::Error::from(io::Error::from(io::ErrorKind::TimedOut));
+        timeout(self.answer_timeout, conversation).await.map_err(silent)?
     }
 
     /// Why there is no connection at all. The pool goes on trying while a server refuses, and then
@@ -175,16 +186,6 @@ fn check_parameters(url: &str) -> Result<(), OpenError> {
             Err(OpenError::BadUrl { reason })
         }
     }
-}
-
-/// The outcome of a conversation with the server. Where none comes for long, the connection is lost:
-/// a server that is frozen, or gone without a word, would hold up every caller for ever.
-pub(crate) async fn answered<T, E: From<sqlx::Error>>(
-    answer_timeout: Duration,
-    conversation: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
-    let silent = |_| sqlx::Error::from(io::Error::from(io::ErrorKind::TimedOut));
-    timeout(answer_timeout, conversation).await.map_err(silent)?
 }
 
 fn parse_url(url: &str) -> Result<PgConnectOptions, OpenError> {

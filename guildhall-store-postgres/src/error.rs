@@ -3,6 +3,7 @@
 //! What the driver says names hosts, users, tables and keys; it never holds the password.
 
 use std::io;
+use std::time::Duration;
 
 use guildhall_core::{Fault, StoreError};
 
@@ -146,6 +147,11 @@ pub(crate) fn has_sqlstate(error: &sqlx::Error, state: &str) -> bool {
 #[derive(Debug, thiserror::Error)]
 #[error("the task that owns the connection gave no answer")]
 pub(crate) struct NoAnswer;
+
+/// The server has said nothing for long.
+#[derive(Debug, thiserror::Error)]
+#[error("the server gave no answer within {0:?}")]
+pub(crate) struct Silent(pub(crate) Duration);
 
 #[cfg(test)]
 mod tests {

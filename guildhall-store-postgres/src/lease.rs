@@ -148,6 +148,13 @@ pub(crate) fn silence(lease_time: Duration) -> Duration {
     lease_time.max(Duration::from_secs(1))
 }
 
+/// How long a rebuild may say nothing, while it waits for the log: one that is frozen would keep vacuum
+/// from its work in the whole database. And how long the server may say nothing to a projector: one
+/// that is gone without a word would leave it waiting for ever.
+pub(crate) fn long_silence(lease_time: Duration) -> Duration {
+    silence(lease_time).saturating_mul(20)
+}
+
 /// A duration as a setting of the server's.
 pub(crate) fn setting(duration: Duration) -> String {
     let millis = i32::try_from(duration.as_millis()).unwrap_or(i32::MAX);

@@ -13,12 +13,13 @@ use guildhall_core::{
 };
 use sqlx::PgConnection;
 use tokio::sync::{Mutex, watch};
+use tokio::time::timeout;
 
 use crate::changes::{Deployments, OpsTables};
 use crate::database::Database;
-use crate::error::{Doing, NoAnswer};
+use crate::error::{Doing, NoAnswer, Silent};
 use crate::heads::load_heads;
-use crate::lease::{CheckpointRow, Claim, Turn, furthest_behind};
+use crate::lease::{CheckpointRow, Claim, Turn, furthest_behind, long_silence};
 use crate::partitions::{MonthsAhead, Partitions};
 use crate::read_model::{ReadModel, apply_read_models};
 use crate::rebuild::PostgresGeneration;
@@ -223,8 +224,13 @@ impl Projector for PostgresProjector {
         const DOING: &str = "projecting";
         let projecting = Arc::clone(&self.projecting);
         // A task of its own: a caller that goes away leaves no half of a transaction.
-        let applied = tokio::spawn(async move { projecting.lock().await.apply(batch).await });
-        applied.await.map_err(|error| {
+        let mut applying = tokio::spawn(async move { projecting.lock().await.apply(batch).await });
+        let patience = long_silence(self.settings.lease_time);
+        let Ok(applied) = timeout(patience, &mut applying).await else {
+            applying.abort();
+            return Err(StoreError::transient(DOING, Silent(patience)).into());
+        };
+        applied.map_err(|error| {
             if error.is_panic() {
                 // What panicked, here or in a read model, would panic again.
                 StoreError::permanent(DOING, error)
@@ -235,7 +241,11 @@ impl Projector for PostgresProjector {
     }
 
     async fn hold_lease(&self) -> Result<Lease, StoreError> {
-        self.projecting.lock().await.hold_lease().await
+        let patience = long_silence(self.settings.lease_time);
+        let holding = async { self.projecting.lock().await.hold_lease().await };
+        timeout(patience, holding)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::transient("holding the lease", Silent(patience))))
     }
 
     async fn release_lease(&self) -> Result<(), StoreError> {

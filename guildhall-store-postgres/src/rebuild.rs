@@ -21,7 +21,7 @@ use crate::changes::{Deployments, OpsTables, TABLES};
 use crate::database::Database;
 use crate::error::{Doing, has_sqlstate};
 use crate::heads::load_heads;
-use crate::lease::{CheckpointRow, setting, silence};
+use crate::lease::{CheckpointRow, long_silence, setting};
 use crate::partitions::{Partitions, divide_transitions, divide_verifications, division, key};
 use crate::projector::{Settings, fold_entries, notify};
 
@@ -40,10 +40,6 @@ enum RebuildError {
 /// catalogue describes is qualified.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
     SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '5s'; SET LOCAL jit = off";
-
-/// How many times longer than a projector a rebuild may be silent, while it waits for the log. One
-/// that is frozen would keep vacuum from its work in the whole database.
-const SILENCES: u32 = 20;
 
 /// How long it may be silent in the swap, when everybody waits for it.
 const SWAP_SILENCE: Duration = Duration::from_secs(5);
@@ -117,7 +113,7 @@ impl PostgresGeneration {
         sqlx::query(
             "SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', $1, true)",
         )
-        .bind(setting(silence(settings.lease_time).saturating_mul(SILENCES)))
+        .bind(setting(long_silence(settings.lease_time)))
         .execute(&mut *transaction)
         .await
         .doing(DOING)?;

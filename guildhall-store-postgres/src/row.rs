@@ -267,10 +267,10 @@ pub(crate) async fn load_entries<T>(
         if let Range::Stream(stream, _) = range {
             slow = slow.bind(*stream.as_uuid());
         } else {
-            reading.take(connection, fast).await?;
+            database.answered(reading.take(connection, fast)).await?;
         }
         if reading.entries.len() == before {
-            reading.take(connection, slow).await?;
+            database.answered(reading.take(connection, slow)).await?;
         }
         let count = reading.entries.len();
         if count - before < page || count >= limit.entries {

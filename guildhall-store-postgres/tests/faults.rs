@@ -102,6 +102,29 @@ async fn the_status_tells_that_the_server_is_away() {
     assert_projected(database.url(), &store.chronicle()).await;
 }
 
+/// As when a cable is pulled, with no rival to take over: nobody is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_falls_silent_is_given_up_and_found_again() {
+    let server = Server::start(Settings::default());
+    let (database, log_store) = store_on(&server).await;
+    append_all(&log_store.chronicle(), &log(50)).await;
+    let proxy = Proxy::start(&server).await;
+    let mut options = Options::at(proxy.url(database.name()));
+    options.lease_time = Duration::from_millis(50);
+    options.answer_timeout = Duration::from_secs(2);
+    options.acquire_timeout = Duration::from_secs(2);
+    let store = PostgresStore::open_with(options).await.unwrap();
+    let runtime = project(&store, &store, settings());
+    within(runtime.wait_until(Position::new(50))).await.unwrap();
+    proxy.fall_silent();
+    append_all(&log_store.chronicle(), &log(80)).await;
+    let status = status_where(&runtime, |status| status.restarts > 0).await;
+    assert!(!status.is_healthy() && status.last_error.is_some(), "{status:?}");
+    proxy.mend();
+    within(runtime.wait_until(Position::new(80))).await.unwrap();
+    assert_projected(database.url(), &log_store.chronicle()).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_not_there_yet_is_waited_for() {
     let server = Server::start(Settings::default());
