@@ -271,9 +271,14 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
-    /// Whether trying again can help.
+    /// Whether trying again can help, from the checkpoint. So it can after a gap: the read model went
+    /// back meanwhile, as after a crash of its database.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Store(error) if error.is_transient())
+        match self {
+            Self::Continuity(error) => matches!(error, ContinuityError::Gap { .. }),
+            Self::Store(error) => error.is_transient(),
+            Self::Standby { .. } | Self::Halted { .. } | Self::ReadModel { .. } => false,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A log to project, and what its tables must hold.
 #![allow(dead_code, reason = "each test file uses some of it")]
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::time::Duration;
 
@@ -66,5 +66,6 @@ pub(crate) fn project(log: &PostgresStore, store: &PostgresStore, settings: Sett
 /// Waits for a status.
 pub(crate) async fn status_where(runtime: &Runtime, holds: impl FnMut(&Status) -> bool) -> Status {
     let mut watched = runtime.watch_status();
-    within(async { watched.wait_for(holds).await.unwrap().clone() }).await
+    let found = within(async { watched.wait_for(holds).await.map(|status| status.clone()) }).await;
+    found.unwrap_or_else(|_| panic!("the runtime has ended: {:?}", runtime.status()))
 }
