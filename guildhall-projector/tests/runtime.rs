@@ -3,15 +3,16 @@
 
 mod support;
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
 use guildhall_core::{
-    Append, ApplyError, ArtifactId, Batch, Chronicle, Cid, Code, ContinuityError,
-    DeploymentObserved, Json, Lease, NewEntry, OPS_DB, OnViolation, OpsDb, Position, Projector,
-    ReadLimit, Timestamp,
+    Append, Applied, ApplyError, ArtifactId, Batch, Checkpoint, Chronicle, Cid, Code,
+    ContinuityError, DeploymentObserved, Json, Lease, NewEntry, OPS_DB, OnViolation, OpsDb,
+    Position, Projector, ReadLimit, StoreError, Timestamp,
 };
 use guildhall_projector::{Runtime, RuntimeError, Settings, State, catch_up, rebuild, telemetry};
 use metrics_util::debugging::DebuggingRecorder;
@@ -47,6 +48,54 @@ async fn it_catches_up_then_follows() {
     within(runtime.shutdown()).await.unwrap();
     assert_eq!(runtime.status().state, State::Stopped);
     assert!(!runtime.status().is_healthy());
+}
+
+/// A read model whose database goes back, as by a crash that takes its last commits.
+struct GoesBack(Mutex<Arc<dyn Projector>>);
+
+impl GoesBack {
+    fn live(&self) -> Arc<dyn Projector> {
+        Arc::clone(&self.0.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Projector for GoesBack {
+    async fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
+        self.live().checkpoint().await
+    }
+
+    async fn apply(&self, batch: Batch) -> Result<Applied, ApplyError> {
+        self.live().apply(batch).await
+    }
+
+    async fn hold_lease(&self) -> Result<Lease, StoreError> {
+        self.live().hold_lease().await
+    }
+
+    async fn release_lease(&self) -> Result<(), StoreError> {
+        self.live().release_lease().await
+    }
+
+    fn lease_time(&self) -> Duration {
+        self.live().lease_time()
+    }
+}
+
+#[tokio::test]
+async fn it_goes_on_from_the_checkpoint_of_a_database_that_went_back() {
+    let (chronicle, ops_db) = stores(50).await;
+    let projector = Arc::new(GoesBack(Mutex::new(Arc::new(ops_db.projector()))));
+    let runtime = Runtime::spawn(chronicle.clone(), projector.clone(), settings());
+    within(runtime.wait_until(Position::new(50))).await.unwrap();
+    let before = MemoryOpsDb::new();
+    *projector.0.lock().unwrap() = Arc::new(before.projector());
+    append(&*chronicle, 5).await;
+    within(runtime.wait_until(Position::new(55))).await.unwrap();
+    assert_eq!(before.overview().await.unwrap().accords, 55);
+    let status = runtime.status();
+    assert_eq!((status.restarts, status.failure.is_none()), (1, true), "{status:?}");
+    within(runtime.shutdown()).await.unwrap();
 }
 
 #[tokio::test]
