@@ -53,7 +53,6 @@ impl Appender {
             group_entries: options.group_entries,
             group_bytes: options.group_bytes,
             payload_limit_bytes: options.payload_limit_bytes,
-            answer_timeout: options.answer_timeout,
             last_group: (0, Duration::ZERO),
             connection: None,
             known: None,
@@ -182,8 +181,6 @@ struct Committer {
     group_entries: usize,
     group_bytes: usize,
     payload_limit_bytes: usize,
-    /// After how long without an answer a connection counts as lost.
-    answer_timeout: Duration,
     /// Kept while there is work, and a moment longer, unless others may be waiting for one.
     connection: Option<PoolConnection<Postgres>>,
     /// What the log holds, unless somebody else appended since.
@@ -280,7 +277,7 @@ impl Committer {
             };
             self.known = None;
             // Silence has one attempt more, which finds out what became of the first.
-            let is_late = attempt > 1 && began.elapsed() >= self.answer_timeout;
+            let is_late = attempt > 1 && began.elapsed() >= self.database.answer_timeout();
             let is_last = attempt >= Self::ATTEMPTS || is_late;
             if !failure.is_broken_connection() || is_last {
                 return Err(failure);

@@ -101,6 +101,11 @@ impl Database {
         pool.num_idle() > 0 || pool.size() < pool.options().get_max_connections()
     }
 
+    /// After how long without an answer a connection counts as lost.
+    pub(crate) fn answer_timeout(&self) -> Duration {
+        self.answer_timeout
+    }
+
     /// The outcome of a conversation with the server. Where none comes for long, the connection is
     /// lost: a server that is frozen, or gone without a word, would be waited for for ever.
     pub(crate) async fn answered<T, E: From<sqlx::Error>>(

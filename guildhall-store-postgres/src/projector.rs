@@ -129,7 +129,6 @@ impl ProjectorBuilder {
         }
         let projecting = Projecting {
             tables: OpsTables::live(self.database.schema()),
-            database: self.database.clone(),
             settings: self.settings.clone(),
             claim: Claim {
                 database: self.database.clone(),
@@ -269,7 +268,6 @@ impl Rebuild for PostgresProjector {
 
 /// What the projector keeps between batches.
 struct Projecting {
-    database: Database,
     tables: OpsTables,
     settings: Settings,
     claim: Claim,
@@ -301,8 +299,8 @@ impl Projecting {
         const DOING: &str = "projecting";
         // Taken out: whatever fails from here on, the heads may be ahead of the tables.
         let written = self.written.take();
-        let database = self.database.clone();
-        let name = self.settings.name.clone();
+        let database = self.claim.database.clone();
+        let name = self.claim.projector.clone();
         self.months_ahead.see_to(&database).await.doing("making partitions")?;
         let (mut transaction, mut row) = match self.claim.take_turn(DOING).await? {
             Turn::Mine(transaction, row) => (transaction, row),
@@ -381,17 +379,17 @@ impl Projecting {
         if self.read_models.is_empty() {
             return Ok(row.checkpoint.clone());
         }
-        furthest_behind(connection, &self.database, &self.names).await
+        furthest_behind(connection, &self.claim.database, &self.names).await
     }
 
     async fn hold_lease(&mut self) -> Result<Lease, StoreError> {
         const DOING: &str = "taking the lease";
-        let database = self.database.clone();
+        let database = self.claim.database.clone();
         let (mut transaction, row) = match self.claim.take_turn(DOING).await? {
             Turn::Mine(transaction, row) => (transaction, row),
             Turn::Standby { holder, until } => return Ok(Lease::Standby { holder, until }),
         };
-        row.save(&mut transaction, &database, &self.settings.name).await.doing(DOING)?;
+        row.save(&mut transaction, &database, &self.claim.projector).await.doing(DOING)?;
         transaction.commit().await.doing(DOING)?;
         self.claim.fence = Some(row.lease.fence);
         Ok(Lease::Held)
