@@ -251,9 +251,8 @@ impl Intake {
     pub async fn take(&self, heard: Heard) -> Result<Taken, RecordError> {
         let (artifact_id, step) = (heard.artifact_id, heard.step);
         let identity = heard.identity.clone();
-        let taken = match self.recorder.record(heard.into_command(&self.name)).await {
-            Ok(at) if at.was_recorded => Taken::Known { position: at.position },
-            Ok(at) => Taken::Recorded { position: at.position },
+        let at = match self.recorder.record(heard.into_command(&self.name)).await {
+            Ok(at) => at,
             Err(error @ (RecordError::Store(_) | RecordError::Append(_))) if may_pass(&error) => {
                 return Err(error);
             }
@@ -264,15 +263,15 @@ impl Intake {
                 return Ok(Taken::Refused(refusal));
             }
         };
+        let position = at.position;
+        let taken =
+            if at.was_recorded { Taken::Known { position } } else { Taken::Recorded { position } };
         telemetry::step_heard(&self.name, &taken);
         // An opening that stands tells nothing of the closing that was refused.
         let is_over = |it: Option<Step>| it.is_none_or(|it| it == step || it == Step::Opened);
         self.forget_refused(&identity, is_over);
-        self.status.send_modify(|status| match taken {
-            Taken::Recorded { .. } => status.recorded += 1,
-            Taken::Known { .. } => status.known += 1,
-            // Noted above.
-            Taken::Refused(_) => {}
+        self.status.send_modify(|status| {
+            *(if at.was_recorded { &mut status.known } else { &mut status.recorded }) += 1;
         });
         Ok(taken)
     }
