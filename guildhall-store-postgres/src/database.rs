@@ -280,6 +280,7 @@ mod tests {
             assert!(name.parse::<Schema>().is_ok(), "{name:?}");
         }
     }
+
     #[test]
     fn a_parameter_is_understood_or_refused_without_a_word_of_it() {
         for query in [

@@ -244,7 +244,7 @@ impl Projector for PostgresProjector {
         let holding = async { self.projecting.lock().await.hold_lease().await };
         timeout(patience, holding)
             .await
-            .unwrap_or_else(|_| Err(StoreError::transient("holding the lease", Silent(patience))))
+            .unwrap_or_else(|_| Err(StoreError::transient("taking the lease", Silent(patience))))
     }
 
     async fn release_lease(&self) -> Result<(), StoreError> {

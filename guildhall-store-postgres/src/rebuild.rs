@@ -39,7 +39,8 @@ enum RebuildError {
 /// The defaults of a session may be meant for short statements. Without a search path, whatever the
 /// catalogue describes is qualified.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-    SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = '5s'; SET LOCAL jit = off";
+    SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = 0; \
+    SET LOCAL lock_timeout = '5s'; SET LOCAL jit = off";
 
 /// How long it may be silent in the swap, when everybody waits for it.
 const SWAP_SILENCE: Duration = Duration::from_secs(5);
