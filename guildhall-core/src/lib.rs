@@ -10,7 +10,8 @@
 //! - [`fold::Fold`] turns entries into rows of the Ops DB ([`ops`]), the same for every store;
 //! - [`Chronicle`], [`Projector`], [`Rebuild`] and [`OpsDb`] are what a store implements,
 //!   [`memory`] the stores for an embedder's own tests;
-//! - [`jsonl`] imports and exports.
+//! - [`jsonl`] imports and exports;
+//! - [`text`] makes what others wrote safe to show on a terminal.
 //!
 //! A link of the chain is made from what is wanted, and judged against what is known:
 //!
@@ -61,6 +62,7 @@ pub mod ops;
 mod projector;
 #[cfg(test)]
 mod testing;
+pub mod text;
 mod time;
 
 pub use chronicle::append;
