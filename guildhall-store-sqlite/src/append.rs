@@ -15,19 +15,22 @@ use guildhall_core::{
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::connection::{DatabaseFile, Gate, Role, spawn_thread};
-use crate::error::NoAnswer;
+use crate::connection::{DatabaseFile, Gate, Role};
 use crate::migrate::now;
 use crate::options::Options;
 use crate::row::{Failure, Stored, load_head, load_origin};
 use crate::watch::Signal;
+use crate::workers::{Crew, Stop};
 
 const DOING: &str = "appending to the Chronicle";
 
-/// Hands appends to the thread that commits them, which ends when the last clone is dropped.
+/// Hands appends to the thread that commits them, which ends when the last clone is dropped or the
+/// store closed.
 #[derive(Debug, Clone)]
 pub(crate) struct Appender {
-    requests: mpsc::Sender<Request>,
+    requests: mpsc::Sender<Message>,
+    // After the sender: the last one to drop the crew waits for the thread.
+    crew: Arc<Crew>,
 }
 
 #[derive(Debug)]
@@ -36,12 +39,29 @@ enum Request {
     FixOrigin { origin: Origin, answer: oneshot::Sender<Result<Origin, StoreError>> },
 }
 
+/// What stands in the queue.
+#[derive(Debug)]
+enum Message {
+    Request(Request),
+    Stop,
+}
+
+impl From<Stop> for Message {
+    fn from(_: Stop) -> Self {
+        Self::Stop
+    }
+}
+
 impl Appender {
     /// How many requests may wait before a caller does.
     const QUEUED_REQUESTS: usize = 256;
 
     /// Starts the thread. Blocks for a moment.
-    pub(crate) fn start(file: &DatabaseFile, options: &Options) -> Result<Self, StoreError> {
+    pub(crate) fn start(
+        file: &DatabaseFile,
+        crew: &Arc<Crew>,
+        options: &Options,
+    ) -> Result<Self, StoreError> {
         let (requests, queue) = mpsc::channel(Self::QUEUED_REQUESTS);
         let mut committer = Committer {
             connection: file.connect(Role::Append)?,
@@ -54,31 +74,33 @@ impl Appender {
             group_bytes: options.group_bytes,
             payload_limit_bytes: options.payload_limit_bytes,
         };
-        spawn_thread("guildhall-append", move || while committer.commit_group() {})?;
-        Ok(Self { requests })
+        crew.start(
+            "guildhall-append",
+            requests.downgrade(),
+            move || {
+                while committer.commit_group() {}
+            },
+        )?;
+        Ok(Self { requests, crew: Arc::clone(crew) })
     }
 
     /// See [`Chronicle::append`](guildhall_core::Chronicle::append).
     pub(crate) async fn append(&self, append: Append) -> Result<Vec<Appended>, AppendError> {
         let (answer, answered) = oneshot::channel();
         self.send(Request::Append { append, answer }).await?;
-        answered.await.map_err(|_| no_answer())?
+        answered.await.map_err(|_| self.crew.no_answer(DOING))?
     }
 
     /// See [`Chronicle::fix_origin`](guildhall_core::Chronicle::fix_origin).
     pub(crate) async fn fix_origin(&self, origin: Origin) -> Result<Origin, StoreError> {
         let (answer, answered) = oneshot::channel();
         self.send(Request::FixOrigin { origin, answer }).await?;
-        answered.await.map_err(|_| no_answer())?
+        answered.await.map_err(|_| self.crew.no_answer(DOING))?
     }
 
     async fn send(&self, request: Request) -> Result<(), StoreError> {
-        self.requests.send(request).await.map_err(|_| no_answer())
+        self.requests.send(Message::Request(request)).await.map_err(|_| self.crew.no_answer(DOING))
     }
-}
-
-fn no_answer() -> StoreError {
-    StoreError::permanent(DOING, NoAnswer)
 }
 
 impl Request {
@@ -155,7 +177,7 @@ struct Committer {
     connection: Connection,
     gate: Gate,
     signal: Arc<Signal>,
-    queue: mpsc::Receiver<Request>,
+    queue: mpsc::Receiver<Message>,
     /// Taken from the queue, but too much for the last group.
     left_over: Option<Request>,
     /// How many callers shared the last group, and how long its commit took.
@@ -168,7 +190,7 @@ struct Committer {
 impl Committer {
     /// Waits for requests and commits a group of them; false when nobody can send any more.
     fn commit_group(&mut self) -> bool {
-        let Some(first) = self.left_over.take().or_else(|| self.queue.blocking_recv()) else {
+        let Some(first) = self.left_over.take().or_else(|| self.next_request()) else {
             return false;
         };
         // A panic answers its group by dropping it, rolls back, and leaves the store open.
@@ -189,6 +211,16 @@ impl Committer {
             tracing::error!("an append panicked");
         }
         true
+    }
+
+    /// Waits for a request; none when nobody can send any more.
+    fn next_request(&mut self) -> Option<Request> {
+        loop {
+            match self.queue.blocking_recv()? {
+                Message::Request(request) => return Some(request),
+                Message::Stop => self.queue.close(),
+            }
+        }
     }
 
     /// Takes what waits, and what comes at once. Callers that were answered together come back
@@ -214,6 +246,10 @@ impl Committer {
         while self.has_room()
             && let Ok(next) = self.queue.try_recv()
         {
+            let Message::Request(next) = next else {
+                self.queue.close();
+                continue;
+            };
             let (entries, bytes) = next.size();
             if group.entries + entries > self.group_entries
                 || group.bytes + bytes > self.group_bytes

@@ -11,10 +11,11 @@ use guildhall_core::{
 use rusqlite::Connection;
 
 use crate::append::Appender;
-use crate::connection::{DatabaseFile, Workers};
+use crate::connection::DatabaseFile;
 use crate::options::Options;
 use crate::row::{BadRow, Failure, Stored, load_entries, load_head, load_origin};
 use crate::watch::Signal;
+use crate::workers::Workers;
 
 /// The Chronicle in a SQLite file (see [`Chronicle`] for what it promises). Clones are cheap and
 /// share everything.
@@ -26,7 +27,7 @@ use crate::watch::Signal;
 pub struct SqliteChronicle {
     file: DatabaseFile,
     appender: Appender,
-    readers: Workers,
+    readers: Workers<Connection>,
     signal: Arc<Signal>,
     poll_interval: Duration,
 }
@@ -35,16 +36,21 @@ impl SqliteChronicle {
     /// Starts the appending thread. Blocks for a moment.
     pub(crate) fn start(
         file: &DatabaseFile,
-        readers: Workers,
+        readers: Workers<Connection>,
         options: &Options,
     ) -> Result<Self, StoreError> {
         Ok(Self {
             file: file.clone(),
-            appender: Appender::start(file, options)?,
+            appender: Appender::start(file, readers.crew(), options)?,
             readers,
             signal: Signal::of(file.path()),
             poll_interval: options.poll_interval,
         })
+    }
+
+    /// Its file.
+    pub(crate) fn file(&self) -> &DatabaseFile {
+        &self.file
     }
 
     async fn load<T: Send + 'static>(

@@ -1,9 +1,7 @@
-//! Connections: their settings, the gate that writers of one process pass, and the threads that
-//! own them so that no runtime thread ever blocks.
+//! Connections: their settings, and the gate that writers of one process pass.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
@@ -12,9 +10,8 @@ use std::time::{Duration, Instant};
 use guildhall_core::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
-use tokio::sync::{mpsc, oneshot};
 
-use crate::error::{Doing, NoAnswer};
+use crate::error::Doing;
 use crate::options::Options;
 
 /// What a connection is for.
@@ -181,92 +178,8 @@ impl fmt::Debug for Gate {
 }
 
 /// What a panic under one of these locks left behind is whole: counters and maps.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-type Job = Box<dyn FnOnce(&mut Connection) + Send>;
-
-/// Threads that own a connection each and run what they are sent, in order where there is one.
-///
-/// They end when the last clone is dropped and what was sent is done; nobody waits for them.
-#[derive(Debug, Clone)]
-pub(crate) struct Workers {
-    jobs: mpsc::Sender<Job>,
-}
-
-impl Workers {
-    /// How many jobs may wait before a caller does.
-    const QUEUED_JOBS: usize = 64;
-
-    /// A thread for each connection.
-    pub(crate) fn spawn(name: &str, connections: Vec<Connection>) -> Result<Self, StoreError> {
-        let (jobs, queue) = mpsc::channel::<Job>(Self::QUEUED_JOBS);
-        let queue = Arc::new(Mutex::new(queue));
-        for mut connection in connections {
-            let queue = Arc::clone(&queue);
-            spawn_thread(name, move || {
-                loop {
-                    let job = lock(&queue).blocking_recv();
-                    let Some(job) = job else { break };
-                    // A panic in a job is its caller's error, not the end of everyone's store.
-                    // Its transaction was rolled back as it unwound.
-                    if catch_unwind(AssertUnwindSafe(|| job(&mut connection))).is_err() {
-                        tracing::error!("work on a database connection panicked");
-                    }
-                }
-            })?;
-        }
-        Ok(Self { jobs })
-    }
-
-    /// Runs `work` on one of the connections and answers what it answers.
-    ///
-    /// # Cancel safety
-    /// Dropped before the work began, it is not done; afterwards it is done to its end.
-    pub(crate) async fn run<T, E, F>(&self, doing: &'static str, work: F) -> Result<T, E>
-    where
-        F: FnOnce(&mut Connection) -> Result<T, E> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
-            if !answer.is_closed() {
-                // A caller that has gone meanwhile wants no answer.
-                let _ = answer.send(work(connection));
-            }
-        });
-        let no_answer = || E::from(StoreError::permanent(doing, NoAnswer));
-        self.jobs.send(job).await.map_err(|_| no_answer())?;
-        answered.await.map_err(|_| no_answer())?
-    }
-}
-
-/// Runs blocking work on a thread of its own.
-pub(crate) async fn run_blocking<T, E>(
-    doing: &'static str,
-    work: impl FnOnce() -> Result<T, E> + Send + 'static,
-) -> Result<Result<T, E>, StoreError>
-where
-    T: Send + 'static,
-    E: Send + 'static,
-{
-    let (answer, answered) = oneshot::channel();
-    spawn_thread("guildhall-open", move || {
-        // A caller that has gone meanwhile wants no answer.
-        let _ = answer.send(work());
-    })?;
-    answered.await.map_err(|_| StoreError::permanent(doing, NoAnswer))
-}
-
-/// A named thread that nobody joins.
-pub(crate) fn spawn_thread(
-    name: &str,
-    body: impl FnOnce() + Send + 'static,
-) -> Result<(), StoreError> {
-    let spawned = thread::Builder::new().name(name.to_owned()).spawn(body);
-    spawned.map(drop).map_err(|error| StoreError::transient("starting a thread", error))
 }
 
 /// Tries again while another connection is in the way, until `patience` is over: for the few
@@ -355,37 +268,5 @@ mod tests {
             drop(first);
         });
         assert_eq!(order.try_iter().collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_its_callers_error_and_the_thread_goes_on() {
-        let (_folder, file) = file();
-        let workers = Workers::spawn("test", vec![file.connect(Role::Append).unwrap()]).unwrap();
-        let panicked: Result<(), StoreError> =
-            workers.run("panicking", |_| panic!("on purpose")).await;
-        assert!(!panicked.unwrap_err().is_transient());
-        let answer: Result<u32, StoreError> = workers.run("answering", |_| Ok(7)).await;
-        assert_eq!(answer.unwrap(), 7);
-    }
-
-    #[tokio::test]
-    async fn what_was_sent_before_the_last_handle_is_dropped_is_still_answered() {
-        let (_folder, file) = file();
-        let workers = Workers::spawn("test", vec![file.connect(Role::Append).unwrap()]).unwrap();
-        let (begin, begun) = std_mpsc::channel::<()>();
-        let first = tokio::spawn({
-            let workers = workers.clone();
-            async move {
-                workers.run("waiting", move |_| Ok::<_, StoreError>(begun.recv().is_ok())).await
-            }
-        });
-        let second = tokio::spawn({
-            let workers = workers.clone();
-            async move { workers.run("answering", |_| Ok::<_, StoreError>(true)).await }
-        });
-        drop(workers);
-        tokio::task::yield_now().await;
-        begin.send(()).unwrap();
-        assert!(first.await.unwrap().unwrap() && second.await.unwrap().unwrap());
     }
 }

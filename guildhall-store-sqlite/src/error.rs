@@ -84,6 +84,40 @@ impl OpenError {
     }
 }
 
+/// Why a store did not close as it should. Its threads have ended all the same; what was
+/// acknowledged is in the file and in the log beside it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CloseError {
+    /// Another handle or process reads or writes the file just now, so that its log could not be
+    /// folded in: keep the file and the one beside it whose name ends in `-wal` together, or close
+    /// the other and then this store again.
+    #[error("{} is in use elsewhere: its newest entries stay in the file beside it that ends in -wal", .path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
+    /// SQLite failed otherwise; a transient fault is worth another try.
+    #[error("{} cannot be closed", .path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// What failed.
+        #[source]
+        source: StoreError,
+    },
+}
+
+impl CloseError {
+    /// Whether closing again can help.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::InUse { .. } => true,
+            Self::Store { source, .. } => source.is_transient(),
+        }
+    }
+}
+
 /// Says what the store was doing when SQLite failed.
 pub(crate) trait Doing<T> {
     /// The error as a [`StoreError`] of the right fault.
@@ -118,3 +152,8 @@ pub(crate) fn fault(error: &rusqlite::Error) -> Fault {
 #[derive(Debug, thiserror::Error)]
 #[error("the thread that owns the connection gave no answer")]
 pub(crate) struct NoAnswer;
+
+/// The store was closed.
+#[derive(Debug, thiserror::Error)]
+#[error("the store is closed")]
+pub(crate) struct Closed;

@@ -26,6 +26,9 @@
 //!
 //! let entries = chronicle.read(Position::ZERO, ReadLimit::entries(100)).await?;
 //! assert_eq!(entries[0].position, Position::FIRST);
+//!
+//! // Everything is in the one file now.
+//! store.close().await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -33,6 +36,9 @@
 //! SQLite blocks, so threads of the store's own talk to it and no thread of the runtime waits: one
 //! that appends for everyone ([group commit](SqliteChronicle)), and some that read. Several
 //! handles and several processes can share a file; it has to be on a local file system.
+//!
+//! [Close](SqliteStore::close) a store when you are done with it: until then its newest entries are
+//! in a second file beside it, and a copy of the first alone lacks them.
 #![deny(missing_docs)]
 
 mod append;
@@ -52,9 +58,10 @@ mod row;
 mod rows;
 mod store;
 mod watch;
+mod workers;
 
 pub use chronicle::SqliteChronicle;
-pub use error::OpenError;
+pub use error::{CloseError, OpenError};
 pub use migrate::{APPLICATION_ID, Family};
 pub use options::Options;
 pub use projector::{ProjectorBuilder, SqliteProjector};

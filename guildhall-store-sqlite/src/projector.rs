@@ -2,7 +2,7 @@
 //! checkpoint with it, in one transaction.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use guildhall_core::{
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::changes::{Deployments, Statements, sort_by_artifact};
-use crate::connection::{DatabaseFile, Role, Workers};
+use crate::connection::{DatabaseFile, Role};
 use crate::error::Doing;
 use crate::heads::load_heads;
 use crate::lease::CheckpointRow;
@@ -22,11 +22,13 @@ use crate::migrate::now;
 use crate::read_model::{ReadModel, apply_read_models};
 use crate::rebuild::SqliteGeneration;
 use crate::store::SqliteStore;
+use crate::workers::{Crew, Workers};
 
 /// What a projector does and what it may use; [`SqliteStore::projector`] holds the defaults.
 #[must_use]
 pub struct ProjectorBuilder {
     file: DatabaseFile,
+    crew: Arc<Crew>,
     settings: Settings,
     read_models: Vec<Box<dyn ReadModel>>,
 }
@@ -50,7 +52,7 @@ struct NameTaken {
 }
 
 impl ProjectorBuilder {
-    pub(crate) fn new(file: DatabaseFile, lease_time: Duration) -> Self {
+    pub(crate) fn new(file: DatabaseFile, crew: Arc<Crew>, lease_time: Duration) -> Self {
         let settings = Settings {
             name: OPS_DB.to_owned(),
             policy: CustodyPolicy::standard(),
@@ -59,7 +61,7 @@ impl ProjectorBuilder {
             memory_bytes: 32 << 20,
             rebuild_memory_bytes: 96 << 20,
         };
-        Self { file, settings, read_models: Vec::new() }
+        Self { file, crew, settings, read_models: Vec::new() }
     }
 
     /// The policy that moves of custody are judged by; the standard one by default.
@@ -120,9 +122,8 @@ impl ProjectorBuilder {
             names.push(model.name());
         }
         let names = names.into_iter().map(str::to_owned).collect();
-        let connection = self.file.connect(Role::Project)?;
-        let worker = Workers::spawn("guildhall-project", vec![connection])?;
         let projecting = Projecting {
+            connection: self.file.connect(Role::Project)?,
             file: self.file.clone(),
             settings: self.settings.clone(),
             holder: HolderId::new(),
@@ -131,13 +132,8 @@ impl ProjectorBuilder {
             read_models: self.read_models,
             written: None,
         };
-        Ok(SqliteProjector {
-            worker,
-            file: self.file,
-            settings: self.settings,
-            names,
-            projecting: Arc::new(Mutex::new(projecting)),
-        })
+        let worker = Workers::spawn(&self.crew, "guildhall-project", vec![projecting])?;
+        Ok(SqliteProjector { worker, file: self.file, settings: self.settings, names })
     }
 }
 
@@ -171,7 +167,8 @@ impl SqliteStore {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn projector(&self) -> ProjectorBuilder {
-        ProjectorBuilder::new(self.ops_file().clone(), self.options().lease_time)
+        let crew = Arc::clone(self.ops_readers().crew());
+        ProjectorBuilder::new(self.ops_file().clone(), crew, self.options().lease_time)
     }
 }
 
@@ -180,12 +177,11 @@ impl SqliteStore {
 /// The lease's clock is this host's; all who open the file are on it.
 #[derive(Clone)]
 pub struct SqliteProjector {
-    worker: Workers,
+    worker: Workers<Projecting>,
     file: DatabaseFile,
     settings: Settings,
     /// Whose checkpoints it keeps.
     names: Vec<String>,
-    projecting: Arc<Mutex<Projecting>>,
 }
 
 impl fmt::Debug for SqliteProjector {
@@ -197,56 +193,35 @@ impl fmt::Debug for SqliteProjector {
     }
 }
 
-impl SqliteProjector {
-    /// Runs on the projector's thread, where nobody else wants the lock.
-    async fn run<T, E>(
-        &self,
-        doing: &'static str,
-        work: impl FnOnce(&mut Projecting, &mut Connection) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        let projecting = Arc::clone(&self.projecting);
-        let work = move |connection: &mut Connection| {
-            // What a panic left is whole: the fold is put back only after a commit.
-            let mut projecting = projecting.lock().unwrap_or_else(PoisonError::into_inner);
-            work(&mut projecting, connection)
-        };
-        self.worker.run(doing, work).await
-    }
-}
-
 #[async_trait]
 impl Projector for SqliteProjector {
     async fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
         let names = self.names.clone();
-        self.run("reading a checkpoint", move |_, connection| {
-            let transaction = connection.transaction().doing("reading a checkpoint")?;
-            furthest_behind(&transaction, &names)
-        })
-        .await
+        self.worker
+            .run("reading a checkpoint", move |projecting| {
+                let transaction =
+                    projecting.connection.transaction().doing("reading a checkpoint")?;
+                furthest_behind(&transaction, &names)
+            })
+            .await
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied, ApplyError> {
         let names = self.names.clone();
-        self.run("projecting", move |projecting, connection| {
-            projecting.apply(connection, batch, &names)
-        })
-        .await
-    }
-
-    async fn hold_lease(&self) -> Result<Lease, StoreError> {
-        self.run("taking the lease", |projecting, connection| projecting.hold_lease(connection))
+        self.worker
+            .run("projecting", move |projecting| {
+                // What a panic left is whole: the fold is put back only after a commit.
+                projecting.apply(batch, &names)
+            })
             .await
     }
 
+    async fn hold_lease(&self) -> Result<Lease, StoreError> {
+        self.worker.run("taking the lease", Projecting::hold_lease).await
+    }
+
     async fn release_lease(&self) -> Result<(), StoreError> {
-        self.run("releasing the lease", |projecting, connection| {
-            projecting.release_lease(connection)
-        })
-        .await
+        self.worker.run("releasing the lease", Projecting::release_lease).await
     }
 
     fn lease_time(&self) -> Duration {
@@ -258,7 +233,12 @@ impl Projector for SqliteProjector {
 impl Rebuild for SqliteProjector {
     /// Rebuilds the Ops DB's tables; an embedder's read models stay as they are.
     async fn begin_rebuild(&self) -> Result<Box<dyn Generation>, StoreError> {
-        let generation = SqliteGeneration::begin(self.file.clone(), self.settings.clone()).await?;
+        let generation = SqliteGeneration::begin(
+            self.file.clone(),
+            Arc::clone(self.worker.crew()),
+            self.settings.clone(),
+        )
+        .await?;
         Ok(Box::new(generation))
     }
 }
@@ -277,6 +257,7 @@ fn furthest_behind(connection: &Connection, names: &[String]) -> Result<Checkpoi
 
 /// What the projector's thread keeps between batches.
 struct Projecting {
+    connection: Connection,
     file: DatabaseFile,
     settings: Settings,
     holder: HolderId,
@@ -304,17 +285,14 @@ impl Written {
 }
 
 impl Projecting {
-    fn apply(
-        &mut self,
-        connection: &mut Connection,
-        batch: Batch,
-        names: &[String],
-    ) -> Result<Applied, ApplyError> {
+    fn apply(&mut self, batch: Batch, names: &[String]) -> Result<Applied, ApplyError> {
         const DOING: &str = "projecting";
         let name = self.settings.name.as_str();
         let _turn = self.file.gate().enter();
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(DOING)?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .doing(DOING)?;
         let mut row = CheckpointRow::load(&transaction, name).doing(DOING)?;
         // Taken out: whatever fails from here on, the heads may be ahead of the tables.
         let written = self.written.take();
@@ -380,12 +358,14 @@ impl Projecting {
         Ok(applied)
     }
 
-    fn hold_lease(&mut self, connection: &mut Connection) -> Result<Lease, StoreError> {
+    fn hold_lease(&mut self) -> Result<Lease, StoreError> {
         const DOING: &str = "taking the lease";
         let name = self.settings.name.as_str();
         let _turn = self.file.gate().enter();
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(DOING)?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .doing(DOING)?;
         let mut row = CheckpointRow::load(&transaction, name).doing(DOING)?;
         let lease = row.lease.take(self.holder, self.fence, self.settings.lease_time, now());
         if lease == Lease::Held {
@@ -396,12 +376,14 @@ impl Projecting {
         Ok(lease)
     }
 
-    fn release_lease(&mut self, connection: &mut Connection) -> Result<(), StoreError> {
+    fn release_lease(&mut self) -> Result<(), StoreError> {
         const DOING: &str = "releasing the lease";
         let name = self.settings.name.as_str();
         let _turn = self.file.gate().enter();
-        let transaction =
-            connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(DOING)?;
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .doing(DOING)?;
         let mut row = CheckpointRow::load(&transaction, name).doing(DOING)?;
         if row.lease.release(self.holder) {
             row.save(&transaction, name).doing(DOING)?;

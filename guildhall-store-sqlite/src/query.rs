@@ -17,16 +17,16 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 use uuid::Uuid;
 
-use crate::connection::Workers;
 use crate::error::Doing;
 use crate::lease::CheckpointRow;
 use crate::rows::Columns;
 use crate::store::SqliteStore;
+use crate::workers::Workers;
 
 /// The Ops DB in a SQLite file (see [`OpsDb`] for what it answers). Clones are cheap.
 #[derive(Debug, Clone)]
 pub struct SqliteOpsDb {
-    readers: Workers,
+    readers: Workers<Connection>,
 }
 
 impl SqliteStore {

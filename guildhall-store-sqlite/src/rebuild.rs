@@ -5,7 +5,7 @@
 //! an index or trigger that an embedder added is made anew too.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use guildhall_core::fold::Fold;
@@ -17,11 +17,12 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use uuid::Uuid;
 
 use crate::changes::{Deployments, NEXT, Statements, TABLES};
-use crate::connection::{DatabaseFile, Role, run_blocking, spawn_thread};
+use crate::connection::{DatabaseFile, Role};
 use crate::error::Doing;
 use crate::heads::load_heads;
 use crate::lease::CheckpointRow;
 use crate::projector::{Settings, fold_entries};
+use crate::workers::{Crew, Workers, run_blocking};
 
 /// What the name of a table ends with once another has taken its place, until it is dropped.
 const RETIRED: &str = "_retired";
@@ -55,7 +56,7 @@ const FOREIGN_KEYS: [(&str, &str, &str); 4] = [
 /// A generation of the Ops DB under construction.
 pub(crate) struct SqliteGeneration {
     checkpoint: Checkpoint,
-    building: Arc<Mutex<Building>>,
+    worker: Workers<Building>,
 }
 
 impl fmt::Debug for SqliteGeneration {
@@ -69,42 +70,15 @@ impl fmt::Debug for SqliteGeneration {
 
 impl SqliteGeneration {
     /// Throws an unfinished generation away and starts an empty one.
-    pub(crate) async fn begin(file: DatabaseFile, settings: Settings) -> Result<Self, StoreError> {
+    pub(crate) async fn begin(
+        file: DatabaseFile,
+        crew: Arc<Crew>,
+        settings: Settings,
+    ) -> Result<Self, StoreError> {
         const DOING: &str = "beginning a rebuild";
         let building = run_blocking(DOING, move || Building::begin(file, settings)).await??;
-        Ok(Self { checkpoint: Checkpoint::ZERO, building: Arc::new(Mutex::new(building)) })
-    }
-
-    async fn run<T, E>(
-        &self,
-        doing: &'static str,
-        work: impl FnOnce(&mut Building) -> Result<T, E> + Send + 'static,
-    ) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        let building = Arc::clone(&self.building);
-        let work = move || {
-            // After a panic its tables are incomplete; what `checkpoint` says of them is not.
-            work(&mut building.lock().unwrap_or_else(PoisonError::into_inner))
-        };
-        run_blocking(doing, work).await?
-    }
-}
-
-impl Drop for SqliteGeneration {
-    fn drop(&mut self) {
-        let building = Arc::clone(&self.building);
-        let discard = move || {
-            let mut building = building.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Err(error) = building.discard() {
-                tracing::warn!(%error, "an unfinished rebuild stays until the next one is begun");
-            }
-        };
-        if let Err(error) = spawn_thread("guildhall-rebuild", discard) {
-            tracing::warn!(%error, "an unfinished rebuild stays until the next one is begun");
-        }
+        let worker = Workers::spawn(&crew, "guildhall-rebuild", vec![building])?;
+        Ok(Self { checkpoint: Checkpoint::ZERO, worker })
     }
 }
 
@@ -116,17 +90,17 @@ impl Generation for SqliteGeneration {
 
     async fn apply(&mut self, batch: Batch) -> Result<Applied, ApplyError> {
         let (applied, checkpoint) =
-            self.run("rebuilding", move |building| building.apply(batch)).await?;
+            self.worker.run("rebuilding", move |building| building.apply(batch)).await?;
         self.checkpoint = checkpoint;
         applied
     }
 
     async fn seal(&mut self) -> Result<(), StoreError> {
-        self.run("sealing a rebuild", Building::seal).await
+        self.worker.run("sealing a rebuild", Building::seal).await
     }
 
     async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {
-        self.run("swapping in a rebuild", move |building| building.swap(beyond)).await
+        self.worker.run("swapping in a rebuild", move |building| building.swap(beyond)).await
     }
 }
 
@@ -143,6 +117,7 @@ enum Stage {
     Swapped,
 }
 
+/// The thread's own. Dropped before it is swapped in, it throws its tables away.
 struct Building {
     file: DatabaseFile,
     settings: Settings,
@@ -367,6 +342,14 @@ impl Building {
         const DOING: &str = "throwing away a rebuild";
         let is_mine = has_token(&self.connection, self.token).doing(DOING)?;
         if is_mine { drop_leftovers(&self.file, &mut self.connection, DOING) } else { Ok(()) }
+    }
+}
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        if let Err(error) = self.discard() {
+            tracing::warn!(%error, "an unfinished rebuild stays until the next one is begun");
+        }
     }
 }
 

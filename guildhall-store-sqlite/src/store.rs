@@ -4,15 +4,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use guildhall_core::StoreError;
+use rusqlite::Connection;
 
 use crate::chronicle::SqliteChronicle;
-use crate::connection::{DatabaseFile, Role, Workers, run_blocking};
-use crate::error::OpenError;
+use crate::connection::{DatabaseFile, Role};
+use crate::error::{CloseError, Doing, OpenError};
 use crate::migrate::{Family, open_file};
 use crate::options::Options;
+use crate::workers::{Crew, Workers, run_blocking};
 
 /// An open store: its Chronicle and its Ops DB, in one file or in two. Clones are cheap and share
-/// everything; the connections close once the last one is dropped.
+/// everything.
+///
+/// SQLite keeps the newest entries in a log beside the file (`-wal`) until they are folded in, now
+/// and then and when the store is [closed](Self::close). Until then the file alone is not the whole
+/// of it: to copy a live one, use `VACUUM INTO`, SQLite's backup API or the shell's `.backup`.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     shared: Arc<Shared>,
@@ -23,7 +29,7 @@ struct Shared {
     options: Options,
     chronicle: SqliteChronicle,
     ops_file: DatabaseFile,
-    ops_readers: Workers,
+    ops_readers: Workers<Connection>,
 }
 
 impl SqliteStore {
@@ -62,15 +68,47 @@ impl SqliteStore {
             let path = file.path().to_owned();
             move |source| OpenError::Store { path, source }
         };
-        let readers = spawn_readers(&chronicle_file, &options).map_err(at(&chronicle_file))?;
+        let crew = Arc::new(Crew::default());
+        let readers =
+            spawn_readers(&chronicle_file, &crew, &options).map_err(at(&chronicle_file))?;
         let ops_readers = if options.ops_path.is_none() {
             readers.clone()
         } else {
-            spawn_readers(&ops_file, &options).map_err(at(&ops_file))?
+            spawn_readers(&ops_file, &crew, &options).map_err(at(&ops_file))?
         };
         let chronicle = SqliteChronicle::start(&chronicle_file, readers, &options)
             .map_err(at(&chronicle_file))?;
         Ok(Self { shared: Arc::new(Shared { options, chronicle, ops_file, ops_readers }) })
+    }
+
+    /// Closes the store for every handle, its projectors and rebuilds too: does what they were sent
+    /// before, folds the log into the file, and with that removes `-wal` and `-shm`, unless another
+    /// store or process has the file open. What a handle is asked afterwards is an error. Closing
+    /// again is welcome, as after an error.
+    ///
+    /// Dropping the last handle does the same, silently, and blocks for so long: for milliseconds
+    /// after an append, for up to 5 s where a thread is still at work; what takes longer goes on
+    /// alone. In async code, this is the way that never blocks.
+    ///
+    /// # Errors
+    /// [`CloseError`]; the threads have ended nevertheless.
+    ///
+    /// # Cancel safety
+    /// Dropped, it goes on until the threads have ended.
+    pub async fn close(&self) -> Result<(), CloseError> {
+        let chronicle_file = self.shared.chronicle.file().clone();
+        let path = chronicle_file.path().to_owned();
+        let failed = |source| CloseError::Store { path, source };
+        self.shared.ops_readers.crew().close().await.map_err(failed.clone())?;
+        let mut files = vec![chronicle_file];
+        if self.shared.options.ops_path.is_some() {
+            files.push(self.shared.ops_file.clone());
+        }
+        let fold = move || {
+            let outcomes: Vec<_> = files.iter().map(fold_in).collect();
+            outcomes.into_iter().collect::<Result<(), _>>()
+        };
+        run_blocking("closing the database", fold).await.map_err(failed)?
     }
 
     /// The Chronicle.
@@ -88,13 +126,33 @@ impl SqliteStore {
         &self.shared.ops_file
     }
 
-    /// Connections that read the Ops DB.
-    pub(crate) fn ops_readers(&self) -> &Workers {
+    /// Connections that read the Ops DB, and the threads that they and all others are of.
+    pub(crate) fn ops_readers(&self) -> &Workers<Connection> {
         &self.shared.ops_readers
     }
 }
 
-fn spawn_readers(file: &DatabaseFile, options: &Options) -> Result<Workers, StoreError> {
+fn spawn_readers(
+    file: &DatabaseFile,
+    crew: &Arc<Crew>,
+    options: &Options,
+) -> Result<Workers<Connection>, StoreError> {
     let connections = (0..options.readers.max(1)).map(|_| file.connect(Role::Read));
-    Workers::spawn("guildhall-read", connections.collect::<Result<_, _>>()?)
+    Workers::spawn(crew, "guildhall-read", connections.collect::<Result<_, _>>()?)
+}
+
+/// Folds the log into the file, after every thread of the store has closed its connection; SQLite
+/// removes it with the last connection.
+fn fold_in(file: &DatabaseFile) -> Result<(), CloseError> {
+    const DOING: &str = "folding the log into the file";
+    let failed = |source| CloseError::Store { path: file.path().to_owned(), source };
+    let connection = file.connect(Role::Append).map_err(failed)?;
+    let is_busy: bool = connection
+        .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+        .doing(DOING)
+        .map_err(failed)?;
+    if is_busy {
+        return Err(CloseError::InUse { path: file.path().to_owned() });
+    }
+    connection.close().map_err(|(_, error)| error).doing(DOING).map_err(failed)
 }

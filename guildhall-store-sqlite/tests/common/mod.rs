@@ -2,8 +2,8 @@
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 use guildhall_core::{
-    AccordId, Append, Appended, ArtifactId, Chronicle, Event, Json, NewEntry, Outcome, StreamId,
-    VerificationRecorded,
+    AccordId, Append, Appended, ArtifactId, Batch, Chronicle, Event, Json, NewEntry, Outcome,
+    Position, ReadLimit, StreamId, VerificationRecorded,
 };
 
 /// A folder of the test's own, removed when dropped.
@@ -41,4 +41,11 @@ pub(crate) fn event(nth: u128) -> Event {
 /// Appends one fresh event of an artifact.
 pub(crate) async fn append_one(chronicle: &impl Chronicle, nth: u128) -> Appended {
     chronicle.append(Append::of([NewEntry::new(&event(nth))])).await.unwrap()[0]
+}
+
+/// The whole log.
+pub(crate) async fn batch_of_all(chronicle: &impl Chronicle) -> Batch {
+    let origin = chronicle.origin().await.unwrap().unwrap();
+    let entries = chronicle.read(Position::ZERO, ReadLimit::entries(usize::MAX)).await.unwrap();
+    Batch::decode(origin, entries).unwrap()
 }
