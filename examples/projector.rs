@@ -12,12 +12,11 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
-use guildhall_conformance::RebuildingProjector;
 use guildhall_conformance::workload::{Mix, Workload};
 use guildhall_console::{Console, serve};
 use guildhall_core::event::TYPE_PREFIX;
 use guildhall_core::jsonl::{self, ImportOptions, Imported};
-use guildhall_core::{Append, Chronicle, OnViolation, Position, ReadLimit};
+use guildhall_core::{Append, Chronicle, OnViolation, Position, ReadLimit, Rebuild};
 use guildhall_examples::database::{Location, Store};
 use guildhall_examples::progress::{Progress, say};
 use guildhall_examples::report::Report;
@@ -244,7 +243,7 @@ async fn import(
 async fn project(
     args: &Args,
     chronicle: Arc<dyn Chronicle>,
-    projector: Arc<dyn RebuildingProjector>,
+    projector: Arc<dyn Rebuild>,
 ) -> Result<()> {
     let head = chronicle.head().await?.position.get();
     // Whoever waits at a terminal wants to hear of it, not wait for ever.
@@ -274,7 +273,7 @@ async fn follow(
     args: &Args,
     store: &Store,
     location: &Location,
-    projector: Arc<dyn RebuildingProjector>,
+    projector: Arc<dyn Rebuild>,
 ) -> Result<()> {
     if !args.json {
         print("\nfollowing; Ctrl-C ends it\n")?;

@@ -4,14 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guildhall_core::{Chronicle, OnViolation, OpsDb, Projector, Rebuild};
+use guildhall_core::{Chronicle, OnViolation, OpsDb, Rebuild};
 
 use guildhall_core::Tables;
-
-/// A projector whose tables can be rebuilt.
-pub trait RebuildingProjector: Projector + Rebuild {}
-
-impl<P: Projector + Rebuild> RebuildingProjector for P {}
 
 /// What a scenario wants of a projector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +58,7 @@ pub trait Harness: Send + Sync + Sized + 'static {
     fn ops_db(&self) -> Arc<dyn OpsDb>;
 
     /// A new projector of the Ops DB: each call's has a claim of its own to the lease.
-    async fn projector(&self, settings: ProjectorSettings) -> Arc<dyn RebuildingProjector>;
+    async fn projector(&self, settings: ProjectorSettings) -> Arc<dyn Rebuild>;
 
     /// Every row, read from the tables as they are and not through [`OpsDb`], and put in the order
     /// of the keys.

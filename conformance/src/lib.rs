@@ -28,7 +28,7 @@ pub mod workload;
 
 use std::time::Duration;
 
-pub use harness::{Harness, ProjectorSettings, RebuildingProjector};
+pub use harness::{Harness, ProjectorSettings};
 pub use tables::Compare;
 
 /// How long a scenario may take; one that hangs fails.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use guildhall_conformance::{Harness, ProjectorSettings, RebuildingProjector};
+use guildhall_conformance::{Harness, ProjectorSettings};
 use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
-use guildhall_core::{Chronicle, OpsDb, Tables};
+use guildhall_core::{Chronicle, OpsDb, Rebuild, Tables};
 
 struct MemoryHarness {
     chronicle: MemoryChronicle,
@@ -39,7 +39,7 @@ impl Harness for MemoryHarness {
         Arc::new(self.ops_db.clone())
     }
 
-    async fn projector(&self, settings: ProjectorSettings) -> Arc<dyn RebuildingProjector> {
+    async fn projector(&self, settings: ProjectorSettings) -> Arc<dyn Rebuild> {
         // It remembers nothing between batches, so it has no setting for that.
         let projector = self.ops_db.projector().with_on_violation(settings.on_violation);
         Arc::new(projector.with_lease_time(settings.lease_time))

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use guildhall_conformance::RebuildingProjector;
-use guildhall_core::{Chronicle, OnViolation, OpsDb, StoreError};
+use guildhall_core::{Chronicle, OnViolation, OpsDb, Rebuild, StoreError};
 use guildhall_store_postgres::{Options as PostgresOptions, PostgresStore};
 use guildhall_store_sqlite::{Options as SqliteOptions, SqliteStore};
 
@@ -101,7 +100,7 @@ impl Store {
     pub fn projector(
         &self,
         on_violation: OnViolation,
-    ) -> Result<Arc<dyn RebuildingProjector>, StoreError> {
+    ) -> Result<Arc<dyn Rebuild>, StoreError> {
         Ok(match self {
             Self::Sqlite(store) => Arc::new(store.projector().on_violation(on_violation).start()?),
             Self::Postgres(store) => {

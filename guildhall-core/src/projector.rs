@@ -336,9 +336,9 @@ pub trait Projector: Send + Sync {
     fn lease_time(&self) -> Duration;
 }
 
-/// A read model that can be built anew beside the live one.
+/// A projector whose read model can be built anew beside the live one.
 #[async_trait]
-pub trait Rebuild: Send + Sync {
+pub trait Rebuild: Projector {
     /// Starts an empty generation beside the live one, after throwing away an unfinished one.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use guildhall_core::{Chronicle, Generation, Position, Projector, Rebuild, StoreError};
+use guildhall_core::{Chronicle, Generation, Position, Rebuild, StoreError};
 use tokio::time::sleep;
 
 use crate::error::RuntimeError;
@@ -36,7 +36,7 @@ pub async fn rebuild<P>(
     mut progress: impl FnMut(&Status) + Send,
 ) -> Result<Status, RuntimeError>
 where
-    P: Projector + Rebuild + ?Sized,
+    P: Rebuild + ?Sized,
 {
     let mut generation = target.begin_rebuild().await?;
     let mut status = Status { state: State::CatchingUp, ..Status::starting() };

@@ -7,8 +7,8 @@ mod server;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use guildhall_conformance::{Harness, ProjectorSettings, RebuildingProjector};
-use guildhall_core::{Chronicle, OpsDb, Rebuild as _, Tables};
+use guildhall_conformance::{Harness, ProjectorSettings};
+use guildhall_core::{Chronicle, OpsDb, Rebuild, Tables};
 use guildhall_store_postgres::{DEFAULT_SCHEMA, Options, Partitions, PostgresStore};
 use read_tables::read_tables;
 use server::Database;
@@ -60,7 +60,7 @@ impl<const DIVIDED: bool> Harness for PostgresHarness<DIVIDED> {
         Arc::new(self.store.ops_db())
     }
 
-    async fn projector(&self, settings: ProjectorSettings) -> Arc<dyn RebuildingProjector> {
+    async fn projector(&self, settings: ProjectorSettings) -> Arc<dyn Rebuild> {
         let mut projector = self
             .store
             .projector()

@@ -6,8 +6,8 @@ mod read_tables;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use guildhall_conformance::{Harness, ProjectorSettings, RebuildingProjector};
-use guildhall_core::{Chronicle, OpsDb, Tables};
+use guildhall_conformance::{Harness, ProjectorSettings};
+use guildhall_core::{Chronicle, OpsDb, Rebuild, Tables};
 use guildhall_store_sqlite::{Options, SqliteStore};
 use read_tables::read_tables;
 use rusqlite::{Connection, OpenFlags};
@@ -51,7 +51,7 @@ impl Harness for SqliteHarness {
         Arc::new(self.store.ops_db())
     }
 
-    async fn projector(&self, settings: ProjectorSettings) -> Arc<dyn RebuildingProjector> {
+    async fn projector(&self, settings: ProjectorSettings) -> Arc<dyn Rebuild> {
         let mut projector = self
             .store
             .projector()

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use guildhall_core::{ApplyError, Lease, OPS_DB, Position};
+use guildhall_core::{ApplyError, Lease, OPS_DB, Position, Rebuild};
 
-use crate::harness::{Harness, ProjectorSettings, RebuildingProjector};
+use crate::harness::{Harness, ProjectorSettings};
 use crate::log::Log;
 use crate::tables::Compare as _;
 use crate::workload::{Mix, Workload};
@@ -21,7 +21,7 @@ fn log() -> Log {
 }
 
 /// Takes the lease as soon as it lapses.
-async fn take_over(projector: &dyn RebuildingProjector) {
+async fn take_over(projector: &dyn Rebuild) {
     let taken = async {
         let mut look = tokio::time::interval(Duration::from_millis(5));
         while projector.hold_lease().await.unwrap() != Lease::Held {

@@ -6,10 +6,10 @@ use std::time::Duration;
 use guildhall_core::{
     AccordBound, AccordId, Append, Applied, ApplyError, ArtifactRegistered, Batch, Checkpoint, Cid,
     Code, ContinuityError, DeploymentObserved, Event, Health, Json, LeafHash, NewEntry, OPS_DB,
-    OnViolation, Origin, Position, ReadLimit, Tier, Timestamp,
+    OnViolation, Origin, Position, ReadLimit, Rebuild, Tier, Timestamp,
 };
 
-use crate::harness::{Harness, ProjectorSettings, RebuildingProjector};
+use crate::harness::{Harness, ProjectorSettings};
 use crate::log::Log;
 use crate::random::Random;
 use crate::reference::{Reference, cid_of, link_hash};
@@ -41,7 +41,7 @@ fn hostile(seed: u64, count: usize) -> Log {
     Log::of(Hostile::new(seed, Mix::DENSE).take(count).map(|hostile| hostile.entry))
 }
 
-async fn start<H: Harness>(harness: &H) -> Arc<dyn RebuildingProjector> {
+async fn start<H: Harness>(harness: &H) -> Arc<dyn Rebuild> {
     harness.projector(ProjectorSettings::default()).await
 }
 

@@ -4,16 +4,15 @@
 
 use std::sync::Arc;
 
-use guildhall_core::Position;
+use guildhall_core::{Position, Rebuild, Tables};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
-use crate::harness::{Harness, ProjectorSettings, RebuildingProjector};
+use crate::harness::{Harness, ProjectorSettings};
 use crate::log::Log;
 use crate::reference::Reference;
 use crate::tables::Compare as _;
 use crate::workload::{Hostile, Mix, Workload};
-use guildhall_core::Tables;
 
 super::scenarios! { $ __replay = replay:
     any_replay_of_a_sound_log_gives_the_same_tables,
@@ -82,10 +81,7 @@ async fn at_once<H: Harness>(log: &Log) -> Tables {
     harness.tables().await
 }
 
-async fn rivals<H: Harness>(
-    harness: &H,
-    memory_bytes: Option<usize>,
-) -> [Arc<dyn RebuildingProjector>; 2] {
+async fn rivals<H: Harness>(harness: &H, memory_bytes: Option<usize>) -> [Arc<dyn Rebuild>; 2] {
     let settings = ProjectorSettings { memory_bytes, ..ProjectorSettings::without_lease() };
     [harness.projector(settings).await, harness.projector(settings).await]
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use guildhall_core::{
     Append, Batch, Chronicle, EventKind, NewEntry, OpsDb, Overview, Position, Projector, ReadLimit,
+    Rebuild,
 };
 
-use crate::harness::{Harness, ProjectorSettings, RebuildingProjector};
+use crate::harness::{Harness, ProjectorSettings};
 use crate::reference::Reference;
 use crate::tables::Compare as _;
 use crate::workload::{Hostile, Mix};
@@ -63,7 +64,7 @@ async fn follow(chronicle: &dyn Chronicle, projector: &dyn Projector) {
 }
 
 /// Fills a next generation and swaps it in once it has caught up with the live one.
-async fn rebuild(chronicle: &dyn Chronicle, projector: &dyn RebuildingProjector) {
+async fn rebuild(chronicle: &dyn Chronicle, projector: &dyn Rebuild) {
     let mut generation = projector.begin_rebuild().await.unwrap();
     loop {
         let at = generation.checkpoint().position;
