@@ -1,6 +1,6 @@
 //! The console on the bundled story, or on a database of one's own.
 //!
-//! `cargo run --example console -- --live`
+//! `cargo run --features console --example console -- --live`
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -12,8 +12,6 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
-use guildhall_conformance::workload::{Mix, Workload};
-use guildhall_console::{Console, serve};
 use guildhall_core::event::TYPE_PREFIX;
 use guildhall_core::jsonl::{self, ImportOptions, Imported};
 use guildhall_core::{Append, Chronicle, OnViolation, Position, ReadLimit, Rebuild};
@@ -21,8 +19,8 @@ use guildhall_examples::database::{Location, Store};
 use guildhall_examples::progress::{Progress, say};
 use guildhall_examples::report::Report;
 use guildhall_examples::story;
-use guildhall_projector::ceremony::CeremonyOrchestrator;
 use guildhall_projector::{Runtime, Settings, Status, catch_up, rebuild};
+use guildhall_workload::{Mix, Workload};
 use tokio::io::{AsyncBufRead, BufReader};
 
 const EXAMPLES: &str = "\
@@ -99,6 +97,12 @@ impl Args {
                     .to_owned(),
             );
         }
+        if self.serve.is_some() && cfg!(not(feature = "console")) {
+            return Err(
+                "--serve: this program was built without the console: cargo run --features console …"
+                    .to_owned(),
+            );
+        }
         Ok(())
     }
 
@@ -142,6 +146,9 @@ fn main() -> ExitCode {
 /// Traces go to standard error where RUST_LOG asks for them.
 fn trace_to_stderr() {
     if std::env::var_os("RUST_LOG").is_some() {
+        #[cfg(not(feature = "log"))]
+        say("RUST_LOG: this program was built without traces: cargo run --features log …");
+        #[cfg(feature = "log")]
         tracing_subscriber::fmt()
             .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
             .with_writer(io::stderr)
@@ -281,6 +288,7 @@ async fn follow(
     let chronicle = store.chronicle();
     let mut shown = projector.checkpoint().await?.position;
     let runtime = Runtime::spawn(Arc::clone(&chronicle), projector, Settings::default());
+    #[cfg(feature = "console")]
     if let Some(address) = args.serve {
         show_console(store, &runtime, address).await?;
     }
@@ -306,7 +314,11 @@ async fn follow(
 }
 
 /// Serves the console, for as long as this process lives.
+#[cfg(feature = "console")]
 async fn show_console(store: &Store, runtime: &Runtime, address: SocketAddr) -> Result<()> {
+    use guildhall_console::{Console, serve};
+    use guildhall_projector::ceremony::CeremonyOrchestrator;
+
     let ops_db = store.ops_db();
     let orchestrator = CeremonyOrchestrator::new(store.chronicle(), Arc::clone(&ops_db))
         .woken_by(Arc::new(runtime.clone()))
@@ -370,11 +382,14 @@ async fn show(args: &Args, store: &Store, location: &Location) -> Result<()> {
 }
 
 fn what_to_try(location: &Location) -> String {
-    let (database, tables) = match location {
-        Location::Sqlite(path) => ("", format!("sqlite3 {}", path.display())),
-        Location::Postgres(_) => {
-            ("--database … ", "PGOPTIONS='-c search_path=guildhall' psql …".to_owned())
-        }
+    let (cargo, database, tables) = match location {
+        Location::Sqlite(path) => ("", "", format!("sqlite3 {}", path.display())),
+        #[cfg(feature = "postgres")]
+        Location::Postgres(_) => (
+            "--features postgres ",
+            "--database … ",
+            "PGOPTIONS='-c search_path=guildhall' psql …".to_owned(),
+        ),
     };
     let mut text = "\nWhat to try next\n".to_owned();
     for (options, what) in [
@@ -385,7 +400,7 @@ fn what_to_try(location: &Location) -> String {
     ] {
         let options = format!("{database}{options}");
         let dashes = if options.is_empty() { "" } else { " -- " };
-        let command = format!("cargo run --example projector{dashes}{options}");
+        let command = format!("cargo run {cargo}--example projector{dashes}{options}");
         text += &format!("  {command:<51}  {what}\n");
     }
     text + &format!("  echo 'SELECT name, custody_state FROM governed_artifacts' | {tables}\n")

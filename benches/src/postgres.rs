@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use anyhow::bail;
 use futures::TryStreamExt;
-use guildhall_conformance::workload::{Mix, Workload};
 use guildhall_core::{Append, Chronicle, NewEntry};
 use guildhall_projector::{Settings, catch_up, rebuild};
 use guildhall_store_postgres::PostgresStore;
+use guildhall_workload::{Mix, Workload};
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use guildhall_conformance::workload::{Mix, Workload};
 use guildhall_core::{Append, Chronicle, NewEntry};
 use guildhall_store_postgres::{PostgresChronicle, PostgresStore};
+use guildhall_workload::{Mix, Workload};
 use sqlx::{Connection, PgConnection};
 
 use crate::cluster::Database;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use guildhall_conformance::workload::{Mix, Workload};
 use guildhall_core::{Append, Chronicle, NewEntry, Position};
 use guildhall_projector::{Runtime, Settings, Status};
 use guildhall_store_postgres::PostgresStore;
+use guildhall_workload::{Mix, Workload};
 use sqlx::postgres::PgListener;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::watch;

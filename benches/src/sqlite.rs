@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::bail;
-use guildhall_conformance::workload::{Mix, Workload};
 use guildhall_core::{Append, Chronicle, NewEntry};
 use guildhall_projector::{Settings, catch_up, rebuild};
 use guildhall_store_sqlite::{Options, SqliteStore};
+use guildhall_workload::{Mix, Workload};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 use sha2::{Digest, Sha256};

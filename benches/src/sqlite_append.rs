@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use guildhall_conformance::workload::{Mix, Workload};
 use guildhall_core::{Append, Chronicle, NewEntry};
 use guildhall_store_sqlite::{Options, SqliteChronicle, SqliteStore};
+use guildhall_workload::{Mix, Workload};
 use rusqlite::{Connection, params};
 
 use crate::rounds::Turn;

@@ -20,14 +20,13 @@
 
 pub mod harness;
 pub mod log;
-pub mod random;
 pub mod reference;
 pub mod scenarios;
 pub mod tables;
-pub mod workload;
 
 use std::time::Duration;
 
+pub use guildhall_workload::{self as workload, random};
 pub use harness::{Harness, ProjectorSettings};
 pub use tables::Compare;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use guildhall_core::{Chronicle, OnViolation, OpsDb, Rebuild, StoreError};
+#[cfg(feature = "postgres")]
 use guildhall_store_postgres::{Options as PostgresOptions, PostgresStore};
 use guildhall_store_sqlite::{Options as SqliteOptions, SqliteStore};
 
@@ -19,6 +20,7 @@ pub enum Location {
     /// A file.
     Sqlite(PathBuf),
     /// A URL, which may hold a password and is not shown.
+    #[cfg(feature = "postgres")]
     Postgres(String),
 }
 
@@ -26,6 +28,7 @@ impl fmt::Debug for Location {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => formatter.debug_tuple("Sqlite").field(path).finish(),
+            #[cfg(feature = "postgres")]
             Self::Postgres(_) => formatter.write_str("Postgres(..)"),
         }
     }
@@ -36,9 +39,17 @@ impl std::str::FromStr for Location {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
-            return Ok(Self::Postgres(text.to_owned()));
+            return postgres(text);
         }
         match text.strip_prefix("sqlite:") {
+            // What other programs write there would become the name of a file here.
+            Some(path) if path.starts_with("//") || path.starts_with("file:") => {
+                Err("after sqlite: comes the path of the file alone, such as sqlite:guildhall.db")
+            }
+            Some(path) if path.contains('?') => {
+                Err("sqlite: takes no parameters, and no path with a question mark")
+            }
+            Some(":memory:") => Err("sqlite: takes a file, such as sqlite:guildhall.db"),
             Some(path) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
             // Whatever it is, it may hold a password: it is not repeated.
             _ => Err(
@@ -48,12 +59,23 @@ impl std::str::FromStr for Location {
     }
 }
 
+#[cfg(feature = "postgres")]
+fn postgres(url: &str) -> Result<Location, &'static str> {
+    Ok(Location::Postgres(url.to_owned()))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn postgres(_url: &str) -> Result<Location, &'static str> {
+    Err("this program was built without PostgreSQL: cargo run --features postgres …")
+}
+
 /// An open store.
 #[derive(Debug, Clone)]
 pub enum Store {
     /// In a file.
     Sqlite(SqliteStore),
     /// In a schema of a database.
+    #[cfg(feature = "postgres")]
     Postgres(PostgresStore),
 }
 
@@ -69,6 +91,7 @@ impl Store {
                 options.lease_time = LEASE_TIME;
                 Ok(Self::Sqlite(SqliteStore::open_with(options).await?))
             }
+            #[cfg(feature = "postgres")]
             Location::Postgres(url) => {
                 let mut options = PostgresOptions::at(url);
                 options.lease_time = LEASE_TIME;
@@ -81,6 +104,7 @@ impl Store {
     pub fn chronicle(&self) -> Arc<dyn Chronicle> {
         match self {
             Self::Sqlite(store) => Arc::new(store.chronicle()),
+            #[cfg(feature = "postgres")]
             Self::Postgres(store) => Arc::new(store.chronicle()),
         }
     }
@@ -89,6 +113,7 @@ impl Store {
     pub fn ops_db(&self) -> Arc<dyn OpsDb> {
         match self {
             Self::Sqlite(store) => Arc::new(store.ops_db()),
+            #[cfg(feature = "postgres")]
             Self::Postgres(store) => Arc::new(store.ops_db()),
         }
     }
@@ -97,12 +122,10 @@ impl Store {
     ///
     /// # Errors
     /// The store's own.
-    pub fn projector(
-        &self,
-        on_violation: OnViolation,
-    ) -> Result<Arc<dyn Rebuild>, StoreError> {
+    pub fn projector(&self, on_violation: OnViolation) -> Result<Arc<dyn Rebuild>, StoreError> {
         Ok(match self {
             Self::Sqlite(store) => Arc::new(store.projector().on_violation(on_violation).start()?),
+            #[cfg(feature = "postgres")]
             Self::Postgres(store) => {
                 Arc::new(store.projector().on_violation(on_violation).start()?)
             }
@@ -118,9 +141,27 @@ mod tests {
     fn a_url_is_not_shown_whether_it_is_good_or_bad() {
         let good = "postgres://app:secret@db/ops".parse::<Location>();
         let bad = "postgre://app:secret@db/ops".parse::<Location>();
-        assert!(good.is_ok() && bad.is_err());
+        assert_eq!(good.is_ok(), cfg!(feature = "postgres"));
+        assert!(bad.is_err());
         for shown in [format!("{good:?}"), format!("{bad:?}")] {
             assert!(!shown.contains("secret"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_path_is_not_taken_for_one() {
+        for url in [
+            "sqlite:file:a.db",
+            "sqlite://a.db",
+            "sqlite:///a.db",
+            "sqlite:a.db?mode=ro",
+            "sqlite::memory:",
+        ] {
+            assert!(url.parse::<Location>().is_err(), "{url}");
+        }
+        for path in ["a.db", "./a b.db", "/tmp/a:b.db", "profile:x.db"] {
+            let location = format!("sqlite:{path}").parse();
+            assert_eq!(location, Ok(Location::Sqlite(path.into())));
         }
     }
 }

@@ -5,6 +5,7 @@
 #![deny(missing_docs)]
 
 pub mod database;
+#[cfg(feature = "console")]
 pub mod live;
 pub mod progress;
 pub mod report;

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
-use guildhall_conformance::random::Random;
 use guildhall_core::command::{Act, Command, Recorder};
 use guildhall_core::{
     ArtifactQuery, ArtifactSummary, CeremonyId, Chronicle, Cid, CustodyPolicy, CustodyState,
     DeploymentObserved, DeploymentQuery, Json, OpsDb, Outcome, Seq, Timestamp,
     VerificationRecorded,
 };
+use guildhall_workload::random::Random;
 
 const PEOPLE: [&str; 5] = ["amara.osei", "jonas.weber", "mei.tanaka", "priya.nair", "tomas.silva"];
 const TARGETS: [&str; 4] = ["eu-central", "eu-west", "us-east", "ap-south"];

@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 use common::Folder;
 use guildhall_conformance::Compare as _;
-use guildhall_conformance::random::Random;
 use guildhall_conformance::reference::Reference;
 use guildhall_core::{Chronicle as _, Position, ReadLimit, Tables};
 use guildhall_store_sqlite::SqliteStore;
+use guildhall_store_sqlite::rusqlite::types::Value;
+use guildhall_store_sqlite::rusqlite::{Connection, OpenFlags};
+use guildhall_workload::random::Random;
 use read_tables::read_tables;
-use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags};
 
 /// How many entries the log has.
 const ENTRIES: u64 = 6000;

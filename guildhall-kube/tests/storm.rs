@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use common::cluster::{Cluster, Fault};
 use common::{Guild, decided, open, until, watcher, within};
-use guildhall_conformance::random::Random;
 use guildhall_core::ArtifactId;
 use guildhall_core::CustodyState::{self, CeremonyOpen, Drafted, Ratified};
 use guildhall_projector::ceremony::CeremonyOrchestrator;
+use guildhall_workload::random::Random;
 
 const ARTIFACTS: usize = 6;
 const STEPS: i64 = 150;

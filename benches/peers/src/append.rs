@@ -1,6 +1,6 @@
 //! Each library appends events of its own.
 
-use guildhall_conformance::workload::{Mix, Workload};
+use guildhall_workload::{Mix, Workload};
 
 use crate::cluster::Database;
 use crate::cqrs::PostgresEs;

@@ -1,6 +1,6 @@
 //! Each library fills the read model from a log that it recorded itself.
 
-use guildhall_conformance::workload::{Mix, Workload};
+use guildhall_workload::{Mix, Workload};
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection};
 

@@ -12,7 +12,7 @@ use guildhall_core::{
 use serde_json::Value;
 use uuid::Uuid;
 
-use guildhall_conformance::random::Random;
+use guildhall_workload::random::Random;
 
 /// One of the nine, and what is known of it so far.
 pub(super) struct Artifact {

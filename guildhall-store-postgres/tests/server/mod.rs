@@ -20,8 +20,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::{env, fs};
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, Connection};
+// Of the store, so that whoever includes this need not depend on it.
+use guildhall_store_postgres::sqlx::postgres::{PgConnectOptions, PgConnection};
+use guildhall_store_postgres::sqlx::{self, AssertSqlSafe, Connection};
 
 pub(crate) const URL_VARIABLE: &str = "GUILDHALL_TEST_POSTGRES_URL";
 

@@ -5,7 +5,7 @@ use guildhall_core::{
     DeploymentState, EventId, EventType, GovernedArtifact, Json, LeafHash, LinkHash, Position,
     QuarantinedEntry, Seq, StreamId, Tables, Tier, VerificationResult,
 };
-use rusqlite::{Connection, Row};
+use guildhall_store_sqlite::rusqlite::{self, Connection, Row};
 use uuid::Uuid;
 
 /// The rows of the seven tables: what the store's queries answer is not taken for granted.

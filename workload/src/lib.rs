@@ -5,15 +5,17 @@
 //! one in between. Both are iterators that hold the heads of the artifacts and nothing else.
 //!
 //! ```
-//! use guildhall_conformance::workload::{Mix, Workload};
+//! use guildhall_workload::{Mix, Workload};
 //!
 //! let mut workload = Workload::new(7, Mix::CUSTODY);
 //! let entry = workload.next().unwrap();
 //! assert_eq!(entry.event_type.as_str(), "dev.guildhouse.chronicle.accord.bound.v1");
 //! assert_eq!(Workload::new(7, Mix::CUSTODY).next(), Some(entry));
 //! ```
+#![deny(missing_docs)]
 
 mod hostile;
+pub mod random;
 
 use std::fmt::Write as _;
 
