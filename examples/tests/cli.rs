@@ -97,6 +97,8 @@ fn the_json_report_is_what_the_story_must_become() {
         ])
     );
     assert_eq!(report["artifacts"][2]["drift_since"], "2026-11-12T01:17:00.000000Z");
+    // One of its name servers was drifted until then.
+    assert_eq!(report["artifacts"][1]["drift_since"], "2026-11-04T05:41:00.000000Z");
     assert_eq!(report["open_ceremonies"][0]["opened"]["actor"], "lucia.ferro");
     assert_eq!(report["verifications"][0]["outcome"], "inconclusive");
     assert_eq!(report["quarantined"][0]["code"], "CC04");

@@ -58,8 +58,11 @@ words!(
 );
 
 impl Drift {
-    /// The drift over targets of these healths, and since when: the earliest of those that make
-    /// it so; none where there is no target.
+    /// The drift over targets of these healths, and since when; none where there is no target.
+    ///
+    /// It is drifted, or unknown, since the earliest of the targets that make it so, and healthy
+    /// since the latest: before that, some target was not. So each health's earliest and latest
+    /// target say as much as all of them do.
     pub fn of(targets: impl IntoIterator<Item = (Health, Timestamp)>) -> (Self, Option<Timestamp>) {
         let (mut worst, mut since) = (Self::Undeployed, None);
         for (health, at) in targets {
@@ -71,7 +74,10 @@ impl Drift {
             if drift.severity() > worst.severity() {
                 (worst, since) = (drift, Some(at));
             } else if drift == worst {
-                since = since.map(|since: Timestamp| since.min(at));
+                since = since.map(|since: Timestamp| match health {
+                    Health::Drifted | Health::Unknown => since.min(at),
+                    Health::Healthy => since.max(at),
+                });
             }
         }
         (worst, since)
@@ -358,4 +364,40 @@ pub trait Wakeup: Send + Sync {
     /// # Cancel safety
     /// Dropping it changes nothing.
     async fn moved_beyond(&self, position: Position);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn an_artifact_is_healthy_since_its_last_target_recovered_and_worse_since_the_first_one_was() {
+        use Health::{Drifted, Healthy, Unknown};
+        let at = |second: i64| Timestamp::from_micros(second).unwrap();
+        for (targets, drift, since) in [
+            (&[][..], Drift::Undeployed, None),
+            (&[(Healthy, 1), (Healthy, 9), (Healthy, 5)], Drift::Healthy, Some(9)),
+            (&[(Unknown, 7), (Healthy, 9), (Unknown, 3), (Healthy, 1)], Drift::Unknown, Some(3)),
+            (&[(Drifted, 7), (Unknown, 1), (Drifted, 5), (Healthy, 9)], Drift::Drifted, Some(5)),
+        ] {
+            let mut targets: Vec<_> =
+                targets.iter().map(|(health, second)| (*health, at(*second))).collect();
+            let expected = (drift, since.map(at));
+            assert_eq!(Drift::of(targets.clone()), expected, "{targets:?}");
+            targets.reverse();
+            assert_eq!(Drift::of(targets.clone()), expected, "{targets:?} in any order");
+            // What a store may hand over instead: the first and the last of each health.
+            let ends = Health::ALL.iter().flat_map(|health| {
+                let of_it = targets.iter().filter(|(found, _)| found == health);
+                let of_it: Vec<_> = of_it.map(|(_, at)| *at).collect();
+                [of_it.iter().min().copied(), of_it.iter().max().copied()]
+                    .into_iter()
+                    .flatten()
+                    .map(|at| (*health, at))
+                    .collect::<Vec<_>>()
+            });
+            assert_eq!(Drift::of(ends), expected, "{targets:?} by their ends");
+        }
+    }
 }

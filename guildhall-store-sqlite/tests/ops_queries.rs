@@ -123,14 +123,14 @@ async fn filters_let_through_what_they_say() {
 }
 
 #[tokio::test]
-async fn drift_is_the_worst_of_the_targets_since_the_earliest_of_them() {
+async fn drift_is_the_worst_of_the_targets_since_they_make_it_so() {
     let (_folder, store, ops_db) = projected().await;
     let sql = "SELECT CASE \
                  WHEN count(*) = 0 THEN 'undeployed' \
                  WHEN sum(health = 'drifted') > 0 THEN 'drifted' \
                  WHEN sum(health = 'unknown') > 0 THEN 'unknown' ELSE 'healthy' END AS drift, \
                min(health_since) FILTER (WHERE health = 'drifted'), \
-               min(health_since) FILTER (WHERE health = 'unknown'), min(health_since) \
+               min(health_since) FILTER (WHERE health = 'unknown'), max(health_since) \
                FROM deployment_states WHERE artifact_id = ?1";
     let connection = raw(&store);
     let mut seen = BTreeSet::new();
@@ -141,11 +141,11 @@ async fn drift_is_the_worst_of_the_targets_since_the_earliest_of_them() {
             })
             .unwrap();
         assert_eq!(row.drift.as_str(), drift);
-        let [drifted, unknown, any] = since;
+        let [drifted, unknown, latest] = since;
         let since = match row.drift {
             Drift::Drifted => drifted,
             Drift::Unknown => unknown,
-            Drift::Healthy | Drift::Undeployed => any,
+            Drift::Healthy | Drift::Undeployed => latest,
         };
         assert_eq!(row.drift_since.map(|at| at.to_string()), since);
         let detail = ops_db.artifact(row.id).await.unwrap().unwrap();

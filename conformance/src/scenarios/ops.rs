@@ -68,7 +68,7 @@ fn drift(tables: &Tables, id: ArtifactId) -> (Drift, Option<Timestamp>) {
         (Drift::Healthy, Health::Healthy)
     };
     let since = targets.iter().filter(|row| row.health == health).map(|row| row.health_since);
-    (drift, since.min())
+    (drift, if health == Health::Healthy { since.max() } else { since.min() })
 }
 
 fn last_verified_at(tables: &Tables, id: ArtifactId) -> Option<Timestamp> {

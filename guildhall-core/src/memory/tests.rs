@@ -558,7 +558,7 @@ async fn a_cursor_of_another_order_starts_anew() {
 }
 
 #[tokio::test]
-async fn drift_is_the_worst_of_the_targets_and_since_the_first_of_them() {
+async fn drift_is_the_worst_of_the_targets_since_they_make_it_so() {
     let ops_db = catalogue().await;
     for (n, drift, since) in [
         (1, Drift::Healthy, Some(1)),

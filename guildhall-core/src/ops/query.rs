@@ -229,8 +229,7 @@ pub struct ArtifactSummary {
     pub custody_state: Option<CustodyState>,
     /// Its health over all targets.
     pub drift: Drift,
-    /// Since when: the earliest `health_since` of the targets that make it so; none where it is
-    /// undeployed.
+    /// Since when, as [`Drift::of`] has it; none where it is undeployed.
     pub drift_since: Option<Timestamp>,
     /// The entry that last wrote the artifact.
     pub position: Position,

@@ -83,7 +83,7 @@ fn order(query: &ArtifactQuery) -> (String, String) {
 /// Where the statement of a page begins.
 pub(super) const PAGE: &str = "SELECT artifact.id, artifact.accord_binding_id, artifact.name, \
     artifact.artifact_type, artifact.tier, artifact.cid, artifact.custody_state, \
-    artifact.position, since.drifted, since.unknown, since.healthy \
+    artifact.position, since.* \
     FROM (SELECT * FROM {schema}.governed_artifacts AS artifact";
 
 /// The statement of a page: the rows first, then the drift of each.
@@ -201,7 +201,7 @@ pub(super) const DETAIL: &str = "SELECT artifact.id, artifact.accord_binding_id,
     artifact.content_schema, artifact.custody_state, artifact.custody_seq, \
     artifact.registered_at, artifact.revised_at, artifact.position, \
     accord.id, accord.name, accord.accord_terms, accord.bound_by, accord.effective_at, \
-    accord.position, since.drifted, since.unknown, since.healthy \
+    accord.position, since.* \
     FROM {schema}.governed_artifacts AS artifact \
     JOIN {schema}.accord_bindings AS accord ON accord.id = artifact.accord_binding_id ";
 
@@ -219,9 +219,11 @@ pub(super) fn detail(columns: &mut Columns<'_>) -> Result<ArtifactDetail, sqlx::
 
 /// The columns of `drift.sql`.
 fn drift(columns: &mut Columns<'_>) -> Result<(Drift, Option<Timestamp>), sqlx::Error> {
-    let mut targets = Vec::with_capacity(3);
+    let mut targets = Vec::with_capacity(6);
     for health in [Health::Drifted, Health::Unknown, Health::Healthy] {
-        targets.extend(columns.nullable(Columns::time)?.map(|since| (health, since)));
+        for _ in ["first", "last"] {
+            targets.extend(columns.nullable(Columns::time)?.map(|since| (health, since)));
+        }
     }
     Ok(Drift::of(targets))
 }
