@@ -122,6 +122,7 @@ impl Params {
             content_contains: json("content")?,
             terms_contain: json("terms")?,
             verified_before: self.one::<Timestamp>("verified_before")?,
+            verdicts: self.parsed("verdict")?,
             sort: self.one("sort")?.unwrap_or(ArtifactSort::Name),
             is_descending,
             after: self.after(),
@@ -142,6 +143,7 @@ impl Params {
         Ok(VerificationQuery {
             artifact_id: self.one::<ArtifactId>("artifact")?,
             outcomes: self.parsed("outcome")?,
+            is_standing: self.one("standing")?.unwrap_or(false),
             after: self.after(),
             limit: self.limit(limit)?,
         })

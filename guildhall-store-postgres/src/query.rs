@@ -183,12 +183,15 @@ impl OpsDb for PostgresOpsDb {
         let limit = page_limit(query.limit);
         let mut select = self.select(
             "SELECT id, artifact_id, target, verifier, outcome, evidence, verified_at, position \
-             FROM {schema}.verification_results",
+             FROM {schema}.verification_results AS verdict",
         );
         if let Some(id) = query.artifact_id {
             select.and("artifact_id = ").value(*id.as_uuid());
         }
         select.and_any("outcome", &query.outcomes, |outcome| outcome.as_str().to_owned());
+        if query.is_standing {
+            select.and(STANDS);
+        }
         if let Some(key) = query.after.as_ref().and_then(Cursor::to_key::<(Timestamp, Position)>) {
             // Said twice: only of the first the planner concludes which months come too late.
             select.and("verified_at <= ").value(chrono::DateTime::<chrono::Utc>::from(key.0));
@@ -236,6 +239,13 @@ impl Wakeup for PostgresOpsDb {
         self.signal.projected_beyond(position).await;
     }
 }
+
+/// Whether a `verdict` stands; asked of each by itself, so that a page ends where it is full.
+const STANDS: &str = "verdict.position = (SELECT later.position \
+    FROM {schema}.verification_results AS later \
+    WHERE later.artifact_id = verdict.artifact_id AND later.verifier = verdict.verifier \
+    AND later.target IS NOT DISTINCT FROM verdict.target \
+    ORDER BY later.verified_at DESC, later.position DESC LIMIT 1)";
 
 /// A statement that is put together from fixed parts, which name the schema as `{schema}`, and the
 /// values that it binds.

@@ -308,16 +308,38 @@ fn select_deployments(query: &DeploymentQuery, limit: u32) -> Select {
     select.ordered("artifact_id, target", i64::from(limit) + 1)
 }
 
+/// Whether a `verdict` stands.
+const STANDS: &str = "verdict.position = (SELECT later.position \
+    FROM verification_results AS later \
+    WHERE later.artifact_id = verdict.artifact_id AND later.verifier = verdict.verifier \
+    AND later.target IS verdict.target \
+    ORDER BY later.verified_at DESC, later.position DESC LIMIT 1)";
+
+/// Lets only verdicts of these outcomes through, of which there is one.
+fn outcome_condition(outcomes: &[Outcome]) -> (String, Vec<Value>) {
+    // Written out, because that is how SQLite knows a partial index to fit.
+    match outcomes {
+        [Outcome::Failed] => ("outcome = 'failed'".to_owned(), Vec::new()),
+        [Outcome::Inconclusive] => ("outcome = 'inconclusive'".to_owned(), Vec::new()),
+        outcomes => {
+            let marks = vec!["?"; outcomes.len()].join(", ");
+            (format!("outcome IN ({marks})"), words(outcomes, Outcome::as_str))
+        }
+    }
+}
+
 fn select_verifications(query: &VerificationQuery, limit: u32) -> Select {
     let mut select = Select::from(include_str!("sql/select_verifications.sql"));
     if let Some(id) = query.artifact_id {
         select = select.and("artifact_id = ?", [bytes(id.as_uuid())]);
     }
-    select = match query.outcomes.as_slice() {
-        [Outcome::Failed] => select.and("outcome = 'failed'", []),
-        [Outcome::Inconclusive] => select.and("outcome = 'inconclusive'", []),
-        outcomes => select.and_any("outcome", words(outcomes, Outcome::as_str)),
-    };
+    if !query.outcomes.is_empty() {
+        let (condition, values) = outcome_condition(&query.outcomes);
+        select = select.and(&condition, values);
+    }
+    if query.is_standing {
+        select = select.and(STANDS, []);
+    }
     if let Some((at, position)) =
         query.after.as_ref().and_then(Cursor::to_key::<(Timestamp, Position)>)
     {

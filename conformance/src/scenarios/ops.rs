@@ -1,14 +1,14 @@
 //! The Ops DB's queries: each answer is held against one that is computed, row by row, from the
 //! tables (DESIGN section 6).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Debug;
 
 use guildhall_core::{
     AccordBinding, AccordId, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSort,
     ArtifactSummary, ClosedCeremony, Cursor, CustodyState, DeploymentQuery, Drift, Health, Json,
     MAX_PAGE_ROWS, OPS_DB, OpenCeremony, OpsDb, Outcome, Overview, Page, Position, Seq, Tier,
-    Timestamp, VerificationQuery,
+    Timestamp, VerificationQuery, VerificationResult,
 };
 
 use crate::harness::{Harness, ProjectorSettings};
@@ -33,6 +33,7 @@ super::scenarios! { $ __ops = ops:
     open_ceremonies_are_listed_oldest_first,
     closed_ceremonies_are_listed_latest_first,
     artifacts_are_found_by_the_age_of_their_verdict,
+    a_verdict_stands_until_its_verifier_judges_the_same_again,
     deployments_are_listed_by_artifact_and_target,
     verifications_are_listed_latest_first,
     quarantine_is_listed_latest_first,
@@ -74,6 +75,17 @@ fn drift(tables: &Tables, id: ArtifactId) -> (Drift, Option<Timestamp>) {
 fn last_verified_at(tables: &Tables, id: ArtifactId) -> Option<Timestamp> {
     let of_it = tables.verification_results.iter().filter(|row| row.artifact_id == id);
     of_it.map(|row| row.verified_at).max()
+}
+
+/// The last verdict of each verifier on each target, and on each artifact.
+fn standing(tables: &Tables) -> impl Iterator<Item = &VerificationResult> {
+    let mut last = BTreeMap::new();
+    let mut verdicts: Vec<_> = tables.verification_results.iter().collect();
+    verdicts.sort_by_key(|row| (row.verified_at, row.position));
+    for row in verdicts {
+        last.insert((row.artifact_id, &row.target, &row.verifier), row);
+    }
+    last.into_values()
 }
 
 fn accord(tables: &Tables, id: AccordId) -> &AccordBinding {
@@ -123,8 +135,12 @@ fn expected(tables: &Tables, query: &ArtifactQuery) -> Vec<ArtifactSummary> {
                     .is_none_or(|part| artifact.content.contains(part))
                 && query.terms_contain.as_ref().is_none_or(|part| terms.contains(part))
                 && query.verified_before.is_none_or(|before| {
-                    last_verified_at(tables, row.id).is_some_and(|at| at < before)
+                    last_verified_at(tables, row.id).is_none_or(|at| at < before)
                 })
+                && (query.verdicts.is_empty()
+                    || standing(tables).any(|verdict| {
+                        verdict.artifact_id == row.id && query.verdicts.contains(&verdict.outcome)
+                    }))
         })
         .map(|(row, _)| row)
         .collect();
@@ -303,6 +319,7 @@ fn any_query(random: &mut Random, tables: &Tables) -> ArtifactQuery {
         verified_before: random
             .once_in(4)
             .then(|| random.pick(&tables.verification_results).verified_at),
+        verdicts: if random.once_in(3) { some(random, Outcome::ALL) } else { Vec::new() },
         sort: random.pick(ArtifactSort::ALL),
         is_descending: random.once_in(2),
         after: None,
@@ -569,11 +586,16 @@ pub async fn artifacts_are_found_by_the_age_of_their_verdict<H: Harness>(harness
     let mut judged: Vec<Timestamp> =
         ids.iter().filter_map(|id| last_verified_at(&tables, *id)).collect();
     judged.sort();
-    assert!(!judged.is_empty() && judged.len() < ids.len(), "some were never judged");
+    let never = ids.len() - judged.len();
+    assert!(!judged.is_empty() && never > 0, "some were never judged");
     for (before, found) in [
-        (judged[0], 0),
-        (judged[judged.len() - 1], judged.partition_point(|at| *at < judged[judged.len() - 1])),
-        (Timestamp::MAX, judged.len()),
+        (Timestamp::MIN, never),
+        (judged[0], never),
+        (
+            judged[judged.len() - 1],
+            never + judged.partition_point(|at| *at < judged[judged.len() - 1]),
+        ),
+        (Timestamp::MAX, ids.len()),
     ] {
         let query = ArtifactQuery {
             verified_before: Some(before),
@@ -583,6 +605,33 @@ pub async fn artifacts_are_found_by_the_age_of_their_verdict<H: Harness>(harness
         let rows = ops_db.artifacts(&query).await.unwrap().rows;
         assert_eq!(rows.len(), found, "before {before}");
         assert_same(&rows, &expected(&tables, &query), &query);
+    }
+}
+
+pub async fn a_verdict_stands_until_its_verifier_judges_the_same_again<H: Harness>(harness: H) {
+    let (ops_db, tables) = filled(&harness).await;
+    for outcomes in [vec![Outcome::Failed], vec![Outcome::Inconclusive, Outcome::Passed]] {
+        let mut expected: Vec<_> =
+            standing(&tables).filter(|row| outcomes.contains(&row.outcome)).cloned().collect();
+        expected.sort_by_key(|row| std::cmp::Reverse((row.verified_at, row.position)));
+        let of_these = tables.verification_results.iter();
+        let of_these = of_these.filter(|row| outcomes.contains(&row.outcome)).count();
+        assert!(!expected.is_empty() && expected.len() < of_these, "some stand, some do not");
+        let query = VerificationQuery {
+            outcomes: outcomes.clone(),
+            is_standing: true,
+            limit: 4,
+            ..VerificationQuery::default()
+        };
+        let rows = pages(query.limit, |after| async {
+            ops_db.verifications(&VerificationQuery { after, ..query.clone() }).await.unwrap()
+        });
+        assert_same(&rows.await, &expected, &query);
+        let query =
+            ArtifactQuery { verdicts: outcomes, limit: MAX_PAGE_ROWS, ..ArtifactQuery::default() };
+        let ids: BTreeSet<_> = expected.iter().map(|row| row.artifact_id).collect();
+        let rows = ops_db.artifacts(&query).await.unwrap().rows;
+        assert_eq!(rows.iter().map(|row| row.id).collect::<BTreeSet<_>>(), ids, "{query:?}");
     }
 }
 
@@ -642,8 +691,8 @@ pub async fn verifications_are_listed_latest_first<H: Harness>(harness: H) {
                 let query = VerificationQuery {
                     artifact_id,
                     outcomes: outcomes.clone(),
-                    after: None,
                     limit,
+                    ..VerificationQuery::default()
                 };
                 let rows = pages(limit, |after| async {
                     let query = VerificationQuery { after, ..query.clone() };

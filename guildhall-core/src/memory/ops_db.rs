@@ -137,6 +137,7 @@ impl OpsDb for MemoryOpsDb {
             let matching = rows.verification_results.values().filter(|row| {
                 query.artifact_id.is_none_or(|id| row.artifact_id == id)
                     && is_any(&query.outcomes, &row.outcome)
+                    && (!query.is_standing || stands(rows, row))
             });
             page(matching.cloned(), key, true, query.after.as_ref(), query.limit)
         }))
@@ -259,6 +260,17 @@ fn last_verified_at(rows: &Rows, id: ArtifactId) -> Option<Timestamp> {
     of_it.map(|row| row.verified_at).max()
 }
 
+/// Whether the same verifier has not judged the same again.
+fn stands(rows: &Rows, verdict: &VerificationResult) -> bool {
+    let at = |row: &VerificationResult| (row.verified_at, row.position);
+    !rows.verification_results.values().any(|row| {
+        row.artifact_id == verdict.artifact_id
+            && row.target == verdict.target
+            && row.verifier == verdict.verifier
+            && at(row) > at(verdict)
+    })
+}
+
 /// An artifact's health over all its targets, and since when.
 fn drift(rows: &Rows, id: ArtifactId) -> (Drift, Option<Timestamp>) {
     Drift::of(rows.targets(id).map(|target| (target.health, target.health_since)))
@@ -305,8 +317,14 @@ fn artifacts(rows: &Rows, query: &ArtifactQuery) -> Page<ArtifactSummary> {
                 accord.is_some_and(|accord| accord.accord_terms.contains(part))
             })
             && query.verified_before.is_none_or(|before| {
-                last_verified_at(rows, artifact.id).is_some_and(|at| at < before)
+                last_verified_at(rows, artifact.id).is_none_or(|at| at < before)
             })
+            && (query.verdicts.is_empty()
+                || rows.verification_results.values().any(|row| {
+                    row.artifact_id == artifact.id
+                        && query.verdicts.contains(&row.outcome)
+                        && stands(rows, row)
+                }))
     };
     let summaries = rows.governed_artifacts.values().filter(matches).map(|artifact| {
         let (drift, drift_since) = drift(rows, artifact.id);

@@ -160,9 +160,10 @@ pub struct ArtifactQuery {
     pub content_contains: Option<Json>,
     /// Whose accord's terms contain this fragment.
     pub terms_contain: Option<Json>,
-    /// Whose latest verification was judged before this; one that was never judged is not among
-    /// them.
+    /// Whose latest verification was judged before this, or that were never judged.
     pub verified_before: Option<Timestamp>,
+    /// On which a verdict of one of these outcomes [stands](VerificationQuery::is_standing).
+    pub verdicts: Vec<Outcome>,
     /// The order.
     pub sort: ArtifactSort,
     /// Whether the order is turned round.
@@ -202,6 +203,7 @@ impl Default for ArtifactQuery {
             content_contains: None,
             terms_contain: None,
             verified_before: None,
+            verdicts: Vec::new(),
             sort: ArtifactSort::Name,
             is_descending: false,
             after: None,
@@ -313,6 +315,9 @@ pub struct VerificationQuery {
     pub artifact_id: Option<ArtifactId>,
     /// With these outcomes.
     pub outcomes: Vec<Outcome>,
+    /// Only those that stand. A verdict stands until the same verifier judges the same target again
+    /// or, where it names none, the artifact: it is the latest of them by `verified_at`, then position.
+    pub is_standing: bool,
     /// Where the page before ended.
     pub after: Option<Cursor>,
     /// How many rows, at most [`MAX_PAGE_ROWS`].
@@ -321,7 +326,13 @@ pub struct VerificationQuery {
 
 impl Default for VerificationQuery {
     fn default() -> Self {
-        Self { artifact_id: None, outcomes: Vec::new(), after: None, limit: 100 }
+        Self {
+            artifact_id: None,
+            outcomes: Vec::new(),
+            is_standing: false,
+            after: None,
+            limit: 100,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use guildhall_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Select;
+use super::{STANDS, Select};
 use crate::rows::Columns;
 
 /// Where a page of artifacts ended: the order, and what the last row was ordered by.
@@ -117,10 +117,19 @@ pub(super) fn select_page<'d>(mut select: Select<'d>, query: &ArtifactQuery) -> 
     if let Some(before) = query.verified_before {
         let before = chrono::DateTime::<chrono::Utc>::from(before);
         select.and(
-            "(SELECT max(verified_at) FROM {schema}.verification_results AS verdict \
-             WHERE verdict.artifact_id = artifact.id) < ",
+            "coalesce((SELECT max(verified_at) FROM {schema}.verification_results AS verdict \
+             WHERE verdict.artifact_id = artifact.id), '-infinity') < ",
         );
         select.value(before);
+    }
+    if !query.verdicts.is_empty() {
+        select.and_any(
+            "id IN (SELECT verdict.artifact_id FROM {schema}.verification_results AS verdict \
+             WHERE outcome",
+            &query.verdicts,
+            |outcome| outcome.as_str().to_owned(),
+        );
+        select.and(STANDS).text(")");
     }
     let (order, beyond) = order(query);
     let key = query.after.as_ref().and_then(Cursor::to_key::<Key>);

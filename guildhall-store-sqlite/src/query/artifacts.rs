@@ -11,7 +11,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use serde::{Deserialize, Serialize};
 
-use super::{Select, bytes, words};
+use super::{STANDS, Select, bytes, outcome_condition, words};
 use crate::rows::Columns;
 
 /// Where a page of artifacts ended: the order, and what the last row was ordered by.
@@ -95,9 +95,14 @@ pub(super) fn select_page(query: &ArtifactQuery) -> Select {
         select = select.and(&format!("({})", drifts.join(" OR ")), []);
     }
     if let Some(before) = query.verified_before {
-        let latest = "(SELECT max(verified_at) FROM verification_results AS verdict \
-                       WHERE verdict.artifact_id = governed_artifacts.id)";
+        let latest = "coalesce((SELECT max(verified_at) FROM verification_results AS verdict \
+                      WHERE verdict.artifact_id = governed_artifacts.id), '')";
         select = select.and(&format!("{latest} < ?"), [before.to_string().into()]);
+    }
+    if !query.verdicts.is_empty() {
+        let (outcomes, values) = outcome_condition(&query.verdicts);
+        let judged = "SELECT verdict.artifact_id FROM verification_results AS verdict";
+        select = select.and(&format!("id IN ({judged} WHERE {outcomes} AND {STANDS})"), values);
     }
     let columns = order_columns(query.sort);
     let key = query.after.as_ref().and_then(Cursor::to_key::<Key>);

@@ -158,6 +158,18 @@ fn closed_ceremonies_and_the_age_of_verdicts_come_from_their_indexes() {
     assert_indexed(&plan);
     let is_searched = |step: &String| step.contains("verification_results_by_artifact");
     assert!(plan.iter().any(is_searched), "{plan:#?}");
+    let failed = ArtifactQuery { verdicts: vec![Outcome::Failed], ..ArtifactQuery::default() };
+    let standing = VerificationQuery {
+        outcomes: vec![Outcome::Failed],
+        is_standing: true,
+        ..VerificationQuery::default()
+    };
+    for select in [artifacts::select_page(&failed), select_verifications(&standing, 10)] {
+        let plan = plan_of(&select);
+        assert!(plan.iter().any(is_searched), "{plan:#?}");
+        let is_partial = |step: &String| step.contains("verification_results_failed");
+        assert!(plan.iter().any(is_partial), "{plan:#?}");
+    }
 }
 
 #[test]
