@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::cid::LeafHash;
-use crate::custody::hash_fields;
-use crate::error::StoreError;
+use crate::error::{LogFault, StoreError};
 use crate::event::{Decoded, Event, EventType, decode};
 use crate::ids::{EventId, Position, StreamId, Version};
 use crate::invariant::Violation;
@@ -20,6 +18,10 @@ use crate::projector::DecodedEntry;
 use crate::time::Timestamp;
 
 pub mod append;
+mod leaf;
+mod seen;
+
+use leaf::LeafRecord;
 
 /// Names a Chronicle for ever: fixed by its first entry, part of every leaf hash, and the `source`
 /// of its exported lines. One to 255 characters, none of them a control character.
@@ -142,28 +144,27 @@ impl Entry {
     /// a leaf of RFC 6962 (section 2.1), where the record is the canonical JSON of the payload's
     /// SHA-256, `event_id`, `origin`, `position`, `stream`, `time`, `type` and `version`.
     pub fn compute_leaf_hash(&self, origin: &Origin) -> LeafHash {
-        #[derive(Serialize)]
-        struct Record<'a> {
-            data_sha256: LeafHash,
-            event_id: EventId,
-            origin: &'a Origin,
-            position: Position,
-            stream: StreamId,
-            time: Timestamp,
-            r#type: &'a str,
-            version: Version,
-        }
-        let record = Record {
-            data_sha256: LeafHash::from_bytes(Sha256::digest(self.payload.as_bytes()).into()),
-            event_id: self.event_id,
-            origin,
+        self.leaf_record().hash(origin)
+    }
+
+    /// Checks that the leaf hash is that of the other fields in the Chronicle `origin`.
+    ///
+    /// # Errors
+    /// [`LogFault::Altered`].
+    pub fn check_leaf_hash(&self, origin: &Origin) -> Result<(), LogFault> {
+        self.leaf_record().check(origin, self.leaf_hash)
+    }
+
+    fn leaf_record(&self) -> LeafRecord<'_> {
+        LeafRecord {
             position: self.position,
-            stream: self.stream_id,
-            time: self.recorded_at,
-            r#type: self.event_type.as_str(),
+            event_id: self.event_id,
+            stream_id: self.stream_id,
             version: self.version,
-        };
-        LeafHash::from_bytes(hash_fields(&[0], &record))
+            event_type: self.event_type.as_str(),
+            payload: &self.payload,
+            recorded_at: self.recorded_at,
+        }
     }
 }
 
@@ -256,6 +257,9 @@ pub struct Appended {
     pub version: Version,
     /// Whether it was recorded before, so that this append took no new position for it.
     pub was_recorded: bool,
+    /// What the entry recorded before has other than this one, of what does not make it another
+    /// event: "time", where the append gave one, or "metadata". What was recorded stays.
+    pub differs: Option<&'static str>,
 }
 
 /// Why nothing was appended.
@@ -359,6 +363,9 @@ impl ReadLimit {
 ///
 /// Order is dense: positions are 1, 2, 3 … with no gap, and a reader that has seen position *n*
 /// has seen everything up to *n*, also under concurrent writers.
+///
+/// Whatever answers entries checks the leaf hash of each, and what a handle has acknowledged or read
+/// must still be there: otherwise the error carries a [`LogFault`].
 ///
 /// # Cancel safety
 /// Dropping a read or a wait changes nothing. Dropping an append leaves open whether it was

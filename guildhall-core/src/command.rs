@@ -16,8 +16,8 @@ use crate::cid::Cid;
 use crate::custody::{self, ChainHead, CustodyPolicy, CustodyState, Move};
 use crate::error::StoreError;
 use crate::event::{ArtifactRevised, Decoded, Event, decode};
-use crate::fold::{Fold, HeadNotLoaded};
-use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, StreamId, Version};
+use crate::fold::{Fold, FoldError};
+use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, Position, StreamId, Version};
 use crate::invariant::{ArtifactHead, Violation};
 use crate::json::{Json, check_canonical};
 use crate::projector::{DecodedEntry, OnViolation};
@@ -392,8 +392,9 @@ impl Recorder {
         if let Some(before) = before {
             version = before.version;
             if let Some(head) = before.artifact {
-                fold.heads_mut()
-                    .know_artifact(ArtifactId::from_uuid(*stream.as_uuid()), Some(head));
+                // From the stream itself, which says of no position that it wrote a row.
+                let row = Some((Position::ZERO, head));
+                fold.heads_mut().know_artifact(ArtifactId::from_uuid(*stream.as_uuid()), row);
             }
         }
         let mut accords: HashSet<AccordId> = HashSet::new();
@@ -459,6 +460,7 @@ impl Recorder {
             position: entry.position,
             version: entry.version,
             was_recorded: true,
+            differs: None,
         }))
     }
 
@@ -485,7 +487,7 @@ enum Known {
     State { fold: Fold, version: Version },
 }
 
-fn bug(error: HeadNotLoaded) -> StoreError {
+fn bug(error: FoldError) -> StoreError {
     StoreError::permanent("replaying a stream", error)
 }
 

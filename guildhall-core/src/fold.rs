@@ -24,13 +24,25 @@ use crate::ops::{
 use crate::projector::{DecodedEntry, OnViolation};
 use crate::time::Timestamp;
 
-/// A head that the fold needs and was not given: the store did not load what
-/// [`missing`](Fold::missing) named.
+/// Why entries cannot be folded into what was loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the head that position {position} needs was not loaded")]
-pub struct HeadNotLoaded {
-    /// The entry.
-    pub position: Position,
+#[non_exhaustive]
+pub enum FoldError {
+    /// The store did not load a head that [`missing`](Fold::missing) named: it has a bug.
+    #[error("the head that position {position} needs was not loaded")]
+    HeadNotLoaded {
+        /// The entry.
+        position: Position,
+    },
+    /// A row that was loaded was written by this entry or a later one: the checkpoint was set back, or
+    /// the tables were changed by hand.
+    #[error("position {written} wrote a row that the entry at {position} is to be folded into")]
+    RowAhead {
+        /// What wrote the row.
+        written: Position,
+        /// The entry.
+        position: Position,
+    },
 }
 
 /// The entry that a fold halted before.
@@ -57,7 +69,7 @@ pub struct Halt {
 /// fold.apply(entries)?;
 /// let changes = fold.take_changes(); // what a store writes, in one transaction
 /// assert!(changes.is_empty());
-/// # Ok::<(), guildhall_core::fold::HeadNotLoaded>(())
+/// # Ok::<(), guildhall_core::fold::FoldError>(())
 /// ```
 #[derive(Debug)]
 pub struct Fold {
@@ -136,12 +148,15 @@ impl Fold {
     /// entry that it halted before, if it is to halt.
     ///
     /// # Errors
-    /// [`HeadNotLoaded`]: the store has a bug; start a new fold.
+    /// [`FoldError`]: start a new fold.
     pub fn apply(
         &mut self,
         entries: impl IntoIterator<Item = DecodedEntry>,
-    ) -> Result<Option<Halt>, HeadNotLoaded> {
-        for entry in entries {
+    ) -> Result<Option<Halt>, FoldError> {
+        for (nth, entry) in entries.into_iter().enumerate() {
+            if nth == 0 {
+                self.heads.require_older(entry.position)?;
+            }
             let violation = match entry.decoded {
                 Ok(Decoded::Unknown) => {
                     self.changes.skipped += 1;
@@ -192,7 +207,7 @@ impl Fold {
     }
 
     fn accord_bound(&mut self, event: AccordBound, at: At) {
-        self.heads.know_accord(event.accord_id, true);
+        self.heads.insert_accord(event.accord_id);
         self.changes.accords.push(AccordBinding {
             id: event.accord_id,
             name: event.name,

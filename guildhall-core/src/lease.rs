@@ -31,11 +31,17 @@ pub struct LeaseState {
     pub holder: Option<(HolderId, Timestamp)>,
     /// How often the lease changed hands.
     pub fence: i64,
+    /// When the lease was last taken or renewed, by the database's clock.
+    pub renewed_at: Option<Timestamp>,
 }
 
 impl LeaseState {
     /// Takes the lease for `holder` if it is free or lapsed at `now`, renews it if it is held under
     /// `fence`, the one under which `holder` last had it.
+    ///
+    /// A lease that was renewed more than `lease_time` after `now` was so under a clock that has gone
+    /// back since: it has lapsed, or it would lock everybody out until the clock is there again. Should
+    /// its holder live, the fence keeps it from writing.
     pub fn take(
         &mut self,
         holder: HolderId,
@@ -43,16 +49,19 @@ impl LeaseState {
         lease_time: Duration,
         now: Timestamp,
     ) -> Lease {
+        let micros = i64::try_from(lease_time.as_micros()).unwrap_or(i64::MAX);
+        let until = Timestamp::from_micros(now.as_micros().saturating_add(micros));
+        let until_mine = until.unwrap_or(Timestamp::MAX);
+        let clock_went_back = self.renewed_at.is_some_and(|at| at > until_mine);
         match self.holder {
-            Some((found, until)) if found != holder && until > now => {
+            Some((found, until)) if found != holder && until > now && !clock_went_back => {
                 return Lease::Standby { holder: found, until };
             }
             Some((found, _)) if found == holder && fence == Some(self.fence) => {}
             _ => self.fence += 1,
         }
-        let micros = i64::try_from(lease_time.as_micros()).unwrap_or(i64::MAX);
-        let until = Timestamp::from_micros(now.as_micros().saturating_add(micros));
-        self.holder = Some((holder, until.unwrap_or(Timestamp::MAX)));
+        self.holder = Some((holder, until_mine));
+        self.renewed_at = Some(now);
         Lease::Held
     }
 
@@ -86,6 +95,20 @@ mod tests {
         assert!(!state.release(one));
         assert!(state.release(other));
         assert_eq!(state.holder, None);
+    }
+
+    #[test]
+    fn a_lease_from_a_clock_that_went_back_has_lapsed() {
+        let (one, other) = (HolderId::new(), HolderId::new());
+        let mut state = LeaseState::default();
+        state.take(one, None, LEASE, at(3600));
+        let fence = state.fence;
+        // A clock that was put right by less than a lease is waited for.
+        assert!(matches!(state.clone().take(other, None, LEASE, at(3590)), Lease::Standby { .. }));
+        assert_eq!(state.take(other, None, LEASE, at(3589)), Lease::Held);
+        // The one who was deposed so finds another fence than its own.
+        assert!(state.fence > fence);
+        assert!(matches!(state.take(one, Some(fence), LEASE, at(3590)), Lease::Standby { .. }));
     }
 
     #[test]

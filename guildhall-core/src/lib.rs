@@ -72,7 +72,7 @@ pub use chronicle::{
 };
 pub use cid::{Cid, CidError, HashError, LeafHash, LinkHash};
 pub use custody::{CustodyPolicy, CustodyState};
-pub use error::{Fault, StoreError};
+pub use error::{Fault, LogFault, StoreError};
 pub use event::{
     AccordBound, ArtifactRegistered, ArtifactRevised, CustodyTransitioned, Decoded,
     DeploymentObserved, Event, EventKind, EventType, Outcome, Tier, VerificationRecorded,
@@ -90,7 +90,7 @@ pub use ops::{
     Tables, VerificationQuery, VerificationResult, Wakeup,
 };
 pub use projector::{
-    Applied, ApplyError, Batch, ContinuityError, DecodedEntry, Generation, Lease, NotConsecutive,
-    OPS_DB, OnViolation, Projector, Rebuild,
+    Applied, ApplyError, Batch, ContinuityError, DecodedEntry, Disagreement, Generation, Lease,
+    NotConsecutive, OPS_DB, OnViolation, Projector, Rebuild,
 };
 pub use time::{Timestamp, TimestampError};

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 
 use crate::chronicle::{Entry, Origin};
 use crate::cid::LeafHash;
-use crate::error::StoreError;
+use crate::error::{Fault, StoreError};
 use crate::event::{Decoded, EventType};
+use crate::fold::FoldError;
 use crate::ids::{EventId, HolderId, Position, StreamId};
 use crate::invariant::Violation;
 use crate::ops::Checkpoint;
@@ -261,23 +262,73 @@ pub enum ApplyError {
     ReadModel {
         /// Its name.
         name: String,
+        /// Whether trying again can help.
+        fault: Fault,
         /// What it said.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The tables are not what the entries up to the checkpoint make of them. Rebuild the read model.
+    #[error(
+        "the tables are not what the log up to the checkpoint {checkpoint} makes: {found}; rebuild them"
+    )]
+    Disagrees {
+        /// Where the read model says that it stands.
+        checkpoint: Position,
+        /// What does not fit.
+        found: Disagreement,
     },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
+/// What does not fit between a read model's tables and its checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Disagreement {
+    /// A row was written by an entry beyond the checkpoint: the checkpoint was set back, or the row
+    /// was changed by hand.
+    #[error("position {written} wrote a row")]
+    RowAhead {
+        /// What wrote the row.
+        written: Position,
+    },
+    /// A row that is to be added is there already.
+    #[error("a row that is to be added is there already ({constraint})")]
+    RowExists {
+        /// The table and the key, as the database names them.
+        constraint: String,
+    },
+    /// The checkpoint is not where this projector, which alone may move it, left it.
+    #[error("the checkpoint was left at {left}")]
+    CheckpointMoved {
+        /// Where it was left.
+        left: Position,
+    },
+}
+
 impl ApplyError {
+    /// Why a fold refused entries for a read model that stands at `checkpoint`.
+    pub fn of_fold(error: FoldError, checkpoint: Position) -> Self {
+        match error {
+            FoldError::RowAhead { written, .. } => {
+                Self::Disagrees { checkpoint, found: Disagreement::RowAhead { written } }
+            }
+            FoldError::HeadNotLoaded { .. } => {
+                Self::Store(StoreError::permanent("folding entries", error))
+            }
+        }
+    }
+
     /// Whether trying again can help, from the checkpoint. So it can after a gap: the read model went
     /// back meanwhile, as after a crash of its database.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Continuity(error) => matches!(error, ContinuityError::Gap { .. }),
             Self::Store(error) => error.is_transient(),
-            Self::Standby { .. } | Self::Halted { .. } | Self::ReadModel { .. } => false,
+            Self::ReadModel { fault, .. } => *fault == Fault::Transient,
+            Self::Standby { .. } | Self::Halted { .. } | Self::Disagrees { .. } => false,
         }
     }
 }

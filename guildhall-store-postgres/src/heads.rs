@@ -1,11 +1,11 @@
 //! Loading the heads that a batch touches.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use guildhall_core::custody::ChainHead;
 use guildhall_core::fold::{Heads, Keys, TargetHead};
 use guildhall_core::invariant::ArtifactHead;
-use guildhall_core::{AccordId, ArtifactId, CeremonyId, Cid};
+use guildhall_core::{AccordId, ArtifactId, CeremonyId, Cid, Position};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
@@ -21,13 +21,14 @@ pub(crate) async fn load_heads(
     heads: &mut Heads,
 ) -> Result<(), sqlx::Error> {
     if !keys.accords.is_empty() {
-        let sql =
-            tables.sql("SELECT id FROM {schema}.accord_bindings{next} WHERE id = ANY ($1::uuid[])");
+        let sql = tables.sql(
+            "SELECT id, position FROM {schema}.accord_bindings{next} WHERE id = ANY ($1::uuid[])",
+        );
         let ids: Vec<Uuid> = keys.accords.iter().map(|id| *id.as_uuid()).collect();
-        let found: Vec<Uuid> =
-            sqlx::query_scalar(sql).bind(ids).fetch_all(&mut *connection).await?;
-        let found: HashSet<_> = found.into_iter().map(AccordId::from_uuid).collect();
-        keys.accords.iter().for_each(|id| heads.know_accord(*id, found.contains(id)));
+        let rows = sqlx::query(sql).bind(ids).fetch_all(&mut *connection).await?;
+        let found: HashMap<_, _> =
+            rows.iter().map(accord_position).collect::<Result<_, sqlx::Error>>()?;
+        keys.accords.iter().for_each(|id| heads.know_accord(*id, found.get(id).copied()));
     }
     if !keys.artifacts.is_empty() {
         let sql = tables.sql(include_str!("sql/load_artifact_heads.sql"));
@@ -51,12 +52,18 @@ pub(crate) async fn load_heads(
     Ok(())
 }
 
-fn artifact_head(row: &PgRow) -> Result<(ArtifactId, ArtifactHead), sqlx::Error> {
+fn accord_position(row: &PgRow) -> Result<(AccordId, Position), sqlx::Error> {
+    let mut columns = Columns::of(row);
+    Ok((AccordId::from_uuid(columns.uuid()?), columns.position()?))
+}
+
+fn artifact_head(row: &PgRow) -> Result<(ArtifactId, (Position, ArtifactHead)), sqlx::Error> {
     let mut columns = Columns::of(row);
     let id = ArtifactId::from_uuid(columns.uuid()?);
+    let written = columns.position()?;
     let cid = columns.parsed()?;
     let Some(seq) = columns.nullable(Columns::seq)? else {
-        return Ok((id, ArtifactHead { cid, chain: None, ratified: Vec::new() }));
+        return Ok((id, (written, ArtifactHead { cid, chain: None, ratified: Vec::new() })));
     };
     let chain = ChainHead {
         seq,
@@ -70,10 +77,12 @@ fn artifact_head(row: &PgRow) -> Result<(ArtifactId, ArtifactHead), sqlx::Error>
     let ratified = ratified.collect::<Result<_, _>>().map_err(|error| {
         sqlx::Error::ColumnDecode { index: "ratified".to_owned(), source: Box::new(error) }
     })?;
-    Ok((id, ArtifactHead { cid, chain: Some(chain), ratified }))
+    Ok((id, (written, ArtifactHead { cid, chain: Some(chain), ratified })))
 }
 
-fn target_head(row: &PgRow) -> Result<((ArtifactId, &str), TargetHead), sqlx::Error> {
+type LoadedTarget<'r> = ((ArtifactId, &'r str), (Position, TargetHead));
+
+fn target_head(row: &PgRow) -> Result<LoadedTarget<'_>, sqlx::Error> {
     let mut columns = Columns::of(row);
     let id = ArtifactId::from_uuid(columns.uuid()?);
     let target = row.try_get(1)?;
@@ -83,5 +92,5 @@ fn target_head(row: &PgRow) -> Result<((ArtifactId, &str), TargetHead), sqlx::Er
         health_since: columns.time()?,
         observed_at: columns.time()?,
     };
-    Ok(((id, target), head))
+    Ok(((id, target), (columns.position()?, head)))
 }

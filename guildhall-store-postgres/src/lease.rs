@@ -183,7 +183,8 @@ impl CheckpointRow {
         let generation = columns.value()?;
         let holder = columns.nullable(Columns::uuid)?.map(HolderId::from_uuid);
         let until = columns.nullable(Columns::time)?;
-        let lease = LeaseState { holder: holder.zip(until), fence: columns.value()? };
+        let (fence, renewed_at) = (columns.value()?, Some(columns.time()?));
+        let lease = LeaseState { holder: holder.zip(until), fence, renewed_at };
         Ok((projector, Self { checkpoint, generation, lease }))
     }
 

@@ -152,6 +152,8 @@ async fn load_recorded(
             event_type: EventType::new(stored.text(4, "event_type")?),
             stream_id: StreamId::from_uuid(stored.uuid(2, "stream_id")?),
             payload: stored.text(5, "payload")?.into(),
+            metadata: stored.metadata(6)?,
+            recorded_at: stored.recorded_at()?,
         };
         repeated.push((EventId::from_uuid(stored.uuid(1, "event_id")?), recorded));
     }

@@ -329,9 +329,16 @@ impl Projecting {
         let (halt, batch) = if self.read_models.is_empty()
             && self.settings.on_violation == OnViolation::Quarantine
         {
-            (fold_entries(&mut fold, batch.into_entries_after(row.checkpoint.position))?, None)
+            (
+                fold_entries(
+                    &mut fold,
+                    batch.into_entries_after(row.checkpoint.position),
+                    row.checkpoint.position,
+                )?,
+                None,
+            )
         } else {
-            (fold_entries(&mut fold, fresh.to_vec())?, Some(batch))
+            (fold_entries(&mut fold, fresh.to_vec(), row.checkpoint.position)?, Some(batch))
         };
         if let (Some(halt), Some(batch)) = (&halt, &batch) {
             last = halt.position.previous();
@@ -451,6 +458,7 @@ pub(crate) async fn notify(
 pub(crate) fn fold_entries(
     fold: &mut Fold,
     entries: Vec<DecodedEntry>,
-) -> Result<Option<Halt>, StoreError> {
-    fold.apply(entries).map_err(|error| StoreError::permanent("folding entries", error))
+    checkpoint: Position,
+) -> Result<Option<Halt>, ApplyError> {
+    fold.apply(entries).map_err(|error| ApplyError::of_fold(error, checkpoint))
 }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::iter::successors;
 
 use async_trait::async_trait;
-use guildhall_core::{ApplyError, Batch, DecodedEntry, Fault, Position, StoreError};
+use guildhall_core::{ApplyError, Batch, DecodedEntry, Fault, Position};
 use sqlx::PgConnection;
 
 use crate::error::{Doing, fault};
@@ -76,14 +76,6 @@ pub trait ReadModel: Send {
 #[error("it ended the projector's transaction")]
 struct EndedTransaction;
 
-/// A read model failed in a way that may pass.
-#[derive(Debug, thiserror::Error)]
-#[error("the read model {name:?} failed")]
-struct ReadModelFailed {
-    name: String,
-    source: Box<dyn Error + Send + Sync>,
-}
-
 /// Undoes what the projector told the planner for its own look-ups.
 const PLAN_AS_USUAL: &str = "SET LOCAL enable_seqscan = DEFAULT; \
     SET LOCAL enable_hashjoin = DEFAULT; SET LOCAL enable_mergejoin = DEFAULT; SET LOCAL jit = DEFAULT";
@@ -120,12 +112,7 @@ fn failure(name: String, source: Box<dyn Error + Send + Sync>) -> ApplyError {
     let first: &(dyn Error + 'static) = &*source;
     let mut causes = successors(Some(first), |&error| error.source());
     let driver = causes.find_map(|error| error.downcast_ref::<sqlx::Error>());
-    match driver.map(fault) {
-        Some(Fault::Transient) => {
-            StoreError::transient(DOING, ReadModelFailed { name, source }).into()
-        }
-        Some(Fault::Permanent) | None => ApplyError::ReadModel { name, source },
-    }
+    ApplyError::ReadModel { name, fault: driver.map_or(Fault::Permanent, fault), source }
 }
 
 async fn transaction_id(transaction: &mut PgConnection) -> Result<String, sqlx::Error> {

@@ -374,13 +374,17 @@ impl Generation for PostgresGeneration {
             _ => self.checkpoint.clone(),
         };
         let halt = if self.settings.on_violation == OnViolation::Halt {
-            let halt = fold_entries(&mut self.fold, fresh.to_vec())?;
+            let halt = fold_entries(&mut self.fold, fresh.to_vec(), self.checkpoint.position)?;
             if let Some(halt) = &halt {
                 checkpoint = batch.checkpoint_at(halt.position.previous(), &self.checkpoint);
             }
             halt
         } else {
-            fold_entries(&mut self.fold, batch.into_entries_after(self.checkpoint.position))?
+            fold_entries(
+                &mut self.fold,
+                batch.into_entries_after(self.checkpoint.position),
+                self.checkpoint.position,
+            )?
         };
         let (changes, deployments) = if self.stage == Stage::Bare {
             (self.fold.take_final_rows(), Deployments::New)

@@ -137,7 +137,7 @@ impl<'r> Stored<'r> {
         Ok(LeafHash::from_bytes(bytes))
     }
 
-    fn metadata(&self, column: usize) -> Result<Metadata, BadRow> {
+    pub(crate) fn metadata(&self, column: usize) -> Result<Metadata, BadRow> {
         let position = self.position.as_i64();
         match self.text(column, "metadata")? {
             "{}" => Ok(Metadata::default()),
@@ -146,7 +146,7 @@ impl<'r> Stored<'r> {
         }
     }
 
-    fn recorded_at(&self) -> Result<Timestamp, BadRow> {
+    pub(crate) fn recorded_at(&self) -> Result<Timestamp, BadRow> {
         timestamp(self.row, 7)
             .ok_or(BadRow::Column { position: self.position.as_i64(), column: "recorded_at" })
     }

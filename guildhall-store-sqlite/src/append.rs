@@ -382,7 +382,8 @@ impl<'t> Log<'t> {
 
     fn load_recorded(&self, event_id: EventId) -> Result<Option<Recorded>, Failure> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT position, version, event_type, stream_id, payload
+            "SELECT position, event_id, stream_id, version, event_type, payload, metadata,
+                 recorded_at
              FROM chronicle_entries WHERE event_id = ?1",
         )?;
         let mut rows = statement.query([event_id.as_uuid().as_bytes()])?;
@@ -390,10 +391,12 @@ impl<'t> Log<'t> {
         let stored = Stored::at(row, 0)?;
         Ok(Some(Recorded {
             position: stored.position(),
-            version: stored.version(1)?,
-            event_type: EventType::new(stored.text(2, "event_type")?),
-            stream_id: StreamId::from_uuid(stored.uuid(3, "stream_id")?),
-            payload: stored.text(4, "payload")?.into(),
+            version: stored.version(3)?,
+            event_type: EventType::new(stored.text(4, "event_type")?),
+            stream_id: StreamId::from_uuid(stored.uuid(2, "stream_id")?),
+            payload: stored.text(5, "payload")?.into(),
+            metadata: stored.metadata(6)?,
+            recorded_at: stored.recorded_at()?,
         }))
     }
 

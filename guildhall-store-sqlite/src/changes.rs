@@ -36,7 +36,7 @@ pub(crate) fn sort_by_artifact(changes: &mut Changes) {
 /// The statements of the projector, on the live tables or on those of the next generation.
 #[derive(Debug)]
 pub(crate) struct Statements {
-    pub(crate) has_accord: Cow<'static, str>,
+    pub(crate) load_accord_position: Cow<'static, str>,
     pub(crate) load_artifact_head: Cow<'static, str>,
     pub(crate) load_ratified: Cow<'static, str>,
     pub(crate) load_target_head: Cow<'static, str>,
@@ -78,14 +78,14 @@ impl Statements {
 
     fn named(name: impl Fn(&'static str) -> Cow<'static, str>) -> Self {
         Self {
-            has_accord: name("SELECT 1 FROM accord_bindings WHERE id = ?1"),
+            load_accord_position: name("SELECT position FROM accord_bindings WHERE id = ?1"),
             load_artifact_head: name(include_str!("sql/load_artifact_head.sql")),
             load_ratified: name(
                 "SELECT DISTINCT cid FROM custody_transitions \
                  WHERE artifact_id = ?1 AND to_state = 'ratified'",
             ),
             load_target_head: name(
-                "SELECT health, health_since, observed_at FROM deployment_states \
+                "SELECT health, health_since, observed_at, position FROM deployment_states \
                  WHERE artifact_id = ?1 AND target = ?2",
             ),
             insert_accord: name(

@@ -3,7 +3,7 @@
 use guildhall_core::custody::ChainHead;
 use guildhall_core::fold::{Heads, Keys, TargetHead};
 use guildhall_core::invariant::ArtifactHead;
-use guildhall_core::{ArtifactId, CeremonyId};
+use guildhall_core::{ArtifactId, CeremonyId, Position};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::changes::Statements;
@@ -16,9 +16,12 @@ pub(crate) fn load_heads(
     keys: &Keys,
     heads: &mut Heads,
 ) -> rusqlite::Result<()> {
-    let mut has_accord = connection.prepare_cached(&statements.has_accord)?;
+    let mut load_accord = connection.prepare_cached(&statements.load_accord_position)?;
     for id in &keys.accords {
-        heads.know_accord(*id, has_accord.exists([id.as_uuid().as_bytes()])?);
+        let written = load_accord
+            .query_row([id.as_uuid().as_bytes()], |row| Columns::of(row).position())
+            .optional()?;
+        heads.know_accord(*id, written);
     }
     for id in &keys.artifacts {
         heads.know_artifact(*id, load_artifact_head(connection, statements, *id)?);
@@ -28,11 +31,12 @@ pub(crate) fn load_heads(
         let head = load_target
             .query_row((id.as_uuid().as_bytes(), target), |row| {
                 let mut columns = Columns::of(row);
-                Ok(TargetHead {
+                let head = TargetHead {
                     health: columns.parsed()?,
                     health_since: columns.parsed()?,
                     observed_at: columns.parsed()?,
-                })
+                };
+                Ok((columns.position()?, head))
             })
             .optional()?;
         heads.know_target(*id, target.clone(), head);
@@ -44,13 +48,14 @@ fn load_artifact_head(
     connection: &Connection,
     statements: &Statements,
     id: ArtifactId,
-) -> rusqlite::Result<Option<ArtifactHead>> {
+) -> rusqlite::Result<Option<(Position, ArtifactHead)>> {
     let mut load_head = connection.prepare_cached(&statements.load_artifact_head)?;
     let head = load_head.query_row([id.as_uuid().as_bytes()], |row| {
         let mut columns = Columns::of(row);
+        let written = columns.position()?;
         let cid = columns.parsed()?;
         let Some(seq) = columns.nullable(Columns::seq)? else {
-            return Ok(ArtifactHead { cid, chain: None, ratified: Vec::new() });
+            return Ok((written, ArtifactHead { cid, chain: None, ratified: Vec::new() }));
         };
         let chain = ChainHead {
             seq,
@@ -59,14 +64,14 @@ fn load_artifact_head(
             occurred_at: columns.parsed()?,
             ceremony_id: columns.nullable(Columns::uuid)?.map(CeremonyId::from_uuid),
         };
-        Ok(ArtifactHead { cid, chain: Some(chain), ratified: Vec::new() })
+        Ok((written, ArtifactHead { cid, chain: Some(chain), ratified: Vec::new() }))
     });
-    let Some(mut head) = head.optional()? else { return Ok(None) };
+    let Some((written, mut head)) = head.optional()? else { return Ok(None) };
     if head.chain.is_some() {
         let mut load_ratified = connection.prepare_cached(&statements.load_ratified)?;
         let ratified =
             load_ratified.query_map([id.as_uuid().as_bytes()], |row| Columns::of(row).parsed())?;
         head.ratified = ratified.collect::<rusqlite::Result<_>>()?;
     }
-    Ok(Some(head))
+    Ok(Some((written, head)))
 }

@@ -20,7 +20,7 @@ impl CheckpointRow {
     const NONE: Self = Self {
         checkpoint: Checkpoint::ZERO,
         generation: 0,
-        lease: LeaseState { holder: None, fence: 0 },
+        lease: LeaseState { holder: None, fence: 0, renewed_at: None },
     };
 
     /// The row of this projector; none where none of that name ever ran.
@@ -36,7 +36,8 @@ impl CheckpointRow {
             let generation = columns.number()?;
             let holder = columns.nullable(Columns::uuid)?.map(HolderId::from_uuid);
             let until = columns.nullable(Columns::parsed::<Timestamp>)?;
-            let lease = LeaseState { holder: holder.zip(until), fence: columns.number()? };
+            let (fence, renewed_at) = (columns.number()?, Some(columns.parsed()?));
+            let lease = LeaseState { holder: holder.zip(until), fence, renewed_at };
             Ok(Self { checkpoint, generation, lease })
         });
         row.optional()

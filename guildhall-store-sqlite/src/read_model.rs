@@ -1,9 +1,12 @@
 //! An embedder's own read models, beside the Ops DB and in its transaction.
 
-use guildhall_core::{ApplyError, Batch, DecodedEntry, Position};
+use std::error::Error;
+use std::iter::successors;
+
+use guildhall_core::{ApplyError, Batch, DecodedEntry, Fault, Position};
 use rusqlite::Transaction;
 
-use crate::error::Doing;
+use crate::error::{Doing, fault};
 use crate::lease::CheckpointRow;
 
 /// A read model of an embedder's, in tables of its own in the Ops DB's file. It is applied in the
@@ -48,12 +51,14 @@ pub trait ReadModel: Send {
     /// the transaction must be ready for it to be rolled back and for the entries to come again.
     ///
     /// # Errors
-    /// Any: nothing of the batch is applied then, the Ops DB's part neither.
+    /// Any: nothing of the batch is applied then, the Ops DB's part neither. Where a
+    /// [`rusqlite::Error`] that may pass is the error or the cause of it (somebody held a lock, a
+    /// write failed), the batch is tried again; anything else stops the projector.
     fn apply(
         &mut self,
         transaction: &Transaction<'_>,
         entries: &[DecodedEntry],
-    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>>;
+    ) -> Result<(), Box<dyn Error + Send + Sync>>;
 }
 
 /// A read model ended the transaction that it was to write in.
@@ -70,7 +75,7 @@ pub(crate) fn apply_read_models(
 ) -> Result<(), ApplyError> {
     for model in models {
         let name = model.name().to_owned();
-        let failed = |source| ApplyError::ReadModel { name: name.clone(), source };
+        let failed = |source| failure(name.clone(), source);
         let mut row = CheckpointRow::load(transaction, &name).doing("reading a checkpoint")?;
         let entries = batch.after(&row.checkpoint)?;
         let entries = &entries[..entries.partition_point(|entry| entry.position <= last)];
@@ -83,4 +88,12 @@ pub(crate) fn apply_read_models(
         row.save(transaction, &name).doing("writing a checkpoint")?;
     }
     Ok(())
+}
+
+/// What the projector answers to a read model's error.
+fn failure(name: String, source: Box<dyn Error + Send + Sync>) -> ApplyError {
+    let first: &(dyn Error + 'static) = &*source;
+    let mut causes = successors(Some(first), |&error| error.source());
+    let driver = causes.find_map(|error| error.downcast_ref::<rusqlite::Error>());
+    ApplyError::ReadModel { name, fault: driver.map_or(Fault::Permanent, fault), source }
 }

@@ -116,7 +116,7 @@ impl<'r> Stored<'r> {
         version.ok_or_else(|| self.bad("version"))
     }
 
-    fn metadata(&self, column: usize) -> Result<Metadata, BadRow> {
+    pub(crate) fn metadata(&self, column: usize) -> Result<Metadata, BadRow> {
         match self.text(column, "metadata")? {
             "{}" => Ok(Metadata::default()),
             text => serde_json::from_str(text).map_err(|_| self.bad("metadata")),
@@ -130,7 +130,7 @@ impl<'r> Stored<'r> {
         }
     }
 
-    fn recorded_at(&self) -> Result<Timestamp, BadRow> {
+    pub(crate) fn recorded_at(&self) -> Result<Timestamp, BadRow> {
         let recorded_at = self.text(7, "recorded_at")?.parse();
         recorded_at.map_err(|_| self.bad("recorded_at"))
     }

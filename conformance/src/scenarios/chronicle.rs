@@ -201,6 +201,15 @@ pub async fn a_known_event_is_answered_with_its_first_position<H: Harness>(harne
     let placed: Vec<_> =
         answers.iter().map(|it| (it.position.get(), it.version.get(), it.was_recorded)).collect();
     assert_eq!(placed, [(2, 1, false), (1, 1, true), (3, 2, false)]);
+    // What was recorded stays, and it is said what the other had.
+    let differing: Vec<_> = answers.iter().map(|answer| answer.differs).collect();
+    assert_eq!(differing, [None, Some("time"), None]);
+    let at = Some(recorded[0].recorded_at);
+    let metadata = Metadata { traceparent: Some("00-1".to_owned()), ..Metadata::default() };
+    let again = NewEntry { recorded_at: at, metadata, ..known.clone() };
+    let answers = other.append(Append::of([again, known.clone()])).await.unwrap();
+    let differing: Vec<_> = answers.iter().map(|answer| answer.differs).collect();
+    assert_eq!(differing, [Some("metadata"), None]);
     // All of them known.
     let answers = chronicle.append(Append::of([known, fresh])).await.unwrap();
     assert!(answers.iter().all(|answer| answer.was_recorded));

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+pub use super::leaf::LeafRecord;
+pub use super::seen::{Mark, Seen};
 use super::{Append, AppendError, Appended, Entry, Expected, Metadata, NewEntry, Origin};
 use crate::cid::LeafHash;
 use crate::event::EventType;
@@ -25,6 +27,10 @@ pub struct Recorded {
     pub stream_id: StreamId,
     /// Its payload.
     pub payload: Box<str>,
+    /// What caused it.
+    pub metadata: Metadata,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
 }
 
 /// What a group of appends is judged against: the end of the log, the versions of the streams that
@@ -104,16 +110,18 @@ impl AppendState {
                     position: recorded.position,
                     version: recorded.version,
                     was_recorded: true,
+                    differs: differs(&entry, Some(recorded.recorded_at), &recorded.metadata),
                 }));
             } else if let Some(&nth) = within.get(&entry.event_id) {
                 let first: &NewEntry = &fresh[nth];
                 let known = (&first.event_type, first.stream_id, first.payload.as_str());
                 let position = Position::new(self.head.get() + nth as u64 + 1);
                 refuse_reuse(&entry, known, position)?;
-                places.push(Ok((nth, true)));
+                let differs = differs(&entry, first.recorded_at, &first.metadata);
+                places.push(Ok((nth, true, differs)));
             } else {
                 within.insert(entry.event_id, fresh.len());
-                places.push(Ok((fresh.len(), false)));
+                places.push(Ok((fresh.len(), false, None)));
                 fresh.push(entry);
             }
         }
@@ -123,10 +131,11 @@ impl AppendState {
         let entries: Vec<Entry> = fresh.into_iter().map(|entry| self.record(entry, now)).collect();
         let answers = places.into_iter().map(|place| match place {
             Err(recorded) => recorded,
-            Ok((nth, was_recorded)) => Appended {
+            Ok((nth, was_recorded, differs)) => Appended {
                 position: entries[nth].position,
                 version: entries[nth].version,
                 was_recorded,
+                differs,
             },
         });
         Ok(Admitted { answers: answers.collect(), entries })
@@ -199,9 +208,27 @@ impl AppendState {
                 event_type: entry.event_type.clone(),
                 stream_id: entry.stream_id,
                 payload: entry.payload.clone(),
+                metadata: entry.metadata.clone(),
+                recorded_at: entry.recorded_at,
             },
         );
         entry
+    }
+}
+
+/// What an event recorded before has other than `entry`, of what does not make it another event. An
+/// entry that leaves its time to the store has no other one.
+fn differs(
+    entry: &NewEntry,
+    recorded_at: Option<Timestamp>,
+    metadata: &Metadata,
+) -> Option<&'static str> {
+    if entry.recorded_at.is_some() && entry.recorded_at != recorded_at {
+        Some("time")
+    } else if entry.metadata != *metadata {
+        Some("metadata")
+    } else {
+        None
     }
 }
 

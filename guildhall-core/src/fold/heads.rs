@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::HeadNotLoaded;
+use super::FoldError;
 use crate::custody::CustodyPolicy;
 use crate::event::{Decoded, Event};
 use crate::ids::{AccordId, ArtifactId, Position};
@@ -106,6 +106,8 @@ pub struct Heads {
     round: u64,
     /// Whether what is not listed does not exist: the tables were empty at the start.
     is_complete: bool,
+    /// The newest position that wrote a row which was loaded.
+    newest_loaded: Position,
     accords: HashMap<AccordId, bool>,
     artifacts: HashMap<ArtifactId, Option<Artifact>>,
     weight_bytes: usize,
@@ -122,15 +124,19 @@ impl Heads {
         Self { is_complete: true, ..Self::default() }
     }
 
-    /// Tells whether an accord exists.
-    pub fn know_accord(&mut self, id: AccordId, exists: bool) {
-        if self.accords.insert(id, exists).is_none() {
+    /// Tells the position that wrote an accord's row; none where it does not exist.
+    pub fn know_accord(&mut self, id: AccordId, written: Option<Position>) {
+        self.loaded(written);
+        if self.accords.insert(id, written.is_some()).is_none() {
             self.weight_bytes += ACCORD_BYTES;
         }
     }
 
-    /// Tells the head of an artifact; none where it does not exist.
-    pub fn know_artifact(&mut self, id: ArtifactId, head: Option<ArtifactHead>) {
+    /// Tells the head of an artifact, and the position that last wrote its row; none where it does
+    /// not exist.
+    pub fn know_artifact(&mut self, id: ArtifactId, row: Option<(Position, ArtifactHead)>) {
+        let (written, head) = row.unzip();
+        self.loaded(written);
         let artifact = head.map(|head| Artifact {
             head,
             slot: Slot::default(),
@@ -142,8 +148,16 @@ impl Heads {
         }
     }
 
-    /// Tells the head of a target of an artifact that was told before; none where it has no row.
-    pub fn know_target(&mut self, id: ArtifactId, target: Box<str>, head: Option<TargetHead>) {
+    /// Tells the head of a target of an artifact that was told before, and the position that last
+    /// wrote its row; none where it has no row.
+    pub fn know_target(
+        &mut self,
+        id: ArtifactId,
+        target: Box<str>,
+        row: Option<(Position, TargetHead)>,
+    ) {
+        let (written, head) = row.unzip();
+        self.loaded(written);
         if let Some(Some(artifact)) = self.artifacts.get_mut(&id) {
             match artifact.find(&target) {
                 Ok(at) => artifact.targets[at].head = head,
@@ -154,6 +168,17 @@ impl Heads {
                 }
             }
         }
+    }
+
+    fn loaded(&mut self, written: Option<Position>) {
+        self.newest_loaded = self.newest_loaded.max(written.unwrap_or(Position::ZERO));
+    }
+
+    /// Whether the rows that were loaded are older than the entry at `position`, which is to be
+    /// folded into them.
+    pub(super) fn require_older(&self, position: Position) -> Result<(), FoldError> {
+        let written = self.newest_loaded;
+        if written < position { Ok(()) } else { Err(FoldError::RowAhead { written, position }) }
     }
 
     pub(super) fn weight_bytes(&self) -> usize {
@@ -199,7 +224,7 @@ impl Heads {
         keys
     }
 
-    pub(super) fn require(&self, event: &Event, position: Position) -> Result<(), HeadNotLoaded> {
+    pub(super) fn require(&self, event: &Event, position: Position) -> Result<(), FoldError> {
         if self.is_complete {
             return Ok(());
         }
@@ -212,7 +237,7 @@ impl Heads {
                 }
                 _ => true,
             });
-        if has_accord && has_artifact { Ok(()) } else { Err(HeadNotLoaded { position }) }
+        if has_accord && has_artifact { Ok(()) } else { Err(FoldError::HeadNotLoaded { position }) }
     }
 
     pub(super) fn context<'h>(&'h self, event: &Event, policy: &'h CustodyPolicy) -> Context<'h> {
@@ -222,6 +247,13 @@ impl Heads {
             policy,
             accord_exists: accord.copied().unwrap_or(false),
             artifact: artifact.map(|artifact| &artifact.head),
+        }
+    }
+
+    /// Puts an accord that was just bound.
+    pub(super) fn insert_accord(&mut self, id: AccordId) {
+        if self.accords.insert(id, true).is_none() {
+            self.weight_bytes += ACCORD_BYTES;
         }
     }
 

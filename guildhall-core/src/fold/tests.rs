@@ -226,7 +226,7 @@ fn what_is_missing_is_named_once_and_not_when_it_is_known() {
     assert_eq!(fold.missing(&batch), keys);
     assert!(quarantining().missing(&batch).is_empty());
     assert!(fold.missing(&[unknown(1)]).is_empty());
-    fold.heads_mut().know_accord(ACCORD, true);
+    fold.heads_mut().know_accord(ACCORD, Some(Position::ZERO));
     fold.heads_mut().know_artifact(ARTIFACT, None);
     // An artifact that does not exist has no targets either.
     assert!(fold.missing(&batch).is_empty());
@@ -241,13 +241,13 @@ fn a_head_that_was_not_loaded_is_an_error_and_not_a_violation() {
     for event in [bound().into(), registered().into(), link(None, Drafted).into()] {
         let mut fold = Fold::new(CustodyPolicy::standard(), OnViolation::Quarantine);
         let applied = fold.apply([entry(1, Event::clone(&event))]);
-        assert_eq!(applied, Err(HeadNotLoaded { position }), "{event:?}");
+        assert_eq!(applied, Err(FoldError::HeadNotLoaded { position }), "{event:?}");
     }
     let mut fold = Fold::new(CustodyPolicy::standard(), OnViolation::Quarantine);
     let head = ArtifactHead { cid: registered().cid, chain: None, ratified: Vec::new() };
-    fold.heads_mut().know_artifact(ARTIFACT, Some(head));
+    fold.heads_mut().know_artifact(ARTIFACT, Some((Position::ZERO, head)));
     let observation = entry(1, observed("eu", true, 1));
-    assert_eq!(fold.apply([observation.clone()]), Err(HeadNotLoaded { position }));
+    assert_eq!(fold.apply([observation.clone()]), Err(FoldError::HeadNotLoaded { position }));
     fold.heads_mut().know_target(ARTIFACT, "eu".into(), None);
     assert_eq!(fold.apply([observation]), Ok(None));
 }
@@ -270,10 +270,10 @@ fn forgotten_heads_are_missing_again_and_the_memory_is_free() {
 fn loaded_heads_are_compared_with() {
     let mut fold = Fold::new(CustodyPolicy::standard(), OnViolation::Quarantine);
     let head = ArtifactHead { cid: registered().cid, chain: None, ratified: Vec::new() };
-    fold.heads_mut().know_artifact(ARTIFACT, Some(head));
+    fold.heads_mut().know_artifact(ARTIFACT, Some((Position::ZERO, head)));
     let (health, observed_at) = (Health::Healthy, at(20));
     let target = TargetHead { health, health_since: at(10), observed_at };
-    fold.heads_mut().know_target(ARTIFACT, "eu".into(), Some(target));
+    fold.heads_mut().know_target(ARTIFACT, "eu".into(), Some((Position::new(7), target)));
     fold.apply([entry(8, observed("eu", false, 19))]).unwrap();
     assert!(fold.take_changes().is_empty());
     fold.apply([entry(9, observed("eu", true, 21))]).unwrap();
@@ -366,4 +366,15 @@ fn positions_and_leaf_hashes_do_not_decide() {
         changes
     };
     assert_eq!(fold(0), fold(100));
+}
+
+#[test]
+fn a_row_that_a_later_entry_wrote_is_not_folded_into() {
+    let mut fold = Fold::new(CustodyPolicy::standard(), OnViolation::Quarantine);
+    let head = ArtifactHead { cid: registered().cid, chain: None, ratified: Vec::new() };
+    fold.heads_mut().know_artifact(ARTIFACT, Some((Position::new(9), head)));
+    let (written, position) = (Position::new(9), Position::new(9));
+    let refused = fold.apply([entry(9, link(None, Drafted))]);
+    assert_eq!(refused, Err(FoldError::RowAhead { written, position }));
+    assert!(fold.take_changes().is_empty());
 }

@@ -86,6 +86,8 @@ impl Log {
                     event_type: entry.event_type.clone(),
                     stream_id: entry.stream_id,
                     payload: entry.payload.clone(),
+                    metadata: entry.metadata.clone(),
+                    recorded_at: entry.recorded_at,
                 },
             );
         }

@@ -100,7 +100,7 @@ fn apply_to(
     rows.load_heads(&fold.missing(fresh), fold.heads_mut());
     let halt = fold
         .apply(fresh.iter().cloned())
-        .map_err(|error| StoreError::permanent("folding entries", error))?;
+        .map_err(|error| ApplyError::of_fold(error, checkpoint.position))?;
     let last = halt.as_ref().map_or(newest.position, |halt| halt.position.previous());
     let changes = fold.take_changes();
     let applied = Applied {

@@ -43,23 +43,22 @@ impl Rows {
     /// Tells `heads` what the tables hold under `keys`: artifacts before their targets.
     pub(super) fn load_heads(&self, keys: &Keys, heads: &mut Heads) {
         for id in &keys.accords {
-            heads.know_accord(*id, self.accord_bindings.contains_key(id));
+            heads.know_accord(*id, self.accord_bindings.get(id).map(|row| row.position));
         }
         for id in &keys.artifacts {
             heads.know_artifact(*id, self.artifact_head(*id));
         }
         for (id, target) in &keys.targets {
             let row = self.deployment_states.get(&(*id, target.to_string()));
-            let head = row.map(|row| TargetHead {
-                health: row.health,
-                health_since: row.health_since,
-                observed_at: row.observed_at,
+            let head = row.map(|row| {
+                let (health, health_since) = (row.health, row.health_since);
+                (row.position, TargetHead { health, health_since, observed_at: row.observed_at })
             });
             heads.know_target(*id, target.clone(), head);
         }
     }
 
-    fn artifact_head(&self, id: ArtifactId) -> Option<ArtifactHead> {
+    fn artifact_head(&self, id: ArtifactId) -> Option<(Position, ArtifactHead)> {
         let artifact = self.governed_artifacts.get(&id)?;
         let chain = self.newest_link(artifact).map(|link| ChainHead {
             seq: link.seq,
@@ -74,7 +73,7 @@ impl Rows {
                 ratified.push(link.cid);
             }
         }
-        Some(ArtifactHead { cid: artifact.cid, chain, ratified })
+        Some((artifact.position, ArtifactHead { cid: artifact.cid, chain, ratified }))
     }
 
     /// Writes what the fold answered.

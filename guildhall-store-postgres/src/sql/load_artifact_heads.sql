@@ -1,6 +1,7 @@
 -- $1: artifacts. The content that each has, the newest link of its chain, what the chain ratified.
 SELECT
     artifact.id,
+    artifact.position,
     artifact.cid,
     link.seq,
     link.to_state,

@@ -3,7 +3,8 @@
 -- $1: projector
 -- $2: how long the client may be silent
 SELECT
-    projector, position, leaf_hash, origin, generation, lease_holder, lease_until, fence, clock_timestamp(),
+    projector, position, leaf_hash, origin, generation, lease_holder, lease_until, fence,
+    updated_at, clock_timestamp(),
     pg_catalog.set_config('idle_in_transaction_session_timeout', $2, true)
 FROM {schema}.projector_checkpoints
 WHERE projector = $1

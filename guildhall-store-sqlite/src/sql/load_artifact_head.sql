@@ -1,5 +1,6 @@
 -- ?1 artifact. The content that it has, and the newest link of its chain.
 SELECT
+    artifact.position,
     artifact.cid,
     link.seq,
     link.to_state,
