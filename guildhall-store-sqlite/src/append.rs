@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::connection::{DatabaseFile, Gate, Role};
 use crate::migrate::now;
 use crate::options::Options;
+use crate::place::Place;
 use crate::row::{Failure, Stored, load_head, load_origin};
 use crate::watch::Signal;
 use crate::workers::{Crew, Stop};
@@ -65,6 +66,7 @@ impl Appender {
         let (requests, queue) = mpsc::channel(Self::QUEUED_REQUESTS);
         let mut committer = Committer {
             connection: file.connect(Role::Append)?,
+            place: file.place()?,
             gate: file.gate().clone(),
             signal: Signal::of(file.path()),
             queue,
@@ -175,6 +177,7 @@ impl Group {
 /// The thread's own.
 struct Committer {
     connection: Connection,
+    place: Place,
     gate: Gate,
     signal: Arc<Signal>,
     queue: mpsc::Receiver<Message>,
@@ -280,6 +283,7 @@ impl Committer {
         requests: &mut impl Iterator<Item = Request>,
         replies: &mut Vec<Reply>,
     ) -> Result<(), Failure> {
+        self.place.check()?;
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut log = Log::load(&transaction, self.payload_limit_bytes)?;
@@ -301,6 +305,8 @@ impl Committer {
         }
         let head = log.state.head();
         transaction.commit()?;
+        // Committed into a file that was replaced meanwhile, it is as good as lost.
+        self.place.check()?;
         self.signal.tell(head);
         Ok(())
     }

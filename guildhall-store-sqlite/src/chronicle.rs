@@ -12,7 +12,9 @@ use rusqlite::Connection;
 
 use crate::append::Appender;
 use crate::connection::DatabaseFile;
+use crate::error::ReadOnly;
 use crate::options::Options;
+use crate::reader::Reader;
 use crate::row::{BadRow, Failure, Stored, load_entries, load_head, load_origin};
 use crate::watch::Signal;
 use crate::workers::Workers;
@@ -26,8 +28,9 @@ use crate::workers::Workers;
 #[derive(Debug, Clone)]
 pub struct SqliteChronicle {
     file: DatabaseFile,
-    appender: Appender,
-    readers: Workers<Connection>,
+    /// None where the store was opened for reading.
+    appender: Option<Appender>,
+    readers: Workers<Reader>,
     signal: Arc<Signal>,
     poll_interval: Duration,
 }
@@ -36,16 +39,25 @@ impl SqliteChronicle {
     /// Starts the appending thread. Blocks for a moment.
     pub(crate) fn start(
         file: &DatabaseFile,
-        readers: Workers<Connection>,
+        readers: Workers<Reader>,
         options: &Options,
     ) -> Result<Self, StoreError> {
         Ok(Self {
             file: file.clone(),
-            appender: Appender::start(file, readers.crew(), options)?,
+            appender: if file.is_read_only() {
+                None
+            } else {
+                Some(Appender::start(file, readers.crew(), options)?)
+            },
             readers,
             signal: Signal::of(file.path()),
             poll_interval: options.poll_interval,
         })
+    }
+
+    fn appender(&self) -> Result<&Appender, StoreError> {
+        let read_only = || StoreError::permanent("appending to the Chronicle", ReadOnly);
+        self.appender.as_ref().ok_or_else(read_only)
     }
 
     /// Its file.
@@ -59,8 +71,10 @@ impl SqliteChronicle {
     ) -> Result<T, StoreError> {
         const DOING: &str = "reading the Chronicle";
         self.readers
-            .run(DOING, move |connection| {
-                load(connection).map_err(|failure| failure.to_error(DOING))
+            .run(DOING, move |reader| {
+                reader.read(DOING, |connection| {
+                    load(connection).map_err(|failure| failure.to_error(DOING))
+                })
             })
             .await
     }
@@ -73,11 +87,11 @@ impl Chronicle for SqliteChronicle {
     }
 
     async fn fix_origin(&self, origin: Origin) -> Result<Origin, StoreError> {
-        self.appender.fix_origin(origin).await
+        self.appender()?.fix_origin(origin).await
     }
 
     async fn append(&self, append: Append) -> Result<Vec<Appended>, AppendError> {
-        self.appender.append(append).await
+        self.appender()?.append(append).await
     }
 
     async fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Entry>, StoreError> {

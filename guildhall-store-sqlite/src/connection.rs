@@ -11,8 +11,9 @@ use guildhall_core::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use crate::error::Doing;
+use crate::error::{Doing, ReadOnly};
 use crate::options::Options;
+use crate::place::Place;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,7 @@ pub(crate) struct DatabaseFile {
     gate: Gate,
     busy_timeout: Duration,
     cache_bytes: usize,
+    is_read_only: bool,
 }
 
 impl DatabaseFile {
@@ -42,7 +44,18 @@ impl DatabaseFile {
             path: path.into(),
             busy_timeout: options.busy_timeout,
             cache_bytes: options.cache_bytes,
+            is_read_only: false,
         }
+    }
+
+    /// The file at a canonical path, which nobody here writes.
+    pub(crate) fn read_only(path: PathBuf, options: &Options) -> Self {
+        Self { is_read_only: true, ..Self::new(path, options) }
+    }
+
+    /// Whether nobody here writes it.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.is_read_only
     }
 
     /// Its canonical path.
@@ -57,7 +70,16 @@ impl DatabaseFile {
 
     /// A new connection. Blocks.
     pub(crate) fn connect(&self, role: Role) -> Result<Connection, StoreError> {
-        self.try_connect(role).doing("opening the database")
+        const DOING: &str = "opening the database";
+        if self.is_read_only && role != Role::Read {
+            return Err(StoreError::permanent(DOING, ReadOnly));
+        }
+        self.try_connect(role).doing(DOING)
+    }
+
+    /// Where the files of a new connection stand.
+    pub(crate) fn place(&self) -> Result<Place, StoreError> {
+        Place::of(&self.path).map_err(|error| StoreError::permanent("opening the database", error))
     }
 
     fn try_connect(&self, role: Role) -> rusqlite::Result<Connection> {
@@ -65,6 +87,12 @@ impl DatabaseFile {
         // empty. NO_MUTEX: a connection has one thread at a time.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
+        self.configure(&connection, role)?;
+        Ok(connection)
+    }
+
+    /// Gives a connection its settings, for which SQLite reads the file.
+    pub(crate) fn configure(&self, connection: &Connection, role: Role) -> rusqlite::Result<()> {
         connection.busy_timeout(self.busy_timeout)?;
         connection.set_prepared_statement_cache_capacity(64);
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
@@ -98,8 +126,7 @@ impl DatabaseFile {
         };
         // Negative: in KiB rather than pages.
         let cache_kib = i64::try_from(cache_bytes / 1024).unwrap_or(i64::MAX);
-        connection.pragma_update(None, "cache_size", -cache_kib)?;
-        Ok(connection)
+        connection.pragma_update(None, "cache_size", -cache_kib)
     }
 }
 

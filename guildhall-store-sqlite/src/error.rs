@@ -2,12 +2,13 @@
 
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use guildhall_core::{Fault, StoreError};
+use guildhall_core::{Fault, LogFault, StoreError};
 use rusqlite::ErrorCode;
 
 use crate::migrate::Family;
+use crate::schema::SchemaFault;
 
 /// Why a database file was not opened. Whichever it is, the file is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +39,45 @@ pub enum OpenError {
         found: u32,
         /// The newest migration that this version knows.
         known: u32,
+    },
+    /// An older Guildhall made the tables, and a store that only reads leaves them so: open the
+    /// store for writing once.
+    #[error(
+        "{} has migration {found} of the {family} tables, reading needs {known}: open it once for writing", .path.display()
+    )]
+    OlderSchema {
+        /// The file.
+        path: PathBuf,
+        /// Which tables.
+        family: Family,
+        /// The newest migration that the file has; 0 where it has none of them.
+        found: u32,
+        /// The newest migration that this version knows.
+        known: u32,
+    },
+    /// Somebody changed the tables, their keys or their triggers: drop what is foreign, and make
+    /// what is missing or altered again as the files in this crate's `migrations/` do.
+    #[error("{} is not as its migrations made it: {}", .path.display(), join(.faults))]
+    AlteredSchema {
+        /// The file.
+        path: PathBuf,
+        /// Each difference.
+        faults: Vec<SchemaFault>,
+    },
+    /// The path names no file of its own: in-memory databases and SQLite's URIs are not opened. A
+    /// file that is called like that is opened with `./` before its name.
+    #[error("{:?} is no path of a database file", .path)]
+    NotAPath {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The newest entries stand in the log beside the file, which cannot be read where it is, since
+    /// nothing can be written there: copy the file and its log (`-wal`) to a folder that can be
+    /// written, or let a store that can write close the file first.
+    #[error("the log beside {} cannot be read without writing beside it", .path.display())]
+    LogUnreadable {
+        /// The file.
+        path: PathBuf,
     },
     /// The file is damaged: restore it.
     #[error("{} is corrupt", .path.display())]
@@ -84,6 +124,29 @@ impl OpenError {
     }
 }
 
+fn join(faults: &[SchemaFault]) -> String {
+    let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    faults.join(", ")
+}
+
+/// The error of SQLite's as that of opening a file.
+pub(crate) fn open_error(path: &Path, error: rusqlite::Error) -> OpenError {
+    let path = path.to_owned();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            OpenError::Corrupt { path, source: error.into() }
+        }
+        _ => {
+            let source = StoreError {
+                doing: "opening the database",
+                fault: fault(&error),
+                source: error.into(),
+            };
+            OpenError::Store { path, source }
+        }
+    }
+}
+
 /// Why a store did not close as it should. Its threads have ended all the same; what was
 /// acknowledged is in the file and in the log beside it.
 #[derive(Debug, thiserror::Error)]
@@ -124,6 +187,12 @@ pub(crate) trait Doing<T> {
     fn doing(self, doing: &'static str) -> Result<T, StoreError>;
 }
 
+impl<T> Doing<T> for Result<T, LogFault> {
+    fn doing(self, doing: &'static str) -> Result<T, StoreError> {
+        self.map_err(|fault| StoreError::log(doing, fault))
+    }
+}
+
 impl<T> Doing<T> for Result<T, rusqlite::Error> {
     fn doing(self, doing: &'static str) -> Result<T, StoreError> {
         self.map_err(|error| StoreError { doing, fault: fault(&error), source: error.into() })
@@ -157,3 +226,13 @@ pub(crate) struct NoAnswer;
 #[derive(Debug, thiserror::Error)]
 #[error("the store is closed")]
 pub(crate) struct Closed;
+
+/// The store was opened for reading.
+#[derive(Debug, thiserror::Error)]
+#[error("the store was opened for reading only")]
+pub(crate) struct ReadOnly;
+
+/// Somebody wrote a file that was read as nobody could write it.
+#[derive(Debug, thiserror::Error)]
+#[error("the file changed while it was read")]
+pub(crate) struct Changed;

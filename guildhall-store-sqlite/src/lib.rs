@@ -49,13 +49,17 @@ mod error;
 mod heads;
 mod lease;
 mod migrate;
+mod open;
 mod options;
+mod place;
 mod projector;
 mod query;
 mod read_model;
+mod reader;
 mod rebuild;
 mod row;
 mod rows;
+mod schema;
 mod store;
 mod watch;
 mod workers;
@@ -68,6 +72,7 @@ pub use projector::{ProjectorBuilder, SqliteProjector};
 pub use query::SqliteOpsDb;
 pub use read_model::ReadModel;
 pub use row::BadRow;
+pub use schema::SchemaFault;
 pub use store::SqliteStore;
 
 /// The driver whose types a [`ReadModel`] is handed.

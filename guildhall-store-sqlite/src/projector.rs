@@ -19,6 +19,7 @@ use crate::error::Doing;
 use crate::heads::load_heads;
 use crate::lease::CheckpointRow;
 use crate::migrate::now;
+use crate::place::Place;
 use crate::read_model::{ReadModel, apply_read_models};
 use crate::rebuild::SqliteGeneration;
 use crate::store::SqliteStore;
@@ -107,8 +108,8 @@ impl ProjectorBuilder {
     /// Starts the projector's thread, which owns its connection. Blocks for a moment.
     ///
     /// # Errors
-    /// Permanent where two read models share a name or one is called as the projector is;
-    /// otherwise the store's own.
+    /// Permanent where two read models share a name or one is called as the projector is, or the
+    /// store was opened for reading; otherwise the store's own.
     pub fn start(self) -> Result<SqliteProjector, StoreError> {
         const DOING: &str = "starting the projector";
         let mut names = vec![self.settings.name.as_str()];
@@ -124,6 +125,7 @@ impl ProjectorBuilder {
         let names = names.into_iter().map(str::to_owned).collect();
         let projecting = Projecting {
             connection: self.file.connect(Role::Project)?,
+            place: self.file.place()?,
             file: self.file.clone(),
             settings: self.settings.clone(),
             holder: HolderId::new(),
@@ -199,6 +201,7 @@ impl Projector for SqliteProjector {
         let names = self.names.clone();
         self.worker
             .run("reading a checkpoint", move |projecting| {
+                projecting.place.check().doing("reading a checkpoint")?;
                 let transaction =
                     projecting.connection.transaction().doing("reading a checkpoint")?;
                 furthest_behind(&transaction, &names)
@@ -258,6 +261,7 @@ fn furthest_behind(connection: &Connection, names: &[String]) -> Result<Checkpoi
 /// What the projector's thread keeps between batches.
 struct Projecting {
     connection: Connection,
+    place: Place,
     file: DatabaseFile,
     settings: Settings,
     holder: HolderId,
@@ -289,6 +293,7 @@ impl Projecting {
         const DOING: &str = "projecting";
         let name = self.settings.name.as_str();
         let _turn = self.file.gate().enter();
+        self.place.check().doing(DOING)?;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -346,6 +351,7 @@ impl Projecting {
         }
         let after = furthest_behind(&transaction, names)?;
         transaction.commit().doing(DOING)?;
+        self.place.check().doing(DOING)?;
 
         if fold.weight_bytes() > self.settings.memory_bytes {
             fold.forget_heads();
@@ -369,6 +375,7 @@ impl Projecting {
         const DOING: &str = "taking the lease";
         let name = self.settings.name.as_str();
         let _turn = self.file.gate().enter();
+        self.place.check().doing(DOING)?;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -378,6 +385,7 @@ impl Projecting {
         if lease == Lease::Held {
             row.save(&transaction, name).doing(DOING)?;
             transaction.commit().doing(DOING)?;
+            self.place.check().doing(DOING)?;
             self.fence = Some(row.lease.fence);
         }
         Ok(lease)
@@ -387,6 +395,7 @@ impl Projecting {
         const DOING: &str = "releasing the lease";
         let name = self.settings.name.as_str();
         let _turn = self.file.gate().enter();
+        self.place.check().doing(DOING)?;
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)

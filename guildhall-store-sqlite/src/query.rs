@@ -19,6 +19,7 @@ use uuid::Uuid;
 
 use crate::error::Doing;
 use crate::lease::CheckpointRow;
+use crate::reader::Reader;
 use crate::rows::Columns;
 use crate::store::SqliteStore;
 use crate::workers::Workers;
@@ -26,7 +27,7 @@ use crate::workers::Workers;
 /// The Ops DB in a SQLite file (see [`OpsDb`] for what it answers). Clones are cheap.
 #[derive(Debug, Clone)]
 pub struct SqliteOpsDb {
-    readers: Workers<Connection>,
+    readers: Workers<Reader>,
 }
 
 impl SqliteStore {
@@ -43,9 +44,11 @@ impl SqliteOpsDb {
     ) -> Result<T, StoreError> {
         const DOING: &str = "reading the Ops DB";
         self.readers
-            .run(DOING, move |connection| {
-                let transaction = connection.transaction().doing(DOING)?;
-                load(&transaction).doing(DOING)
+            .run(DOING, move |reader| {
+                reader.read(DOING, |connection| {
+                    let transaction = connection.transaction().doing(DOING)?;
+                    load(&transaction).doing(DOING)
+                })
             })
             .await
     }

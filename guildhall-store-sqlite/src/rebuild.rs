@@ -2,7 +2,7 @@
 //! indexes, triggers and foreign keys; those are made afterwards, and then names change hands.
 //!
 //! What belongs to a table is read from the schema as it is, so there is no second copy of it, and
-//! an index or trigger that an embedder added is made anew too.
+//! an index that an embedder added is made anew too.
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,14 +21,13 @@ use crate::connection::{DatabaseFile, Role};
 use crate::error::Doing;
 use crate::heads::load_heads;
 use crate::lease::CheckpointRow;
+use crate::place::Place;
 use crate::projector::{Settings, fold_entries};
+use crate::schema::{SECOND, definition, is_unique};
 use crate::workers::{Crew, Workers, run_blocking};
 
 /// What the name of a table ends with once another has taken its place, until it is dropped.
 const RETIRED: &str = "_retired";
-
-/// What the name of an index ends with in every other generation.
-const SECOND: &str = "_2";
 
 /// How many rows that were held back are written in one transaction, so that appenders get their
 /// turn: about 50 ms.
@@ -122,6 +121,7 @@ struct Building {
     file: DatabaseFile,
     settings: Settings,
     connection: Connection,
+    place: Place,
     token: Uuid,
     statements: Statements,
     fold: Fold,
@@ -154,6 +154,7 @@ impl Building {
             transaction.commit().doing(DOING)?;
         }
         Ok(Self {
+            place: file.place()?,
             file,
             connection,
             token,
@@ -182,6 +183,7 @@ impl Building {
         }
         let done = work(&transaction, &self.statements)?;
         transaction.commit().doing(doing)?;
+        self.place.check().doing(doing)?;
         Ok(done)
     }
 
@@ -371,13 +373,6 @@ fn begin(transaction: &Transaction<'_>, token: Uuid) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// What a statement that makes a table or an index says after the name of the table, such as
-/// `(id BLOB NOT NULL, …) STRICT`.
-fn definition(sql: &str) -> &str {
-    // SQLite keeps the statement as it was written, but for the name.
-    sql.find('(').map_or("", |start| &sql[start..])
-}
-
 fn has_token(connection: &Connection, token: Uuid) -> rusqlite::Result<bool> {
     let mut find = connection.prepare_cached("SELECT token FROM unfinished_rebuild")?;
     let found = find.query_row([], |row| row.get::<_, [u8; 16]>(0)).optional()?;
@@ -402,7 +397,7 @@ fn missing_indexes(connection: &Connection) -> rusqlite::Result<Vec<(bool, Strin
         for (name, sql) in load(table)? {
             let name = other_name(&name);
             if made.iter().all(|(made, _)| *made != name) {
-                let is_unique = sql.starts_with("CREATE UNIQUE");
+                let is_unique = is_unique(&sql);
                 let unique = if is_unique { "UNIQUE" } else { "" };
                 let name = name.replace('"', "\"\"");
                 let sql =

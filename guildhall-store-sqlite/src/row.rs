@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use guildhall_core::{
-    DecodedEntry, Entry, EventId, EventType, Head, LeafHash, Metadata, Origin, Position, ReadLimit,
-    StoreError, StreamId, Timestamp, Version, event,
+    DecodedEntry, Entry, EventId, EventType, Head, LeafHash, LogFault, Metadata, Origin, Position,
+    ReadLimit, StoreError, StreamId, Timestamp, Version, event,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Params, Row};
@@ -45,6 +45,7 @@ pub enum BadRow {
 pub(crate) enum Failure {
     Sqlite(Arc<rusqlite::Error>),
     BadRow(BadRow),
+    Log(LogFault),
 }
 
 impl Failure {
@@ -55,6 +56,7 @@ impl Failure {
                 StoreError { doing, fault: fault(error), source: Arc::clone(error).into() }
             }
             Self::BadRow(bad) => StoreError::permanent(doing, bad.clone()),
+            Self::Log(fault) => StoreError::log(doing, fault.clone()),
         }
     }
 }
@@ -68,6 +70,12 @@ impl From<rusqlite::Error> for Failure {
 impl From<BadRow> for Failure {
     fn from(bad: BadRow) -> Self {
         Self::BadRow(bad)
+    }
+}
+
+impl From<LogFault> for Failure {
+    fn from(fault: LogFault) -> Self {
+        Self::Log(fault)
     }
 }
 

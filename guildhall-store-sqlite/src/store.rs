@@ -1,16 +1,15 @@
 //! The handle of an open store.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-use guildhall_core::StoreError;
-use rusqlite::Connection;
 
 use crate::chronicle::SqliteChronicle;
 use crate::connection::{DatabaseFile, Role};
 use crate::error::{CloseError, Doing, OpenError};
-use crate::migrate::{Family, open_file};
+use crate::migrate::Family;
+use crate::open::{find_file, open_file};
 use crate::options::Options;
+use crate::reader::Reader;
 use crate::workers::{Crew, Workers, run_blocking};
 
 /// An open store: its Chronicle and its Ops DB, in one file or in two. Clones are cheap and share
@@ -29,7 +28,7 @@ struct Shared {
     options: Options,
     chronicle: SqliteChronicle,
     ops_file: DatabaseFile,
-    ops_readers: Workers<Connection>,
+    ops_readers: Workers<Reader>,
 }
 
 impl SqliteStore {
@@ -46,22 +45,65 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenError`]; the file that it names is as it was.
     pub async fn open_with(options: Options) -> Result<Self, OpenError> {
+        Self::open_by(options, open_file).await
+    }
+
+    /// Opens the store in one file for reading: for pages, reports and auditors, also on a medium
+    /// or in a folder where nothing can be written.
+    ///
+    /// Nothing is created or migrated, and nothing is left behind. Appending and projecting are
+    /// errors. Where the file or its folder cannot be written and there is no log beside the file,
+    /// the file is read as nobody writes it: a change by somebody who can is noticed and read from
+    /// the next question on, and a question that it comes in between is a transient error.
+    ///
+    /// ```
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("guildhall.db");
+    /// # guildhall_store_sqlite::SqliteStore::open(&path).await?.close().await?;
+    /// use guildhall_core::OpsDb;
+    /// use guildhall_store_sqlite::SqliteStore;
+    ///
+    /// let store = SqliteStore::open_read_only(path).await?;
+    /// assert_eq!(store.ops_db().overview().await?.artifacts, 0);
+    /// assert!(store.projector().start().is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`OpenError`], such as [`OlderSchema`](OpenError::OlderSchema) and
+    /// [`LogUnreadable`](OpenError::LogUnreadable).
+    pub async fn open_read_only(path: impl Into<PathBuf>) -> Result<Self, OpenError> {
+        Self::open_read_only_with(Options::at(path)).await
+    }
+
+    /// Opens the store for reading as `options` say; see [`open_read_only`](Self::open_read_only).
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_read_only_with(options: Options) -> Result<Self, OpenError> {
+        Self::open_by(options, find_file).await
+    }
+
+    async fn open_by(options: Options, open: OpenFile) -> Result<Self, OpenError> {
         let path = options.chronicle_path.clone();
         let opened =
-            run_blocking("opening the database", move || Self::open_blocking(options)).await;
+            run_blocking("opening the database", move || Self::open_blocking(options, open)).await;
         opened.map_err(|source| OpenError::Store { path, source })?
     }
 
-    fn open_blocking(options: Options) -> Result<Self, OpenError> {
+    fn open_blocking(options: Options, open: OpenFile) -> Result<Self, OpenError> {
         let (chronicle_file, ops_file) = match &options.ops_path {
             None => {
                 let families = [Family::Chronicle, Family::Ops];
-                let file = open_file(&options.chronicle_path, &families, &options)?;
+                let file = open(&options.chronicle_path, &families, &options)?;
                 (file.clone(), file)
             }
             Some(ops_path) => (
-                open_file(&options.chronicle_path, &[Family::Chronicle], &options)?,
-                open_file(ops_path, &[Family::Ops], &options)?,
+                open(&options.chronicle_path, &[Family::Chronicle], &options)?,
+                open(ops_path, &[Family::Ops], &options)?,
             ),
         };
         let at = |file: &DatabaseFile| {
@@ -69,12 +111,11 @@ impl SqliteStore {
             move |source| OpenError::Store { path, source }
         };
         let crew = Arc::new(Crew::default());
-        let readers =
-            spawn_readers(&chronicle_file, &crew, &options).map_err(at(&chronicle_file))?;
+        let readers = spawn_readers(&chronicle_file, &crew, &options)?;
         let ops_readers = if options.ops_path.is_none() {
             readers.clone()
         } else {
-            spawn_readers(&ops_file, &crew, &options).map_err(at(&ops_file))?
+            spawn_readers(&ops_file, &crew, &options)?
         };
         let chronicle = SqliteChronicle::start(&chronicle_file, readers, &options)
             .map_err(at(&chronicle_file))?;
@@ -104,6 +145,9 @@ impl SqliteStore {
         if self.shared.options.ops_path.is_some() {
             files.push(self.shared.ops_file.clone());
         }
+        if files[0].is_read_only() {
+            return Ok(());
+        }
         let fold = move || {
             let outcomes: Vec<_> = files.iter().map(fold_in).collect();
             outcomes.into_iter().collect::<Result<(), _>>()
@@ -127,18 +171,22 @@ impl SqliteStore {
     }
 
     /// Connections that read the Ops DB, and the threads that they and all others are of.
-    pub(crate) fn ops_readers(&self) -> &Workers<Connection> {
+    pub(crate) fn ops_readers(&self) -> &Workers<Reader> {
         &self.shared.ops_readers
     }
 }
+
+/// Opens a file with the tables of these families.
+type OpenFile = fn(&Path, &[Family], &Options) -> Result<DatabaseFile, OpenError>;
 
 fn spawn_readers(
     file: &DatabaseFile,
     crew: &Arc<Crew>,
     options: &Options,
-) -> Result<Workers<Connection>, StoreError> {
-    let connections = (0..options.readers.max(1)).map(|_| file.connect(Role::Read));
-    Workers::spawn(crew, "guildhall-read", connections.collect::<Result<_, _>>()?)
+) -> Result<Workers<Reader>, OpenError> {
+    let readers = (0..options.readers.max(1)).map(|_| Reader::connect(file));
+    Workers::spawn(crew, "guildhall-read", readers.collect::<Result<_, _>>()?)
+        .map_err(|source| OpenError::Store { path: file.path().to_owned(), source })
 }
 
 /// Folds the log into the file, after every thread of the store has closed its connection; SQLite

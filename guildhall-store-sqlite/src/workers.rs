@@ -29,6 +29,9 @@ pub(crate) struct Crew {
 struct Roll {
     entries: Mutex<Entries>,
     ended: Condvar,
+    /// Connections are closed one after the other: SQLite folds the log in with the last one, and of
+    /// two that are closed at once each takes the other for the last.
+    closing: Mutex<()>,
 }
 
 #[derive(Default)]
@@ -76,12 +79,12 @@ impl<M: From<Stop> + Send> Queue for mpsc::WeakSender<M> {
 
 impl Crew {
     /// Starts a thread of the store's that takes from this queue, for which the weak sender stands.
-    /// Its body has dropped its connection when it returns.
-    pub(crate) fn start<M: From<Stop> + Send + 'static>(
+    /// Its body returns what owns its connection.
+    pub(crate) fn start<M: From<Stop> + Send + 'static, S>(
         &self,
         name: &str,
         queue: mpsc::WeakSender<M>,
-        body: impl FnOnce() + Send + 'static,
+        body: impl FnOnce() -> S + Send + 'static,
     ) -> Result<(), StoreError> {
         let mut entries = lock(&self.roll.entries);
         if entries.is_closed {
@@ -89,7 +92,10 @@ impl Crew {
         }
         let ended = Ended(Arc::clone(&self.roll));
         let body = move || {
-            body();
+            let state = body();
+            let closing = lock(&ended.0.closing);
+            drop(state);
+            drop(closing);
             drop(ended);
         };
         let thread = thread::Builder::new().name(name.to_owned()).spawn(body);
@@ -233,7 +239,7 @@ impl<S: Send + 'static> Workers<S> {
                             }
                         }
                         Some(Job::Stop) => lock(&queue).close(),
-                        None => break,
+                        None => return state,
                     }
                 }
             })?;

@@ -9,7 +9,9 @@ use std::path::Path;
 
 use common::{append_one, new_folder};
 use guildhall_core::{Chronicle, Position};
-use guildhall_store_sqlite::{APPLICATION_ID, Family, OpenError, Options, SqliteStore};
+use guildhall_store_sqlite::{
+    APPLICATION_ID, Family, OpenError, Options, SchemaFault, SqliteStore,
+};
 use rusqlite::Connection;
 
 /// Every file of a folder with its bytes.
@@ -251,4 +253,144 @@ async fn a_file_that_was_cut_off_in_a_checkpoint_is_opened() {
 
     let reopened = SqliteStore::open(torn.path().join("g.db")).await.unwrap().chronicle();
     assert_eq!(reopened.head().await.unwrap(), chronicle.head().await.unwrap());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_file_is_its_owners_alone_and_one_that_is_there_keeps_its_mode() {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let folder = new_folder();
+    let path = folder.path().join("g.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    append_one(&store.chronicle(), 1).await;
+    for suffix in ["", "-wal", "-shm"] {
+        assert_eq!(mode(&folder.path().join(format!("g.db{suffix}"))), 0o600, "{suffix}");
+    }
+    store.close().await.unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    let store = SqliteStore::open(&path).await.unwrap();
+    append_one(&store.chronicle(), 1).await;
+    assert_eq!([mode(&path), mode(&folder.path().join("g.db-wal"))], [0o640; 2]);
+}
+
+#[tokio::test]
+async fn what_is_no_path_of_a_file_is_refused_and_leaves_nothing() {
+    for path in ["", ":memory:", "file:stray.db", "file::memory:", "sqlite:stray.db"] {
+        for error in [
+            SqliteStore::open(path).await.unwrap_err(),
+            SqliteStore::open_read_only(path).await.unwrap_err(),
+        ] {
+            assert!(matches!(error, OpenError::NotAPath { .. }), "{error:?}");
+        }
+    }
+    assert!(!Path::new("stray.db").exists() && !Path::new("file:stray.db").exists());
+    // As the name of a file in a folder they are names like any other.
+    let folder = new_folder();
+    closed_store(&folder.path().join("file:g.db")).await;
+    assert!(folder.path().join("file:g.db").exists());
+}
+
+/// SQL that makes the database again, as `sqlite3 g.db .dump` writes it.
+fn dump(path: &Path) -> String {
+    let connection = Connection::open(path).unwrap();
+    let texts = |sql: &str| -> Vec<String> {
+        let mut statement = connection.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let mut script = String::new();
+    for table in texts("SELECT name FROM sqlite_schema WHERE type = 'table'") {
+        script += &texts(&format!("SELECT sql FROM sqlite_schema WHERE name = '{table}'"))[0];
+        script += ";\n";
+        let columns =
+            texts(&format!("SELECT 'quote(' || name || ')' FROM pragma_table_info('{table}')"));
+        let values = columns.join(" || ',' || ");
+        for row in texts(&format!("SELECT {values} FROM {table}")) {
+            script += &format!("INSERT INTO {table} VALUES ({row});\n");
+        }
+    }
+    for sql in texts("SELECT sql FROM sqlite_schema WHERE type <> 'table' AND sql IS NOT NULL") {
+        script += &format!("{sql};\n");
+    }
+    script
+}
+
+#[tokio::test]
+async fn a_database_made_from_a_dump_is_ours_again() {
+    let folder = new_folder();
+    let (path, restored) = (folder.path().join("g.db"), folder.path().join("restored.db"));
+    closed_store(&path).await;
+    Connection::open(&restored).unwrap().execute_batch(&dump(&path)).unwrap();
+    let reader = SqliteStore::open_read_only(&restored).await.unwrap();
+    assert_eq!(reader.chronicle().head().await.unwrap().position, Position::FIRST);
+    drop(reader);
+    let store = SqliteStore::open(&restored).await.unwrap();
+    append_one(&store.chronicle(), 1).await;
+    store.close().await.unwrap();
+    let application_id: u32 = Connection::open(&restored)
+        .unwrap()
+        .query_row("PRAGMA application_id", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(application_id, APPLICATION_ID);
+}
+
+#[tokio::test]
+async fn what_is_missing_altered_or_foreign_in_the_schema_is_named() {
+    let missing = |kind: &str, name: &str| SchemaFault::Missing {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+    };
+    let altered = |kind: &str, name: &str| SchemaFault::Altered {
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+    };
+    let trigger = "chronicle_entries_refuse_update";
+    let changes = [
+        (format!("DROP TRIGGER {trigger}"), vec![missing("trigger", trigger)]),
+        (
+            format!("DROP TRIGGER {trigger}; CREATE TRIGGER {trigger} BEFORE UPDATE ON chronicle_entries BEGIN SELECT 1; END"),
+            vec![altered("trigger", trigger)],
+        ),
+        (
+            "CREATE TRIGGER forge AFTER INSERT ON chronicle_entries BEGIN DELETE FROM chronicle_origin; END".to_owned(),
+            vec![SchemaFault::Foreign { name: "forge".to_owned(), table: "chronicle_entries".to_owned() }],
+        ),
+        (
+            "DROP INDEX governed_artifacts_key; DROP TRIGGER custody_transitions_refuse_delete".to_owned(),
+            vec![missing("index", "governed_artifacts_key"), missing("trigger", "custody_transitions_refuse_delete")],
+        ),
+        (
+            "DROP INDEX governed_artifacts_key; CREATE INDEX governed_artifacts_key ON governed_artifacts (id)".to_owned(),
+            vec![altered("index", "governed_artifacts_key")],
+        ),
+        (
+            "ALTER TABLE chronicle_origin ADD COLUMN note TEXT".to_owned(),
+            vec![altered("table", "chronicle_origin")],
+        ),
+        ("DROP TABLE quarantined_entries".to_owned(), vec![missing("table", "quarantined_entries")]),
+    ];
+    for (sql, expected) in changes {
+        let folder = new_folder();
+        let path = folder.path().join("guildhall.db");
+        closed_store(&path).await;
+        Connection::open(&path).unwrap().execute_batch(&sql).unwrap();
+        fold_log_in(&path);
+        match refuse(&path).await {
+            OpenError::AlteredSchema { faults, .. } => assert_eq!(faults, expected, "{sql}"),
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_embedders_own_tables_views_and_indexes_are_welcome() {
+    let folder = new_folder();
+    let path = folder.path().join("guildhall.db");
+    closed_store(&path).await;
+    let sql = "CREATE TABLE mine (name TEXT); CREATE INDEX mine_too ON governed_artifacts (cid);
+               CREATE VIEW ours AS SELECT name FROM governed_artifacts;
+               CREATE TRIGGER audit AFTER INSERT ON mine BEGIN SELECT 1; END";
+    Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+    SqliteStore::open(&path).await.unwrap();
 }

@@ -1,0 +1,306 @@
+//! Opening a file: is it ours, does this version know its tables, are they as the migrations made
+//! them, and which ones are missing?
+//!
+//! A file that is refused is left as it is: everything is checked, through connections that cannot
+//! write, before anything is written.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::connection::{DatabaseFile, Role, retry_busy};
+use crate::error::{OpenError, open_error};
+use crate::migrate::{APPLICATION_ID, CREATE_MIGRATIONS, Family, check, pending, run};
+use crate::options::Options;
+use crate::reader::Reader;
+use crate::schema::definition;
+
+/// Opens a file, or creates it, with the tables of these families in their newest form. Blocks.
+pub(crate) fn open_file(
+    path: &Path,
+    families: &[Family],
+    options: &Options,
+) -> Result<DatabaseFile, OpenError> {
+    check_path(path)?;
+    create(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+    let (path, bytes) = locate(path)?;
+    if bytes > 0 {
+        check_settled(&path, families)?;
+    }
+    let file = DatabaseFile::new(path, options);
+    prepare(&file, families, options)?;
+    Ok(file)
+}
+
+/// Finds a file to read, with the tables of these families in their newest form. Blocks.
+pub(crate) fn find_file(
+    path: &Path,
+    families: &[Family],
+    options: &Options,
+) -> Result<DatabaseFile, OpenError> {
+    check_path(path)?;
+    let (path, bytes) = locate(path)?;
+    if bytes == 0 {
+        return Err(OpenError::NotSqlite { path });
+    }
+    // Whose file it is, the main file alone says, and without touching what is another's. Where it
+    // is torn, because somebody folds the log in just now, the reader is told again.
+    let untouched = open_untouched(&path).and_then(|connection| Owner::load(&connection));
+    match untouched {
+        Ok(owner) => owner.check(&path)?,
+        Err(error) if is_corrupt(&error) => {}
+        Err(error) => return Err(foreign_error(&path, error)),
+    }
+    let file = DatabaseFile::read_only(path.clone(), options);
+    let reader = Reader::connect(&file)?;
+    let owner = Owner::load(reader.connection()).map_err(|error| foreign_error(&path, error))?;
+    owner.check(&path)?;
+    for (family, found) in check(reader.connection(), &path, families)? {
+        let known = family.newest();
+        if found < known {
+            return Err(OpenError::OlderSchema { path, family, found, known });
+        }
+    }
+    Ok(file)
+}
+
+/// Refuses what SQLite would not take for the name of a file. It takes a URI for one whether it is
+/// asked to or not, and a name such as `sqlite:guildhall.db` is a URL that was not taken apart.
+fn check_path(path: &Path) -> Result<(), OpenError> {
+    let text = path.as_os_str().as_encoded_bytes();
+    let is_none = text.is_empty()
+        || text == b":memory:"
+        || [&b"file:"[..], b"sqlite:"].iter().any(|scheme| text.starts_with(scheme));
+    if is_none { Err(OpenError::NotAPath { path: path.to_owned() }) } else { Ok(()) }
+}
+
+/// Creates the file if there is none, for its owner alone; SQLite gives the log beside it the same
+/// mode.
+fn create(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        // A folder that nothing can be created in, or something else that is no file.
+        Err(error) => {
+            if path.try_exists()? {
+                Ok(())
+            } else {
+                Err(error)
+            }
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Its canonical path and its length in bytes.
+fn locate(path: &Path) -> Result<(PathBuf, u64), OpenError> {
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    let path = path.canonicalize().map_err(io)?;
+    let metadata = path.metadata().map_err(io)?;
+    if metadata.is_file() { Ok((path, metadata.len())) } else { Err(OpenError::NotSqlite { path }) }
+}
+
+/// As [`check_untouched`], of a file that another connection may be closing just now: it folds its
+/// log in and removes it, and the main file alone looks torn meanwhile. What is corrupt stays so.
+fn check_settled(path: &Path, families: &[Family]) -> Result<(), OpenError> {
+    const ATTEMPTS: u32 = 20;
+    for _ in 1..ATTEMPTS {
+        match check_untouched(path, families) {
+            Err(
+                OpenError::Corrupt { .. }
+                | OpenError::Store { .. }
+                | OpenError::AlteredSchema { .. },
+            ) => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            outcome => return outcome,
+        }
+    }
+    check_untouched(path, families)
+}
+
+/// Checks that a file is ours and known, without writing a byte to it or beside it.
+fn check_untouched(path: &Path, families: &[Family]) -> Result<(), OpenError> {
+    // The main file alone says whose it is, in every state: the application id is committed before
+    // the file is switched to its write-ahead log. It is read through SQLite, because closing a
+    // file of one's own would drop the locks that this process holds on it.
+    let untouched = open_untouched(path).map_err(|error| open_error(path, error))?;
+    let owner = match Owner::load(&untouched) {
+        // Cut off while its log was folded in, the main file alone is torn; with its log it is
+        // whole.
+        Err(error) if is_corrupt(&error) && is_there(path, "-wal") => {
+            open_with_log(path).and_then(|connection| Owner::load(&connection))
+        }
+        outcome => outcome,
+    }
+    .map_err(|error| foreign_error(path, error))?;
+    owner.check(path)?;
+    if is_there(path, "-journal") {
+        // It was cut off while it was created. Only a connection that writes can undo that.
+        return Ok(());
+    }
+    let outcome = if is_there(path, "-wal") {
+        let connection = open_with_log(path).map_err(|error| open_error(path, error))?;
+        check(&connection, path, families)
+    } else {
+        match check(&untouched, path, families) {
+            // Another process began to write meanwhile, so what was read may be torn.
+            Err(_) if is_there(path, "-wal") => return Ok(()),
+            outcome => outcome,
+        }
+    };
+    outcome.map(drop)
+}
+
+/// The error of reading a file that may be anything.
+fn foreign_error(path: &Path, error: rusqlite::Error) -> OpenError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => OpenError::NotSqlite { path: path.to_owned() },
+        _ => open_error(path, error),
+    }
+}
+
+fn is_corrupt(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
+}
+
+/// Whose file it is.
+#[derive(Debug, Clone, Copy)]
+struct Owner {
+    /// From its header.
+    application_id: u32,
+    /// Whether it has Guildhall's table of migrations. SQL text that was dumped from a file and read
+    /// back brings the tables and not the header.
+    has_migrations: bool,
+    /// Whether it has any table.
+    is_empty: bool,
+}
+
+impl Owner {
+    fn load(connection: &Connection) -> rusqlite::Result<Self> {
+        // A signed number in SQL, whose bits are meant.
+        let application_id = connection
+            .query_row("PRAGMA application_id", [], |row| row.get(0))
+            .map(i32::cast_unsigned)?;
+        let mut load = connection.prepare("SELECT name, coalesce(sql, '') FROM sqlite_schema")?;
+        let mut rows = load.query([])?;
+        let (mut has_migrations, mut is_empty) = (false, true);
+        while let Some(row) = rows.next()? {
+            let (name, sql): (String, String) = (row.get(0)?, row.get(1)?);
+            has_migrations |= name == "guildhall_migrations"
+                && definition(&sql)
+                    == definition(CREATE_MIGRATIONS.trim_end().trim_end_matches(';'));
+            is_empty = false;
+        }
+        Ok(Self { application_id, has_migrations, is_empty })
+    }
+
+    /// Refuses another program's file.
+    fn check(self, path: &Path) -> Result<(), OpenError> {
+        let Self { application_id, has_migrations, .. } = self;
+        if application_id == APPLICATION_ID || (application_id == 0 && has_migrations) {
+            Ok(())
+        } else {
+            Err(OpenError::OtherProgram { path: path.to_owned(), application_id })
+        }
+    }
+}
+
+/// Whether there is something in the file beside this one.
+pub(crate) fn is_there(path: &Path, suffix: &str) -> bool {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(suffix);
+    fs::metadata(PathBuf::from(beside)).is_ok_and(|metadata| metadata.len() > 0)
+}
+
+/// A connection that reads the main file alone: `immutable` keeps SQLite from taking locks and
+/// from making a write-ahead log.
+pub(crate) fn open_untouched(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(immutable_uri(path), flags | OpenFlags::SQLITE_OPEN_URI)
+}
+
+/// A connection that reads the main file and its write-ahead log, and writes neither.
+fn open_with_log(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    Ok(connection)
+}
+
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = String::from(if cfg!(windows) { "file:/" } else { "file:" });
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        match char::from(byte) {
+            '\\' if cfg!(windows) => uri.push('/'),
+            plain @ ('/' | '.' | '-' | '_' | '0'..='9' | 'A'..='Z' | 'a'..='z') => uri.push(plain),
+            _ => uri.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
+}
+
+/// Creates what is missing.
+fn prepare(file: &DatabaseFile, families: &[Family], options: &Options) -> Result<(), OpenError> {
+    let path = file.path();
+    let sqlite = |error| open_error(path, error);
+    let mut connection = file
+        .connect(Role::Append)
+        .map_err(|source| OpenError::Store { path: path.to_owned(), source })?;
+    let owner = retry_busy(options.busy_timeout, || Owner::load(&connection)).map_err(sqlite)?;
+    // An empty file has no migrations to look at.
+    if owner.application_id != APPLICATION_ID
+        || !pending(&check(&connection, path, families)?).is_empty()
+    {
+        let _turn = file.gate().enter();
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(sqlite)?;
+        claim(&transaction, path)?;
+        for (family, migration) in pending(&check(&transaction, path, families)?) {
+            run(&transaction, family, migration).map_err(sqlite)?;
+        }
+        transaction.commit().map_err(sqlite)?;
+    }
+    use_write_ahead_log(&connection, path, options)
+}
+
+/// Makes an empty file ours, and one that lost its header; one that became another program's
+/// meanwhile is refused.
+fn claim(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+    let sqlite = |error| open_error(path, error);
+    let owner = Owner::load(connection).map_err(sqlite)?;
+    let application_id = owner.application_id;
+    if application_id == APPLICATION_ID {
+        return Ok(());
+    }
+    if owner.is_empty && application_id == 0 {
+        connection.execute_batch(CREATE_MIGRATIONS).map_err(sqlite)?;
+    } else {
+        owner.check(path)?;
+    }
+    connection.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID}")).map_err(sqlite)
+}
+
+fn use_write_ahead_log(
+    connection: &Connection,
+    path: &Path,
+    options: &Options,
+) -> Result<(), OpenError> {
+    // Switching over needs the file for itself and does not call the busy handler.
+    let mode: String = retry_busy(options.busy_timeout, || {
+        connection.query_row("PRAGMA journal_mode = wal", [], |row| row.get(0))
+    })
+    .map_err(|error| open_error(path, error))?;
+    if mode == "wal" {
+        Ok(())
+    } else {
+        Err(OpenError::NoWriteAheadLog { path: path.to_owned(), found: mode })
+    }
+}
