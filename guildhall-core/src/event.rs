@@ -514,7 +514,29 @@ pub fn decode(
     decode_through(upcast::STEPS, event_type, stream, payload)
 }
 
+/// The same of a payload that was made canonical just now.
+fn decode_canonical(
+    event_type: &EventType,
+    stream: StreamId,
+    payload: &str,
+) -> Result<Decoded, Violation> {
+    decode_checked(upcast::STEPS, event_type, stream, payload)
+}
+
 fn decode_through(
+    steps: &[upcast::Step],
+    event_type: &EventType,
+    stream: StreamId,
+    payload: &str,
+) -> Result<Decoded, Violation> {
+    if event_type.kind().is_some() {
+        crate::json::check_canonical(payload)
+            .map_err(|error| Violation::Undecodable { reason: error.to_string() })?;
+    }
+    decode_checked(steps, event_type, stream, payload)
+}
+
+fn decode_checked(
     steps: &[upcast::Step],
     event_type: &EventType,
     stream: StreamId,
@@ -523,8 +545,6 @@ fn decode_through(
     let undecodable = |reason: String| Violation::Undecodable { reason };
     let event = match event_type.kind() {
         Some(kind) => {
-            crate::json::check_canonical(payload)
-                .map_err(|error| undecodable(error.to_string()))?;
             Event::from_payload(kind, payload).map_err(|error| undecodable(error.to_string()))?
         }
         None => match upcast::upcast(steps, event_type.as_str(), payload) {

@@ -6,7 +6,12 @@
 //! would share one CID.
 
 mod canonical;
+mod characters;
 mod contains;
+mod keys;
+#[cfg(test)]
+mod oracle;
+mod pointer;
 mod strict;
 
 use std::fmt;
@@ -14,6 +19,9 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+use self::strict::Integers;
+pub(crate) use self::strict::{Key, Reader, Scalar};
 
 /// How deep objects and arrays may nest: 128 levels (DESIGN section 3).
 pub const MAX_DEPTH: usize = 128;
@@ -28,7 +36,7 @@ pub enum JsonError {
     /// It is not JSON at all.
     #[error("not JSON: {reason}")]
     Syntax {
-        /// What the parser found, and at which column.
+        /// What was expected and found, and at which byte.
         reason: String,
     },
     /// An object names one key twice.
@@ -52,13 +60,19 @@ pub enum JsonError {
         literal: String,
     },
     /// A string holds U+0000, which PostgreSQL cannot store.
-    #[error("a string holds the character U+0000")]
-    Nul,
+    #[error("the text at {pointer:?} holds the character U+0000")]
+    Nul {
+        /// Which string, or the member whose key it is: a JSON Pointer (RFC 6901), such as
+        /// `/records/0/name`, cut to 256 characters.
+        pointer: String,
+    },
     /// A string holds a noncharacter (RFC 7493, section 2.1).
-    #[error("a string holds the noncharacter U+{code_point:04X}")]
+    #[error("the text at {pointer:?} holds the noncharacter U+{code_point:04X}")]
     Noncharacter {
         /// Its code point.
         code_point: u32,
+        /// Which string, as of [`Nul`](Self::Nul).
+        pointer: String,
     },
     /// Objects and arrays nest too deep.
     #[error("nested deeper than {limit} levels")]
@@ -102,13 +116,13 @@ impl Json {
         if canonical::check(text, MAX_DEPTH).is_ok() {
             return Ok(Self(text.into()));
         }
-        strict::parse(text, MAX_DEPTH).and_then(|value| canonicalise(&value))
+        strict::parse(text, MAX_DEPTH, Integers::Exact)
     }
 
     /// Takes text that is canonical already, and checks that it is: one pass, no allocation.
     ///
     /// # Errors
-    /// [`JsonError::NotCanonical`] or [`JsonError::TooDeep`].
+    /// [`JsonError::NotCanonical`], [`JsonError::TooDeep`], or the character that no text may hold.
     pub fn from_canonical(text: impl Into<Box<str>>) -> Result<Self, JsonError> {
         let text = text.into();
         canonical::check(&text, MAX_DEPTH)?;
@@ -120,17 +134,12 @@ impl Json {
     /// long integer is no reason to refuse it.
     ///
     /// # Errors
-    /// [`JsonError::Syntax`] or [`JsonError::TooDeep`].
+    /// As [`parse`](Self::parse), but for [`JsonError::InexactInteger`].
     pub fn from_rewritten(text: &str) -> Result<Self, JsonError> {
         if canonical::check(text, MAX_DEPTH).is_ok() {
             return Ok(Self(text.into()));
         }
-        strict::check_depth(text, MAX_DEPTH)?;
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        deserializer.disable_recursion_limit();
-        let value = Value::deserialize(&mut deserializer).map_err(syntax)?;
-        deserializer.end().map_err(syntax)?;
-        canonicalise(&value)
+        strict::parse(text, MAX_DEPTH, Integers::Rounded)
     }
 
     /// Takes text that was serialised as canonical, before an append checks it.
@@ -192,43 +201,13 @@ impl Json {
     }
 }
 
-/// The strict reading of a whole text as a tree, for what is not kept as [`Json`].
-pub(crate) fn parse_value(text: &str, max_depth: usize) -> Result<Value, JsonError> {
-    strict::parse(text, max_depth)
-}
-
-fn canonicalise(value: &Value) -> Result<Json, JsonError> {
-    serde_json_canonicalizer::to_string(value).map(|text| Json(text.into())).map_err(syntax)
-}
-
 /// Whether a text is canonical JSON already.
 pub(crate) fn check_canonical(text: &str) -> Result<(), JsonError> {
     canonical::check(text, MAX_DEPTH)
 }
 
-/// The canonical form of a tree that [`parse_value`] made.
-pub(crate) fn from_strict_value(value: &Value, max_depth: usize) -> Result<Json, JsonError> {
-    let json = canonicalise(value)?;
-    strict::check_depth(&json.0, max_depth)?;
-    Ok(json)
-}
-
 pub(crate) fn syntax(error: impl fmt::Display) -> JsonError {
     JsonError::Syntax { reason: error.to_string() }
-}
-
-/// The noncharacters of Unicode: the last two of each plane and U+FDD0 to U+FDEF.
-const fn is_noncharacter(code_point: u32) -> bool {
-    code_point & 0xFFFE == 0xFFFE || (code_point >= 0xFDD0 && code_point <= 0xFDEF)
-}
-
-/// What neither a string nor a key may hold.
-fn check_string(text: &str) -> Result<(), JsonError> {
-    match text.chars().find(|&c| c == '\0' || is_noncharacter(u32::from(c))) {
-        None => Ok(()),
-        Some('\0') => Err(JsonError::Nul),
-        Some(c) => Err(JsonError::Noncharacter { code_point: u32::from(c) }),
-    }
 }
 
 impl fmt::Display for Json {
@@ -286,8 +265,8 @@ mod tests {
             ("1152921504606846976", |e| matches!(e, JsonError::InexactInteger { .. })),
             ("-9007199254740993", |e| matches!(e, JsonError::InexactInteger { .. })),
             ("1e400", |e| matches!(e, JsonError::NumberOverflow { .. })),
-            (r#""\u0000""#, |e| matches!(e, JsonError::Nul)),
-            (r#"{"\u0000":1}"#, |e| matches!(e, JsonError::Nul)),
+            (r#""\u0000""#, |e| matches!(e, JsonError::Nul { .. })),
+            (r#"{"\u0000":1}"#, |e| matches!(e, JsonError::Nul { .. })),
             ("\"\u{fffe}\"", |e| matches!(e, JsonError::Noncharacter { .. })),
             (r#""\ud800""#, |e| matches!(e, JsonError::Syntax { .. })),
             ("NaN", |e| matches!(e, JsonError::Syntax { .. })),
@@ -365,7 +344,7 @@ mod tests {
             any::<bool>().prop_map(Value::from),
             (-(1i64 << 53)..=(1i64 << 53)).prop_map(Value::from),
             any::<f64>().prop_filter_map("finite", |n| n.is_finite().then(|| json!(n))),
-            ".*".prop_filter("a character that I-JSON allows", |s| check_string(s).is_ok())
+            ".*".prop_filter("a character that I-JSON allows", |s| oracle::check_string(s).is_ok())
                 .prop_map(Value::from),
         ];
         leaf.prop_recursive(4, 32, 5, move |inner| {
@@ -375,6 +354,72 @@ mod tests {
                     .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })
+    }
+
+    /// The text of a value as people and programs write it, and at times one that is refused.
+    fn any_text() -> impl Strategy<Value = String> {
+        let space = || "([ \t\n\r]{1,2})?";
+        let piece = prop_oneof![
+            "[ -~&&[^\"\\\\]]{0,9}",
+            "[\u{7f}é\u{e000}\u{10000}\u{10fffd}]".prop_map(String::from),
+            Just(r"\u00e9\n\/\b\\".to_owned()),
+            Just(r#"\"\t\f\r\u001F\u007f"#.to_owned()),
+            Just(r"\ud83d\uDE00".to_owned()),
+        ];
+        let refused = prop_oneof![
+            Just(r"\u0000".to_owned()),
+            Just(r"\uD800x".to_owned()),
+            Just(r"\uffff".to_owned()),
+            Just("\u{1fffe}".to_owned()),
+        ];
+        let pieces = prop::collection::vec(prop_oneof![60 => piece, 1 => refused], 0..4);
+        let string = pieces.prop_map(|pieces| format!("\"{}\"", pieces.concat()));
+        let key = prop_oneof![
+            4 => "[a-e]{1,2}".prop_map(|key| format!("\"{key}\"")),
+            1 => Just(r#""\u0061""#.to_owned()),
+            1 => string.clone(),
+        ];
+        let number = prop_oneof![
+            4 => "-?(0|[1-9][0-9]{0,5})(\\.[0-9]{1,3})?([eE][+-]?[0-9]{1,2})?",
+            1 => any::<f64>().prop_filter("finite", |n| n.is_finite()).prop_map(|n| format!("{n:e}")),
+            1 => any::<i64>().prop_map(|n| (n >> 10).to_string()),
+            1 => "[1-9][0-9]{14,22}|1e[0-9]{3}",
+        ];
+        let word = prop_oneof![Just("true"), Just("false"), Just("null")].prop_map(str::to_owned);
+        let leaf = prop_oneof![string, number, word];
+        leaf.prop_recursive(4, 24, 5, move |inner| {
+            let element = (space(), inner, space()).prop_map(|(a, b, c)| format!("{a}{b}{c}"));
+            let member = (space(), key.clone(), space(), element.clone())
+                .prop_map(|(a, b, c, d)| format!("{a}{b}{c}:{d}"));
+            prop_oneof![
+                prop::collection::vec(element, 0..5).prop_map(|all| format!("[{}]", all.join(","))),
+                prop::collection::vec(member, 0..5)
+                    .prop_map(|all| format!("{{{}}}", all.join(","))),
+            ]
+        })
+    }
+
+    #[test]
+    fn a_character_that_is_refused_is_named_with_its_place() {
+        let nul = JsonError::Nul { pointer: "/records/1/na~1me".to_owned() };
+        let text = r#"{"records":[{},{"na/me":"a\u0000b"}]}"#;
+        assert_eq!(Json::parse(text), Err(nul.clone()));
+        assert_eq!(Json::from_canonical(text), Err(nul));
+        for text in ["{\"a\":[\"\u{ffff}\"]}", r#"{ "a":["\uffff"]}"#] {
+            let error = Json::parse(text).unwrap_err();
+            let expected = r#"the text at "/a/0" holds the noncharacter U+FFFF"#;
+            assert_eq!(error.to_string(), expected);
+        }
+        let raw = Json::from_canonical("{\"a\":[\"\u{ffff}\"]}").unwrap_err();
+        assert!(matches!(raw, JsonError::Noncharacter { code_point: 0xFFFF, .. }), "{raw}");
+        for (text, expected) in [
+            ("{\"a\": 1, \"b\" 2}", "expected a colon, found '2' at byte 13"),
+            (r#"["\ud800"]"#, r"a lone surrogate, \ud800, at byte 2"),
+            ("[\"\u{1}\"]", "the character U+0001 is not escaped at byte 2"),
+            ("[1", "expected a comma or the end of the array, found the end at byte 2"),
+        ] {
+            assert_eq!(Json::parse(text).unwrap_err().to_string(), format!("not JSON: {expected}"));
+        }
     }
 
     #[test]
@@ -407,10 +452,38 @@ mod tests {
             prop_assert!(json.contains(&json));
         }
 
+        /// Keys in any order, twice, escaped or not; white space; numbers however written.
+        #[test]
+        fn a_text_becomes_what_a_tree_of_it_prints(text in any_text()) {
+            let (found, expected) = (Json::parse(&text), oracle::parse(&text, MAX_DEPTH));
+            prop_assert_eq!(found.is_ok(), expected.is_ok(), "{}: {:?} {:?}", text, found, expected);
+            match (found, expected) {
+                (Ok(found), Ok(expected)) => prop_assert_eq!(found, expected),
+                (Err(found), Err(expected)) => prop_assert_eq!(
+                    std::mem::discriminant(&found), std::mem::discriminant(&expected),
+                    "{}: {:?} {:?}", text, found, expected
+                ),
+                _ => {}
+            }
+        }
+
+        /// A broken text is broken for both, whatever either calls it.
+        #[test]
+        fn a_broken_text_is_refused_as_a_tree_would(text in any_text(), at in any::<prop::sample::Index>(),
+                                                    byte in 0u8..128) {
+            let mut bytes = text.into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(text) = String::from_utf8(bytes) {
+                let (found, expected) = (Json::parse(&text), oracle::parse(&text, MAX_DEPTH));
+                prop_assert_eq!(found.ok(), expected.ok(), "{}", text);
+            }
+        }
+
         /// The fast check accepts exactly what the slow reading leaves unchanged.
         #[test]
         fn the_canonical_check_is_exact(text in r#"[\[\]{}:, "a\\u0e1.+-]{0,12}"#) {
-            let slow = strict::parse(&text, MAX_DEPTH).and_then(|value| canonicalise(&value));
+            let slow = oracle::parse(&text, MAX_DEPTH);
             let is_canonical = slow.is_ok_and(|json| json.as_str() == text);
             prop_assert_eq!(canonical::check(&text, MAX_DEPTH).is_ok(), is_canonical, "{}", text);
         }
@@ -421,7 +494,7 @@ mod tests {
             let at = at.index(bytes.len());
             bytes[at] = byte;
             if let Ok(text) = String::from_utf8(bytes) {
-                let slow = strict::parse(&text, MAX_DEPTH).and_then(|value| canonicalise(&value));
+                let slow = oracle::parse(&text, MAX_DEPTH);
                 let is_canonical = slow.is_ok_and(|json| json.as_str() == text);
                 prop_assert_eq!(canonical::check(&text, MAX_DEPTH).is_ok(), is_canonical, "{}", text);
             }

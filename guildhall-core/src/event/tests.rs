@@ -317,7 +317,7 @@ fn a_line_that_is_not_i_json_is_refused() {
         (r#"{"a":NaN}"#, |e| matches!(e, JsonError::Syntax { .. })),
         (r#"{"a":1e400}"#, |e| matches!(e, JsonError::NumberOverflow { .. })),
         (r#"{"a":9007199254740993}"#, |e| matches!(e, JsonError::InexactInteger { .. })),
-        (r#"{"a":"\u0000"}"#, |e| matches!(e, JsonError::Nul)),
+        (r#"{"a":"\u0000"}"#, |e| matches!(e, JsonError::Nul { .. })),
         (&nested(128), |e| matches!(e, JsonError::TooDeep { limit: 129 })),
     ] {
         let LineError::Json(error) = with(found) else { panic!("{found}") };

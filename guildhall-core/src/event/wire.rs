@@ -1,14 +1,15 @@
 //! Entries as CloudEvents 1.0 JSON, one a line (DESIGN section 3; CloudEvents JSON format 1.0.2).
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
-use super::{EventType, decode};
+use super::{EventType, decode_canonical};
 use crate::chronicle::{Entry, Metadata, NewEntry, Origin};
 use crate::ids::{EventId, Position, StreamId, Version};
 use crate::invariant::Violation;
-use crate::json::{self, JsonError, MAX_DEPTH};
+use crate::json::{self, Json, JsonError, Key, MAX_DEPTH, Reader, Scalar};
 use crate::time::Timestamp;
 
 /// A line that was read: what it asks to append, and the Chronicle that it came from.
@@ -76,28 +77,30 @@ pub fn parse(text: &str) -> Result<Line, LineError> {
         return Err(LineError::ByteOrderMark);
     }
     // `data` may nest as deep as a payload may, and stands one level down.
-    let Value::Object(mut line) = json::parse_value(text, MAX_DEPTH + 1)? else {
+    let mut reader = Reader::new(text, MAX_DEPTH + 1);
+    if !reader.is_object() {
+        reader.skip_all()?;
         return Err(LineError::NotAnObject);
-    };
-    exactly(&mut line, "specversion", "1.0")?;
-    let event_id: EventId = parsed(&mut line, "id")?;
-    let source = string(&mut line, "source")?.ok_or(LineError::Missing { name: "source" })?;
-    let event_type = string(&mut line, "type")?.ok_or(LineError::Missing { name: "type" })?;
-    let stream_id: StreamId = parsed(&mut line, "subject")?;
-    let time = string(&mut line, "time")?.ok_or(LineError::Missing { name: "time" })?;
+    }
+    let mut line = Attributes::read(reader)?;
+    line.exactly("specversion", "1.0")?;
+    let event_id: EventId = line.parsed("id")?;
+    let source = line.required("source")?;
+    let event_type = line.required("type")?;
+    let stream_id: StreamId = line.parsed("subject")?;
+    let time = line.required("time")?;
     let recorded_at = Timestamp::from_rfc3339(&time).map_err(|error| wrong("time", error))?;
-    if line.contains_key("datacontenttype") {
-        exactly(&mut line, "datacontenttype", "application/json")?;
+    if line.has("datacontenttype") {
+        line.exactly("datacontenttype", "application/json")?;
     }
     let metadata = Metadata {
-        causation_id: string(&mut line, "causationid")?,
-        correlation_id: string(&mut line, "correlationid")?,
-        traceparent: string(&mut line, "traceparent")?,
+        causation_id: line.text("causationid")?.map(Cow::into_owned),
+        correlation_id: line.text("correlationid")?.map(Cow::into_owned),
+        traceparent: line.text("traceparent")?.map(Cow::into_owned),
     };
-    let data = line.remove("data").ok_or(LineError::Missing { name: "data" })?;
-    let payload = json::from_strict_value(&data, MAX_DEPTH)?;
+    let payload = line.data.take().ok_or(LineError::Missing { name: "data" })?;
     let event_type = EventType::new(&event_type);
-    decode(&event_type, stream_id, payload.as_str()).map_err(LineError::Data)?;
+    decode_canonical(&event_type, stream_id, payload.as_str()).map_err(LineError::Data)?;
     let entry = NewEntry {
         event_id,
         stream_id,
@@ -106,45 +109,95 @@ pub fn parse(text: &str) -> Result<Line, LineError> {
         metadata,
         recorded_at: Some(recorded_at),
     };
-    Ok(Line { source, entry })
+    Ok(Line { source: source.into_owned(), entry })
+}
+
+/// The attributes that are looked at, but for `data`.
+const NAMES: [&str; 10] = [
+    "specversion",
+    "id",
+    "source",
+    "type",
+    "subject",
+    "time",
+    "datacontenttype",
+    "causationid",
+    "correlationid",
+    "traceparent",
+];
+
+/// The members of a line, by their places in [`NAMES`].
+#[derive(Default)]
+struct Attributes<'t> {
+    values: [Option<Scalar<'t>>; NAMES.len()],
+    data: Option<Json>,
+}
+
+impl<'t> Attributes<'t> {
+    fn read(reader: Reader<'t>) -> Result<Self, JsonError> {
+        let mut line = Self::default();
+        reader.each_member(|reader, name| {
+            let once = |is_first: bool| {
+                let twice = JsonError::DuplicateKey { key: name.to_owned() };
+                if is_first { Ok(Key::Known) } else { Err(twice) }
+            };
+            if name == "data" {
+                return once(line.data.replace(reader.json()?).is_none());
+            }
+            match NAMES.iter().position(|known| *known == name) {
+                Some(place) => once(line.values[place].replace(reader.scalar()?).is_none()),
+                None => reader.skip().map(|()| Key::Unknown),
+            }
+        })?;
+        Ok(line)
+    }
+
+    fn slot(&mut self, name: &str) -> Option<&mut Option<Scalar<'t>>> {
+        NAMES.iter().position(|known| *known == name).map(|place| &mut self.values[place])
+    }
+
+    fn has(&mut self, name: &str) -> bool {
+        self.slot(name).is_some_and(|slot| slot.is_some())
+    }
+
+    fn take(&mut self, name: &str) -> Option<Scalar<'t>> {
+        self.slot(name).and_then(Option::take)
+    }
+
+    /// A text attribute; none where it is not there or null, which CloudEvents holds to be the
+    /// same.
+    fn text(&mut self, name: &'static str) -> Result<Option<Cow<'t, str>>, LineError> {
+        match self.take(name) {
+            None | Some(Scalar::Null) => Ok(None),
+            Some(Scalar::Text(text)) if text.is_empty() => Err(wrong(name, "it is empty")),
+            Some(Scalar::Text(text)) => Ok(Some(text)),
+            Some(Scalar::Number(_) | Scalar::Other) => Err(wrong(name, "it is not a string")),
+        }
+    }
+
+    fn required(&mut self, name: &'static str) -> Result<Cow<'t, str>, LineError> {
+        self.text(name)?.ok_or(LineError::Missing { name })
+    }
+
+    fn exactly(&mut self, name: &'static str, expected: &'static str) -> Result<(), LineError> {
+        let found = self.required(name)?;
+        if found == expected {
+            Ok(())
+        } else {
+            Err(wrong(name, format!("{found:?} is not {expected:?}")))
+        }
+    }
+
+    fn parsed<T: std::str::FromStr>(&mut self, name: &'static str) -> Result<T, LineError>
+    where
+        T::Err: std::fmt::Display,
+    {
+        self.required(name)?.parse().map_err(|error| wrong(name, error))
+    }
 }
 
 fn wrong(name: &'static str, reason: impl ToString) -> LineError {
     LineError::Wrong { name, reason: reason.to_string() }
-}
-
-/// A text attribute; none where it is not there or null, which CloudEvents holds to be the same.
-fn string(line: &mut Map<String, Value>, name: &'static str) -> Result<Option<String>, LineError> {
-    match line.remove(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.is_empty() => Err(wrong(name, "it is empty")),
-        Some(Value::String(text)) => Ok(Some(text)),
-        Some(_) => Err(wrong(name, "it is not a string")),
-    }
-}
-
-fn exactly(
-    line: &mut Map<String, Value>,
-    name: &'static str,
-    expected: &'static str,
-) -> Result<(), LineError> {
-    let found = string(line, name)?.ok_or(LineError::Missing { name })?;
-    if found == expected {
-        Ok(())
-    } else {
-        Err(wrong(name, format!("{found:?} is not {expected:?}")))
-    }
-}
-
-fn parsed<T: std::str::FromStr>(
-    line: &mut Map<String, Value>,
-    name: &'static str,
-) -> Result<T, LineError>
-where
-    T::Err: std::fmt::Display,
-{
-    let text = string(line, name)?.ok_or(LineError::Missing { name })?;
-    text.parse().map_err(|error| wrong(name, error))
 }
 
 /// Writes one entry as a line, without the line feed. `position` and `version` are added for

@@ -1,12 +1,13 @@
 //! Whether a text is canonical JSON (RFC 8785) as it stands: one pass, nothing allocated but for
-//! rare keys and numbers.
+//! rare numbers.
 //!
-//! A stored payload is checked each time that it is read, so this runs once an entry: about 1 ns
-//! a byte, where parsing and printing again takes ten times that.
+//! A stored payload is checked each time that it is read, so this runs once an entry: well below
+//! 1 ns a byte, where reading and printing again takes several times that.
 
 use std::cmp::Ordering;
 
-use super::{JsonError, is_noncharacter};
+use super::characters::{plain_run, refuse, wide_run};
+use super::{JsonError, keys};
 
 pub(super) fn check(text: &str, max_depth: usize) -> Result<(), JsonError> {
     let mut scan = Scan { text, at: 0, depth_left: max_depth, max_depth };
@@ -14,23 +15,17 @@ pub(super) fn check(text: &str, max_depth: usize) -> Result<(), JsonError> {
     if scan.at < text.len() { Err(scan.error("nothing more")) } else { Ok(()) }
 }
 
+/// Where the value that begins at `at` ends, if it is canonical as it stands.
+pub(super) fn value_end(text: &str, at: usize, max_depth: usize) -> Option<usize> {
+    let mut scan = Scan { text, at, depth_left: max_depth, max_depth };
+    scan.value().ok().map(|()| scan.at)
+}
+
 struct Scan<'t> {
     text: &'t str,
     at: usize,
     depth_left: usize,
     max_depth: usize,
-}
-
-/// A string as written, without the quotes.
-struct Text<'t> {
-    inner: &'t str,
-    /// Whether it is ASCII and nothing in it is escaped.
-    is_plain: bool,
-}
-
-/// Whether a byte stands for itself in a string, and is ASCII.
-const fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
 
 impl<'t> Scan<'t> {
@@ -88,54 +83,44 @@ impl<'t> Scan<'t> {
 
     fn object(&mut self) -> Result<(), JsonError> {
         if self.peek() != Some(b'}') {
-            let mut previous = self.member()?;
+            let mut previous = self.key()?;
+            self.value()?;
             while self.peek() == Some(b',') {
                 self.at += 1;
                 let start = self.at;
-                let key = self.member()?;
-                if compare_keys(&previous, &key) != Ordering::Less {
+                let key = self.key()?;
+                if keys::compare(previous, key) != Ordering::Less {
                     self.at = start;
                     return Err(self.error("keys in ascending order, each once"));
                 }
                 previous = key;
+                self.value()?;
             }
         }
         self.take(b'}', "a comma or the end of the object")
     }
 
-    /// One member; answers its key.
-    fn member(&mut self) -> Result<Text<'t>, JsonError> {
+    fn key(&mut self) -> Result<&'t str, JsonError> {
         let key = self.string()?;
         self.take(b':', "a colon right after the key")?;
-        self.value()?;
         Ok(key)
     }
 
-    fn string(&mut self) -> Result<Text<'t>, JsonError> {
+    /// Passes a string; answers the text from behind its opening quote on.
+    fn string(&mut self) -> Result<&'t str, JsonError> {
         self.take(b'"', "a string")?;
         let start = self.at;
-        let rest = &self.text.as_bytes()[start..];
-        self.at += rest.iter().take_while(|byte| is_plain(**byte)).count();
-        let is_plain = self.peek() == Some(b'"');
-        let mut is_ascii = true;
         loop {
+            self.at += plain_run(&self.text.as_bytes()[self.at..]);
             match self.peek() {
                 None | Some(0..=0x1F) => return Err(self.error("the end of a string")),
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
-                Some(byte) => {
-                    is_ascii &= byte.is_ascii();
-                    self.at += 1;
-                }
+                Some(_) => self.at = wide_run(self.text, self.at)?,
             }
         }
-        // Both ends stand on an ASCII quote.
-        let inner = &self.text[start..self.at];
-        if !is_ascii && inner.chars().any(|c| is_noncharacter(u32::from(c))) {
-            return Err(self.error("no noncharacter"));
-        }
         self.at += 1;
-        Ok(Text { inner, is_plain })
+        Ok(&self.text[start..])
     }
 
     /// RFC 8785, section 3.2.2.2: the short escapes, and `\u00xx` in lower case for the other
@@ -146,15 +131,21 @@ impl<'t> Scan<'t> {
             [b'"' | b'\\' | b'b' | b'f' | b'n' | b'r' | b't', ..] => 2,
             [b'u', b'0', b'0', b'0', b'1'..=b'7' | b'b' | b'e' | b'f', ..]
             | [b'u', b'0', b'0', b'1', b'0'..=b'9' | b'a'..=b'f', ..] => 6,
-            _ => return Err(self.error("the shortest escape")),
+            _ => {
+                let refusal =
+                    rest.starts_with(b"u0000").then(|| refuse('\0', self.text, self.at)).flatten();
+                return Err(refusal.unwrap_or_else(|| self.error("the shortest escape")));
+            }
         };
         Ok(())
     }
 
     fn number(&mut self) -> Result<(), JsonError> {
-        let rest = &self.text[self.at..];
-        let is_part = |c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.' | 'e' | 'E');
-        let literal = &rest[..rest.find(|c| !is_part(c)).unwrap_or(rest.len())];
+        let rest = &self.text.as_bytes()[self.at..];
+        let is_part =
+            |byte: &&u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
+        let length = rest.iter().take_while(is_part).count();
+        let literal = &self.text[self.at..self.at + length];
         let digits = literal.strip_prefix('-').unwrap_or(literal);
         let is_short_integer = digits.len() <= 15
             && digits.bytes().all(|byte| byte.is_ascii_digit())
@@ -168,19 +159,7 @@ impl<'t> Scan<'t> {
         if !is_canonical {
             return Err(self.error("a number as ECMAScript prints it"));
         }
-        self.at += literal.len();
+        self.at += length;
         Ok(())
     }
-}
-
-/// RFC 8785, section 3.2.3: by UTF-16 code units, which for plain ASCII is by bytes.
-fn compare_keys(left: &Text<'_>, right: &Text<'_>) -> Ordering {
-    if left.is_plain && right.is_plain {
-        return left.inner.cmp(right.inner);
-    }
-    // Both were scanned as strings, so both decode.
-    let decode = |key: &Text<'_>| {
-        serde_json::from_str::<String>(&format!("\"{}\"", key.inner)).unwrap_or_default()
-    };
-    decode(left).encode_utf16().cmp(decode(right).encode_utf16())
 }

@@ -1,187 +1,504 @@
-//! Reading I-JSON text into a tree; the slow and complete way.
+//! Reading any I-JSON text and writing its canonical form (RFC 8785), in one pass and without a
+//! tree: what is in order is copied as it stands, and of an object only where its members lie is
+//! kept, until they are put in order.
+//!
+//! So the memory that this takes is a small multiple of the text, whatever the text is; a tree of
+//! many small objects takes a hundred times its text.
 
-use std::cell::RefCell;
-use std::fmt;
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::mem;
 
-use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use super::characters::{plain_run, refuse, wide_run};
+use super::{Json, JsonError, canonical, keys, syntax};
 
-use super::{JsonError, check_string, syntax};
-
-pub(super) fn parse(text: &str, max_depth: usize) -> Result<Value, JsonError> {
-    check_depth(text, max_depth)?;
-    // serde_json's own limit is 127 levels; the depth was bounded just now.
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    deserializer.disable_recursion_limit();
-    let refused = RefCell::new(None);
-    let value = Strict { refused: &refused }.deserialize(&mut deserializer);
-    let value = value.and_then(|value| deserializer.end().map(|()| value));
-    // The grammar is right from here on, or the number scan's finding is the better message.
-    let numbers = check_numbers(text);
-    match (refused.into_inner(), value) {
-        (Some(refusal), _) => Err(refusal),
-        (None, Ok(value)) => numbers.map(|()| value),
-        (None, Err(error)) => match numbers {
-            Err(overflow @ JsonError::NumberOverflow { .. }) => Err(overflow),
-            _ => Err(syntax(error)),
-        },
-    }
+/// What becomes of an integer literal that RFC 8785 would print differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Integers {
+    /// It is refused.
+    Exact,
+    /// It becomes what RFC 8785 prints.
+    Rounded,
 }
 
-/// A pass over the bytes that stand outside strings.
-fn outside_strings(text: &str) -> impl Iterator<Item = (usize, u8)> {
-    let mut is_inside = false;
-    let mut is_escaped = false;
-    text.bytes().enumerate().filter(move |&(_, byte)| {
-        if is_inside {
-            match byte {
-                _ if is_escaped => is_escaped = false,
-                b'\\' => is_escaped = true,
-                b'"' => is_inside = false,
-                _ => {}
-            }
-            return false;
+pub(super) fn parse(text: &str, max_depth: usize, integers: Integers) -> Result<Json, JsonError> {
+    let mut reader = Reader::new(text, max_depth);
+    reader.integers = integers;
+    reader.out.reserve(text.len());
+    reader.value()?;
+    reader.end()?;
+    Ok(Json(reader.out.into()))
+}
+
+/// Reads a text, and writes what it read in canonical form.
+#[derive(Debug)]
+pub(crate) struct Reader<'t> {
+    text: &'t str,
+    at: usize,
+    depth: usize,
+    max_depth: usize,
+    integers: Integers,
+    out: String,
+    /// The members of the objects that are open, the innermost object's last.
+    members: Vec<Member>,
+    scratch: String,
+}
+
+/// Where a member lies in what is written, from the quote of its key on.
+#[derive(Debug, Clone, Copy)]
+struct Member {
+    start: usize,
+    end: usize,
+}
+
+/// A value that is looked at and not kept as JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scalar<'t> {
+    Null,
+    Text(Cow<'t, str>),
+    /// A number, as written.
+    Number(&'t str),
+    Other,
+}
+
+/// Whether a member's key is known, and so seen to be there once by who knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key {
+    Known,
+    Unknown,
+}
+
+impl<'t> Reader<'t> {
+    pub(crate) fn new(text: &'t str, max_depth: usize) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+            max_depth,
+            integers: Integers::Exact,
+            out: String::new(),
+            members: Vec::new(),
+            scratch: String::new(),
         }
-        is_inside = byte == b'"';
-        !is_inside
-    })
-}
+    }
 
-/// Bounds the nesting before anything recurses.
-pub(super) fn check_depth(text: &str, max_depth: usize) -> Result<(), JsonError> {
-    let mut depth = 0usize;
-    for (_, byte) in outside_strings(text) {
-        match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
+    /// Whether the text begins as an object does.
+    pub(crate) fn is_object(&mut self) -> bool {
+        self.space();
+        self.peek() == Some(b'{')
+    }
+
+    /// Reads the whole text as one value that is not kept.
+    pub(crate) fn skip_all(mut self) -> Result<(), JsonError> {
+        self.skip()?;
+        self.end()
+    }
+
+    /// Reads the whole text as one object, a member at a time: `take` has the key and reads the
+    /// value with [`scalar`](Self::scalar), [`json`](Self::json) or [`skip`](Self::skip).
+    pub(crate) fn each_member(
+        mut self,
+        mut take: impl FnMut(&mut Self, &str) -> Result<Key, JsonError>,
+    ) -> Result<(), JsonError> {
+        self.space();
+        self.open()?;
+        if self.next_is(b'}') {
+            self.at += 1;
+            return self.end();
+        }
+        loop {
+            self.space();
+            let start = self.out.len();
+            let key = self.text_of("a key")?;
+            let end = self.out.len();
+            self.colon()?;
+            let is_known = take(&mut self, &key)? == Key::Known;
+            // An unknown key is kept until it shows whether it stands there twice.
+            self.out.truncate(if is_known { start } else { end });
+            if !is_known {
+                self.members.push(Member { start, end });
+            }
+            if !self.is_followed(b'}', "a comma or the end of the object")? {
+                break;
+            }
+        }
+        self.sort(0)?;
+        self.end()
+    }
+
+    /// Reads a value that is looked at.
+    pub(crate) fn scalar(&mut self) -> Result<Scalar<'t>, JsonError> {
+        self.space();
+        let (start, written) = (self.at, self.out.len());
+        let scalar = match self.peek() {
+            Some(b'"') => Scalar::Text(self.text_of("a string")?),
+            first => {
+                self.value()?;
+                match first {
+                    Some(b'n') => Scalar::Null,
+                    Some(b'-' | b'0'..=b'9') => Scalar::Number(&self.text[start..self.at]),
+                    _ => Scalar::Other,
+                }
+            }
+        };
+        self.out.truncate(written);
+        Ok(scalar)
+    }
+
+    /// Reads a value that is kept.
+    pub(crate) fn json(&mut self) -> Result<Json, JsonError> {
+        self.space();
+        let depth_left = self.max_depth - self.depth;
+        if let Some(end) = canonical::value_end(self.text, self.at, depth_left) {
+            let text = &self.text[self.at..end];
+            self.at = end;
+            return Ok(Json(text.into()));
+        }
+        let written = mem::take(&mut self.out);
+        self.value()?;
+        Ok(Json(mem::replace(&mut self.out, written).into()))
+    }
+
+    /// Reads a value that is not kept.
+    pub(crate) fn skip(&mut self) -> Result<(), JsonError> {
+        let written = self.out.len();
+        self.value()?;
+        self.out.truncate(written);
+        Ok(())
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn next_is(&mut self, byte: u8) -> bool {
+        self.space();
+        self.peek() == Some(byte)
+    }
+
+    fn wrong(&self, what: impl std::fmt::Display) -> JsonError {
+        syntax(format_args!("{what} at byte {}", self.at))
+    }
+
+    fn expected(&self, what: &'static str) -> JsonError {
+        match self.text[self.at..].chars().next() {
+            None => self.wrong(format_args!("expected {what}, found the end")),
+            Some(found) => self.wrong(format_args!("expected {what}, found {found:?}")),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), JsonError> {
+        self.space();
+        if self.at == self.text.len() { Ok(()) } else { Err(self.expected("nothing more")) }
+    }
+
+    /// Passes the bracket that the text stands on, and writes it.
+    fn open(&mut self) -> Result<(), JsonError> {
+        if self.depth == self.max_depth {
+            return Err(JsonError::TooDeep { limit: self.max_depth });
+        }
+        self.depth += 1;
+        self.at += 1;
+        Ok(())
+    }
+
+    fn close(&mut self, bracket: char) {
+        self.depth -= 1;
+        self.out.push(bracket);
+    }
+
+    /// Passes the comma, or the bracket that ends what is read; answers whether it was the comma.
+    fn is_followed(&mut self, end: u8, expected: &'static str) -> Result<bool, JsonError> {
+        self.space();
+        let found = self.peek();
+        if found != Some(b',') && found != Some(end) {
+            return Err(self.expected(expected));
+        }
+        self.at += 1;
+        Ok(found == Some(b','))
+    }
+
+    fn colon(&mut self) -> Result<(), JsonError> {
+        if !self.next_is(b':') {
+            return Err(self.expected("a colon"));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn value(&mut self) -> Result<(), JsonError> {
+        self.space();
+        match self.peek() {
+            Some(b'{') => self.object(),
+            Some(b'[') => self.array(),
+            Some(b'"') => self.string(),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => {
+                let rest = &self.text[self.at..];
+                let word =
+                    ["true", "false", "null"].into_iter().find(|word| rest.starts_with(word));
+                let word = word.ok_or_else(|| self.expected("a value"))?;
+                self.out.push_str(word);
+                self.at += word.len();
+                Ok(())
+            }
+        }
+    }
+
+    fn array(&mut self) -> Result<(), JsonError> {
+        self.open()?;
+        self.out.push('[');
+        if self.next_is(b']') {
+            self.at += 1;
+        } else {
+            loop {
+                self.value()?;
+                if !self.is_followed(b']', "a comma or the end of the array")? {
+                    break;
+                }
+                self.out.push(',');
+            }
+        }
+        self.close(']');
+        Ok(())
+    }
+
+    fn object(&mut self) -> Result<(), JsonError> {
+        self.open()?;
+        self.out.push('{');
+        let first = self.members.len();
+        if self.next_is(b'}') {
+            self.at += 1;
+        } else {
+            let mut is_ascending = true;
+            loop {
+                self.space();
+                let start = self.out.len();
+                if self.peek() != Some(b'"') {
+                    return Err(self.expected("a key"));
+                }
+                self.string()?;
+                if let Some(previous) = self.members[first..].last() {
+                    let order = self.compare(previous.start, start);
+                    is_ascending &= order == Ordering::Less;
+                    if order == Ordering::Equal {
+                        return Err(self.twice(start));
+                    }
+                }
+                self.colon()?;
+                self.out.push(':');
+                self.value()?;
+                self.members.push(Member { start, end: self.out.len() });
+                if !self.is_followed(b'}', "a comma or the end of the object")? {
+                    break;
+                }
+                self.out.push(',');
+            }
+            if !is_ascending {
+                self.sort(first)?;
+                self.rewrite(first);
+            }
+        }
+        self.members.truncate(first);
+        self.close('}');
+        Ok(())
+    }
+
+    /// The order of two keys, by where their quotes were written.
+    fn compare(&self, left: usize, right: usize) -> Ordering {
+        keys::compare(&self.out[left + 1..], &self.out[right + 1..])
+    }
+
+    fn twice(&self, start: usize) -> JsonError {
+        JsonError::DuplicateKey { key: keys::decode(&self.out[start + 1..]) }
+    }
+
+    /// Puts the members from `first` on in the order of their keys, and refuses a key twice.
+    fn sort(&mut self, first: usize) -> Result<(), JsonError> {
+        let mut members = mem::take(&mut self.members);
+        let open = &mut members[first..];
+        open.sort_unstable_by(|left, right| self.compare(left.start, right.start));
+        let twice = open
+            .windows(2)
+            .find(|pair| self.compare(pair[0].start, pair[1].start) == Ordering::Equal)
+            .map(|pair| self.twice(pair[1].start));
+        self.members = members;
+        twice.map_or(Ok(()), Err)
+    }
+
+    /// Writes the members from `first` on again, in the order that they have now.
+    fn rewrite(&mut self, first: usize) {
+        let members = &self.members[first..];
+        let begin = members.iter().map(|member| member.start).min().unwrap_or(self.out.len());
+        self.scratch.clear();
+        for member in members {
+            if !self.scratch.is_empty() {
+                self.scratch.push(',');
+            }
+            self.scratch.push_str(&self.out[member.start..member.end]);
+        }
+        self.out.truncate(begin);
+        self.out.push_str(&self.scratch);
+    }
+
+    /// Reads a string, writes it, and answers it: borrowed where nothing in it is escaped.
+    fn text_of(&mut self, expected: &'static str) -> Result<Cow<'t, str>, JsonError> {
+        if self.peek() != Some(b'"') {
+            return Err(self.expected(expected));
+        }
+        let (start, written) = (self.at + 1, self.out.len() + 1);
+        self.string()?;
+        let inner = &self.text[start..self.at - 1];
+        Ok(if inner.len() == self.out.len() - 1 - written && !inner.contains('\\') {
+            Cow::Borrowed(inner)
+        } else {
+            Cow::Owned(keys::decode(&self.out[written..]))
+        })
+    }
+
+    /// Reads a string and writes it with the escapes that RFC 8785 wants.
+    fn string(&mut self) -> Result<(), JsonError> {
+        let mut copied = self.at;
+        self.at += 1;
+        loop {
+            self.at += plain_run(&self.text.as_bytes()[self.at..]);
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    self.out.push_str(&self.text[copied..self.at]);
+                    return Ok(());
+                }
+                Some(b'\\') => {
+                    self.out.push_str(&self.text[copied..self.at]);
+                    let character = self.escape()?;
+                    write_character(&mut self.out, character);
+                    copied = self.at;
+                }
+                Some(control @ 0..=0x1F) => {
+                    let found = format_args!("the character U+{control:04X} is not escaped");
+                    return Err(self.wrong(found));
+                }
+                Some(_) => self.at = wide_run(self.text, self.at)?,
+                None => return Err(self.expected("the end of the string")),
+            }
+        }
+    }
+
+    /// Passes an escape; answers the character that it stands for.
+    fn escape(&mut self) -> Result<char, JsonError> {
+        let start = self.at;
+        let character = match self.text.as_bytes().get(start + 1) {
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                let unit = self.unit(start)?;
+                self.at += 6;
+                let is_high = (0xD800..0xDC00).contains(&unit);
+                let low = if is_high { self.unit(self.at).ok() } else { None };
+                let units = [unit, low.unwrap_or(0)];
+                let Some(Ok(character)) = char::decode_utf16(units).next() else {
+                    self.at = start;
+                    return Err(self.wrong(format_args!("a lone surrogate, \\u{unit:04x},")));
+                };
+                self.at += if is_high { 6 } else { 0 };
+                return refuse(character, self.text, start).map_or(Ok(character), Err);
+            }
+            Some(itself @ (b'"' | b'\\' | b'/')) => char::from(*itself),
+            _ => return Err(self.wrong("an escape that JSON does not have")),
+        };
+        self.at += 2;
+        Ok(character)
+    }
+
+    /// The UTF-16 code unit of the `\uxxxx` at `at`.
+    fn unit(&self, at: usize) -> Result<u16, JsonError> {
+        let digits = self.text.as_bytes().get(at..).and_then(|rest| match rest {
+            [b'\\', b'u', digits @ ..] => digits.first_chunk::<4>(),
+            _ => None,
+        });
+        let hexadecimal = |unit: u16, digit: &u8| {
+            let digit = u16::try_from(char::from(*digit).to_digit(16)?).ok()?;
+            Some(unit << 4 | digit)
+        };
+        digits
+            .and_then(|digits| digits.iter().try_fold(0, hexadecimal))
+            .ok_or_else(|| self.wrong("an escape without four hexadecimal digits"))
+    }
+
+    fn digits(&mut self) -> usize {
+        let rest = &self.text.as_bytes()[self.at..];
+        let count = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        count
+    }
+
+    fn number(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
+        self.at += usize::from(self.peek() == Some(b'-'));
+        let is_zero = self.peek() == Some(b'0');
+        match self.digits() {
+            0 => return Err(self.expected("a digit")),
+            count if is_zero && count > 1 => {
+                self.at = start;
+                return Err(self.wrong("a number that begins with 0"));
+            }
             _ => {}
         }
-        if depth > max_depth {
-            return Err(JsonError::TooDeep { limit: max_depth });
-        }
-    }
-    Ok(())
-}
-
-/// Compares each number literal with what RFC 8785 prints for it, which a parsed number no longer
-/// shows.
-fn check_numbers(text: &str) -> Result<(), JsonError> {
-    let is_part =
-        |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
-    let mut end = 0;
-    for (at, byte) in outside_strings(text) {
-        if at < end || !(byte.is_ascii_digit() || byte == b'-') {
-            continue;
-        }
-        let length = text.as_bytes()[at..].iter().take_while(|&&byte| is_part(byte)).count();
-        end = at + length;
-        check_number(&text[at..end])?;
-    }
-    Ok(())
-}
-
-fn check_number(literal: &str) -> Result<(), JsonError> {
-    let is_integer = !literal.contains(['.', 'e', 'E']);
-    if is_integer && literal.len() <= 15 {
-        return Ok(());
-    }
-    // A literal that is no number at all is the grammar's business.
-    let Ok(number) = literal.parse::<f64>() else { return Ok(()) };
-    if number.is_infinite() {
-        return Err(JsonError::NumberOverflow { literal: literal.chars().take(64).collect() });
-    }
-    let canonical = serde_json_canonicalizer::to_string(&number).map_err(syntax)?;
-    if is_integer && canonical != literal {
-        return Err(JsonError::InexactInteger {
-            literal: literal.chars().take(64).collect(),
-            canonical,
-        });
-    }
-    Ok(())
-}
-
-/// Builds the tree and refuses what serde_json would let pass. The refusal is kept aside, because
-/// serde's errors carry text only.
-#[derive(Clone, Copy)]
-struct Strict<'r> {
-    refused: &'r RefCell<Option<JsonError>>,
-}
-
-impl Strict<'_> {
-    fn refuse<E: serde::de::Error>(self, error: JsonError) -> E {
-        let message = E::custom(&error);
-        *self.refused.borrow_mut() = Some(error);
-        message
-    }
-
-    fn string<E: serde::de::Error>(self, text: String) -> Result<String, E> {
-        check_string(&text).map(|()| text).map_err(|error| self.refuse(error))
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        serde_json::Number::from_f64(value)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("a number that is not finite"))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
-        self.string(text.to_owned()).map(Value::String)
-    }
-
-    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Value, E> {
-        self.string(text).map(Value::String)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Value, A::Error> {
-        let mut elements = Vec::new();
-        while let Some(element) = sequence.next_element_seed(self)? {
-            elements.push(element);
-        }
-        Ok(elements.into())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(key) = members.next_key::<String>()? {
-            let key = self.string::<A::Error>(key)?;
-            if map.contains_key(&key) {
-                return Err(self.refuse(JsonError::DuplicateKey { key }));
+        let mut is_integer = true;
+        if self.peek() == Some(b'.') {
+            is_integer = false;
+            self.at += 1;
+            if self.digits() == 0 {
+                return Err(self.expected("a digit"));
             }
-            let value = members.next_value_seed(self)?;
-            map.insert(key, value);
         }
-        Ok(map.into())
+        if let Some(b'e' | b'E') = self.peek() {
+            is_integer = false;
+            self.at += 1;
+            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
+            if self.digits() == 0 {
+                return Err(self.expected("a digit"));
+            }
+        }
+        let literal = &self.text[start..self.at];
+        if is_integer && literal.len() <= 15 {
+            self.out.push_str(if literal == "-0" { "0" } else { literal });
+            return Ok(());
+        }
+        let number: f64 = literal.parse().map_err(syntax)?;
+        let cut = || literal.chars().take(64).collect();
+        if number.is_infinite() {
+            return Err(JsonError::NumberOverflow { literal: cut() });
+        }
+        let canonical = serde_json_canonicalizer::to_string(&number).map_err(syntax)?;
+        if is_integer && self.integers == Integers::Exact && canonical != literal {
+            return Err(JsonError::InexactInteger { literal: cut(), canonical });
+        }
+        self.out.push_str(&canonical);
+        Ok(())
+    }
+}
+
+/// Writes a character of a string as RFC 8785 has it (section 3.2.2.2).
+fn write_character(out: &mut String, character: char) {
+    match character {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\u{8}' => out.push_str("\\b"),
+        '\u{c}' => out.push_str("\\f"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        '\0'..='\u{1f}' => out.push_str(&format!("\\u{:04x}", u32::from(character))),
+        _ => out.push(character),
     }
 }
