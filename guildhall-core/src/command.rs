@@ -3,7 +3,10 @@
 //! The [`Recorder`] makes sound entries. It reads the streams that a command touches, judges the
 //! event by the same code as the projector, and appends it only if nobody wrote there meanwhile;
 //! if somebody did, it judges again. A command that breaks an invariant is an error, and nothing
-//! is written.
+//! is written; so is one whose event says that it happens later than now and a tolerance.
+
+mod act;
+mod clock;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +16,7 @@ use crate::chronicle::{
     Append, AppendError, Appended, Chronicle, Entry, Expected, Metadata, NewEntry, ReadLimit,
 };
 use crate::cid::Cid;
-use crate::custody::{self, ChainHead, CustodyPolicy, CustodyState, Move};
+use crate::custody::{self, CustodyPolicy, CustodyState, Move};
 use crate::error::StoreError;
 use crate::event::{ArtifactRevised, Decoded, Event, decode};
 use crate::fold::{Fold, FoldError};
@@ -23,71 +26,8 @@ use crate::json::{Json, check_canonical};
 use crate::projector::{DecodedEntry, OnViolation};
 use crate::time::Timestamp;
 
-/// Who does something, why, on what grounds and when.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Act {
-    /// Who.
-    pub actor: String,
-    /// Why.
-    pub reason: String,
-    /// On what grounds; `null` where there are none to show.
-    pub evidence: Json,
-    /// When.
-    pub occurred_at: Timestamp,
-    /// In which unit the clock counts that tells when; zero, unless said otherwise, where
-    /// `occurred_at` is exact.
-    pub known_to: Duration,
-}
-
-impl Act {
-    /// An act without evidence.
-    pub fn new(
-        actor: impl Into<String>,
-        reason: impl Into<String>,
-        occurred_at: Timestamp,
-    ) -> Self {
-        Self {
-            actor: actor.into(),
-            reason: reason.into(),
-            evidence: Json::null(),
-            occurred_at,
-            known_to: Duration::ZERO,
-        }
-    }
-
-    /// The same act, on these grounds.
-    #[must_use]
-    pub fn with_evidence(self, evidence: Json) -> Self {
-        Self { evidence, ..self }
-    }
-
-    /// The same act, by a clock that counts in this unit: where the chain's head is later by less
-    /// than that, the act is taken to have happened together with it, and is not refused (`CC07`)
-    /// for what the clock leaves out.
-    #[must_use]
-    pub fn known_to(self, unit: Duration) -> Self {
-        Self { known_to: unit, ..self }
-    }
-
-    fn wanted(
-        self,
-        artifact_id: ArtifactId,
-        to_state: CustodyState,
-        ceremony_id: Option<CeremonyId>,
-    ) -> Wanted {
-        let Self { actor, reason, evidence, occurred_at, known_to } = self;
-        let wanted = Move { to_state, actor, reason, ceremony_id, evidence, occurred_at };
-        Wanted::Move { artifact_id, cid: None, wanted, known_to }
-    }
-}
-
-/// When an act happened whose clock counts in this unit, given the chain's head.
-fn happened(occurred_at: Timestamp, known_to: Duration, head: Option<&ChainHead>) -> Timestamp {
-    let Some(head) = head else { return occurred_at };
-    let behind = head.occurred_at.as_micros() - occurred_at.as_micros();
-    let is_within = u128::try_from(behind).is_ok_and(|behind| behind < known_to.as_micros());
-    if is_within { head.occurred_at } else { occurred_at }
-}
+pub use act::Act;
+pub use clock::{Clock, InFuture, TOLERANCE};
 
 /// Something to record: an event as it is, or one that the artifact's present state completes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,12 +52,24 @@ enum Wanted {
         cid: Option<Cid>,
         wanted: Move,
         known_to: Duration,
+        latest: Option<Timestamp>,
     },
 }
 
 impl Command {
     fn new(wanted: Wanted) -> Self {
         Self { event_id: EventId::new(), metadata: Metadata::default(), recorded_at: None, wanted }
+    }
+
+    fn of_move(
+        artifact_id: ArtifactId,
+        to_state: CustodyState,
+        ceremony_id: Option<CeremonyId>,
+        act: Act,
+    ) -> Self {
+        let Act { actor, reason, evidence, occurred_at, known_to, latest } = act;
+        let wanted = Move { to_state, actor, reason, ceremony_id, evidence, occurred_at };
+        Self::new(Wanted::Move { artifact_id, cid: None, wanted, known_to, latest })
     }
 
     /// Replaces the artifact's content; `cid` and `previous_cid` are computed.
@@ -132,12 +84,12 @@ impl Command {
     /// Moves the artifact's custody; `seq`, `from_state`, `cid`, `prev_hash`, `hash` and the
     /// ceremony that is left are computed.
     pub fn transition(artifact_id: ArtifactId, to_state: CustodyState, act: Act) -> Self {
-        Self::new(act.wanted(artifact_id, to_state, None))
+        Self::of_move(artifact_id, to_state, None, act)
     }
 
     /// Opens a ceremony on the artifact's current content.
     pub fn open_ceremony(artifact_id: ArtifactId, ceremony_id: CeremonyId, act: Act) -> Self {
-        Self::new(act.wanted(artifact_id, CustodyState::CeremonyOpen, Some(ceremony_id)))
+        Self::of_move(artifact_id, CustodyState::CeremonyOpen, Some(ceremony_id), act)
     }
 
     /// Closes this ceremony with an outcome; refused (`CC09`) where another one is open.
@@ -147,7 +99,7 @@ impl Command {
         outcome: CustodyState,
         act: Act,
     ) -> Self {
-        Self::new(act.wanted(artifact_id, outcome, Some(ceremony_id)))
+        Self::of_move(artifact_id, outcome, Some(ceremony_id), act)
     }
 
     /// The same move, refused (`CC08`) unless this is the artifact's content when it is recorded.
@@ -155,8 +107,8 @@ impl Command {
     #[must_use]
     pub fn of_content(self, cid: Cid) -> Self {
         let wanted = match self.wanted {
-            Wanted::Move { artifact_id, wanted, known_to, .. } => {
-                Wanted::Move { artifact_id, cid: Some(cid), wanted, known_to }
+            Wanted::Move { artifact_id, wanted, known_to, latest, .. } => {
+                Wanted::Move { artifact_id, cid: Some(cid), wanted, known_to, latest }
             }
             other @ (Wanted::Event(_) | Wanted::Revision { .. }) => other,
         };
@@ -203,12 +155,12 @@ impl Command {
                 previous_cid: existing(*artifact_id)?.cid,
             }
             .into(),
-            Wanted::Move { artifact_id, cid, wanted, known_to } => {
+            Wanted::Move { artifact_id, cid, wanted, known_to, latest } => {
                 let head = existing(*artifact_id)?;
-                let cid = cid.unwrap_or(head.cid);
-                let occurred_at = happened(wanted.occurred_at, *known_to, head.chain.as_ref());
+                let (cid, chain) = (cid.unwrap_or(head.cid), head.chain.as_ref());
+                let occurred_at = act::dated(wanted.occurred_at, *known_to, *latest, chain);
                 let wanted = Move { occurred_at, ..wanted.clone() };
-                custody::link(*artifact_id, cid, head.chain.as_ref(), wanted).into()
+                custody::link(*artifact_id, cid, chain, wanted).into()
             }
         })
     }
@@ -231,6 +183,9 @@ pub enum RecordError {
         /// The first invariant that it breaks.
         violation: Violation,
     },
+    /// It says that it happens later than now and a tolerance. Mend its time, or record it then.
+    #[error(transparent)]
+    InFuture(#[from] InFuture),
     /// The Chronicle refused it. A [conflict](AppendError::Conflict) means that others kept
     /// writing to the same stream; try again.
     #[error(transparent)]
@@ -289,6 +244,7 @@ struct Remembered {
 pub struct Recorder {
     chronicle: Arc<dyn Chronicle>,
     policy: CustodyPolicy,
+    clock: Clock,
     remembered: Mutex<HashMap<StreamId, Remembered>>,
 }
 
@@ -299,9 +255,16 @@ impl std::fmt::Debug for Recorder {
 }
 
 impl Recorder {
-    /// A recorder into this Chronicle, under this policy.
+    /// A recorder into this Chronicle, under this policy, by the host's clock.
     pub fn new(chronicle: Arc<dyn Chronicle>, policy: CustodyPolicy) -> Self {
-        Self { chronicle, policy, remembered: Mutex::default() }
+        Self { chronicle, policy, clock: Clock::system(), remembered: Mutex::default() }
+    }
+
+    /// The same, by this clock: no event is recorded that says that it happened later than
+    /// [`Clock::limit`].
+    #[must_use]
+    pub fn by_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// Checks a command, completes it and appends it; returned means durable. A command whose
@@ -332,7 +295,9 @@ impl Recorder {
                 }
                 // It may have been recorded before what is remembered: the whole stream tells.
                 Err(
-                    RecordError::Refused { .. } | RecordError::Append(AppendError::IdReused { .. }),
+                    RecordError::Refused { .. }
+                    | RecordError::InFuture(_)
+                    | RecordError::Append(AppendError::IdReused { .. }),
                 ) if !is_from_start => {
                     is_from_start = true;
                 }
@@ -347,9 +312,13 @@ impl Recorder {
         before: Option<Remembered>,
     ) -> Result<Appended, RecordError> {
         let stream = command.stream();
-        let known = self.load(command, before).await?;
-        let (fold, version) = match known {
-            Known::Recorded(appended) => return Ok(appended),
+        let mut accords = HashSet::new();
+        if let Wanted::Event(Event::ArtifactRegistered(event)) = &command.wanted {
+            accords.insert(event.accord_id);
+        }
+        let sought = Some(command.event_id);
+        let (fold, version) = match self.load(stream, accords, sought, before).await? {
+            Known::Recorded(entry) => return recorded(command, &entry),
             Known::State { fold, version } => (fold, version),
         };
         let artifact_id = ArtifactId::from_uuid(*stream.as_uuid());
@@ -367,6 +336,7 @@ impl Recorder {
             decode(&entry.event_type, stream, entry.payload.as_str())
                 .map_err(|violation| RecordError::Refused { violation })?;
         }
+        clock::check_time(command.event_id, &event, command.recorded_at, self.clock.limit())?;
         fold.judge(&event).map_err(|violation| RecordError::Refused { violation })?;
         let append = Append::of([entry]).expecting(stream, Expected::Version(version));
         let answers = match self.chronicle.append(append).await {
@@ -380,13 +350,38 @@ impl Recorder {
         })
     }
 
-    /// Replays what is new in the streams that a command touches.
+    /// What the Chronicle says of an artifact, which an Ops DB may not say yet: what the next command
+    /// about it is judged against. None where it is not registered.
+    ///
+    /// # Errors
+    /// The store's own.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub async fn artifact(
+        &self,
+        artifact_id: ArtifactId,
+    ) -> Result<Option<ArtifactHead>, StoreError> {
+        let stream = artifact_id.into();
+        let before = self.remembered().get(&stream).cloned();
+        match self.load(stream, HashSet::new(), None, before).await? {
+            Known::State { fold, version } => {
+                self.remember(stream, version, &fold);
+                Ok(fold.artifact(artifact_id).cloned())
+            }
+            Known::Recorded(_) => Ok(None),
+        }
+    }
+
+    /// Replays what is new in a stream, and in the accords that it names, up to the entry of this id
+    /// if it is among them.
     async fn load(
         &self,
-        command: &Command,
+        stream: StreamId,
+        mut accords: HashSet<AccordId>,
+        sought: Option<EventId>,
         before: Option<Remembered>,
-    ) -> Result<Known, RecordError> {
-        let stream = command.stream();
+    ) -> Result<Known, StoreError> {
         let mut fold = Fold::over_empty_tables(self.policy.clone(), OnViolation::Quarantine);
         let mut version = Version::ZERO;
         if let Some(before) = before {
@@ -397,16 +392,12 @@ impl Recorder {
                 fold.heads_mut().know_artifact(ArtifactId::from_uuid(*stream.as_uuid()), row);
             }
         }
-        let mut accords: HashSet<AccordId> = HashSet::new();
-        if let Wanted::Event(Event::ArtifactRegistered(event)) = &command.wanted {
-            accords.insert(event.accord_id);
-        }
         let mut entries: Vec<DecodedEntry> = Vec::new();
         while let Some(page) = self.page(stream, version).await? {
             version = page.last().map_or(version, |entry| entry.version);
             for entry in page {
-                if entry.event_id == command.event_id {
-                    return self.recorded(command, &entry);
+                if Some(entry.event_id) == sought {
+                    return Ok(Known::Recorded(entry));
                 }
                 let entry = DecodedEntry::from(entry);
                 match &entry.decoded {
@@ -444,26 +435,6 @@ impl Recorder {
         Ok(if page.is_empty() { None } else { Some(page) })
     }
 
-    /// The answer to a command that was recorded before. A different event under its id is refused
-    /// by the append itself; a command that the chain completes cannot be compared.
-    fn recorded(&self, command: &Command, entry: &Entry) -> Result<Known, RecordError> {
-        if let Wanted::Event(event) = &command.wanted
-            && event.to_payload().as_str() != &*entry.payload
-        {
-            return Err(RecordError::Append(AppendError::IdReused {
-                event_id: command.event_id,
-                position: entry.position,
-                differs: "data",
-            }));
-        }
-        Ok(Known::Recorded(Appended {
-            position: entry.position,
-            version: entry.version,
-            was_recorded: true,
-            differs: None,
-        }))
-    }
-
     fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<StreamId, Remembered>> {
         // The map is whole between any two of its operations.
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
@@ -481,10 +452,30 @@ impl Recorder {
 
 #[expect(clippy::large_enum_variant, reason = "it lives for one match")]
 enum Known {
-    /// The command was recorded before.
-    Recorded(Appended),
-    /// What it is to be judged against.
+    /// The entry that was sought.
+    Recorded(Entry),
+    /// What a command is judged against.
     State { fold: Fold, version: Version },
+}
+
+/// The answer to a command that was recorded before. A different event under its id is refused by
+/// the append itself; a command that the chain completes cannot be compared.
+fn recorded(command: &Command, entry: &Entry) -> Result<Appended, RecordError> {
+    if let Wanted::Event(event) = &command.wanted
+        && event.to_payload().as_str() != &*entry.payload
+    {
+        return Err(RecordError::Append(AppendError::IdReused {
+            event_id: command.event_id,
+            position: entry.position,
+            differs: "data",
+        }));
+    }
+    Ok(Appended {
+        position: entry.position,
+        version: entry.version,
+        was_recorded: true,
+        differs: None,
+    })
 }
 
 fn bug(error: FoldError) -> StoreError {

@@ -8,21 +8,27 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::chronicle::{Head, Origin};
-use crate::event::DeploymentObserved;
+use crate::event::{DeploymentObserved, Outcome};
 use crate::ids::Position;
 use crate::invariant::Code;
 use crate::memory::MemoryChronicle;
-use crate::testing::{ARTIFACT, CEREMONY, at, bound, json, link, observed, registered};
+use crate::testing::{ARTIFACT, CEREMONY, at, bound, json, link, observed, registered, verified};
 use CustodyState::{CeremonyOpen, Deployed, Drafted, Ratified};
 
 fn act(second: i64) -> Act {
     Act::new("ada", "because", at(second))
 }
 
-/// A recorder, its Chronicle, and in that an accord and an artifact.
+/// By this clock, it is so late.
+fn clock(second: i64) -> Clock {
+    Clock::from_fn(move || at(second))
+}
+
+/// A recorder of a thousand seconds later, its Chronicle, and in that an accord and an artifact.
 async fn recorder() -> (Recorder, MemoryChronicle) {
     let chronicle = MemoryChronicle::new();
     let recorder = Recorder::new(Arc::new(chronicle.clone()), CustodyPolicy::standard());
+    let recorder = recorder.by_clock(clock(1000));
     recorder.record(bound()).await.unwrap();
     recorder.record(registered()).await.unwrap();
     (recorder, chronicle)
@@ -316,4 +322,101 @@ async fn an_act_by_a_clock_of_seconds_is_not_refused_for_what_that_leaves_out() 
         })
         .collect();
     assert_eq!(times, [half_past, half_past, at(6)]);
+}
+
+fn in_future(outcome: Result<Appended, RecordError>) -> InFuture {
+    match outcome {
+        Err(RecordError::InFuture(error)) => error,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn no_event_is_recorded_that_says_that_it_happens_later_than_now_and_a_tolerance() {
+    let (recorder, chronicle) = recorder().await;
+    let late = |second: i64| {
+        [
+            (Command::transition(ARTIFACT, Drafted, act(second)), "occurred_at"),
+            (observed("eu", true, second).into(), "observed_at"),
+            (verified(Outcome::Passed, second).into(), "verified_at"),
+            (Command::from(observed("eu", true, 1)).recorded_at(at(second)), "time"),
+        ]
+    };
+    for (command, field) in late(1301) {
+        let event_id = EventId::new();
+        let error = in_future(recorder.record(command.with_id(event_id)).await);
+        assert_eq!((error.field, error.found, error.limit), (field, at(1301), at(1300)));
+        assert_eq!((error.event_id, error.stream), (event_id, ARTIFACT.into()));
+        let said = error.to_string();
+        for part in [field, error.kind.as_str(), &at(1301).to_string(), &at(1300).to_string()] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+    assert_eq!(entries(&chronicle).await.len(), 2, "nothing is written");
+    for (command, _) in late(1300) {
+        recorder.record(command).await.unwrap();
+    }
+    let strict = Recorder::new(Arc::new(chronicle.clone()), CustodyPolicy::standard());
+    let strict = strict.by_clock(clock(1000).tolerating(Duration::ZERO));
+    assert_eq!(in_future(strict.record(observed("eu", true, 1001)).await).limit, at(1000));
+    strict.record(observed("eu", true, 1000)).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_accord_may_be_bound_before_it_is_in_effect() {
+    let (recorder, _) = recorder().await;
+    let accord =
+        crate::AccordBound { accord_id: AccordId::new(), effective_at: at(9_000_000), ..bound() };
+    recorder.record(accord).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_time_that_others_wrote_into_the_log_is_answered_and_refuses_what_came_before_it() {
+    let (recorder, chronicle) = recorder().await;
+    let id = EventId::new();
+    let draft = Command::transition(ARTIFACT, Drafted, act(9_000_000)).with_id(id);
+    // Somebody whose clock was wrong.
+    let other = Recorder::new(Arc::new(chronicle.clone()), CustodyPolicy::standard());
+    let first = other.by_clock(clock(9_000_000)).record(draft.clone()).await.unwrap();
+    assert_eq!(recorder.artifact(ARTIFACT).await.unwrap().unwrap().chain.unwrap().state, Drafted);
+    let again = Appended { was_recorded: true, ..first };
+    assert_eq!(recorder.record(draft).await.unwrap(), again, "it is there, and stays so");
+    // Nothing is dated by it, however little is known of when it happened.
+    let open = |act: Act| Command::open_ceremony(ARTIFACT, CEREMONY, act);
+    assert_eq!(refused(recorder.record(open(act(1))).await), Code::CC07);
+    assert_eq!(refused(recorder.record(open(act(1).at_the_latest(at(999)))).await), Code::CC07);
+    let unknown = open(act(1).known_to(Duration::MAX));
+    assert_eq!(in_future(recorder.record(unknown).await).found, at(9_000_000));
+    let by_then = open(act(1).at_the_latest(Timestamp::MAX));
+    assert_eq!(in_future(recorder.record(by_then).await).found, Timestamp::MAX);
+    assert_eq!(entries(&chronicle).await.len(), 3);
+}
+
+#[tokio::test]
+async fn an_act_of_which_only_bounds_are_known_is_dated_by_them_and_never_by_the_head() {
+    let half = |second| Timestamp::from_micros(at(second).as_micros() + 500_000).unwrap();
+    let unit = Duration::from_secs(1);
+    for (opened, dated) in [
+        (act(60).at_the_latest(at(90)), Some(at(60))),
+        (act(10).at_the_latest(at(90)), Some(at(90))),
+        (act(10).at_the_latest(at(40)), None),
+        (act(10).at_the_latest(at(50)), None),
+        // The clock leaves out the half second, and no more is lent to it.
+        (act(10).at_the_latest(at(50)).known_to(unit), Some(half(50))),
+        (act(10).at_the_latest(at(49)).known_to(unit), None),
+        (act(50).at_the_latest(at(90)).known_to(unit), Some(half(50))),
+    ] {
+        let (recorder, _) = recorder().await;
+        let draft = Act::new("ada", "because", half(50));
+        recorder.record(Command::transition(ARTIFACT, Drafted, draft)).await.unwrap();
+        let open = Command::open_ceremony(ARTIFACT, CEREMONY, opened.clone());
+        match (recorder.record(open).await, dated) {
+            (Ok(_), Some(dated)) => {
+                let artifact = recorder.artifact(ARTIFACT).await.unwrap().unwrap();
+                assert_eq!(artifact.chain.unwrap().occurred_at, dated, "{opened:?}");
+            }
+            (outcome, None) => assert_eq!(refused(outcome), Code::CC07, "{opened:?}"),
+            (outcome, Some(_)) => panic!("{opened:?}: {outcome:?}"),
+        }
+    }
 }
