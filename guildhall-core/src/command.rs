@@ -450,7 +450,6 @@ impl Recorder {
     }
 }
 
-#[expect(clippy::large_enum_variant, reason = "it lives for one match")]
 enum Known {
     /// The entry that was sought.
     Recorded(Entry),

@@ -36,7 +36,23 @@
 //!
 //! `crds/ceremonies.substrate.guildhouse.dev.yaml` defines the resource; it is made from
 //! [`Ceremony`]. What the watcher may do is to list and watch ceremonies: `rbac/everywhere.yaml` lets
-//! it in all namespaces, `rbac/namespaced.yaml` in one.
+//! it in all namespaces, `rbac/namespaced.yaml` in one. `finalizer/` is an option of the substrate's
+//! side: with it, no object goes before its outcome is recorded.
+//!
+//! | what is used | since which Kubernetes |
+//! | --- | --- |
+//! | the definition (`apiextensions.k8s.io/v1`), its status, columns and patterns; lists in pages, watches with bookmarks; lists of an exact version, where one does not fit into memory | 1.19 |
+//! | what the definition enforces by CEL: a spec that stays, a status that is whole and final | 1.25, on by default; GA in 1.29 |
+//! | `finalizer/policy.yaml` (`admissionregistration.k8s.io/v1` ValidatingAdmissionPolicy) | 1.30 |
+//!
+//! An API server older than 1.25 drops the rules and enforces the rest. Nothing is recorded then that
+//! would not be otherwise: the watcher holds what a closed object says to what it said first, and what
+//! is incomplete it refuses.
+//!
+//! A watch is authorized when it begins. Taking the account's rights away, or its token, ends no watch
+//! that is under way: it is heard until the API server ends it, at the latest after
+//! [`watch_for`](CeremonyWatcher::watch_for) (290 seconds) and what the server adds; the next request
+//! is refused, and said. To cut it off at once, stop the watcher.
 //!
 //! # What is heard, whatever happens
 //!
@@ -55,11 +71,16 @@
 //! | a closed ceremony is said to have ended otherwise | reports it |
 //! | an object cannot be read | reports it, and reads on |
 //! | the chain of custody does not take a step | reports it, and tries again with the next list |
+//! | a step is said to happen in the future | reports it; it is recorded once it is mended, or true |
+//! | nothing says when a ceremony was opened | dates it by the object's creation; where the chain went on since, by the decision, or by when the API server last took a status in; never by the chain's head |
+//! | not even that fits the chain | reports it (CC07), until the status has the condition [`OPENED`] or a decision |
 //! | an object is deleted while open | reports it; the ceremony stays open, if it was recorded |
+//! | it was deleted while no process ran, decided or not | the same, at every list: what the Ops DB holds open and this feed opened is looked for |
+//! | a command closes such a ceremony | takes the report back with the next list |
 //!
-//! *Reports* means: a refusal in the feed's status, on the console and in
-//! `guildhall_feed_steps_total{taken="refused"}`. What was deleted while no process ran is seen by
-//! nobody: the console's oldest open ceremonies tell.
+//! *Reports* means: a refusal in the feed's status, on the console, in the log and in
+//! `guildhall_feed_steps_total{taken="refused"}`. What is reported is looked at again with the next
+//! list, at the latest after [`retry_refused`](CeremonyWatcher::retry_refused).
 //!
 //! # Map
 //!
@@ -70,6 +91,7 @@
 //! | what is listed and watched when, and handed over | `watcher.rs` |
 //! | the order of what was missed, and the memory for it | `backlog.rs` |
 //! | what was handed over before, what is open | `memory.rs` |
+//! | which open ceremonies have lost their objects | `missing.rs` |
 //! | whether it counts as listening | `standing.rs` |
 //! | requests, pages, lines, and their limits | `wire.rs` |
 //! | what failures are called | `error.rs` |
@@ -89,6 +111,7 @@ mod backlog;
 mod ceremony;
 mod error;
 mod memory;
+mod missing;
 mod reading;
 mod standing;
 mod watcher;

@@ -44,6 +44,8 @@ pub(crate) struct Memory {
 #[derive(Debug, Default)]
 struct State {
     told: HashMap<CeremonyId, Told>,
+    /// Open ceremonies whose objects are gone.
+    missed: HashMap<CeremonyId, Open>,
     list: u64,
     has_refused: bool,
 }
@@ -72,12 +74,33 @@ impl Memory {
         self.state().remember(ceremony_id, Told::Closed(outcome));
     }
 
-    /// Its object is gone. Answers with the ceremony if that leaves it open.
-    pub(crate) fn gone(&self, ceremony_id: CeremonyId) -> Option<Open> {
-        match self.state().told.remove(&ceremony_id) {
-            Some(Told::Open(open)) => Some(open),
-            Some(Told::Closed(_)) | None => None,
-        }
+    /// Its object is gone. Answers how far it was handed over.
+    pub(crate) fn gone(&self, ceremony_id: CeremonyId) -> Option<Told> {
+        self.state().told.remove(&ceremony_id)
+    }
+
+    /// Its object is gone, and it is open: that is looked at again.
+    pub(crate) fn missed(
+        &self,
+        ceremony_id: CeremonyId,
+        identity: String,
+        artifact_id: ArtifactId,
+    ) {
+        let mut state = self.state();
+        let list = state.list;
+        state.missed.insert(ceremony_id, Open { identity, artifact_id, list });
+        drop(state);
+        self.refused();
+    }
+
+    /// It is missed no more.
+    pub(crate) fn found(&self, ceremony_id: CeremonyId) {
+        self.state().missed.remove(&ceremony_id);
+    }
+
+    /// All that are missed.
+    pub(crate) fn all_missed(&self) -> Vec<(CeremonyId, Open)> {
+        self.state().missed.iter().map(|(id, open)| (*id, open.clone())).collect()
     }
 
     /// A list begins: this is its number. Until its end, what it holds is [`listed`](Self::listed).
@@ -91,6 +114,7 @@ impl Memory {
     pub(crate) fn listed(&self, ceremony_id: CeremonyId) {
         let mut state = self.state();
         let current = state.list;
+        state.missed.remove(&ceremony_id);
         if let Some(Told::Open(open)) = state.told.get_mut(&ceremony_id) {
             open.list = current;
         }
@@ -98,15 +122,19 @@ impl Memory {
 
     /// A list ends: forgets, and answers with, the ceremonies that were open and whose objects,
     /// of the namespaces that were listed, it did not hold.
-    pub(crate) fn end_list(&self, list: u64, was_listed: impl Fn(&str) -> bool) -> Vec<Open> {
+    pub(crate) fn end_list(
+        &self,
+        list: u64,
+        was_listed: impl Fn(&str) -> bool,
+    ) -> Vec<(CeremonyId, Open)> {
         let mut state = self.state();
         let mut gone = Vec::new();
-        state.told.retain(|_, told| match told {
+        state.told.retain(|ceremony_id, told| match told {
             Told::Open(open) if open.list < list => {
                 let namespace = open.identity.split('/').next().unwrap_or_default();
                 let is_gone = was_listed(namespace);
                 if is_gone {
-                    gone.push(open.clone());
+                    gone.push((*ceremony_id, open.clone()));
                 }
                 !is_gone
             }

@@ -99,6 +99,30 @@ struct Metadata {
     generation: Option<i64>,
     creation_timestamp: Option<String>,
     deletion_timestamp: Option<String>,
+    managed_fields: Option<Vec<Managed>>,
+}
+
+/// Who wrote which fields, and when the API server took that in.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Managed {
+    time: Option<String>,
+    fields_v1: Option<Fields>,
+}
+
+#[derive(Deserialize)]
+struct Fields {
+    #[serde(rename = "f:status")]
+    status: Option<serde::de::IgnoredAny>,
+}
+
+impl Metadata {
+    /// When a status was last taken in, as far as the object tells: what it says was so by then.
+    fn status_taken_in_at(&self) -> Option<Timestamp> {
+        let of_status = |it: &&Managed| it.fields_v1.as_ref().is_some_and(|it| it.status.is_some());
+        let written = self.managed_fields.iter().flatten().filter(of_status);
+        written.filter_map(|it| Timestamp::from_rfc3339(it.time.as_deref()?).ok()).max()
+    }
 }
 
 /// A status as it was written: the evidence stays the text that it came as, so that nothing in it is
@@ -185,6 +209,8 @@ fn happened(
     let created = created.ok_or("metadata.creationTimestamp is missing")?;
     let created = Timestamp::from_rfc3339(created)
         .map_err(|error| format!("metadata.creationTimestamp: {error}"))?;
+    keepable("spec.requester", &spec.requester)?;
+    keepable("spec.reason", &spec.reason)?;
     let grounds = serde_json::json!({
         "accord": accord_id,
         "object": { "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid },
@@ -194,13 +220,17 @@ fn happened(
         None => None,
         Some(outcome) => Some((outcome, decision(&status, outcome)?)),
     };
-    let (opened_at, known_to) = match told {
-        Some(told) => (told, unit(told)),
-        None => some_time_after(created, closed.as_ref().map(|(_, act)| act)),
+    let opened = |at| Act::new(&spec.requester, &spec.reason, at).known_to(unit(at));
+    let opened = match (told, &closed) {
+        (Some(told), _) => opened(told),
+        (None, Some((_, act))) => some_time_until(act, opened(created.min(act.occurred_at))),
+        (None, None) => {
+            let opened = opened(created);
+            let latest = metadata.status_taken_in_at();
+            latest.map_or(opened.clone(), |latest| opened.at_the_latest(latest))
+        }
     };
-    let opened = Act::new(spec.requester, &spec.reason, opened_at)
-        .with_evidence(json("the opening", &grounds.to_string())?)
-        .known_to(known_to);
+    let opened = opened.with_evidence(json("the opening", &grounds.to_string())?);
     let identity = identity.to_owned();
     Ok(Some(Happened { identity, ceremony_id, artifact_id, cid, opened, closed }))
 }
@@ -212,14 +242,9 @@ fn opened_at(status: &Status<'_>) -> Result<Option<Timestamp>, String> {
     told.transpose().map_err(|error| format!("the condition {OPENED}: {error}"))
 }
 
-/// When what nobody told the time of was opened, and how finely that is known: not before the object
-/// was created, and not after it was decided, which another clock may tell.
-fn some_time_after(created: Timestamp, decided: Option<&Act>) -> (Timestamp, Duration) {
-    let Some(decided) = decided else { return (created, Duration::MAX) };
-    let earliest = created.min(decided.occurred_at);
-    let between = decided.occurred_at.as_micros() - earliest.as_micros();
-    let tick = decided.known_to.max(Duration::from_micros(1));
-    (earliest, Duration::from_micros(between.unsigned_abs()).saturating_add(tick))
+/// An opening that nobody told the time of: not after it was decided, by the clock that tells that.
+fn some_time_until(decided: &Act, opened: Act) -> Act {
+    opened.known_to(decided.known_to).at_the_latest(decided.occurred_at)
 }
 
 /// Who decided, when, why and on what grounds.
@@ -232,6 +257,8 @@ fn decision(status: &Status<'_>, outcome: CeremonyOutcome) -> Result<Act, String
         .map_err(|error| format!("status.decidedAt: {error}"))?;
     let told = status.condition(DECIDED).map(|condition| condition.message.as_str());
     let reason = told.filter(|message| !message.is_empty()).unwrap_or(outcome.as_str());
+    keepable("status.decidedBy", by)?;
+    keepable("the message of the condition Decided", reason)?;
     let evidence = json("status.evidence", status.evidence.map_or("null", RawValue::get))?;
     Ok(Act::new(by, reason, at).with_evidence(evidence).known_to(unit(at)))
 }
@@ -252,6 +279,11 @@ fn field<T: std::str::FromStr<Err: std::fmt::Display>>(
     text: &str,
 ) -> Result<T, String> {
     text.parse().map_err(|error| format!("{name}: {error}"))
+}
+
+/// Whether the Chronicle can keep a text: one with U+0000 or a noncharacter it cannot.
+fn keepable(name: &str, text: &str) -> Result<(), String> {
+    json(name, &serde_json::Value::from(text).to_string()).map(drop)
 }
 
 fn json(name: &str, text: &str) -> Result<Json, String> {

@@ -13,7 +13,8 @@ use tokio::sync::Mutex;
 
 use crate::backlog::Backlog;
 use crate::error::WatchError;
-use crate::memory::{Memory, Open, Told};
+use crate::memory::{Memory, Told};
+use crate::missing::{self, Missing};
 use crate::reading::{Happened, Says, read};
 use crate::standing::Standing;
 use crate::wire::{Line, Scope, Wire};
@@ -38,15 +39,20 @@ const MOST_FAILURES: u32 = 3;
 ///
 /// An object's phase becomes at most two steps: the opening, by the spec's requester and at the time
 /// that the condition [`Opened`](crate::OPENED) tells; and the closing, as the status tells it.
-/// Without that condition, the opening is taken to have happened when the object was created, or
-/// when the artifact's chain could first take it. Whatever order statuses come in, a step is
+/// Without that condition, the opening is taken to have happened when the object was created; where
+/// the artifact's chain went on since, when it was decided, or when the API server last took a status
+/// in (`metadata.managedFields`). The chain's head dates nothing. Whatever order statuses come in, a step is
 /// recorded once, under an event id made from the object's UID and the step.
 ///
 /// What the Chronicle refuses is shown in the feed's status and tried again with the next list, at
-/// the latest after [`retry_refused`](Self::retry_refused): the artifact may not be registered yet.
+/// the latest after [`retry_refused`](Self::retry_refused): the artifact may not be registered yet,
+/// or a time that lies in the future may have been mended. At every list, the ceremonies that the Ops
+/// DB holds open and that this feed opened are looked for; those whose objects are gone are shown
+/// with what is refused until a command closes them.
 ///
 /// Memory: for each namespace, two pages or lines of 32 MiB at most and the
-/// [backlog](Self::backlog_bytes) of a list; and some 100 bytes a ceremony for 100,000 of them.
+/// [backlog](Self::backlog_bytes) of a list; some 100 bytes a ceremony for 100,000 of them, and some
+/// 200 bytes for each that is open.
 pub struct CeremonyWatcher {
     name: String,
     wire: Wire,
@@ -302,6 +308,7 @@ impl CeremonyWatcher {
         if !places.iter().any(is_fresh) {
             return Ok(failed);
         }
+        let mut missing = Missing::load(&self.memory, intake).await;
         let list = self.memory.begin_list();
         let mut backlog = Backlog::new(self.backlog_bytes);
         // Later passes are over the very list that the first was over.
@@ -312,7 +319,8 @@ impl CeremonyWatcher {
                 if !is_fresh(place) || failed.is_some() {
                     continue;
                 }
-                *failed = self.pass(&place.scope, version, &mut backlog, intake).await.err();
+                let pass = self.pass(&place.scope, version, &mut backlog, &mut missing, intake);
+                *failed = pass.await.err();
                 if failed.is_some() {
                     // What it did not come to may have happened before what it did.
                     backlog.retain(|happened| !place.scope.has(happened.namespace()));
@@ -330,9 +338,8 @@ impl CeremonyWatcher {
             if !is_fresh(place) || failed.is_some() {
                 continue;
             }
-            for open in self.memory.end_list(list, |namespace| place.scope.has(namespace)) {
-                left_open(open, intake);
-            }
+            let was_listed = |namespace: &str| place.scope.has(namespace);
+            missing.report(list, was_listed, &self.memory, intake).await?;
             (place.resource_version, place.is_listed) = (version, true);
         }
         Ok(failed)
@@ -345,6 +352,7 @@ impl CeremonyWatcher {
         scope: &Scope,
         version: &mut Option<String>,
         backlog: &mut Backlog,
+        missing: &mut Missing,
         intake: &Intake,
     ) -> Result<(), WatchError> {
         let (again, mut limit, mut next) = (version.clone(), self.page_size, None);
@@ -354,6 +362,7 @@ impl CeremonyWatcher {
                 let reading = read(object);
                 if let Some(ceremony_id) = reading.ceremony_id {
                     self.memory.listed(ceremony_id);
+                    missing.listed(ceremony_id);
                 }
                 match reading.says {
                     Says::Nothing => intake.resolve(&reading.identity),
@@ -442,6 +451,11 @@ impl CeremonyWatcher {
         intake: &Intake,
     ) -> Result<(), RecordError> {
         let reading = read(object);
+        let artifact_id = match &reading.says {
+            Says::Happened(happened) => Some(happened.artifact_id),
+            Says::Unreadable { artifact_id, .. } => *artifact_id,
+            Says::Nothing => None,
+        };
         match reading.says {
             Says::Happened(happened) if happened.closed.is_some() => {
                 self.hand_over(&happened, intake).await?;
@@ -450,8 +464,16 @@ impl CeremonyWatcher {
                 intake.resolve(&reading.identity);
             }
         }
-        if let Some(open) = reading.ceremony_id.and_then(|id| self.memory.gone(id)) {
-            left_open(open, intake);
+        if let Some(id) = reading.ceremony_id {
+            let may_be_open = match self.memory.gone(id) {
+                Some(Told::Open(open)) => Some(open.artifact_id),
+                Some(Told::Closed(_)) => None,
+                // An earlier process may have opened it.
+                None => artifact_id,
+            };
+            if let Some(artifact_id) = may_be_open {
+                missing::report(id, reading.identity, artifact_id, &self.memory, intake).await?;
+            }
         }
         place.reached(reading.resource_version);
         Ok(())
@@ -493,13 +515,6 @@ impl CeremonyWatcher {
         }
         Ok(())
     }
-}
-
-/// Tells of a ceremony whose object is gone before it was closed: nobody may ever close it.
-fn left_open(open: Open, intake: &Intake) {
-    const REASON: &str = "its object was deleted while it was open, and nothing said how it ended; \
-                          it stays open in the Chronicle";
-    intake.refuse(open.identity, Some(open.artifact_id), REASON.to_owned());
 }
 
 #[async_trait]

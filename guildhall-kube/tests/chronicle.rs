@@ -3,13 +3,14 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use CustodyState::{CeremonyOpen, Drafted, Ratified, Rejected};
 use common::cluster::Cluster;
 use common::{Guild, at, content, decided, feed, open, opened_at, until, watcher, whole, within};
-use guildhall_core::command::{Act, Command};
-use guildhall_core::{ArtifactId, CeremonyId, Cid, CustodyState, Json};
+use guildhall_core::command::{Act, Clock, Command, Recorder};
+use guildhall_core::{ArtifactId, CeremonyId, Cid, CustodyPolicy, CustodyState, Json};
 use guildhall_projector::ceremony::{CeremonyOrchestrator, FeedState};
 use serde_json::json;
 
@@ -218,6 +219,22 @@ async fn objects_that_cannot_be_read_are_shown_and_keep_no_other_from_being_hear
         (broken("i", "/status/observedGeneration", json!(2)), "status.observedGeneration is 2"),
         (silent, "status.observedGeneration is missing"),
         (broken("k", "/spec", json!("none")), "spec: invalid type: string"),
+        (
+            broken("l", "/spec/requester", "a\0b".into()),
+            "spec.requester: a string holds the character U+0000",
+        ),
+        (
+            broken("m", "/spec/reason", "a\u{ffff}b".into()),
+            "spec.reason: a string holds the noncharacter U+FFFF",
+        ),
+        (
+            broken("n", "/status/decidedBy", "\0".into()),
+            "status.decidedBy: a string holds the character U+0000",
+        ),
+        (
+            broken("o", "/status/conditions/0/message", "\u{1fffe}".into()),
+            "the message of the condition Decided: a string holds the noncharacter U+1FFFE",
+        ),
     ];
     let some = objects.len() / 2;
     for (object, _) in &objects[..some] {
@@ -272,23 +289,115 @@ async fn what_the_chain_does_not_take_is_shown_and_taken_once_it_can_be() {
 #[tokio::test]
 async fn an_object_created_before_the_draft_is_opened_when_the_status_says() {
     let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
-    let ids = [(); 3].map(|()| ArtifactId::new());
+    let ids = [(); 4].map(|()| ArtifactId::new());
     for id in ids {
         guild.draft_as(id, at(50)).await;
     }
-    let [told, untold, decided_at_once] = ids;
+    let [told, untold, decided_at_once, decided_late] = ids;
     cluster.put(guild.with_status("told", told, 1, opened_at(60, open())));
-    cluster.put(guild.with_status("untold", untold, 1, open()));
+    let mut taken_in = guild.with_status("untold", untold, 1, open());
+    taken_in["metadata"]["managedFields"] = json!([
+        { "manager": "substrate", "time": whole(58), "fieldsV1": { "f:status": { "f:phase": {} } } },
+        { "manager": "kubectl", "time": whole(70), "fieldsV1": { "f:spec": { "f:reason": {} } } },
+    ]);
+    cluster.put(taken_in);
+    let late = decided("Rejected", 90);
+    cluster.put(guild.with_status("decided-late", decided_late, 1, late));
     let at_once = decided("Rejected", 50);
     cluster.put(guild.with_status("decided-at-once", decided_at_once, 1, at_once));
     let orchestrator = guild.hears(watcher(&cluster));
-    let feed = until(&orchestrator, |feed| feed.recorded == 4).await;
+    let feed = until(&orchestrator, |feed| feed.recorded == 6).await;
     assert_eq!(feed.refused, 0);
     let mut times = Vec::new();
     for id in ids {
         times.push(guild.chain(id).await.iter().map(|link| link.occurred_at).collect::<Vec<_>>());
     }
-    assert_eq!(times, [vec![at(50), at(60)], vec![at(50); 2], vec![at(50); 3]]);
+    let [told, untold, at_once] = [vec![50, 60], vec![50, 58], vec![50; 3]];
+    let expected = [told, untold, at_once, vec![50, 90, 90]];
+    assert_eq!(times, expected.map(|times| times.into_iter().map(at).collect::<Vec<_>>()));
+}
+
+#[tokio::test]
+async fn an_opening_that_nothing_dates_is_held_back_until_it_is_told_or_decided() {
+    let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
+    let ids = [(); 2].map(|()| ArtifactId::new());
+    for (name, id) in ["one", "two"].iter().zip(ids) {
+        guild.draft_as(id, at(50)).await;
+        cluster.put(guild.with_status(name, id, 1, open()));
+    }
+    let orchestrator = guild.hears(watcher(&cluster));
+    let feed = until(&orchestrator, |feed| feed.refused == 2).await;
+    assert!(feed.refusals[0].reason.starts_with("CC07: "), "{feed:?}");
+    cluster.set_status("change", "one", opened_at(60, open()));
+    cluster.set_status("change", "two", decided("Ratified", 70));
+    let feed = until(&orchestrator, |feed| feed.recorded == 3).await;
+    assert_eq!(feed.refused, 0);
+    assert_eq!(guild.chain(ids[0]).await[1].occurred_at, at(60));
+    assert_eq!(guild.chain(ids[1]).await[1].occurred_at, at(70));
+}
+
+#[tokio::test]
+async fn a_mistyped_year_is_held_back_until_it_is_mended_and_blocks_nothing() {
+    let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
+    let [at_once, later, opening] = [guild.draft().await, guild.draft().await, guild.draft().await];
+    let mut typo = decided("Ratified", 5);
+    typo["decidedAt"] = "2099-11-24T10:00:05.000000Z".into();
+    cluster.put(guild.with_status("at-once", at_once, 1, typo.clone()));
+    cluster.put(guild.with_status("later", later, 1, open()));
+    let orchestrator = guild.hears(watcher(&cluster));
+    until(&orchestrator, |feed| feed.recorded == 2).await;
+    cluster.set_status("change", "later", typo);
+    let mut tomorrow = opened_at(3, open());
+    tomorrow["conditions"][0]["lastTransitionTime"] = "2026-11-25T10:00:03Z".into();
+    cluster.put(guild.with_status("opening", opening, 1, tomorrow));
+    let feed = until(&orchestrator, |feed| feed.refused == 3).await;
+    for refusal in &feed.refusals {
+        let reason = &refusal.reason;
+        assert!(reason.starts_with("occurred_at of dev.guildhouse.chronicle.custody"), "{reason}");
+        assert!(
+            reason.contains("2099-11-24T10:00:05") || reason.contains("2026-11-25"),
+            "{reason}"
+        );
+        assert!(reason.contains("2026-11-24T12:05:00.000000Z"), "the limit: {reason}");
+    }
+    for id in [at_once, later] {
+        assert_eq!(guild.states(id).await, [Drafted, CeremonyOpen]);
+        assert_eq!(guild.chain(id).await[1].occurred_at, at(1));
+    }
+    assert_eq!(guild.states(opening).await, [Drafted]);
+
+    cluster.set_status("change", "at-once", decided("Ratified", 5));
+    cluster.set_status("change", "later", decided("Ratified", 6));
+    cluster.set_status("change", "opening", opened_at(3, open()));
+    let feed = until(&orchestrator, |feed| feed.recorded == 5).await;
+    assert_eq!((feed.refused, feed.ever_refused), (0, 3));
+    assert_eq!(guild.chain(at_once).await[2].occurred_at, at(5));
+    // The artifact goes on.
+    cluster.put(guild.with_status("next", at_once, 7, decided("Withdrawn", 8)));
+    until(&orchestrator, |feed| feed.recorded == 7).await;
+    assert_eq!(guild.chain(at_once).await.last().unwrap().occurred_at, at(8));
+}
+
+#[tokio::test]
+async fn a_head_that_already_lies_in_the_future_dates_no_opening() {
+    let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
+    let id = ArtifactId::new();
+    // It was recorded by a host whose clock was wrong.
+    let future = "2099-11-24T10:00:00.000000Z".parse().unwrap();
+    let wrong = Recorder::new(Arc::clone(&guild.chronicle), CustodyPolicy::standard());
+    let wrong = wrong.by_clock(Clock::from_fn(move || future));
+    guild.register_as(id).await;
+    let draft = Command::transition(id, Drafted, Act::new("ada", "draft", future));
+    wrong.record(draft).await.unwrap();
+    cluster.put(guild.with_status("open", id, 1, open()));
+    cluster.put(guild.with_status("decided", id, 2, decided("Ratified", 3)));
+    let orchestrator = guild.hears(watcher(&cluster));
+    let feed = until(&orchestrator, |feed| feed.refused == 2).await;
+    for refusal in &feed.refusals {
+        let reason = &refusal.reason;
+        assert!(reason.starts_with("CC07: ") && reason.contains("head's 2099-11-24"), "{reason}");
+    }
+    assert_eq!(guild.states(id).await, [Drafted]);
 }
 
 #[tokio::test]
@@ -305,7 +414,7 @@ async fn of_two_ceremonies_whose_objects_overlap_the_one_decided_first_is_record
         let feed = until(&orchestrator, |feed| feed.recorded == 4).await;
         assert_eq!(feed.refused, 0);
         let times: Vec<_> = guild.chain(id).await.iter().map(|link| link.occurred_at).collect();
-        let [earlier, later] = if is_told { [6, 10] } else { [5, 8] };
+        let [earlier, later] = if is_told { [6, 10] } else { [5, 20] };
         assert_eq!(times, [-60, earlier, 8, later, 20].map(at));
     }
 }
@@ -390,6 +499,107 @@ async fn objects_deleted_while_nobody_looked_are_missed_in_the_next_list() {
     cluster.set_status("change", "stays", decided("Rejected", 2));
     let feed = until(&orchestrator, |feed| lists() > before && feed.is_healthy()).await;
     assert_eq!((feed.refused, feed.ever_refused), (1, 1));
+}
+
+#[tokio::test]
+async fn a_ceremony_whose_object_went_while_nobody_watched_is_reported_until_a_command_closes_it() {
+    let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
+    let [decided_one, open_one, stays] =
+        [guild.draft().await, guild.draft().await, guild.draft().await];
+    let mut uids = Vec::new();
+    for (name, id) in [("decided", decided_one), ("open", open_one), ("stays", stays)] {
+        let object = cluster.put(guild.with_status(name, id, 1, open()));
+        uids.push(object["metadata"]["uid"].as_str().unwrap().to_owned());
+    }
+    let orchestrator = guild.hears(watcher(&cluster));
+    until(&orchestrator, |feed| feed.recorded == 3).await;
+    within(orchestrator.shutdown()).await;
+    cluster.set_status("change", "decided", decided("Ratified", 9));
+    cluster.delete("change", "decided");
+    cluster.delete("change", "open");
+    // Nor do its events tell.
+    cluster.forget();
+    // What a command opened has no object to miss.
+    let by_hand = guild.draft().await;
+    let open_by_hand = Act::new("ada", "by hand", at(1));
+    let open_by_hand = Command::open_ceremony(by_hand, CeremonyId::new(), open_by_hand);
+    guild.recorder.record(open_by_hand).await.unwrap();
+    guild.states(by_hand).await;
+
+    let soon = Duration::from_millis(20);
+    let orchestrator = guild.hears(watcher(&cluster).retry_refused(soon));
+    let feed = until(&orchestrator, |feed| feed.refused == 2 && feed.is_healthy()).await;
+    assert_eq!((feed.recorded, feed.known), (0, 1));
+    for refusal in &feed.refusals {
+        assert!(refusal.reason.contains("until a command closes it"), "{refusal:?}");
+        let nth = usize::from(refusal.artifact_id == Some(open_one));
+        let name = ["decided", "open"][nth];
+        assert_eq!(refusal.identity, format!("change/{name}/{}", uids[nth]));
+    }
+    // As long as it is so.
+    let lists = || cluster.requests().iter().filter(|path| !path.contains("watch=true")).count();
+    let before = lists();
+    let feed = until(&orchestrator, |_| lists() > before + 2).await;
+    assert_eq!((feed.refused, feed.ever_refused), (2, 2));
+    let close = |id, uid: &str| {
+        let act = Act::new("ada", "found in the minutes", at(9));
+        Command::close_ceremony(id, uid.parse().unwrap(), Ratified, act)
+    };
+    guild.recorder.record(close(decided_one, &uids[0])).await.unwrap();
+    let feed = until(&orchestrator, |feed| feed.refused == 1).await;
+    assert_eq!(feed.refusals[0].artifact_id, Some(open_one));
+    guild.recorder.record(close(open_one, &uids[1])).await.unwrap();
+    let feed = until(&orchestrator, |feed| feed.refused == 0).await;
+    assert_eq!((feed.ever_refused, feed.restarts), (2, 0));
+}
+
+#[tokio::test]
+async fn what_another_watcher_opened_or_another_namespace_has_is_not_missed() {
+    let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
+    let (id, elsewhere) = (guild.draft().await, guild.draft().await);
+    cluster.put(guild.with_status("zone", id, 1, open()));
+    let mut object = guild.with_status("zone", elsewhere, 1, open());
+    object["metadata"]["namespace"] = "other".into();
+    cluster.put(object);
+    let orchestrator = guild.hears(watcher(&cluster));
+    until(&orchestrator, |feed| feed.recorded == 2).await;
+    within(orchestrator.shutdown()).await;
+    guild.states(id).await;
+
+    // Another cluster, which has none of it.
+    let other = Cluster::start().await.unwrap();
+    let orchestrator = guild.hears(watcher(&other).named("the other cluster"));
+    let feed = until(&orchestrator, |feed| feed.is_healthy()).await;
+    assert_eq!(feed.ever_refused, 0);
+    // The same cluster, of which a namespace is watched.
+    cluster.delete("other", "zone");
+    cluster.forget();
+    let orchestrator = guild.hears(watcher(&cluster).namespaces(["change"]));
+    let feed = until(&orchestrator, |feed| feed.is_healthy()).await;
+    assert_eq!((feed.known, feed.ever_refused), (1, 0));
+    let orchestrator = guild.hears(watcher(&cluster));
+    let feed = until(&orchestrator, |feed| feed.is_healthy()).await;
+    assert_eq!((feed.known, feed.ever_refused), (1, 1), "it is missed where it is watched");
+}
+
+#[tokio::test]
+async fn what_an_earlier_process_opened_is_missed_as_soon_as_it_is_deleted() {
+    let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
+    let id = guild.draft().await;
+    let object = cluster.put(guild.with_status("zone", id, 1, open()));
+    let orchestrator = guild.hears(watcher(&cluster));
+    until(&orchestrator, |feed| feed.recorded == 1).await;
+    within(orchestrator.shutdown()).await;
+    guild.states(id).await;
+    // To the next one, it has no status that can be read, and is told as deleted all the same.
+    let mut unreadable = object;
+    unreadable["status"]["phase"] = "Perhaps".into();
+    cluster.put(unreadable);
+    let orchestrator = guild.hears(watcher(&cluster));
+    until(&orchestrator, |feed| feed.is_healthy() && feed.refused == 1).await;
+    cluster.delete("change", "zone");
+    let is_missed = |reason: &str| reason.starts_with("its object was deleted while it was open");
+    until(&orchestrator, |feed| feed.refusals.iter().any(|it| is_missed(&it.reason))).await;
 }
 
 #[tokio::test]

@@ -45,12 +45,13 @@
 mod feed;
 mod follower;
 mod notice;
+mod open;
 mod subscription;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use guildhall_core::command::Recorder;
+use guildhall_core::command::{Clock, Recorder};
 use guildhall_core::{Chronicle, CustodyPolicy, OpsDb, Position, StoreError};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -80,6 +81,7 @@ pub struct OrchestratorOptions {
     chronicle: Arc<dyn Chronicle>,
     ops_db: Arc<dyn OpsDb>,
     policy: CustodyPolicy,
+    clock: Clock,
     settings: Settings,
     queued_notices: usize,
     wakeup: Option<Arc<dyn Wakeup>>,
@@ -103,6 +105,14 @@ impl OrchestratorOptions {
     #[must_use]
     pub fn policy(self, policy: CustodyPolicy) -> Self {
         Self { policy, ..self }
+    }
+
+    /// The clock that what feeds hear is compared with, and how much later it may be: what says that
+    /// it happens after that is refused until it is mended or true. The host's and five minutes by
+    /// default.
+    #[must_use]
+    pub fn clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// Patience and pauses; of [`Settings`], reading and batches do not matter here.
@@ -137,13 +147,16 @@ impl OrchestratorOptions {
         let (status_sender, status) = watch::channel(FollowStatus::starting());
         let hub = Arc::new(Hub::new(self.queued_notices));
         let source = Arc::new(Source { chronicle: self.chronicle.clone(), ops_db: self.ops_db });
-        let recorder = Arc::new(Recorder::new(self.chronicle, self.policy));
+        let recorder = Recorder::new(self.chronicle, self.policy).by_clock(self.clock);
+        let recorder = Arc::new(recorder);
         let mut tasks = JoinSet::new();
         let mut feeds = Vec::new();
         for feed in self.feeds {
             let (status, watched) = watch::channel(FeedStatus::starting(feed.name()));
             let (recorder, settings) = (Arc::clone(&recorder), self.settings.clone());
-            let intake = Arc::new(Intake::new(feed.name(), recorder, settings.clone(), status));
+            let source = Arc::clone(&source);
+            let intake = Intake::new(feed.name(), recorder, source, settings.clone(), status);
+            let intake = Arc::new(intake);
             tasks.spawn(feed::supervise(feed, intake, settings, stopping.clone()));
             feeds.push(watched);
         }
@@ -278,6 +291,7 @@ impl CeremonyOrchestrator {
             chronicle,
             ops_db,
             policy: CustodyPolicy::standard(),
+            clock: Clock::system(),
             settings: Settings::default(),
             queued_notices: QUEUED_NOTICES,
             wakeup: None,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::Cluster;
-use guildhall_core::command::{Act, Command, Recorder};
+use guildhall_core::command::{Act, Clock, Command, Recorder};
 use guildhall_core::{
     AccordBound, AccordId, ArtifactId, ArtifactRegistered, Chronicle, Cid, CustodyPolicy,
     CustodyState, CustodyTransition, Json, OpsDb, Position, Seq, Tier, Timestamp,
@@ -31,6 +31,11 @@ pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {
 pub(crate) fn at(second: i64) -> Timestamp {
     let ten = Timestamp::from_rfc3339("2026-11-24T10:00:00Z").unwrap();
     Timestamp::from_micros(ten.as_micros() + second * 1_000_000).unwrap()
+}
+
+/// A clock by which it is twelve.
+pub(crate) fn noon() -> Clock {
+    Clock::from_fn(|| at(7200))
 }
 
 /// The same as Kubernetes writes it.
@@ -82,6 +87,7 @@ impl Guild {
         let projector = Arc::new(store.projector().start().unwrap());
         let runtime = Runtime::spawn(Arc::clone(&chronicle), projector, settings());
         let recorder = Recorder::new(Arc::clone(&chronicle), CustodyPolicy::standard());
+        let recorder = recorder.by_clock(noon());
         let terms = Json::parse("{}").unwrap();
         let accord = AccordBound::new("change control", "board", terms, at(-100));
         let accord_id = accord.accord_id;
@@ -90,13 +96,18 @@ impl Guild {
         Self { chronicle, ops_db, runtime, recorder, accord_id, _folder: folder }
     }
 
-    /// An artifact of this id, drafted: two entries.
-    pub(crate) async fn draft_as(&self, artifact_id: ArtifactId, drafted_at: Timestamp) {
+    /// An artifact of this id.
+    pub(crate) async fn register_as(&self, artifact_id: ArtifactId) {
         let schema = "https://example.com/zone.json";
         let tier = Tier::ALL[0];
         let zone =
             ArtifactRegistered::new(self.accord_id, "dns_zone", "zone", tier, content(), schema);
         self.recorder.record(ArtifactRegistered { artifact_id, ..zone }).await.unwrap();
+    }
+
+    /// An artifact of this id, drafted: two entries.
+    pub(crate) async fn draft_as(&self, artifact_id: ArtifactId, drafted_at: Timestamp) {
+        self.register_as(artifact_id).await;
         let draft = Act::new("ada", "draft", drafted_at);
         let draft = Command::transition(artifact_id, CustodyState::Drafted, draft);
         self.recorder.record(draft).await.unwrap();
@@ -111,16 +122,17 @@ impl Guild {
 
     /// Hears of what this watcher hears of.
     pub(crate) fn hears(&self, watcher: impl Into<Arc<CeremonyWatcher>>) -> CeremonyOrchestrator {
-        self.hears_into(Arc::clone(&self.chronicle), watcher)
+        self.hears_by(noon(), watcher)
     }
 
-    /// The same, and records it through this Chronicle.
-    pub(crate) fn hears_into(
+    /// The same, by this clock.
+    pub(crate) fn hears_by(
         &self,
-        chronicle: Arc<dyn Chronicle>,
+        clock: Clock,
         watcher: impl Into<Arc<CeremonyWatcher>>,
     ) -> CeremonyOrchestrator {
-        CeremonyOrchestrator::new(chronicle, Arc::clone(&self.ops_db))
+        CeremonyOrchestrator::new(Arc::clone(&self.chronicle), Arc::clone(&self.ops_db))
+            .clock(clock)
             .settings(settings())
             .woken_by(Arc::new(self.runtime.clone()))
             .feed(watcher.into())

@@ -13,6 +13,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
+use super::follower::Source;
 use super::notice::CeremonyOutcome;
 use crate::backoff::Backoff;
 use crate::runtime::stop_requested;
@@ -68,14 +69,7 @@ impl Heard {
     /// The event id of its entry: a UUID of version 8 (RFC 9562) that holds SHA-256 over
     /// `guildhall.heard.v1\n`, the feed's name, the identity and the step, each after its length.
     pub fn event_id(&self, feed: &str) -> EventId {
-        let mut hash = Sha256::new_with_prefix(b"guildhall.heard.v1\n");
-        for part in [feed, &self.identity, self.step.as_str()] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hash.finalize()[..16]);
-        EventId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+        event_id(feed, &self.identity, self.step)
     }
 
     fn into_command(self, feed: &str) -> Command {
@@ -97,6 +91,18 @@ impl Heard {
     }
 }
 
+/// The event id under which a feed's step is recorded.
+pub(super) fn event_id(feed: &str, identity: &str, step: Step) -> EventId {
+    let mut hash = Sha256::new_with_prefix(b"guildhall.heard.v1\n");
+    for part in [feed, identity, step.as_str()] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&hash.finalize()[..16]);
+    EventId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
+}
+
 /// What became of a step that was heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -111,7 +117,8 @@ pub enum Taken {
         /// Where.
         position: Position,
     },
-    /// It breaks an invariant. Nothing is recorded; the refusal is shown in the feed's status.
+    /// It breaks an invariant, or says that it happens later than now and a tolerance. Nothing is
+    /// recorded; the refusal is shown in the feed's status.
     Refused(Refusal),
 }
 
@@ -223,7 +230,8 @@ impl FeedStatus {
 #[derive(Debug)]
 pub struct Intake {
     name: String,
-    recorder: Arc<Recorder>,
+    pub(super) recorder: Arc<Recorder>,
+    pub(super) source: Arc<Source>,
     settings: Settings,
     status: watch::Sender<FeedStatus>,
     /// The identities that are refused now, each with the step that is, if it made one.
@@ -234,10 +242,17 @@ impl Intake {
     pub(super) fn new(
         name: &str,
         recorder: Arc<Recorder>,
+        source: Arc<Source>,
         settings: Settings,
         status: watch::Sender<FeedStatus>,
     ) -> Self {
-        Self { name: name.to_owned(), recorder, settings, status, refused: Mutex::default() }
+        let (name, refused) = (name.to_owned(), Mutex::default());
+        Self { name, recorder, source, settings, status, refused }
+    }
+
+    /// The feed's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Records a step; returned means durable. A step that was heard before is answered with where
