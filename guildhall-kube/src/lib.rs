@@ -117,7 +117,7 @@ mod standing;
 mod watcher;
 mod wire;
 
-pub use ceremony::{Ceremony, CeremonySpec, CeremonyStatus, DECIDED, OPENED, Phase};
+pub use ceremony::{Ceremony, CeremonySpec, CeremonyStatus, DECIDED, FINALIZER, OPENED, Phase};
 pub use error::WatchError;
 pub use kube;
 pub use watcher::{CeremonyWatcher, FEED_NAME};
