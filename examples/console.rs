@@ -2,16 +2,18 @@
 //!
 //! `cargo run --features console --example console -- --live`
 
-use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Parser;
 use guildhall_console::{Access, Console, serve};
-use guildhall_core::OnViolation;
 use guildhall_core::jsonl::{self, ImportOptions};
+use guildhall_core::{Chronicle, OnViolation};
+use guildhall_examples::address::Address;
 use guildhall_examples::database::Store;
+use guildhall_examples::ending::{Ending, conclude};
 use guildhall_examples::live::Live;
 use guildhall_examples::progress::say;
 use guildhall_examples::story;
@@ -32,9 +34,9 @@ struct Args {
     )]
     database: String,
 
-    /// Where to listen; elsewhere than on loopback, GUILDHALL_TOKEN has to hold a token
+    /// Where to listen, such as :7177; elsewhere than on loopback, GUILDHALL_TOKEN has to hold a token
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7177")]
-    listen: SocketAddr,
+    listen: Address,
 
     /// The hosts by which it is reached, where that is not loopback
     #[arg(long, value_name = "NAME")]
@@ -49,44 +51,58 @@ struct Args {
     every: u64,
 }
 
+impl Args {
+    /// Who may look: whoever is on this machine, or whoever has the token.
+    fn access(&self) -> Result<Access> {
+        let Ok(token) = std::env::var("GUILDHALL_TOKEN") else {
+            ensure!(
+                self.listen.is_loopback(),
+                "{} can be reached from elsewhere: it needs a token, in GUILDHALL_TOKEN",
+                self.listen
+            );
+            return Ok(Access::Loopback);
+        };
+        ensure!(!token.is_empty(), "GUILDHALL_TOKEN is empty");
+        let listens = self.listen.socket().ip().to_string();
+        let hosts = self.host.iter().cloned().chain([listens, "localhost".to_owned()]);
+        Ok(Access::Token { token, hosts: hosts.collect() })
+    }
+}
+
 #[tokio::main]
-async fn main() -> Result<()> {
-    let args = Args::parse();
+async fn main() -> ExitCode {
+    conclude(run(&Args::parse()).await)
+}
+
+async fn run(args: &Args) -> Result<()> {
     // It may hold a password, so it is not for clap to show.
     let location = args.database.parse().map_err(|reason| anyhow!("--database: {reason}"))?;
-    let store = Store::open(&location).await?;
+    let access = args.access()?;
+    args.listen.check_is_free()?;
+    let mut ending = Ending::listen()?;
+    let store = ending.or_ends(Store::open(&location)).await?;
+    let outcome = show(args, access, &store, &mut ending).await;
+    ending.closed(&store, outcome).await
+}
+
+async fn show(args: &Args, access: Access, store: &Store, ending: &mut Ending) -> Result<()> {
     let chronicle = store.chronicle();
-    let origin = chronicle.origin().await?.filter(|origin| origin.as_str() != story::ORIGIN);
-    if let Some(origin) = origin.filter(|_| args.live) {
-        bail!(
-            "--live makes events up, and the Chronicle {origin} is not the story's: leave it out"
-        );
-    }
-    if chronicle.head().await?.leaf_hash.is_none() {
-        let options = ImportOptions::default();
-        jsonl::import(&*chronicle, story::JSONL.as_bytes(), &options, |_| {}).await?;
-    }
+    ending.or_ends(prepare(args, &*chronicle)).await?;
     let projector = store.projector(OnViolation::Quarantine)?;
     let runtime = Runtime::spawn(Arc::clone(&chronicle), projector, Settings::default());
     let ops_db = store.ops_db();
     let orchestrator = CeremonyOrchestrator::new(Arc::clone(&chronicle), Arc::clone(&ops_db))
         .woken_by(Arc::new(runtime.clone()))
         .start();
-    let access = match std::env::var("GUILDHALL_TOKEN") {
-        Ok(token) => {
-            let listens = args.listen.ip().to_string();
-            let hosts = args.host.iter().cloned().chain([listens, "localhost".to_owned()]);
-            Access::Token { token, hosts: hosts.collect() }
-        }
-        Err(_) => Access::Loopback,
-    };
     let console =
-        Console::new(Arc::clone(&ops_db), orchestrator).projector(&runtime).access(access);
-    let interrupted = async {
-        // Without a handler, Ctrl-C ends the process all the same.
-        let _ = tokio::signal::ctrl_c().await;
+        Console::new(Arc::clone(&ops_db), orchestrator.clone()).projector(&runtime).access(access);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stopped = async {
+        // Dropped says the same.
+        let _ = stopped.await;
     };
-    let served = serve(console, args.listen, interrupted).await.context("serving the console")?;
+    let served = serve(console, args.listen.socket(), stopped).await;
+    let served = served.context("serving the console")?;
     say(&format!("http://{}/", served.address()));
     say(if args.live {
         "events keep coming; Ctrl-C ends it"
@@ -97,9 +113,27 @@ async fn main() -> Result<()> {
         let live = Live::new(chronicle, ops_db);
         tokio::spawn(live.go_on(Duration::from_millis(args.every.max(1))))
     });
-    served.finished().await;
+    ending.asked().await;
     if let Some(live) = live {
         live.abort();
     }
+    drop(stop);
+    served.finished().await;
+    orchestrator.shutdown().await;
     Ok(runtime.shutdown().await?)
+}
+
+/// The bundled story, where there is nothing yet.
+async fn prepare(args: &Args, chronicle: &dyn Chronicle) -> Result<()> {
+    let origin = chronicle.origin().await?.filter(|origin| origin.as_str() != story::ORIGIN);
+    if let Some(origin) = origin.filter(|_| args.live) {
+        bail!(
+            "--live makes events up, and the Chronicle {origin} is not the story's: leave it out"
+        );
+    }
+    if chronicle.head().await?.leaf_hash.is_none() {
+        let options = ImportOptions::default();
+        jsonl::import(chronicle, story::JSONL.as_bytes(), &options, |_| {}).await?;
+    }
+    Ok(())
 }

@@ -36,5 +36,6 @@ async fn main() -> anyhow::Result<()> {
     runtime.wait_until(opened.position).await?;
     let waiting = store.ops_db().open_ceremonies(None, 10).await?;
     assert_eq!(waiting.rows[0].name, "example.com");
-    Ok(runtime.shutdown().await?)
+    runtime.shutdown().await?;
+    Ok(store.close().await?)
 }

@@ -2,20 +2,22 @@
 //!
 //! `cargo run --example projector -- --help`
 
-use std::io::{self, Write as _};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Error, Result, ensure};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
 use guildhall_core::event::TYPE_PREFIX;
 use guildhall_core::jsonl::{self, ImportOptions, Imported};
+use guildhall_core::text::escape_for_terminal;
 use guildhall_core::{Append, Chronicle, OnViolation, Position, ReadLimit, Rebuild};
+use guildhall_examples::address::Address;
 use guildhall_examples::database::{Location, Store};
+use guildhall_examples::ending::{Ending, conclude};
+use guildhall_examples::output::{Target, print};
 use guildhall_examples::progress::{Progress, say};
 use guildhall_examples::report::Report;
 use guildhall_examples::story;
@@ -35,9 +37,10 @@ Examples:
   projector --database sqlite:big.db --generate 1000000
   projector --database postgres://me@localhost/ops
   projector --follow                           stay, and say what changes, until Ctrl-C
-  projector --serve 127.0.0.1:7177             stay, and show it in a browser
+  projector --serve :7177                      stay, and show it in a browser
 
-Exit codes: 0 done, 1 failed (one message on standard error), 2 wrong usage.";
+Exit codes: 0 done, 1 failed or interrupted (one message on standard error), 2 wrong usage.
+Ctrl-C and SIGTERM end it well: what was done stays, and the file of the database stands alone.";
 
 /// Imports a Chronicle, projects it into the Ops DB and shows what an operator wants to see.
 #[derive(Parser)]
@@ -68,13 +71,13 @@ struct Args {
     #[arg(long, value_name = "FILE|-")]
     export: Option<PathBuf>,
 
-    /// Stay and show every batch of changes, until Ctrl-C
+    /// Stay and show every batch of changes, until Ctrl-C or SIGTERM
     #[arg(long)]
     follow: bool,
 
-    /// Stay as with --follow, and show the console at this loopback address
+    /// Stay as with --follow, and show the console at this loopback address, such as :7177
     #[arg(long, value_name = "ADDRESS")]
-    serve: Option<SocketAddr>,
+    serve: Option<Address>,
 
     /// Print the report as one line of JSON (with --follow, one more after every batch)
     #[arg(long)]
@@ -96,6 +99,9 @@ impl Args {
                 "--export - needs standard output for itself: leave out --json, --follow and --serve"
                     .to_owned(),
             );
+        }
+        if self.serve.is_some_and(|address| !address.is_loopback()) {
+            return Err("--serve takes an address of this machine alone, such as :7177".to_owned());
         }
         if self.serve.is_some() && cfg!(not(feature = "console")) {
             return Err(
@@ -132,15 +138,7 @@ fn main() -> ExitCode {
         runtime.shutdown_background();
         outcome
     });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever read standard output has seen enough.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("error: {error:#}").replace('\n', " "));
-            ExitCode::FAILURE
-        }
-    }
+    conclude(outcome)
 }
 
 /// Traces go to standard error where RUST_LOG asks for them.
@@ -151,16 +149,9 @@ fn trace_to_stderr() {
         #[cfg(feature = "log")]
         tracing_subscriber::fmt()
             .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-            .with_writer(io::stderr)
+            .with_writer(std::io::stderr)
             .init();
     }
-}
-
-fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    let is = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
-    };
-    error.chain().any(is)
 }
 
 /// The name of a generated Chronicle.
@@ -172,34 +163,82 @@ const GENERATED_SEED: u64 = 2026;
 /// How many generated entries are appended at once.
 const GENERATED_BATCH: usize = 4096;
 
+/// What the arguments name beside the database, found before the database is touched.
+struct Named {
+    input: Option<(Box<dyn AsyncBufRead + Unpin + Send>, String)>,
+    export: Option<Target>,
+}
+
+impl Named {
+    async fn find(args: &Args) -> Result<Self> {
+        let input: Option<(Box<dyn AsyncBufRead + Unpin + Send>, _)> = match &args.chronicle {
+            Some(path) if is_dash(path) => {
+                let input = BufReader::with_capacity(1 << 20, tokio::io::stdin());
+                Some((Box::new(input), "standard input".to_owned()))
+            }
+            Some(path) => {
+                let opening = || format!("opening {}", path.display());
+                let file = tokio::fs::File::open(path).await.with_context(opening)?;
+                ensure!(
+                    !file.metadata().await.with_context(opening)?.is_dir(),
+                    "{}: it is a folder",
+                    opening()
+                );
+                let input = BufReader::with_capacity(1 << 20, file);
+                Some((Box::new(input), path.display().to_string()))
+            }
+            None => None,
+        };
+        let export = args.export.as_deref().map(Target::named).transpose()?;
+        if let Some(address) = args.serve {
+            address.check_is_free()?;
+        }
+        Ok(Self { input, export })
+    }
+}
+
 async fn run(args: &Args, location: &Location) -> Result<()> {
-    let store = Store::open(location).await?;
-    let chronicle = store.chronicle();
-    fill(args, &*chronicle).await?;
+    let mut ending = Ending::listen()?;
+    let named = ending.or_ends(Named::find(args)).await?;
+    let store = ending.or_ends(Store::open(location)).await?;
+    let outcome = work(args, location, named, &store, &mut ending).await;
+    ending.closed(&store, outcome).await
+}
+
+async fn work(
+    args: &Args,
+    location: &Location,
+    named: Named,
+    store: &Store,
+    ending: &mut Ending,
+) -> Result<()> {
     let projector = store.projector(args.on_violation())?;
-    project(args, Arc::clone(&chronicle), Arc::clone(&projector)).await?;
-    if let Some(target) = &args.export {
-        export(&*chronicle, target).await?;
-        if is_dash(target) {
+    let done = async {
+        let chronicle = store.chronicle();
+        fill(args, named.input, &*chronicle).await?;
+        project(args, Arc::clone(&chronicle), Arc::clone(&projector)).await?;
+        if let Some(target) = &named.export {
+            export(&*chronicle, target).await?;
+        }
+        if named.export.as_ref().is_some_and(Target::is_stdout) {
             return Ok(());
         }
-    }
-    show(args, &store, location).await?;
-    if args.stays() { follow(args, &store, location, projector).await } else { Ok(()) }
+        show(args, store, location).await
+    };
+    ending.or_ends(done).await?;
+    if args.stays() { follow(args, store, location, projector, ending).await } else { Ok(()) }
 }
 
 /// Brings in what the arguments ask for.
-async fn fill(args: &Args, chronicle: &dyn Chronicle) -> Result<()> {
-    match (&args.chronicle, args.generate) {
-        (Some(path), _) if is_dash(path) => {
-            let input = BufReader::with_capacity(1 << 20, tokio::io::stdin());
-            import(chronicle, input, None).await.context("importing standard input")
-        }
-        (Some(path), _) => {
-            let file = tokio::fs::File::open(path).await;
-            let file = file.with_context(|| format!("opening {}", path.display()))?;
-            let imported = import(chronicle, BufReader::with_capacity(1 << 20, file), None).await;
-            imported.with_context(|| format!("importing {}", path.display()))
+async fn fill(
+    args: &Args,
+    input: Option<(Box<dyn AsyncBufRead + Unpin + Send>, String)>,
+    chronicle: &dyn Chronicle,
+) -> Result<()> {
+    match (input, args.generate) {
+        (Some((input, name)), _) => {
+            let imported = import(chronicle, input, None).await;
+            imported.with_context(|| format!("importing {name}"))
         }
         (None, Some(entries)) => generate(chronicle, entries).await.context("generating"),
         (None, None) => {
@@ -275,12 +314,13 @@ async fn project(
     Ok(())
 }
 
-/// Projects what is appended, by this process or another, until Ctrl-C.
+/// Projects what is appended, by this process or another, until it is to end.
 async fn follow(
     args: &Args,
     store: &Store,
     location: &Location,
     projector: Arc<dyn Rebuild>,
+    ending: &mut Ending,
 ) -> Result<()> {
     if !args.json {
         print("\nfollowing; Ctrl-C ends it\n")?;
@@ -289,45 +329,76 @@ async fn follow(
     let mut shown = projector.checkpoint().await?.position;
     let runtime = Runtime::spawn(Arc::clone(&chronicle), projector, Settings::default());
     #[cfg(feature = "console")]
-    if let Some(address) = args.serve {
-        show_console(store, &runtime, address).await?;
-    }
+    let shown_console = match args.serve {
+        Some(address) => Some(ShownConsole::at(address, store, &runtime).await?),
+        None => None,
+    };
     let mut status = runtime.watch_status();
-    let interrupted = tokio::signal::ctrl_c();
-    tokio::pin!(interrupted);
-    loop {
+    let outcome = loop {
+        let moved = status.wait_for(|status| status.position > shown || status.state.is_final());
         let position = tokio::select! {
-            interrupted = &mut interrupted => {
-                interrupted.context("waiting for Ctrl-C")?;
-                return Ok(runtime.shutdown().await?);
-            }
-            stopped = runtime.stopped() => return Ok(stopped?),
-            moved = status.wait_for(|status| status.position > shown) => moved?.position,
+            () = ending.asked() => break Ok(()),
+            // Its last status says why it stopped, and is there before nobody writes another.
+            moved = moved => match moved {
+                Ok(status) if status.position > shown => status.position,
+                Ok(_) | Err(_) => break runtime.stopped().await.map_err(Error::from),
+            },
         };
-        if args.json {
-            show(args, store, location).await?;
+        let told = if args.json {
+            show(args, store, location).await
         } else {
-            print(&changes(&*chronicle, shown, position).await?)?;
+            changes(&*chronicle, shown, position).await.and_then(|line| Ok(print(&line)?))
+        };
+        if told.is_err() {
+            break told;
         }
         shown = position;
+    };
+    #[cfg(feature = "console")]
+    if let Some(console) = shown_console {
+        console.end().await;
     }
+    // What it failed with, it is said with once.
+    let ended = runtime.shutdown().await;
+    outcome.and(ended.map_err(Error::from))
 }
 
-/// Serves the console, for as long as this process lives.
+/// The console beside the projector.
 #[cfg(feature = "console")]
-async fn show_console(store: &Store, runtime: &Runtime, address: SocketAddr) -> Result<()> {
-    use guildhall_console::{Console, serve};
-    use guildhall_projector::ceremony::CeremonyOrchestrator;
+struct ShownConsole {
+    served: guildhall_console::Served,
+    orchestrator: guildhall_projector::ceremony::CeremonyOrchestrator,
+    stop: tokio::sync::oneshot::Sender<()>,
+}
 
-    let ops_db = store.ops_db();
-    let orchestrator = CeremonyOrchestrator::new(store.chronicle(), Arc::clone(&ops_db))
-        .woken_by(Arc::new(runtime.clone()))
-        .start();
-    let console = Console::new(ops_db, orchestrator).projector(runtime);
-    let served = serve(console, address, std::future::pending()).await;
-    let served = served.context("serving the console")?;
-    say(&format!("the console is at http://{}/", served.address()));
-    Ok(())
+#[cfg(feature = "console")]
+impl ShownConsole {
+    async fn at(address: Address, store: &Store, runtime: &Runtime) -> Result<Self> {
+        use guildhall_console::{Console, serve};
+        use guildhall_projector::ceremony::CeremonyOrchestrator;
+
+        let ops_db = store.ops_db();
+        let orchestrator = CeremonyOrchestrator::new(store.chronicle(), Arc::clone(&ops_db))
+            .woken_by(Arc::new(runtime.clone()))
+            .start();
+        let console = Console::new(ops_db, orchestrator.clone()).projector(runtime);
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let stopped = async {
+            // Dropped says the same.
+            let _ = stopped.await;
+        };
+        let served = serve(console, address.socket(), stopped).await;
+        let served = served.context("serving the console")?;
+        say(&format!("the console is at http://{}/", served.address()));
+        Ok(Self { served, orchestrator, stop })
+    }
+
+    async fn end(self) {
+        let Self { served, orchestrator, stop } = self;
+        drop(stop);
+        served.finished().await;
+        orchestrator.shutdown().await;
+    }
 }
 
 /// What the entries after one position and up to another were, on one line.
@@ -335,37 +406,20 @@ async fn changes(chronicle: &dyn Chronicle, after: Position, to: Position) -> Re
     let count = to.get() - after.get();
     let newest = chronicle.read(to.previous(), ReadLimit::entries(1)).await?;
     let newest = newest.first().map_or("", |entry| entry.event_type.as_str());
-    let newest = newest.strip_prefix(TYPE_PREFIX).unwrap_or(newest).escape_debug();
+    let newest = escape_for_terminal(newest.strip_prefix(TYPE_PREFIX).unwrap_or(newest));
     Ok(format!("position {to}: {count} new, the last {newest}\n"))
 }
 
 /// Writes the whole file or leaves the one that was there; a pipe or a device is written as it is.
-async fn export(chronicle: &dyn Chronicle, target: &Path) -> Result<()> {
+async fn export(chronicle: &dyn Chronicle, target: &Target) -> Result<()> {
     let mut progress = Progress::start("exporting", Some(chronicle.head().await?.position.get()));
     let counted = |position: Position| progress.set(position.get());
-    let exported = if is_dash(target) {
-        jsonl::export(chronicle, tokio::io::stdout(), counted).await?
-    } else {
-        let naming = || format!("writing {}", target.display());
-        let is_special = tokio::fs::metadata(target).await.is_ok_and(|found| !found.is_file());
-        let mut partial = target.as_os_str().to_owned();
-        partial.push(if is_special { "" } else { ".partial" });
-        let mut file = tokio::fs::File::create(&partial).await.with_context(naming)?;
-        let exported = jsonl::export(chronicle, &mut file, counted).await.with_context(naming)?;
-        if !is_special {
-            file.sync_all().await.with_context(naming)?;
-            tokio::fs::rename(&partial, target).await.with_context(naming)?;
-        }
-        exported
-    };
+    let opened = target.open()?;
+    let exported =
+        jsonl::export(chronicle, opened.writer()?, counted).await.context("exporting")?;
+    opened.finish()?;
     progress.finish(&format!("exported {exported} entries"));
     Ok(())
-}
-
-fn print(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
 }
 
 async fn show(args: &Args, store: &Store, location: &Location) -> Result<()> {

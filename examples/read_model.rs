@@ -63,5 +63,5 @@ async fn main() -> anyhow::Result<()> {
     let (ours, head) =
         (store.ops_db().checkpoint("moves_by_actor").await?, store.chronicle().head().await?);
     assert_eq!(ours.map(|at| at.position), Some(head.position));
-    Ok(())
+    Ok(store.close().await?)
 }

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use guildhall_core::text::escape_for_terminal;
 use guildhall_core::{Chronicle, OnViolation, OpsDb, Rebuild, StoreError};
 #[cfg(feature = "postgres")]
 use guildhall_store_postgres::{Options as PostgresOptions, PostgresStore};
-use guildhall_store_sqlite::{Options as SqliteOptions, SqliteStore};
+use guildhall_store_sqlite::{CloseError, Options as SqliteOptions, SqliteStore};
+
+use crate::progress::say;
 
 /// How long a killed run keeps the next one waiting at most.
 const LEASE_TIME: Duration = Duration::from_millis(500);
@@ -98,6 +101,26 @@ impl Store {
                 Ok(Self::Postgres(PostgresStore::open_with(options).await?))
             }
         }
+    }
+
+    /// Closes it, so that a file stands alone and can be copied. Where another process has it
+    /// open, it says what stays beside the file.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn close(&self) -> Result<()> {
+        match self {
+            Self::Sqlite(store) => match store.close().await {
+                Err(busy @ CloseError::InUse { .. }) => {
+                    say(&escape_for_terminal(&busy.to_string()))
+                }
+                closed => closed?,
+            },
+            // What it answered is on the server.
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => {}
+        }
+        Ok(())
     }
 
     /// The Chronicle.

@@ -4,9 +4,12 @@
 //! `cargo run --example projector` and so on.
 #![deny(missing_docs)]
 
+pub mod address;
 pub mod database;
+pub mod ending;
 #[cfg(feature = "console")]
 pub mod live;
+pub mod output;
 pub mod progress;
 pub mod report;
 pub mod story;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use comfy_table::{CellAlignment, Table, presets};
+use guildhall_core::text::escape_for_terminal;
 use guildhall_core::{
     ArtifactQuery, ArtifactSort, ArtifactSummary, Checkpoint, Chronicle, Cid, Head, OPS_DB,
     OpenCeremony, OpsDb, Origin, Overview, QuarantinedEntry, StoreError, Timestamp,
@@ -206,10 +207,10 @@ fn minute(time: Timestamp) -> String {
     time.to_string().get(..16).unwrap_or_default().replace('T', " ")
 }
 
-/// The text on one line of a terminal: no control characters, at most 80 characters.
+/// The text on one line of a terminal, which obeys nothing in it: at most 80 characters.
 fn printable(text: &str) -> String {
-    let mut shown: String =
-        text.chars().take(80).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let text = escape_for_terminal(text);
+    let mut shown: String = text.chars().take(80).collect();
     if text.chars().nth(80).is_some() {
         shown.pop();
         shown.push('…');
@@ -224,7 +225,10 @@ mod tests {
 
     #[test]
     fn what_a_terminal_would_obey_is_not_printed() {
-        assert_eq!(printable("a\u{1b}[2Jb\nc"), "a\u{fffd}[2Jb\u{fffd}c");
+        assert_eq!(
+            printable("a\u{1b}[2Jb\nc\u{202e}d\u{2028}"),
+            "a\\u{1b}[2Jb\\nc\\u{202e}d\\u{2028}"
+        );
         assert_eq!(printable(&"x".repeat(81)).chars().count(), 80);
         assert_eq!(printable(&"é".repeat(80)), "é".repeat(80));
     }

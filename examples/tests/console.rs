@@ -6,13 +6,10 @@ mod common;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use common::Folder;
+use common::{Folder, PATIENCE};
 use serde_json::Value;
-
-/// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A running example; it ends with the test.
 struct Running(Child);
@@ -96,4 +93,39 @@ fn elsewhere_than_on_loopback_a_token_is_needed() {
     let output = output.unwrap();
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("needs a token"), "{output:?}");
+    assert!(folder.names().is_empty(), "it is checked before anything is touched");
+}
+
+#[cfg(unix)]
+#[test]
+fn told_to_end_both_leave_the_file_alone() {
+    let projector = ["--serve", ":0"];
+    let console = ["--listen", ":0", "--live", "--every", "20"];
+    for how in ["-TERM", "-INT"] {
+        let folders = [Folder::new(), Folder::new()];
+        let commands = [folders[0].projector(&projector), folders[1].console(&console)];
+        for (folder, command) in folders.iter().zip(commands) {
+            let (mut running, address) = start(command);
+            let began = Instant::now();
+            while position(&address) < 150 {
+                assert!(began.elapsed() < PATIENCE, "it does not move");
+                std::thread::yield_now();
+            }
+            common::signal(&running.0, how);
+            assert_eq!(running.0.wait().unwrap().code(), Some(0), "{how}");
+            assert_eq!(folder.names(), ["guildhall.db"], "{how}");
+            assert!(folder.entries_in("guildhall.db") >= 150);
+        }
+    }
+}
+
+#[test]
+fn an_address_in_use_leaves_no_database_behind() {
+    let folder = Folder::new();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = format!(":{}", taken.local_addr().unwrap().port());
+    let output = folder.console(&["--listen", &port]).output().unwrap();
+    let said = common::stderr(&output);
+    assert!(output.status.code() == Some(1) && said.contains("in use"), "{said}");
+    assert!(folder.names().is_empty());
 }

@@ -1,0 +1,148 @@
+//! How a program ends: asked to from outside, and with what it says.
+
+use std::io;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Error, Result};
+use guildhall_core::text::escape_for_terminal;
+
+use crate::database::Store;
+use crate::progress::say;
+
+/// Hears that the program is to end: by Ctrl-C, or by SIGTERM, which service managers and
+/// containers send. From the first [`listen`](Self::listen) on neither ends the process by itself.
+#[derive(Debug)]
+pub struct Ending {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Ending {
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// What the system says.
+    #[cfg(unix)]
+    pub fn listen() -> Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let listen = |kind| signal(kind).context("listening for signals");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    /// Listens from now on.
+    ///
+    /// # Errors
+    /// None here.
+    #[cfg(not(unix))]
+    pub fn listen() -> Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Waits until it is to end; again, for the next time that somebody says so.
+    ///
+    /// # Cancel safety
+    /// Nothing that was said is lost.
+    pub async fn asked(&mut self) {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+
+    /// What comes of this work, or an error that it was interrupted.
+    ///
+    /// # Errors
+    /// The work's own, or that it was not waited for.
+    pub async fn or_ends<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! {
+            done = work => done,
+            () = self.asked() => {
+                Err(Error::msg("interrupted; what was done stays, and the next run goes on there"))
+            }
+        }
+    }
+
+    /// Closes the store at the end of the work, however that went.
+    ///
+    /// # Errors
+    /// The work's own, or else the store's.
+    pub async fn closed(&mut self, store: &Store, outcome: Result<()>) -> Result<()> {
+        let closed = tokio::select! {
+            closed = store.close() => closed,
+            () = self.asked() => Err(Error::msg(
+                "interrupted again: the database was not closed, so keep what stands beside its file",
+            )),
+        };
+        match (outcome, closed) {
+            (outcome, Ok(())) => outcome,
+            (Ok(()), Err(error)) => Err(error),
+            (Err(error), Err(another)) => {
+                say(&message(&another));
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Says what went wrong, as one message, and answers how the process is to end. A reader of
+/// standard output who has seen enough is no failure.
+pub fn conclude(outcome: Result<()>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {}", message(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and its causes on one line, each once: a cause whose end has been said already is left
+/// out. Drivers repeat their causes' messages in their own.
+pub fn message(error: &Error) -> String {
+    let mut whole = String::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        if whole.is_empty() {
+            whole = text;
+        } else if !whole.contains(text.rsplit(": ").next().unwrap_or(&text)) {
+            whole += ": ";
+            whole += &text;
+        }
+    }
+    let lines: Vec<_> = whole.lines().map(str::trim).collect();
+    escape_for_terminal(&lines.join(" ")).into_owned()
+}
+
+fn is_broken_pipe(error: &Error) -> bool {
+    let is = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
+    };
+    error.chain().any(is)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once_and_on_one_line() {
+        let error =
+            Error::msg("no such file").context("opening: no such file").context("importing");
+        assert_eq!(message(&error), "importing: opening: no such file");
+        let error = Error::msg("Error code 14: no such file").context("no such file: a.db");
+        assert_eq!(message(&error), "no such file: a.db");
+        let error = Error::msg("line 1\n  line 2\u{1b}[2J\u{202e}");
+        assert_eq!(message(&error), "line 1 line 2\\u{1b}[2J\\u{202e}");
+    }
+}

@@ -1,0 +1,199 @@
+//! Where results go: standard output, or a file that is whole or not there at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+
+/// Writes a text to standard output.
+///
+/// # Errors
+/// What the system says: other than Rust's own, this does not take a standard output that cannot
+/// be written to for one where everything is well.
+pub fn print(text: &str) -> io::Result<()> {
+    stdout()?.write_all(text.as_bytes())
+}
+
+/// Standard output, without Rust's own buffer and without its leniency.
+fn stdout() -> io::Result<File> {
+    #[cfg(unix)]
+    let owned = std::os::fd::AsFd::as_fd(&io::stdout()).try_clone_to_owned()?;
+    #[cfg(windows)]
+    let owned = std::os::windows::io::AsHandle::as_handle(&io::stdout()).try_clone_to_owned()?;
+    Ok(File::from(owned))
+}
+
+/// Whether whoever started the program closed standard output. Rust then opens the null device in
+/// its place, for reading too, which nobody does who throws output away with `> /dev/null`.
+#[cfg(unix)]
+fn is_closed(mut stdout: &File) -> bool {
+    use std::io::Read as _;
+    use std::os::unix::fs::MetadataExt as _;
+
+    let device = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|found| found.rdev());
+    let is_null = device(stdout.metadata())
+        .is_some_and(|found| found != 0 && Some(found) == device(fs::metadata("/dev/null")));
+    is_null && stdout.read(&mut [0]).is_ok()
+}
+
+#[cfg(not(unix))]
+fn is_closed(_stdout: &File) -> bool {
+    false
+}
+
+/// Where an export goes.
+#[derive(Debug)]
+pub enum Target {
+    /// Standard output.
+    Stdout(File),
+    /// A pipe or a device, which is written as it is.
+    Special(PathBuf),
+    /// A file: written beside it first.
+    File(PathBuf),
+}
+
+impl Target {
+    /// The target that an argument names; - is standard output. Nothing is touched yet.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn named(path: &Path) -> Result<Self> {
+        if path == Path::new("-") {
+            let stdout = stdout().context("writing to standard output")?;
+            if is_closed(&stdout) {
+                bail!("standard output is closed: the export would go nowhere");
+            }
+            return Ok(Self::Stdout(stdout));
+        }
+        let shown = path.display();
+        let found = match fs::symlink_metadata(path) {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+                if folder.is_some_and(|folder| !folder.is_dir()) {
+                    bail!("writing {shown}: its folder does not exist");
+                }
+                return Ok(Self::File(path.to_owned()));
+            }
+            Err(error) => return Err(error).with_context(|| format!("writing {shown}")),
+        };
+        let is_link = found.is_symlink();
+        // /dev/stdout is a link to what may be a pipe.
+        let found = if is_link { fs::metadata(path) } else { Ok(found) };
+        let found = found.with_context(|| format!("writing {shown}"))?;
+        match () {
+            () if found.is_dir() => bail!("writing {shown}: it is a folder"),
+            () if found.is_file() && is_link => {
+                bail!("writing {shown}: it is a symbolic link; name the file itself")
+            }
+            () if found.is_file() => Ok(Self::File(path.to_owned())),
+            () => Ok(Self::Special(path.to_owned())),
+        }
+    }
+
+    /// Whether it is standard output, which then holds nothing else.
+    pub fn is_stdout(&self) -> bool {
+        matches!(self, Self::Stdout(_))
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// What the system says, or what is in the way.
+    pub fn open(&self) -> Result<Opened> {
+        Ok(match self {
+            Self::Stdout(stdout) => {
+                let file = stdout.try_clone().context("writing to standard output")?;
+                Opened { file, partial: None }
+            }
+            Self::Special(path) => {
+                let opened = OpenOptions::new().write(true).open(path);
+                let file = opened.with_context(|| format!("writing {}", path.display()))?;
+                Opened { file, partial: None }
+            }
+            Self::File(path) => {
+                let (file, partial) = Partial::beside(path).create()?;
+                Opened { file, partial: Some(partial) }
+            }
+        })
+    }
+}
+
+/// A target that is open.
+#[derive(Debug)]
+pub struct Opened {
+    file: File,
+    partial: Option<Partial>,
+}
+
+impl Opened {
+    /// What to write to.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn writer(&self) -> io::Result<tokio::fs::File> {
+        self.file.try_clone().map(tokio::fs::File::from_std)
+    }
+
+    /// All is written and flushed: puts the file in its place. Dropped without, an unfinished file
+    /// is removed.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn finish(self) -> Result<()> {
+        let Some(mut partial) = self.partial else { return Ok(()) };
+        let writing = || format!("writing {}", partial.path.display());
+        self.file.sync_all().with_context(writing)?;
+        fs::rename(&partial.beside, &partial.path).with_context(writing)?;
+        partial.is_created = false;
+        Ok(())
+    }
+}
+
+/// The file beside the target that becomes it.
+#[derive(Debug)]
+struct Partial {
+    path: PathBuf,
+    beside: PathBuf,
+    is_created: bool,
+}
+
+impl Partial {
+    fn beside(path: &Path) -> Self {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".partial");
+        Self { path: path.to_owned(), beside: beside.into(), is_created: false }
+    }
+
+    /// Creates it, for this user's eyes alone. What a run that was killed left there is removed;
+    /// what no such run can have left, such as a link to elsewhere, is neither followed nor touched.
+    fn create(mut self) -> Result<(File, Self)> {
+        let shown = self.beside.display();
+        match fs::symlink_metadata(&self.beside) {
+            Ok(found) if found.is_file() => {
+                fs::remove_file(&self.beside).with_context(|| format!("removing {shown}"))?;
+            }
+            Ok(_) => bail!("{shown} is in the way: it is no plain file"),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(|| format!("writing {shown}")),
+        }
+        let mut options = OpenOptions::new();
+        // What comes there meanwhile is not followed either: O_EXCL takes a link for what exists.
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(&self.beside).with_context(|| format!("writing {shown}"))?;
+        self.is_created = true;
+        Ok((file, self))
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if self.is_created {
+            // The next export removes it, if this fails.
+            let _ = fs::remove_file(&self.beside);
+        }
+    }
+}
