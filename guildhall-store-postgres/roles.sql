@@ -36,6 +36,8 @@
 
 BEGIN;
 SET LOCAL client_min_messages = warning;
+-- Nobody's function runs in the place of a built-in.
+SET LOCAL search_path = pg_catalog, pg_temp;
 
 SELECT format('CREATE ROLE %I NOLOGIN', role)
 FROM unnest(ARRAY[:'owner', :'writer', :'projector', :'reader']) AS role

@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::database::Database;
 use crate::error::{NoAnswer, has_sqlstate};
+use crate::holder::find_head_holder;
 use crate::log::{Known, Repeated, append_entries, insert_origin, is_recorded, lock_head};
 use crate::options::Options;
 use crate::row::{Failure, now};
@@ -159,6 +160,15 @@ impl Judged {
         self.entries.last().map(|entry| (entry.position, entry.leaf_hash))
     }
 
+    /// Whether somebody is told that something is recorded.
+    fn acknowledges(&self) -> bool {
+        self.outcomes.iter().any(|outcome| match outcome {
+            Outcome::Append(Ok(answers)) => !answers.is_empty(),
+            Outcome::Append(Err(_)) => false,
+            Outcome::Origin(_) => true,
+        })
+    }
+
     /// Whether an append repeats what was recorded before.
     fn has_repeats(&self) -> bool {
         self.outcomes.iter().any(|outcome| match outcome {
@@ -198,6 +208,9 @@ impl Committer {
 
     /// How long more callers are waited for at most.
     const MAX_PATIENCE: Duration = Duration::from_millis(1);
+
+    /// How long is looked for whoever is in the way.
+    const LOOK: Duration = Duration::from_secs(2);
 
     /// How often a group is tried while its connections break, the first time included.
     const ATTEMPTS: u32 = 4;
@@ -280,11 +293,30 @@ impl Committer {
             let is_late = attempt > 1 && began.elapsed() >= self.database.answer_timeout();
             let is_last = attempt >= Self::ATTEMPTS || is_late;
             if !failure.is_broken_connection() || is_last {
-                return Err(failure);
+                return Err(self.explain(failure).await);
             }
             tracing::debug!(attempt, "an append lost its connection");
             sleep(Duration::from_millis(25) * 4u32.pow(attempt)).await;
             attempt += 1;
+        }
+    }
+
+    /// Names who kept the log locked, where that was the reason.
+    async fn explain(&mut self, failure: Failure) -> Failure {
+        if !failure.has_waited() {
+            return failure;
+        }
+        let looking = async {
+            let mut connection = match self.connection.take() {
+                Some(connection) => connection,
+                None => self.database.acquire().await?,
+            };
+            find_head_holder(&mut connection, &self.database).await
+        };
+        match timeout(Self::LOOK, looking).await {
+            Ok(Ok(Some(locked))) => Failure::Locked(locked),
+            // The server is silent still, or nobody is in the way any more.
+            Ok(_) | Err(_) => failure,
         }
     }
 
@@ -354,6 +386,10 @@ impl Committer {
             (before, needs_look) = (Some(known), true);
         };
         if judged.entries.is_empty() {
+            if judged.acknowledges() {
+                // A transaction of its own.
+                lock_head(connection, &self.database).await?;
+            }
             self.known = Some(known);
             return Ok(Some(judged.outcomes));
         }
@@ -394,7 +430,9 @@ impl Committer {
         if let Some(last) = sent.as_ref().and_then(Judged::last)
             && is_recorded(&mut transaction, &self.database, last).await?
         {
-            transaction.rollback().await?;
+            // What is seen here may not be safe: it is seen as well once the session that waited for a
+            // standby was ended, or the server began anew. This commit waits in its stead.
+            transaction.commit().await?;
             self.signal.tell(last.0);
             return Ok(sent.take().map(|judged| judged.outcomes).unwrap_or_default());
         }

@@ -35,36 +35,35 @@ impl Database {
     /// open.
     const LEAST_CONNECTIONS: u32 = 3;
 
-    /// What the connections of a pool of the store's own begin with: an append is one statement, of
-    /// which only the session's defaults say how it runs.
-    const SET_DEFAULTS: &str =
-        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE";
-
     /// The database that the options name. Nothing is connected yet.
     pub(crate) fn new(options: &Options) -> Result<Self, OpenError> {
         let schema = options.schema.parse()?;
         let pool = match &options.source {
             Source::Pool(pool) => pool.clone(),
-            Source::Url(url) => PgPoolOptions::new()
-                .max_connections(options.max_connections)
-                // What is left is for asking why.
-                .acquire_timeout(options.acquire_timeout / 5 * 4)
-                .idle_timeout(Self::IDLE_TIME)
-                .test_before_acquire(false)
-                .before_acquire(|connection, metadata| {
-                    Box::pin(async move {
-                        let is_fresh = metadata.idle_for < Self::FRESH_TIME;
-                        // One that was lost gives way to another.
-                        Ok(is_fresh || connection.ping().await.is_ok())
+            Source::Url(url) => {
+                let defaults = session_defaults(options);
+                PgPoolOptions::new()
+                    .max_connections(options.max_connections)
+                    // What is left is for asking why.
+                    .acquire_timeout(options.acquire_timeout / 5 * 4)
+                    .idle_timeout(Self::IDLE_TIME)
+                    .test_before_acquire(false)
+                    .before_acquire(|connection, metadata| {
+                        Box::pin(async move {
+                            let is_fresh = metadata.idle_for < Self::FRESH_TIME;
+                            // One that was lost gives way to another.
+                            Ok(is_fresh || connection.ping().await.is_ok())
+                        })
                     })
-                })
-                .after_connect(|connection, _| {
-                    Box::pin(async move {
-                        sqlx::raw_sql(Self::SET_DEFAULTS).execute(connection).await?;
-                        Ok(())
+                    .after_connect(move |connection, _| {
+                        let defaults = AssertSqlSafe(defaults.clone());
+                        Box::pin(async move {
+                            sqlx::raw_sql(defaults).execute(connection).await?;
+                            Ok(())
+                        })
                     })
-                })
-                .connect_lazy_with(parse_url(url)?),
+                    .connect_lazy_with(parse_url(url)?)
+            }
         };
         let found = pool.options().get_max_connections();
         if found < Self::LEAST_CONNECTIONS {
@@ -139,15 +138,49 @@ impl Database {
     }
 
     /// Begins a short transaction on a connection, whatever the defaults of its session are. The
-    /// server ends one that is silent: whoever is frozen in it would hold up everybody else.
+    /// server ends one that is silent: whoever is frozen in it would hold up everybody else. And it
+    /// waits for no lock longer than [`lock_patience`].
     pub(crate) async fn begin<'c>(
         &self,
         connection: &'c mut PgConnection,
     ) -> Result<Transaction<'c, Postgres>, sqlx::Error> {
-        const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-            SET LOCAL idle_in_transaction_session_timeout = '5s'";
-        connection.begin_with(BEGIN).await
+        let patience = setting(lock_patience(self.answer_timeout));
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL {PINNED_PATH}; \
+             SET LOCAL {PLAIN_STRINGS}; SET LOCAL lock_timeout = '{patience}'; \
+             SET LOCAL idle_in_transaction_session_timeout = '5s'"
+        );
+        connection.begin_with(AssertSqlSafe(begin)).await
     }
+}
+
+/// Whatever a statement names without a schema is PostgreSQL's own. Otherwise whoever may create in a
+/// schema of the path, as everybody may in `public` up to PostgreSQL 14, could put a function of his own
+/// in the place of a built-in whose parameters fit less closely, and it would run with our rights.
+pub(crate) const PINNED_PATH: &str = "search_path = pg_catalog, pg_temp";
+
+/// A backslash in a text is one.
+const PLAIN_STRINGS: &str = "standard_conforming_strings = on";
+
+/// What the connections of a pool of the store's own begin with: an append is one statement, of which
+/// only the session's defaults say how it runs. Not told when connecting: PgBouncer would refuse it.
+fn session_defaults(options: &Options) -> String {
+    let patience = setting(lock_patience(options.answer_timeout));
+    format!(
+        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; \
+         SET {PINNED_PATH}; SET {PLAIN_STRINGS}; SET lock_timeout = '{patience}'"
+    )
+}
+
+/// How long a lock is waited for at most: the server says so before it counts as silent.
+fn lock_patience(answer_timeout: Duration) -> Duration {
+    (answer_timeout / 2).max(Duration::from_millis(1))
+}
+
+/// A duration as a setting of the server's.
+pub(crate) fn setting(duration: Duration) -> String {
+    let millis = i32::try_from(duration.as_millis()).unwrap_or(i32::MAX);
+    format!("{millis}ms")
 }
 
 /// The parameters that the driver understands in a URL: libpq's names, and names of its own.
@@ -202,8 +235,9 @@ fn parse_url(url: &str) -> Result<PgConnectOptions, OpenError> {
         };
         OpenError::BadUrl { reason }
     })?;
-    // The driver would tell every statement, and every one over a second as a warning.
-    Ok(options.disable_statement_logging())
+    // The driver would tell every statement, and every one over a second as a warning. And it asks for
+    // digits of floating-point numbers, which nothing here is, when connecting; PgBouncer refuses that.
+    Ok(options.extra_float_digits(None).disable_statement_logging())
 }
 
 /// The name of a schema, checked, and quoted for SQL.

@@ -112,6 +112,14 @@ pub(crate) fn fault(error: &sqlx::Error) -> Fault {
         | sqlx::Error::WorkerCrashed
         | sqlx::Error::BeginFailed
         | sqlx::Error::Protocol(_) => Fault::Transient,
+        // A pooler in between, PgBouncer, does not pass on what the driver asks for when it connects.
+        // Most of what it refuses has this one code, and much of that may pass.
+        sqlx::Error::Database(error)
+            if error.code().is_some_and(|code| code == "08P01")
+                && error.message().contains("startup parameter") =>
+        {
+            Fault::Permanent
+        }
         sqlx::Error::Database(error) => {
             error.code().map_or(Fault::Permanent, |code| sqlstate(&code))
         }

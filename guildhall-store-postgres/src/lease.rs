@@ -8,14 +8,14 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres, Row, Transaction};
 use uuid::Uuid;
 
-use crate::database::Database;
+use crate::database::{Database, setting};
 use crate::error::{Doing, has_sqlstate};
 use crate::rows::Columns;
 
 /// Heads are looked up by their keys. A plan that was made while a table was small, or before the
 /// server knew how long it is, would scan it. `lock_timeout` bounds how long to wait for a rival.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-    SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '1s'; SET LOCAL jit = off; \
+    SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '1s'; SET LOCAL jit = off; \
     SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
 /// A projector's claim to its lease.
@@ -153,12 +153,6 @@ pub(crate) fn silence(lease_time: Duration) -> Duration {
 /// that is gone without a word would leave it waiting for ever.
 pub(crate) fn long_silence(lease_time: Duration) -> Duration {
     silence(lease_time).saturating_mul(20)
-}
-
-/// A duration as a setting of the server's.
-pub(crate) fn setting(duration: Duration) -> String {
-    let millis = i32::try_from(duration.as_millis()).unwrap_or(i32::MAX);
-    format!("{millis}ms")
 }
 
 /// A row of `projector_checkpoints`.

@@ -45,6 +45,7 @@ mod copy;
 mod database;
 mod error;
 mod heads;
+mod holder;
 mod lease;
 mod log;
 mod migrate;
@@ -61,6 +62,7 @@ mod watch;
 
 pub use chronicle::PostgresChronicle;
 pub use error::OpenError;
+pub use holder::{LockHolder, LockedByOther};
 pub use migrate::Family;
 pub use options::{DEFAULT_SCHEMA, Options};
 pub use partitions::Partitions;

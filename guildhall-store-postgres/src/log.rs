@@ -162,12 +162,13 @@ async fn load_recorded(
     Ok(repeated)
 }
 
-/// Keeps everybody else from appending until the transaction ends.
+/// Keeps everybody else from appending until the transaction ends, which then waits for everything
+/// that was committed before it to be durable.
 pub(crate) async fn lock_head(
     connection: &mut PgConnection,
     database: &Database,
 ) -> Result<(), sqlx::Error> {
-    let sql = database.sql("SELECT position FROM {schema}.chronicle_head WHERE id = 1 FOR UPDATE");
+    let sql = database.sql(include_str!("sql/lock_head.sql"));
     sqlx::query(sql).execute(connection).await.map(drop)
 }
 

@@ -1,7 +1,7 @@
 //! Opening a schema: is it ours, does this version know its tables, and which ones are missing?
 //!
 //! Migrations are numbered, go forward only, and are recorded in `guildhall_migrations`. What is
-//! missing is made in one transaction under an advisory lock, so that of two processes one does it
+//! missing is made in one transaction that has their list locked, so that of two processes one does it
 //! and the other finds it done; a schema that is refused is left as it is.
 
 use std::fmt;
@@ -11,6 +11,7 @@ use sqlx::{PgConnection, Row};
 
 use crate::database::Database;
 use crate::error::{Doing, OpenError};
+use crate::holder::find_maintainer;
 
 const DOING: &str = "opening the database";
 
@@ -80,6 +81,11 @@ const CHRONICLE: &[Migration] = &[
         name: "pin_search_path",
         sql: include_str!("../migrations/chronicle/0003_pin_search_path.sql"),
     },
+    Migration {
+        number: 4,
+        name: "replicated_log",
+        sql: include_str!("../migrations/chronicle/0004_replicated_log.sql"),
+    },
 ];
 
 const OPS: &[Migration] = &[
@@ -104,6 +110,11 @@ const OPS: &[Migration] = &[
         name: "bound_partitions",
         sql: include_str!("../migrations/ops/0005_bound_partitions.sql"),
     },
+    Migration {
+        number: 6,
+        name: "pin_settings",
+        sql: include_str!("../migrations/ops/0006_pin_settings.sql"),
+    },
 ];
 
 /// Checks the schema and creates what is missing.
@@ -114,24 +125,59 @@ pub(crate) async fn prepare(database: &Database, families: &[Family]) -> Result<
     {
         return Ok(());
     }
-    let mut transaction = database.begin(&mut connection).await.doing(DOING)?;
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('guildhall migrations ' || $1, 0))")
-        .bind(database.schema().name())
-        .execute(&mut *transaction)
-        .await
-        .doing(DOING)?;
-    let missing = match pending(&mut transaction, database, families).await? {
-        Some(missing) => missing,
-        None => {
-            claim(&mut transaction, database).await?;
-            all(families)
+    let mut attempt = 1;
+    loop {
+        let mut transaction = database.begin(&mut connection).await.doing(DOING)?;
+        let made = make_missing(&mut transaction, database, families).await;
+        let Err(error) = made else { return Ok(transaction.commit().await.doing(DOING)?) };
+        transaction.rollback().await.doing(DOING)?;
+        match sqlstate_of(&error).as_deref() {
+            // Another process made the schema, or the list in it, at the same time.
+            Some("23505" | "42P06" | "42P07") if attempt < ATTEMPTS => attempt += 1,
+            Some("55P03") => {
+                let locked = find_maintainer(&mut connection, database).await.doing(DOING)?;
+                let named = locked.map(|locked| StoreError::transient(DOING, locked).into());
+                return Err(named.unwrap_or(error));
+            }
+            _ => return Err(error),
         }
-    };
-    for (family, migration) in missing {
-        run(&mut transaction, database, family, migration).await.doing(DOING)?;
     }
-    transaction.commit().await.doing(DOING)?;
+}
+
+/// How often it is tried to be the first in a schema.
+const ATTEMPTS: u32 = 5;
+
+/// One at a time makes tables. Only their owner, or a member of that role, can lock so; who reads the
+/// table is not in the way.
+const LOCK: &str = "LOCK TABLE {schema}.guildhall_migrations IN SHARE ROW EXCLUSIVE MODE";
+
+async fn make_missing(
+    transaction: &mut PgConnection,
+    database: &Database,
+    families: &[Family],
+) -> Result<(), OpenError> {
+    let mut missing = pending(transaction, database, families).await?;
+    if missing.is_none() {
+        claim(transaction, database).await?;
+    }
+    sqlx::raw_sql(database.sql(LOCK)).execute(&mut *transaction).await.doing(DOING)?;
+    if missing.is_some() {
+        // Meanwhile another may have made them.
+        missing = pending(transaction, database, families).await?;
+    }
+    for (family, migration) in missing.unwrap_or_else(|| all(families)) {
+        run(transaction, database, family, migration).await.doing(DOING)?;
+    }
     Ok(())
+}
+
+/// With which SQLSTATE PostgreSQL refused.
+fn sqlstate_of(error: &OpenError) -> Option<String> {
+    let OpenError::Store(error) = error else { return None };
+    match error.source.downcast_ref()? {
+        sqlx::Error::Database(error) => Some(error.code()?.into_owned()),
+        _ => None,
+    }
 }
 
 /// What a schema of ours does not have yet; none where it is not ours yet, but may become it.
@@ -164,7 +210,7 @@ async fn pending(
     let mut pending = Vec::new();
     for &family in families {
         let newest: i32 = sqlx::query_scalar(database.sql(
-            "SELECT coalesce(max(number), 0) FROM {schema}.guildhall_migrations WHERE family = $1",
+            "SELECT coalesce(pg_catalog.max(number), 0) FROM {schema}.guildhall_migrations WHERE family = $1",
         ))
         .bind(family.as_str())
         .fetch_one(&mut *connection)

@@ -78,7 +78,7 @@ pub(crate) async fn divide_verifications(
     tables: &OpsTables,
     known: &[VerificationResult],
 ) -> Result<(), sqlx::Error> {
-    let now = sqlx::query("SELECT now()").fetch_one(&mut *connection).await?;
+    let now = sqlx::query("SELECT pg_catalog.now()").fetch_one(&mut *connection).await?;
     let present = Month::of(timestamp(&now, 0).unwrap_or(Timestamp::MIN));
     let earliest = known.iter().map(|row| Month::of(row.verified_at)).min().unwrap_or(present);
     let first = earliest.clamp(present.plus(-MOST_MONTHS_BACK), present.plus(-LEAST_MONTHS_BACK));

@@ -56,7 +56,8 @@ pub trait ReadModel: Send {
 
     /// Applies entries that are new to it, in order and without a gap. Whatever is kept outside
     /// the transaction must be ready for it to be rolled back and for the entries to come again.
-    /// The connection's search path is the pool's: qualify names. Plans are made as the role's
+    /// The search path is `pg_catalog, pg_temp`, whoever's the pool is: qualify names, in triggers of
+    /// your tables too. Plans are made as the role's
     /// defaults have it; `lock_timeout` is a second, as others wait for this transaction, and the
     /// server ends it where it hears nothing for as long as a lease holds.
     ///
@@ -116,5 +117,5 @@ fn failure(name: String, source: Box<dyn Error + Send + Sync>) -> ApplyError {
 }
 
 async fn transaction_id(transaction: &mut PgConnection) -> Result<String, sqlx::Error> {
-    sqlx::query_scalar("SELECT pg_current_xact_id()::text").fetch_one(transaction).await
+    sqlx::query_scalar("SELECT pg_catalog.pg_current_xact_id()::text").fetch_one(transaction).await
 }

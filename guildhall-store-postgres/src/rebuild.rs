@@ -18,10 +18,11 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Row, Transaction};
 use tokio::time::sleep;
 
 use crate::changes::{Deployments, OpsTables, TABLES};
-use crate::database::Database;
+use crate::database::{Database, setting};
 use crate::error::{Doing, has_sqlstate};
 use crate::heads::load_heads;
-use crate::lease::{CheckpointRow, long_silence, setting};
+use crate::holder::find_maintainer;
+use crate::lease::{CheckpointRow, long_silence};
 use crate::partitions::{Partitions, divide_transitions, divide_verifications, division, key};
 use crate::projector::{Settings, fold_entries, notify};
 
@@ -34,6 +35,11 @@ enum RebuildError {
     Referred { referrer: String, table: String },
     #[error("others keep {table} locked")]
     Locked { table: &'static str },
+    #[error(
+        "the publication {publication} has {table}, whose place a new table takes: its subscribers would \
+         stop at it. Publish the tables of the log alone"
+    )]
+    Published { publication: String, table: String },
 }
 
 /// The defaults of a session may be meant for short statements. Without a search path, whatever the
@@ -41,6 +47,10 @@ enum RebuildError {
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
     SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = 0; \
     SET LOCAL lock_timeout = '5s'; SET LOCAL jit = off";
+
+/// One rebuild at a time, and no migration meanwhile. Only the tables' owner, or a member of that
+/// role, can lock so; who reads the table is not in the way.
+const LOCK: &str = "LOCK TABLE {schema}.guildhall_migrations IN SHARE UPDATE EXCLUSIVE MODE";
 
 /// How long it may be silent in the swap, when everybody waits for it.
 const SWAP_SILENCE: Duration = Duration::from_secs(5);
@@ -123,13 +133,34 @@ impl PostgresGeneration {
             .execute(&mut *transaction)
             .await
             .doing(DOING)?;
-        sqlx::query(
-            "SELECT pg_advisory_xact_lock(hashtextextended('guildhall rebuild ' || $1, 0))",
-        )
-        .bind(schema)
-        .execute(&mut *transaction)
-        .await
-        .doing(DOING)?;
+        let locked = sqlx::raw_sql(database.sql(LOCK)).execute(&mut *transaction).await;
+        if locked.as_ref().is_err_and(|error| has_sqlstate(error, "55P03")) {
+            transaction.rollback().await.doing(DOING)?;
+            let mut connection = database.acquire().await.doing(DOING)?;
+            if let Some(locked) = find_maintainer(&mut connection, &database).await.doing(DOING)? {
+                return Err(StoreError::transient(DOING, locked));
+            }
+            return Err(StoreError::transient(
+                DOING,
+                RebuildError::Locked { table: "guildhall_migrations" },
+            ));
+        }
+        locked.doing(DOING)?;
+        let published = sqlx::query(include_str!("sql/find_publication.sql"))
+            .bind(schema)
+            .bind(TABLES)
+            .fetch_optional(&mut *transaction)
+            .await
+            .doing(DOING)?;
+        if let Some(row) = published {
+            let publication = row.try_get(0).doing(DOING)?;
+            let table = row.try_get(1).doing(DOING)?;
+            transaction.rollback().await.doing(DOING)?;
+            return Err(StoreError::permanent(
+                DOING,
+                RebuildError::Published { publication, table },
+            ));
+        }
         let referred = sqlx::query(include_str!("sql/find_referrer.sql"))
             .bind(schema)
             .bind(TABLES)
@@ -139,6 +170,7 @@ impl PostgresGeneration {
         if let Some(row) = referred {
             let referrer = row.try_get(0).doing(DOING)?;
             let table = row.try_get(1).doing(DOING)?;
+            transaction.rollback().await.doing(DOING)?;
             return Err(StoreError::permanent(DOING, RebuildError::Referred { referrer, table }));
         }
         let is_divided = match settings.partitions {

@@ -1,5 +1,6 @@
 //! Stored rows as entries. Someone else may have written them, so nothing about them is certain.
 
+use std::io;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
@@ -12,7 +13,8 @@ use sqlx::query::Query;
 use sqlx::{Decode, Postgres, Row, SqlStr, Type, ValueRef};
 
 use crate::database::Database;
-use crate::error::fault;
+use crate::error::{fault, has_sqlstate};
+use crate::holder::LockedByOther;
 
 /// A stored row that does not hold what its column is for: the tables were damaged, or something
 /// other than Guildhall wrote them.
@@ -48,6 +50,8 @@ pub enum BadRow {
 pub(crate) enum Failure {
     Postgres(Arc<sqlx::Error>),
     BadRow(BadRow),
+    /// Another session has kept the log locked.
+    Locked(LockedByOther),
 }
 
 impl Failure {
@@ -58,6 +62,7 @@ impl Failure {
                 StoreError { doing, fault: fault(error), source: Arc::clone(error).into() }
             }
             Self::BadRow(bad) => StoreError::permanent(doing, bad.clone()),
+            Self::Locked(locked) => StoreError::transient(doing, locked.clone()),
         }
     }
 
@@ -70,7 +75,18 @@ impl Failure {
                 }),
                 error => fault(error) == Fault::Transient,
             },
-            Self::BadRow(_) => false,
+            Self::BadRow(_) | Self::Locked(_) => false,
+        }
+    }
+
+    /// Whether it was waited for in vain: for a lock, or for any answer.
+    pub(crate) fn has_waited(&self) -> bool {
+        match self {
+            Self::Postgres(error) => match &**error {
+                sqlx::Error::Io(error) => error.kind() == io::ErrorKind::TimedOut,
+                error => has_sqlstate(error, "55P03"),
+            },
+            Self::BadRow(_) | Self::Locked(_) => false,
         }
     }
 }

@@ -181,6 +181,25 @@ async fn tls_and_scram_work_and_nothing_shows_the_password() {
     }
 }
 
+/// What PgBouncer, as Debian installs it, answers to a driver that asks for more digits.
+#[tokio::test]
+async fn a_pooler_that_refuses_what_the_driver_asks_for_is_not_asked_again() {
+    let pooler = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = pooler.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in pooler.incoming() {
+            let fields = b"SFATAL\0C08P01\0Munsupported startup parameter: extra_float_digits\0\0";
+            let length = u32::try_from(fields.len() + 4).unwrap().to_be_bytes();
+            let mut client = client.unwrap();
+            client.write_all(&[b"E", length.as_slice(), fields].concat()).unwrap();
+        }
+    });
+    let options = Options::at(format!("postgres://app@{address}/ops?sslmode=disable"));
+    let error = PostgresStore::open_with(options).await.unwrap_err();
+    assert!(!error.is_transient(), "{error:?}");
+    assert!(faces(&error).contains("extra_float_digits"), "{error:?}");
+}
+
 #[tokio::test]
 async fn a_server_that_says_nothing_is_waited_for_as_long_as_told() {
     // Connections wait in its queue, and nobody takes them.

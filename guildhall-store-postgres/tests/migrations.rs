@@ -5,8 +5,8 @@ mod common;
 mod server;
 
 use common::append_one;
-use guildhall_core::Chronicle;
-use guildhall_store_postgres::{Family, OpenError, Options, PostgresStore};
+use guildhall_core::{Chronicle, Rebuild as _};
+use guildhall_store_postgres::{Family, OpenError, Options, Partitions, PostgresStore};
 use server::{Database, execute};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -123,6 +123,29 @@ async fn a_database_that_is_read_only_by_default_is_written_to() {
     let chronicle = open(&database, "guildhall").await.unwrap().chronicle();
     for _ in 0..3 {
         append_one(&chronicle, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_backslash_in_a_name_is_one_whatever_sessions_take_it_for() {
+    let database = Database::create();
+    let set = format!("ALTER DATABASE {} SET standard_conforming_strings = off", database.name());
+    execute(database.admin_url(), &set);
+    let pool = PgPoolOptions::new().connect(database.url()).await.unwrap();
+    for (mut options, schema) in [
+        (Options::at(database.url()), r"it\'s"),
+        (Options::with_pool(pool), r"\'; DROP SCHEMA public; --\"),
+    ] {
+        options.schema = schema.to_owned();
+        let store = PostgresStore::open_with(options).await.unwrap();
+        append_one(&store.chronicle(), 1).await;
+        let builder = store.projector().partitions(Partitions::On).start().unwrap();
+        assert!(builder.begin_rebuild().await.unwrap().swap(None).await.unwrap());
+        let mut connection = PgConnection::connect(database.url()).await.unwrap();
+        let extend = format!("SELECT \"{schema}\".extend_verification_months(5)");
+        let made: i32 =
+            sqlx::query_scalar(AssertSqlSafe(extend)).fetch_one(&mut connection).await.unwrap();
+        assert_eq!(made, 2);
     }
 }
 

@@ -96,7 +96,10 @@ pub(super) fn select_page<'d>(mut select: Select<'d>, query: &ArtifactQuery) -> 
     select.and_any("accord_binding_id", &query.accords, |id| *id.as_uuid());
     if let Some(text) = &query.name_contains {
         // In the collation "C", `lower` knows ASCII alone, as wanted.
-        select.and("strpos(lower(name), lower(").value(text.clone()).text(" COLLATE \"C\")) > 0");
+        select
+            .and("pg_catalog.strpos(pg_catalog.lower(name), pg_catalog.lower(")
+            .value(text.clone())
+            .text(" COLLATE \"C\")) > 0");
     }
     if let Some(fragment) = &query.content_contains {
         select.and("content @> ").value(fragment.as_str().to_owned()).text("::jsonb");

@@ -11,7 +11,7 @@
 WITH head AS (
     -- Whoever is faster holds this row until it commits; then the position is another one.
     UPDATE {schema}.chronicle_head
-    SET position = $1 + cardinality($2::uuid[])
+    SET position = $1 + pg_catalog.cardinality($2::uuid[])
     WHERE id = 1 AND position = $1
     RETURNING 1
 )

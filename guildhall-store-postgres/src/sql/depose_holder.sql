@@ -9,7 +9,12 @@ SELECT
     held.lease_until,
     CASE
         WHEN holding.wait_event_type = 'Client'
-            AND greatest(held.lease_until, holding.state_change + make_interval(secs => $2)) <= clock_timestamp()
+            AND greatest(
+                -- One that ends later than a lease can was taken under another clock.
+                CASE WHEN held.lease_until <= pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $2)
+                    THEN held.lease_until END,
+                holding.state_change + pg_catalog.make_interval(secs => $2)
+            ) <= pg_catalog.clock_timestamp()
         THEN pg_catalog.pg_terminate_backend(locking.pid)
         ELSE false
     END

@@ -6,7 +6,7 @@ WITH original AS (
     WHERE relname = ANY ($2)
         AND relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1)
 )
-SELECT format(
+SELECT pg_catalog.format(
     '%s; ALTER TABLE %s %s TRIGGER %I',
     pg_catalog.pg_get_triggerdef(trigger.oid),
     trigger.tgrelid::regclass,
@@ -19,9 +19,9 @@ FROM pg_catalog.pg_trigger AS trigger
 JOIN original ON original.oid = trigger.tgrelid
 WHERE NOT trigger.tgisinternal
 UNION ALL
-SELECT DISTINCT format(
+SELECT DISTINCT pg_catalog.format(
     'CREATE OR REPLACE VIEW %s %s AS %s', reader.oid::regclass,
-    'WITH (' || array_to_string(reader.reloptions, ', ') || ')', pg_catalog.pg_get_viewdef(reader.oid)
+    'WITH (' || pg_catalog.array_to_string(reader.reloptions, ', ') || ')', pg_catalog.pg_get_viewdef(reader.oid)
 )
 FROM original
 JOIN pg_catalog.pg_depend AS needed

@@ -3,12 +3,12 @@
 -- $2: the table
 -- $3: what the copy's name ends with
 -- $4: the tables that are copied
-SELECT format(
+SELECT pg_catalog.format(
     'ALTER TABLE %I.%I ADD CONSTRAINT %I %s', $1, $2 || $3, key.conname,
-    CASE WHEN parent.relname = ANY ($4) AND parent.relnamespace = original.relnamespace THEN replace(
+    CASE WHEN parent.relname = ANY ($4) AND parent.relnamespace = original.relnamespace THEN pg_catalog.replace(
         pg_catalog.pg_get_constraintdef(key.oid),
         'REFERENCES ' || key.confrelid::regclass,
-        format('REFERENCES %I.%I', $1, parent.relname || $3)
+        pg_catalog.format('REFERENCES %I.%I', $1, parent.relname || $3)
     ) ELSE pg_catalog.pg_get_constraintdef(key.oid) END
 )
 FROM pg_catalog.pg_class AS original

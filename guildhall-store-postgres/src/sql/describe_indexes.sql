@@ -8,18 +8,18 @@ SELECT
     index.relname::text,
     made.name,
     described.indisprimary,
-    CASE WHEN described.indisprimary THEN format(
+    CASE WHEN described.indisprimary THEN pg_catalog.format(
         'ALTER TABLE %I.%I ADD CONSTRAINT %I %s', $1, $2 || $3, made.name,
         coalesce($4, (
             SELECT pg_catalog.pg_get_constraintdef(oid) FROM pg_catalog.pg_constraint
             WHERE conindid = index.oid AND contype = 'p'
         ))
-    ) ELSE format(
+    ) ELSE pg_catalog.format(
         'CREATE %sINDEX %I ON %I.%I%s', made.uniqueness, made.name, $1, $2 || $3,
         -- The statement goes on after the names that are exchanged here.
-        substr(
+        pg_catalog.substr(
             pg_catalog.pg_get_indexdef(index.oid),
-            1 + length(format(
+            1 + pg_catalog.length(pg_catalog.format(
                 'CREATE %sINDEX %I ON %s%I.%I', made.uniqueness, index.relname,
                 CASE WHEN original.relkind = 'p' THEN 'ONLY ' END, $1, $2
             ))

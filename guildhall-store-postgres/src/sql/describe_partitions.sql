@@ -16,22 +16,22 @@ part AS (
         parent.oid AS parent,
         parent.relname AS whole,
         -- After the table's name and what it had until now.
-        substr(child.relname, 1 + length(parent.relname || $3)) AS ending
+        pg_catalog.substr(child.relname, 1 + pg_catalog.length(parent.relname || $3)) AS ending
     FROM parent
     JOIN pg_catalog.pg_inherits AS inherits ON inherits.inhparent = parent.oid
     JOIN pg_catalog.pg_class AS child ON child.oid = inherits.inhrelid
 )
-SELECT format('ALTER INDEX %I.%I RENAME TO %I', $1, of_part.relname, of_whole.relname || ending)
+SELECT pg_catalog.format('ALTER INDEX %I.%I RENAME TO %I', $1, of_part.relname, of_whole.relname || ending)
 FROM part
 JOIN pg_catalog.pg_index AS described ON described.indrelid = part.oid
 JOIN pg_catalog.pg_class AS of_part ON of_part.oid = described.indexrelid
 JOIN pg_catalog.pg_inherits AS inherits ON inherits.inhrelid = of_part.oid
 JOIN pg_catalog.pg_class AS of_whole ON of_whole.oid = inherits.inhparent
 UNION ALL
-SELECT format('ALTER TABLE %I.%I RENAME TO %I', $1, relname, whole || ending)
+SELECT pg_catalog.format('ALTER TABLE %I.%I RENAME TO %I', $1, relname, whole || ending)
 FROM part
 UNION ALL
-SELECT format(
+SELECT pg_catalog.format(
     'CREATE TRIGGER custody_transitions_refuse_truncate BEFORE TRUNCATE ON %1$I.%2$I '
     'FOR EACH STATEMENT EXECUTE FUNCTION %1$I.custody_transitions_refuse(); '
     'ALTER TABLE %1$I.%2$I ENABLE ALWAYS TRIGGER custody_transitions_refuse_truncate, '
@@ -41,6 +41,6 @@ SELECT format(
 FROM part
 WHERE whole = 'custody_transitions'
 UNION ALL
-SELECT format('ALTER TABLE %I.%I OWNER TO %I', $1, whole || ending, pg_catalog.pg_get_userbyid(owner))
+SELECT pg_catalog.format('ALTER TABLE %I.%I OWNER TO %I', $1, whole || ending, pg_catalog.pg_get_userbyid(owner))
 FROM part
 WHERE owner IS NOT NULL

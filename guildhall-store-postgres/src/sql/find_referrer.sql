@@ -8,14 +8,14 @@ WITH ours AS (
     WHERE relname = ANY ($2)
         AND relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1)
 )
-SELECT format('a foreign key of %s', key.conrelid::regclass), ours.oid::regclass::text
+SELECT pg_catalog.format('a foreign key of %s', key.conrelid::regclass), ours.oid::regclass::text
 FROM ours
 JOIN pg_catalog.pg_constraint AS key ON key.confrelid = ours.oid
 WHERE key.contype = 'f'
     AND key.conparentid = 0
     AND NOT EXISTS (SELECT 1 FROM ours AS referring WHERE referring.oid = key.conrelid)
 UNION ALL
-SELECT format('the materialized view %s', reader.oid::regclass), ours.oid::regclass::text
+SELECT pg_catalog.format('the materialized view %s', reader.oid::regclass), ours.oid::regclass::text
 FROM ours
 JOIN pg_catalog.pg_depend AS needed
     ON needed.refclassid = 'pg_class'::regclass AND needed.refobjid = ours.oid
@@ -23,7 +23,7 @@ JOIN pg_catalog.pg_depend AS needed
 JOIN pg_catalog.pg_rewrite AS rule ON rule.oid = needed.objid
 JOIN pg_catalog.pg_class AS reader ON reader.oid = rule.ev_class AND reader.relkind = 'm'
 UNION ALL
-SELECT format('the function %s', needed.objid::regprocedure), ours.oid::regclass::text
+SELECT pg_catalog.format('the function %s', needed.objid::regprocedure), ours.oid::regclass::text
 FROM ours
 JOIN pg_catalog.pg_depend AS needed
     ON (needed.refclassid = 'pg_class'::regclass AND needed.refobjid = ours.oid)

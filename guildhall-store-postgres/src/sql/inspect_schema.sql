@@ -6,7 +6,7 @@ SELECT
         WHERE n.nspname = $1 AND c.relname = 'guildhall_migrations' AND c.relkind = 'r'
     ) AS is_ours,
     (
-        SELECT min(c.relname::text) FROM pg_catalog.pg_class c
+        SELECT pg_catalog.min(c.relname::text) FROM pg_catalog.pg_class c
         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = $1
     ) AS relation,

@@ -15,7 +15,7 @@ SELECT
             ),
             0
         )
-        FROM unnest($1::uuid[]) WITH ORDINALITY AS named (stream_id, nth)
+        FROM pg_catalog.unnest($1::uuid[]) WITH ORDINALITY AS named (stream_id, nth)
         ORDER BY nth
     ) AS versions,
     ARRAY(SELECT event_id FROM {schema}.chronicle_entries WHERE event_id = ANY ($2::uuid[])) AS recorded

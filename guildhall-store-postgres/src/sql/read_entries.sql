@@ -4,10 +4,10 @@
 -- $4: whether the first entry counts as fitting, however long it is
 SELECT position, event_id, stream_id, version, event_type, payload, {metadata}, recorded_at, leaf_hash
 FROM (
-    SELECT *, sum(octet_length(payload)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) AS bytes
+    SELECT *, pg_catalog.sum(pg_catalog.octet_length(payload)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) AS bytes
     FROM (
         SELECT * FROM {schema}.chronicle_entries WHERE position > $1 ORDER BY position LIMIT $2
     ) AS next
 ) AS next
-WHERE bytes <= $3 OR $4 AND bytes = octet_length(payload)
+WHERE bytes <= $3 OR $4 AND bytes = pg_catalog.octet_length(payload)
 ORDER BY position

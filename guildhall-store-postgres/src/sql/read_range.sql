@@ -7,7 +7,7 @@ SELECT position, event_id, stream_id, version, event_type, payload, {metadata}, 
 FROM {schema}.chronicle_entries
 WHERE position > $1 AND position <= $1 + $2
     AND $3 >= (
-        SELECT sum(octet_length(payload)) FROM {schema}.chronicle_entries
+        SELECT pg_catalog.sum(pg_catalog.octet_length(payload)) FROM {schema}.chronicle_entries
         WHERE position > $1 AND position <= $1 + $2
     )
 ORDER BY position

@@ -10,7 +10,7 @@ UPDATE {schema}.projector_checkpoints SET
     position = $2,
     leaf_hash = $3,
     origin = $4,
-    updated_at = clock_timestamp(),
+    updated_at = pg_catalog.clock_timestamp(),
     generation = $5,
     lease_holder = $6,
     lease_until = $7,
