@@ -46,6 +46,17 @@ pub(crate) struct Settings {
     pub(crate) wal: Option<PathBuf>,
 }
 
+impl Settings {
+    /// Of a server that others replicate, physically or logically.
+    pub(crate) fn for_standbys() -> Self {
+        Self {
+            lines: vec!["wal_level = logical".to_owned()],
+            access: vec!["local replication all trust".to_owned()],
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         let (lines, access, files) = (Vec::new(), Vec::new(), Vec::new());
@@ -226,6 +237,36 @@ impl Server {
         server
     }
 
+    /// Makes and starts a hot standby of this server, which must let replication in
+    /// ([`Settings::for_standbys`]).
+    pub(crate) fn start_standby(&self) -> Self {
+        let folder = make_folder(None, self.user);
+        let (programs, user) = (self.programs.clone(), self.user);
+        let standby = Self { folder, programs, user, port: self.port, guard: Mutex::new(None) };
+        *standby.guard.lock().unwrap() = Some(standby.stand_guard());
+        run(standby
+            .program("pg_basebackup")
+            .args([
+                "--username=guildhall",
+                "--checkpoint=fast",
+                "--no-sync",
+                "--write-recovery-conf",
+            ])
+            .args(["--wal-method=stream", &format!("--port={}", self.port), "--host"])
+            .arg(&self.folder)
+            .arg("--pgdata")
+            .arg(standby.data()));
+        standby.configure(&Settings::for_standbys());
+        standby.boot();
+        standby
+    }
+
+    /// Changes a setting, at once.
+    pub(crate) fn set(&self, name: &str, value: &str) {
+        execute(&self.url("postgres"), &format!("ALTER SYSTEM SET {name} = '{value}'"));
+        execute(&self.url("postgres"), "SELECT pg_reload_conf()");
+    }
+
     /// How to reach a database of this cluster, as its superuser, through the socket.
     pub(crate) fn url(&self, database: &str) -> String {
         let mut host = String::new();
@@ -301,6 +342,16 @@ impl Server {
         let said = [output.stdout, output.stderr].concat();
         let said = String::from_utf8_lossy(&said).into_owned();
         if output.status.success() { Ok(said) } else { Err(said) }
+    }
+
+    /// What makes the schema `guildhall` of the database at this URL, without a row.
+    pub(crate) fn dump_schema(&self, url: &str) -> String {
+        let dump = self.programs.join("pg_dump");
+        let mut dump = Command::new(dump);
+        let said =
+            run(dump.args(["--schema-only", "--schema=guildhall", "--no-publications", url]));
+        // What is psql's own.
+        said.lines().filter(|line| !line.starts_with('\\')).collect::<Vec<_>>().join("\n")
     }
 
     /// The cluster's folder: `data`, the socket, and `log`, what the server says.
