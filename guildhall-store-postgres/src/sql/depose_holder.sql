@@ -10,8 +10,8 @@ SELECT
     CASE
         WHEN holding.wait_event_type = 'Client'
             AND greatest(
-                -- One that ends later than a lease can was taken under another clock.
-                CASE WHEN held.lease_until <= pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $2)
+                -- One that was renewed later than now was so under a clock that has gone back since.
+                CASE WHEN held.updated_at <= pg_catalog.clock_timestamp() + pg_catalog.make_interval(secs => $2)
                     THEN held.lease_until END,
                 holding.state_change + pg_catalog.make_interval(secs => $2)
             ) <= pg_catalog.clock_timestamp()
