@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use guildhall_core::command::Act;
-use guildhall_core::{AccordId, ArtifactId, CeremonyId, Cid, Json, Timestamp};
+use guildhall_core::{AccordId, ArtifactId, CeremonyId, Cid, Json, JsonError, Timestamp};
 use guildhall_projector::ceremony::{CeremonyOutcome, Heard, Step};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 use serde::Deserialize;
@@ -283,7 +283,13 @@ fn field<T: std::str::FromStr<Err: std::fmt::Display>>(
 
 /// Whether the Chronicle can keep a text: one with U+0000 or a noncharacter it cannot.
 fn keepable(name: &str, text: &str) -> Result<(), String> {
-    json(name, &serde_json::Value::from(text).to_string()).map(drop)
+    let code_point = match Json::parse(&serde_json::Value::from(text).to_string()) {
+        Ok(_) => return Ok(()),
+        Err(JsonError::Nul { .. }) => 0,
+        Err(JsonError::Noncharacter { code_point, .. }) => code_point,
+        Err(error) => return Err(format!("{name}: {error}")),
+    };
+    Err(format!("{name} holds the character U+{code_point:04X}, which no entry can hold"))
 }
 
 fn json(name: &str, text: &str) -> Result<Json, String> {
