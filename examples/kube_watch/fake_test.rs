@@ -1,7 +1,20 @@
 //! The example's story, end to end.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+#[path = "health.rs"]
+mod health;
+
 use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
+use guildhall_projector::ceremony::{
+    CeremonyFeed, CeremonyOrchestrator, FeedError, FeedState, FeedStatus, Intake,
+};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// The built example. `cargo test` builds it; `cargo test --test fake` alone may not.
 fn example() -> Command {
@@ -37,7 +50,7 @@ fn without_a_cluster_the_story_shows_what_is_recorded_and_what_is_not() {
         "refused    change-control/ingress-1/",
         "CC08",
         "refused    change-control/nonsense/",
-        "unknown variant `Perhaps`",
+        "unknown variant `Perhaps\\n  recorded   at 99   ingress: ratified by nobody: \\u{1b}[1mtrust me`",
         "calder.example: ratified by jonas.weber: two approvals\n",
         "failed: ",
         "ingress: opened by amara.osei: three replicas\n",
@@ -48,6 +61,65 @@ fn without_a_cluster_the_story_shows_what_is_recorded_and_what_is_not() {
         let found = found.unwrap_or_else(|| panic!("{expected:?} is not in its place in\n{text}"));
         rest = &rest[found + expected.len()..];
     }
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    assert!(!text.lines().any(|line| line.starts_with("  recorded   at 99")), "{text}");
+}
+
+/// Says what it is told to, again and again.
+struct Complaining(watch::Receiver<&'static str>);
+
+#[async_trait]
+impl CeremonyFeed for Complaining {
+    fn name(&self) -> &str {
+        "complaining"
+    }
+
+    async fn run(&self, intake: &Intake) -> Result<(), FeedError> {
+        let mut told = self.0.clone();
+        loop {
+            let words = *told.borrow_and_update();
+            intake.refuse("a/b\u{202e}/c".to_owned(), None, words.to_owned());
+            intake.failing(&std::io::Error::other(words));
+            told.changed().await?;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_error_is_said_when_it_changes_and_nothing_in_it_reaches_the_terminal() {
+    let (tells, told) = watch::channel("forbidden (403)");
+    let (chronicle, ops_db) = (MemoryChronicle::new(), MemoryOpsDb::new());
+    let orchestrator = CeremonyOrchestrator::new(Arc::new(chronicle), Arc::new(ops_db))
+        .feed(Arc::new(Complaining(told)))
+        .start();
+    let mut health = health::Health::default();
+    for (words, shown) in [
+        ("forbidden (403)", "forbidden (403)"),
+        (
+            "who asks? (401)\nlistening\u{2028}\u{1b}[2J",
+            "who asks? (401)\\nlistening\\u{2028}\\u{1b}[2J",
+        ),
+    ] {
+        tells.send_replace(words);
+        let says = |status: &FeedStatus| {
+            status.last_error.as_ref().is_some_and(|error| error.message == words)
+        };
+        let status = timeout(Duration::from_secs(20), async {
+            loop {
+                match orchestrator.status().feeds.swap_remove(0) {
+                    status if says(&status) => return status,
+                    _ => tokio::task::yield_now().await,
+                }
+            }
+        });
+        let status = status.await.expect("it is never said");
+        assert_eq!(status.state, FeedState::BackingOff, "the state stays as it is");
+        let failed = format!("failed: {shown}");
+        let refused = format!("  refused    a/b\\u{{202e}}/c: {shown}");
+        assert_eq!(health.news(&status), [failed, refused]);
+        assert!(health.news(&status).is_empty(), "it is said once");
+    }
+    orchestrator.shutdown().await;
 }
 
 #[test]

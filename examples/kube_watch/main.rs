@@ -5,9 +5,9 @@
 
 #[path = "../../guildhall-kube/tests/common/cluster.rs"]
 mod cluster;
+mod health;
 mod story;
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use cluster::Cluster;
+use guildhall_core::text::escape_for_terminal;
 use guildhall_core::{Chronicle, OpsDb, Position};
 use guildhall_kube::CeremonyWatcher;
 use guildhall_kube::kube::{Client, Config};
-use guildhall_projector::ceremony::{
-    CeremonyOrchestrator, Change, Delivery, FeedState, FeedStatus, Notice, Topic,
-};
+use guildhall_projector::ceremony::{CeremonyOrchestrator, Change, Delivery, Notice, Topic};
 use guildhall_projector::{Runtime, Settings};
 use guildhall_store_sqlite::SqliteStore;
 use tracing_subscriber::EnvFilter;
@@ -78,7 +77,7 @@ async fn main() -> Result<()> {
         "no cluster: $KUBECONFIG names no readable file, there is no ~/.kube/config, and this is no \
          pod; `cargo run --example kube_watch -- --fake` does without",
     )?;
-    println!("the cluster at {}", config.cluster_url);
+    println!("the cluster at {}", escape_for_terminal(&config.cluster_url.to_string()));
     let watcher = CeremonyWatcher::new(client(config)?).namespaces(args.namespace);
     watch(&store, watcher, std::future::pending()).await
 }
@@ -115,7 +114,7 @@ async fn watch(
         }
         past = told.position;
     }
-    let mut health = Health::default();
+    let mut health = health::Health::default();
     let mut look = tokio::time::interval(LOOK);
     let mut story = std::pin::pin!(story);
     let outcome = loop {
@@ -125,13 +124,13 @@ async fn watch(
                 Some(Delivery::Missed(missed)) => println!("  missed     {} notices", missed.count),
                 None => break Ok(()),
             },
-            _ = look.tick() => health.say(&orchestrator.status().feeds[0]),
+            _ = look.tick() => print(health.news(&orchestrator.status().feeds[0])),
             outcome = &mut story => break outcome,
             _ = tokio::signal::ctrl_c() => break Ok(()),
         }
     };
     let feed = &orchestrator.status().feeds[0];
-    health.say(feed);
+    print(health.news(feed));
     println!(
         "{} steps recorded, {} known, {} refused; started again {} times",
         feed.recorded, feed.known, feed.refused, feed.restarts
@@ -150,37 +149,13 @@ async fn say(ops_db: &dyn OpsDb, notice: &Notice) -> Result<()> {
     };
     let artifact = ops_db.artifact(notice.artifact_id).await?;
     let name = artifact.map_or_else(|| "?".to_owned(), |detail| detail.artifact.name);
-    println!("  recorded   at {:<4} {name}: {what} by {who}: {why}", notice.position);
+    let told = format!("at {:<4} {name}: {what} by {who}: {why}", notice.position);
+    println!("  recorded   {}", escape_for_terminal(&told));
     Ok(())
 }
 
-/// What was said of the feed.
-#[derive(Default)]
-struct Health {
-    state: Option<FeedState>,
-    known: u64,
-    refused: HashSet<(String, String)>,
-}
-
-impl Health {
-    /// Says what is new.
-    fn say(&mut self, feed: &FeedStatus) {
-        if self.state.replace(feed.state) != Some(feed.state) {
-            match (feed.state, &feed.last_error) {
-                (FeedState::BackingOff, Some(error)) => println!("failed: {}", error.message),
-                (FeedState::Listening, _) => println!("listening"),
-                (FeedState::Connecting, _) => println!("connecting"),
-                _ => {}
-            }
-        }
-        if feed.known > self.known {
-            println!("  known      {} steps, recorded before", feed.known - self.known);
-            self.known = feed.known;
-        }
-        for refusal in &feed.refusals {
-            if self.refused.insert((refusal.identity.clone(), refusal.reason.clone())) {
-                println!("  refused    {}: {}", refusal.identity, refusal.reason);
-            }
-        }
+fn print(lines: Vec<String>) {
+    for line in lines {
+        println!("{line}");
     }
 }

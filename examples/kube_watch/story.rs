@@ -117,9 +117,10 @@ pub(crate) async fn tell(
     let content = Cid::of(&Json::null());
     cluster.put(object(&artifacts, "ingress-1", (artifacts.values.0, content), "two replicas"));
     pause().await;
-    println!("> somebody writes nonsense");
+    println!("> somebody writes nonsense, to forge a line on this terminal");
     let mut nonsense = object(&artifacts, "nonsense", artifacts.values, "none");
-    nonsense["status"]["phase"] = "Perhaps".into();
+    let forged = "Perhaps\n  recorded   at 99   ingress: ratified by nobody: \u{1b}[1mtrust me";
+    nonsense["status"]["phase"] = forged.into();
     cluster.put(nonsense);
     pause().await;
     println!("> the ceremony passes, and the connection breaks in the middle of the news");
