@@ -232,8 +232,11 @@ fn a_bad_line_stops_the_import_and_the_mended_file_appends_the_rest() {
     );
 
     let folder = Folder::new();
-    let (first, rest) =
-        (lines[0].replace("calder-harbour", "elsewhere"), lines[1..10].join("\r\n"));
+    // A line that begins another Chronicle states no place in it.
+    let (head, data) = lines[0].split_once("\"data\":").unwrap();
+    let (head, _) = head.split_once("\"position\":").unwrap();
+    let first = format!("{head}\"data\":{data}").replace("calder-harbour", "elsewhere");
+    let rest = lines[1..10].join("\r\n");
     let file = folder.path("log.jsonl");
     std::fs::write(&file, format!("{first}\n\n{rest}\r\n{{\"specversion\":")).unwrap();
     let error = folder.fail(&["--chronicle", "log.jsonl"]);

@@ -225,6 +225,21 @@ impl fmt::Display for Expected {
     }
 }
 
+/// Where an entry stands: in the Chronicle and in its stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its position.
+    pub position: Position,
+    /// Its version in its stream.
+    pub version: Version,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "position {}, version {} of its stream", self.position, self.version)
+    }
+}
+
 /// Entries to record together: all of them or none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Append {
@@ -232,18 +247,27 @@ pub struct Append {
     pub entries: Vec<NewEntry>,
     /// What streams must look like before; a stream that is not named may look any way.
     pub expected: Vec<(StreamId, Expected)>,
+    /// Where entries must come to stand, or stand already; one that is not named may stand anywhere.
+    pub places: Vec<(EventId, Place)>,
 }
 
 impl Append {
     /// These entries, whatever the streams look like.
     pub fn of(entries: impl IntoIterator<Item = NewEntry>) -> Self {
-        Self { entries: entries.into_iter().collect(), expected: Vec::new() }
+        Self { entries: entries.into_iter().collect(), ..Self::default() }
     }
 
     /// The same, only if `stream` looks as expected.
     #[must_use]
     pub fn expecting(mut self, stream: impl Into<StreamId>, expected: Expected) -> Self {
         self.expected.push((stream.into(), expected));
+        self
+    }
+
+    /// The same, only if the entry of this id gets this place, or has it.
+    #[must_use]
+    pub fn placing(mut self, event_id: EventId, place: Place) -> Self {
+        self.places.push((event_id, place));
         self
     }
 }
@@ -285,6 +309,16 @@ pub enum AppendError {
         position: Position,
         /// What differs: "type", "stream" or "data".
         differs: &'static str,
+    },
+    /// An entry would not stand where it must, or does not stand there.
+    #[error("event {event_id} belongs at {expected}, and its place here is {found}")]
+    Misplaced {
+        /// Its event id.
+        event_id: EventId,
+        /// The place that it would get, or has.
+        found: Place,
+        /// The place that it must have.
+        expected: Place,
     },
     /// A payload is too long.
     #[error("the payload of event {event_id} has {found_bytes} bytes, the limit is {limit_bytes}")]

@@ -1,10 +1,23 @@
 //! A Chronicle as JSONL, in and out: one CloudEvent a line, over a caller's reader and writer.
 //!
 //! Both stream: neither holds more than one batch in memory, whatever the length of the log.
+//!
+//! An exported line carries its place and leaf hash ([`wire`]). **An import holds a line to them
+//! where its `source` is the Chronicle's own origin**, or becomes it: the leaf hash has to be that of
+//! the line's fields, the positions of such lines have to follow one another in the file, and each
+//! entry has to get, or have, the place that its line states. So an export that is brought back into
+//! an empty Chronicle gives the same Chronicle, leaf by leaf, or stops at the line that was changed,
+//! exchanged or is missing. To record such lines elsewhere in their own Chronicle, or a part of them
+//! in a new one, take `position`, `version` and `leafhash` out of them.
+//!
+//! A line of another Chronicle gets a place of its own here; such lines are counted
+//! ([`Imported::foreign`]).
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::chronicle::{Append, AppendError, Appended, Chronicle, NewEntry, Origin, ReadLimit};
+use crate::chronicle::{
+    Append, AppendError, Appended, Chronicle, NewEntry, Origin, Place, ReadLimit,
+};
 use crate::error::StoreError;
 use crate::event::wire::{self, LineError};
 use crate::ids::Position;
@@ -47,6 +60,25 @@ pub struct Imported {
     pub recorded_before: u64,
     /// The largest position among them.
     pub position: Position,
+    /// Lines whose `source` is another Chronicle: recorded, but not held to what they say of their
+    /// place.
+    pub foreign: Noted,
+}
+
+/// Lines that an import takes and of which it says so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Noted {
+    /// How many.
+    pub lines: u64,
+    /// The first of them, counted from 1.
+    pub first_line: Option<u64>,
+}
+
+impl Noted {
+    fn note(&mut self, line: u64) {
+        self.lines += 1;
+        self.first_line.get_or_insert(line);
+    }
 }
 
 /// Why an import stopped. The lines before stay recorded; run the mended file again, and only what
@@ -91,7 +123,8 @@ pub enum ImportError {
 /// Appends the entries of every line, in order, unless they are recorded already. Whether they
 /// keep the chain's invariants is the projector's to say: an import appends what decodes.
 ///
-/// A Chronicle without an origin takes the first line's `source`. Blank lines, CRLF and a last
+/// A Chronicle without an origin takes the first line's `source`. A line of the Chronicle's own has
+/// to be what it says of itself (see [the module](self)). Blank lines, CRLF and a last
 /// line without an end are accepted. `progress` hears of every batch.
 ///
 /// ```
@@ -129,7 +162,8 @@ pub async fn import<R: AsyncBufRead + Unpin + Send>(
     let mut imported = Imported::default();
     let mut batch = Vec::new();
     let mut batch_bytes = 0;
-    let mut has_origin = chronicle.origin().await?.is_some();
+    let mut origin = chronicle.origin().await?;
+    let mut next = None;
     let mut line = Vec::new();
     let mut number = 0;
     loop {
@@ -144,23 +178,20 @@ pub async fn import<R: AsyncBufRead + Unpin + Send>(
             }
         };
         number += 1;
-        let parsed = parsed.and_then(|parsed| {
-            // Only the first entry's source can become the origin, and then it must be one.
-            let origin =
-                parsed.as_ref().filter(|_| !has_origin).map(|line| line.source.parse::<Origin>());
-            let origin = origin
-                .transpose()
-                .map_err(|error| LineError::Wrong { name: "source", reason: error.to_string() })?;
-            Ok((parsed, origin))
-        });
-        match parsed {
-            Ok((None, _)) => {}
-            Ok((Some(parsed), origin)) => {
-                if let Some(origin) = origin {
-                    chronicle.fix_origin(origin).await?;
-                    has_origin = true;
+        match parsed.and_then(|parsed| place(parsed, origin.as_ref(), &mut next)) {
+            Ok(None) => {}
+            Ok(Some((parsed, mut place, candidate))) => {
+                let fixed = match origin.take() {
+                    Some(origin) => origin,
+                    None => chronicle.fix_origin(candidate).await?,
+                };
+                if parsed.source != fixed.as_str() {
+                    // Also where somebody else fixed the origin meanwhile.
+                    place = None;
+                    imported.foreign.note(number);
                 }
-                batch.push((number, parsed.entry));
+                origin = Some(fixed);
+                batch.push((number, parsed.entry, place));
                 batch_bytes += line.len();
             }
             Err(reason) => {
@@ -219,23 +250,53 @@ fn parse(line: &[u8], limit_bytes: usize) -> Result<Option<wire::Line>, LineErro
     if text.trim_ascii().is_empty() { Ok(None) } else { wire::parse(text).map(Some) }
 }
 
+/// Judges what a line says of itself; `next` is the position that has to follow. Answers it with
+/// the place that it has to get and the origin of the Chronicle, which is the line's own where there
+/// was none: only the first entry's source can become the origin, and then it must be one.
+fn place(
+    line: Option<wire::Line>,
+    origin: Option<&Origin>,
+    next: &mut Option<Position>,
+) -> Result<Option<(wire::Line, Option<Place>, Origin)>, LineError> {
+    let Some(line) = line else { return Ok(None) };
+    let origin = origin.cloned().map_or_else(|| line.source.parse::<Origin>(), Ok);
+    let origin =
+        origin.map_err(|error| LineError::Wrong { name: "source", reason: error.to_string() })?;
+    let place = line.check(&origin)?;
+    if let Some(Place { position: found, .. }) = place {
+        if let Some(expected) = next.filter(|expected| *expected != found) {
+            return Err(LineError::OutOfOrder { found, expected });
+        }
+        *next = Some(found.next());
+    }
+    Ok(Some((line, place, origin)))
+}
+
+/// Lines on their way: the number, the entry, and where it has to stand.
+type Lines = Vec<(u64, NewEntry, Option<Place>)>;
+
 async fn flush(
     chronicle: &dyn Chronicle,
-    batch: &mut Vec<(u64, NewEntry)>,
+    batch: &mut Lines,
     imported: &mut Imported,
 ) -> Result<(), ImportError> {
     let batch = std::mem::take(batch);
     if batch.is_empty() {
         return Ok(());
     }
-    let whole = Append::of(batch.iter().map(|(_, entry)| entry.clone()));
+    let mut whole = Append::of(batch.iter().map(|(_, entry, _)| entry.clone()));
+    let placed =
+        |(_, entry, place): &(_, NewEntry, Option<Place>)| Some((entry.event_id, (*place)?));
+    whole.places = batch.iter().filter_map(placed).collect();
     match chronicle.append(whole).await {
-        Ok(answers) => count(imported, batch.last().map(|(line, _)| *line), &answers),
+        Ok(answers) => count(imported, batch.last().map(|(line, ..)| *line), &answers),
         Err(AppendError::Store(error)) => return Err(error.into()),
         // One of them is refused: singly, the ones before it go in and it shows which.
         Err(_) => {
-            for (line, entry) in batch {
-                match chronicle.append(Append::of([entry])).await {
+            for (line, entry, place) in batch {
+                let places = place.map(|place| (entry.event_id, place)).into_iter().collect();
+                let single = Append { places, ..Append::of([entry]) };
+                match chronicle.append(single).await {
                     Ok(answers) => count(imported, Some(line), &answers),
                     Err(AppendError::Store(error)) => return Err(error.into()),
                     Err(reason) => {

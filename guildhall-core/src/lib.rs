@@ -68,7 +68,7 @@ mod time;
 pub use chronicle::append;
 pub use chronicle::{
     Append, AppendError, Appended, Chronicle, Entry, Expected, Head, Metadata, NewEntry, Origin,
-    OriginError, ReadLimit,
+    OriginError, Place, ReadLimit,
 };
 pub use cid::{Cid, CidError, HashError, LeafHash, LinkHash};
 pub use custody::{CustodyPolicy, CustodyState};

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 pub use super::leaf::LeafRecord;
 pub use super::seen::{Mark, Seen};
-use super::{Append, AppendError, Appended, Entry, Expected, Metadata, NewEntry, Origin};
+use super::{Append, AppendError, Appended, Entry, Expected, Metadata, NewEntry, Origin, Place};
 use crate::cid::LeafHash;
 use crate::event::EventType;
 use crate::ids::{EventId, Position, StreamId, Version};
@@ -128,6 +128,7 @@ impl AppendState {
         if !fresh.is_empty() || places.is_empty() {
             self.check_expected(&append.expected)?;
         }
+        self.check_places(&append.places, &fresh)?;
         let entries: Vec<Entry> = fresh.into_iter().map(|entry| self.record(entry, now)).collect();
         let answers = places.into_iter().map(|place| match place {
             Err(recorded) => recorded,
@@ -179,6 +180,37 @@ impl AppendState {
             };
             if !holds {
                 return Err(AppendError::Conflict { stream, expected, found });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_places(
+        &self,
+        places: &[(EventId, Place)],
+        fresh: &[NewEntry],
+    ) -> Result<(), AppendError> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        let mut versions = HashMap::new();
+        let mut position = self.head;
+        let mut coming = HashMap::new();
+        for NewEntry { event_id, stream_id, .. } in fresh {
+            position = position.next();
+            let version = versions.entry(*stream_id).or_insert_with(|| self.version(*stream_id));
+            *version = version.next();
+            coming.insert(*event_id, Place { position, version: *version });
+        }
+        for &(event_id, expected) in places {
+            let here =
+                |known: &Recorded| Place { position: known.position, version: known.version };
+            let coming = coming.get(&event_id).copied();
+            match coming.or_else(|| self.recorded.get(&event_id).map(here)) {
+                Some(found) if found != expected => {
+                    return Err(AppendError::Misplaced { event_id, found, expected });
+                }
+                _ => {}
             }
         }
         Ok(())

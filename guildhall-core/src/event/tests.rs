@@ -57,7 +57,9 @@ proptest! {
         entry.metadata.correlation_id = correlation_id;
         let text = wire::to_line(&entry, &origin()).unwrap();
         prop_assert!(!text.contains(['\n', '\r']));
-        let Line { source, entry: read } = wire::parse(&text).unwrap();
+        let line = wire::parse(&text).unwrap();
+        prop_assert!(line.check(&origin()).unwrap().is_some());
+        let Line { source, entry: read, .. } = line;
         prop_assert_eq!(source.parse::<Origin>(), Ok(origin()));
         prop_assert_eq!((read.event_id, read.stream_id), (entry.event_id, entry.stream_id));
         prop_assert_eq!((read.event_type, read.metadata), (entry.event_type, entry.metadata));

@@ -1,4 +1,9 @@
 //! Entries as CloudEvents 1.0 JSON, one a line (DESIGN section 3; CloudEvents JSON format 1.0.2).
+//!
+//! Three attributes of an exported line are Guildhall's own: `position`, `version` and `leafhash`
+//! (64 hex digits), the entry's place and leaf hash in the Chronicle that `source` names. An import
+//! holds a line of its own Chronicle to them ([`jsonl`](crate::jsonl)); of any other it ignores
+//! them. A line may lack all three, or `leafhash` alone.
 
 use std::borrow::Cow;
 
@@ -6,7 +11,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{EventType, decode_canonical};
-use crate::chronicle::{Entry, Metadata, NewEntry, Origin};
+use crate::chronicle::{Entry, Metadata, NewEntry, Origin, Place};
+use crate::cid::LeafHash;
 use crate::ids::{EventId, Position, StreamId, Version};
 use crate::invariant::Violation;
 use crate::json::{self, Json, JsonError, Key, MAX_DEPTH, Reader, Scalar};
@@ -19,6 +25,50 @@ pub struct Line {
     pub source: String,
     /// The rest. Its `recorded_at` is the line's `time`.
     pub entry: NewEntry,
+    /// What it says of its place in that Chronicle; what is wrong with that matters only to this
+    /// Chronicle itself.
+    pub stated: Result<Option<Stated>, LineError>,
+}
+
+/// What an exported line says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stated {
+    /// The `position` and `version` attributes.
+    pub place: Place,
+    /// The `leafhash` attribute.
+    pub leaf_hash: Option<LeafHash>,
+}
+
+impl Line {
+    /// The place that the line states in the Chronicle `origin`, if it states one and comes from
+    /// there.
+    ///
+    /// # Errors
+    /// What the line says of itself is not so ([`LineError::Altered`]) or not of its form.
+    pub fn check(&self, origin: &Origin) -> Result<Option<Place>, LineError> {
+        if self.source != origin.as_str() {
+            return Ok(None);
+        }
+        let Some(Stated { place, leaf_hash }) = self.stated.clone()? else { return Ok(None) };
+        if let (Some(found), Some(recorded_at)) = (leaf_hash, self.entry.recorded_at) {
+            let entry = Entry {
+                position: place.position,
+                event_id: self.entry.event_id,
+                stream_id: self.entry.stream_id,
+                version: place.version,
+                event_type: self.entry.event_type.clone(),
+                payload: self.entry.payload.as_str().into(),
+                metadata: Metadata::default(),
+                recorded_at,
+                leaf_hash: found,
+            };
+            let expected = entry.compute_leaf_hash(origin);
+            if found != expected {
+                return Err(LineError::Altered { found, expected });
+            }
+        }
+        Ok(Some(place))
+    }
 }
 
 /// What is wrong with a line.
@@ -60,6 +110,28 @@ pub enum LineError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The line is not what was exported: one of its fields was changed, or its `leafhash`.
+    #[error(
+        "the attribute \"leafhash\" is {found}, and the line's fields hash to {expected}: it is \
+         not as it was exported"
+    )]
+    Altered {
+        /// What the line says.
+        found: LeafHash,
+        /// What its fields hash to.
+        expected: LeafHash,
+    },
+    /// The line does not follow the one before it: lines are missing, doubled or exchanged.
+    #[error(
+        "the attribute \"position\" is {found}, and {expected} follows here: lines are missing, \
+         doubled or exchanged"
+    )]
+    OutOfOrder {
+        /// What the line says.
+        found: Position,
+        /// The position after that of the line before, from the same Chronicle.
+        expected: Position,
+    },
     /// The data of a known type does not decode, or names another stream than `subject`.
     #[error("{0}")]
     Data(Violation),
@@ -67,8 +139,7 @@ pub enum LineError {
 
 /// Reads one line.
 ///
-/// Attributes that Guildhall does not know are ignored, `position` and `version` among them: an
-/// import assigns its own. Fields of `data` that it does not know are kept.
+/// Attributes that Guildhall does not know are ignored. Fields of `data` that it does not know are kept.
 ///
 /// # Errors
 /// [`LineError`], the first thing that is wrong.
@@ -109,11 +180,12 @@ pub fn parse(text: &str) -> Result<Line, LineError> {
         metadata,
         recorded_at: Some(recorded_at),
     };
-    Ok(Line { source: source.into_owned(), entry })
+    let stated = line.stated();
+    Ok(Line { source: source.into_owned(), entry, stated })
 }
 
 /// The attributes that are looked at, but for `data`.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 13] = [
     "specversion",
     "id",
     "source",
@@ -124,6 +196,9 @@ const NAMES: [&str; 10] = [
     "causationid",
     "correlationid",
     "traceparent",
+    "position",
+    "version",
+    "leafhash",
 ];
 
 /// The members of a line, by their places in [`NAMES`].
@@ -196,12 +271,44 @@ impl<'t> Attributes<'t> {
     }
 }
 
+impl Attributes<'_> {
+    /// What the line says of its place: both numbers, or nothing at all.
+    fn stated(&mut self) -> Result<Option<Stated>, LineError> {
+        let (position, version) = (self.counter("position")?, self.counter("version")?);
+        let leaf_hash = match self.text("leafhash")? {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|error| wrong("leafhash", error))?),
+        };
+        match (position, version) {
+            (None, None) if leaf_hash.is_none() => Ok(None),
+            (None, _) => Err(LineError::Missing { name: "position" }),
+            (_, None) => Err(LineError::Missing { name: "version" }),
+            (Some(position), Some(version)) => {
+                let place =
+                    Place { position: Position::new(position), version: Version::new(version) };
+                Ok(Some(Stated { place, leaf_hash }))
+            }
+        }
+    }
+
+    fn counter(&mut self, name: &'static str) -> Result<Option<u64>, LineError> {
+        let number = match self.take(name) {
+            None | Some(Scalar::Null) => return Ok(None),
+            Some(Scalar::Number(literal)) => literal.parse().ok(),
+            Some(Scalar::Text(_) | Scalar::Other) => None,
+        };
+        // A reader of JSON sees whole numbers exactly up to there.
+        let number = number.filter(|number| (1..=Position::MAX.get()).contains(number));
+        number.map(Some).ok_or_else(|| wrong(name, "it is not a whole number from 1 to 2^53 - 1"))
+    }
+}
+
 fn wrong(name: &'static str, reason: impl ToString) -> LineError {
     LineError::Wrong { name, reason: reason.to_string() }
 }
 
-/// Writes one entry as a line, without the line feed. `position` and `version` are added for
-/// people to read.
+/// Writes one entry as a line, without the line feed. `position`, `version` and `leafhash` say where
+/// it stands, for people and for an import that brings it back.
 ///
 /// # Errors
 /// [`JsonError::Syntax`]: the stored payload is not JSON.
@@ -219,6 +326,7 @@ pub fn to_line(entry: &Entry, origin: &Origin) -> Result<String, JsonError> {
         metadata: &'a Metadata,
         position: Position,
         version: Version,
+        leafhash: LeafHash,
         data: &'a RawValue,
     }
     let mut deserializer = serde_json::Deserializer::from_str(&entry.payload);
@@ -234,6 +342,7 @@ pub fn to_line(entry: &Entry, origin: &Origin) -> Result<String, JsonError> {
         metadata: &entry.metadata,
         position: entry.position,
         version: entry.version,
+        leafhash: entry.leaf_hash,
         data: serde::Deserialize::deserialize(&mut deserializer).map_err(json::syntax)?,
     };
     serde_json::to_string(&line).map_err(json::syntax)

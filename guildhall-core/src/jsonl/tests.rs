@@ -276,3 +276,99 @@ async fn an_import_appends_what_decodes_whatever_the_chain_says() {
     import(&chronicle, &text[..], &ImportOptions::default(), |_| {}).await.unwrap();
     assert_eq!(chronicle.head().await.unwrap().position, Position::FIRST);
 }
+
+/// Five entries in two streams as their Chronicle exports them, a line each.
+async fn exported() -> Vec<String> {
+    let chronicle = MemoryChronicle::new();
+    chronicle.fix_origin("guildhall/ours".parse().unwrap()).await.unwrap();
+    let events = [
+        Event::from(bound()),
+        registered().into(),
+        verified(crate::Outcome::Failed, 3).into(),
+        verified(crate::Outcome::Passed, 4).into(),
+        verified(crate::Outcome::Failed, 5).into(),
+    ];
+    chronicle.append(Append::of(events.iter().map(NewEntry::new))).await.unwrap();
+    let mut text = Vec::new();
+    export(&chronicle, &mut text, |_| {}).await.unwrap();
+    String::from_utf8(text).unwrap().lines().map(|line| format!("{line}\n")).collect()
+}
+
+#[tokio::test]
+async fn a_line_of_ours_that_was_changed_is_named_and_not_recorded() {
+    for (was, is) in [
+        (r#""outcome":"failed""#, r#""outcome":"passed""#),
+        (r#""version":2"#, r#""version":3"#),
+        (r#""leafhash":""#, r#""leafhash":"00"#),
+        (r#""id":""#, r#""id":"x"#),
+        (r#""time":"2"#, r#""time":"1"#),
+    ] {
+        let mut lines = exported().await;
+        assert!(lines[2].contains(was), "{was} in {}", lines[2]);
+        lines[2] = lines[2].replacen(was, is, 1);
+        let chronicle = MemoryChronicle::new();
+        let error = import_text(&chronicle, &lines.concat()).await.unwrap_err();
+        assert!(matches!(error, ImportError::Line { line: 3, .. }), "{is}: {error}");
+        assert_eq!(payloads(&chronicle).await.len(), 2);
+    }
+    let mut lines = exported().await;
+    lines[2] = lines[2].replacen("failed", "passed", 1);
+    let error = import_text(&MemoryChronicle::new(), &lines.concat()).await.unwrap_err();
+    let is_altered = matches!(error, ImportError::Line { reason: LineError::Altered { .. }, .. });
+    assert!(is_altered, "{error}");
+}
+
+#[tokio::test]
+async fn lines_of_ours_that_are_missing_doubled_or_exchanged_are_named() {
+    let all = exported().await;
+    let pick = |numbers: &[usize]| numbers.iter().map(|n| all[n - 1].as_str()).collect::<String>();
+    for (numbers, at, found, expected) in
+        [([1, 2, 4, 5], 3, 4, 3), ([1, 3, 2, 4], 2, 3, 2), ([1, 2, 2, 3], 3, 2, 3)]
+    {
+        let chronicle = MemoryChronicle::new();
+        let error = import_text(&chronicle, &pick(&numbers)).await.unwrap_err();
+        let ImportError::Line { line, reason, .. } = error else { panic!("{error}") };
+        let (found, expected) = (Position::new(found), Position::new(expected));
+        assert_eq!((line, reason), (at, LineError::OutOfOrder { found, expected }));
+    }
+    // A part from the middle follows itself, but is not at its place in an empty Chronicle.
+    let chronicle = MemoryChronicle::new();
+    let error = import_text(&chronicle, &pick(&[2, 3])).await.unwrap_err();
+    let ImportError::Refused { line: 1, reason, .. } = error else { panic!("{error}") };
+    let AppendError::Misplaced { found, expected, .. } = reason else { panic!("{reason}") };
+    assert_eq!((found.position.get(), expected.position.get()), (1, 2));
+    assert_eq!(chronicle.head().await.unwrap().position, Position::ZERO);
+}
+
+#[tokio::test]
+async fn an_export_of_ours_goes_back_to_its_places_or_not_at_all() {
+    let all = exported().await;
+    let chronicle = MemoryChronicle::new();
+    import_text(&chronicle, &all[..2].concat()).await.unwrap();
+    // A tail from where the log ends, and the whole again.
+    assert_eq!(import_text(&chronicle, &all[2..4].concat()).await.unwrap().appended, 2);
+    // Something else was recorded meanwhile at the place of the fifth.
+    chronicle.append(Append::of([NewEntry::new(&Event::from(bound()))])).await.unwrap();
+    let error = import_text(&chronicle, &all.concat()).await.unwrap_err();
+    let ImportError::Refused { line: 5, reason, .. } = error else { panic!("{error}") };
+    let AppendError::Misplaced { found, expected, .. } = reason else { panic!("{reason}") };
+    assert_eq!((found.position.get(), expected.position.get()), (6, 5));
+    assert_eq!(chronicle.head().await.unwrap().position.get(), 5);
+}
+
+#[tokio::test]
+async fn lines_of_others_take_places_of_their_own_and_are_counted() {
+    let chronicle = MemoryChronicle::new();
+    chronicle.append(Append::of([NewEntry::new(&Event::from(bound()))])).await.unwrap();
+    let theirs = exported().await;
+    let text = format!("\n{}{}", theirs[4], theirs[1]);
+    let imported = import_text(&chronicle, &text).await.unwrap();
+    assert_eq!((imported.appended, imported.position.get()), (2, 3));
+    assert_eq!(imported.foreign, Noted { lines: 2, first_line: Some(2) });
+    // Half way through a file, too.
+    let fresh = MemoryChronicle::new();
+    let second = theirs[1].replacen("guildhall/ours", "guildhall/other", 1);
+    let text = format!("{}{second}", theirs[0]);
+    let imported = import_text(&fresh, &text).await.unwrap();
+    assert_eq!(imported.foreign, Noted { lines: 1, first_line: Some(2) });
+}
