@@ -45,6 +45,7 @@
 //! ```
 #![deny(missing_docs)]
 
+mod checkpoint;
 mod chronicle;
 mod cid;
 pub mod command;
@@ -65,6 +66,7 @@ mod testing;
 pub mod text;
 mod time;
 
+pub use checkpoint::{Checkpoint, ContinuityError};
 pub use chronicle::append;
 pub use chronicle::{
     Append, AppendError, Appended, Chronicle, Entry, Expected, Head, Metadata, NewEntry, Origin,
@@ -84,13 +86,13 @@ pub use invariant::{Code, Violation};
 pub use json::{Json, JsonError, MAX_DEPTH, MAX_PAYLOAD_BYTES};
 pub use lease::LeaseState;
 pub use ops::{
-    AccordBinding, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, Checkpoint,
-    ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift,
-    GovernedArtifact, Health, MAX_PAGE_ROWS, OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry,
-    Tables, VerificationQuery, VerificationResult, Wakeup,
+    AccordBinding, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, ClosedCeremony,
+    Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift, GovernedArtifact, Health,
+    MAX_PAGE_ROWS, OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, Tables,
+    VerificationQuery, VerificationResult, Wakeup,
 };
 pub use projector::{
-    Applied, ApplyError, Batch, ContinuityError, DecodedEntry, Disagreement, Generation, Lease,
+    Applied, ApplyError, Batch, DecodedEntry, Disagreement, Generation, Lease, Left,
     NotConsecutive, OPS_DB, OnViolation, Projector, Rebuild,
 };
 pub use time::{Timestamp, TimestampError};

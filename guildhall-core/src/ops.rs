@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::chronicle::Origin;
-use crate::cid::{Cid, LeafHash, LinkHash};
+use crate::checkpoint::Checkpoint;
+use crate::cid::{Cid, LinkHash};
 use crate::custody::CustodyState;
 use crate::error::StoreError;
 use crate::event::{EventType, Outcome, Tier, words};
@@ -257,23 +257,6 @@ pub struct Tables {
     pub quarantined_entries: Vec<QuarantinedEntry>,
     /// `projector_checkpoints`, by projector.
     pub projector_checkpoints: BTreeMap<String, Checkpoint>,
-}
-
-/// How far a read model has got: the last position whose effects are durable, committed with
-/// them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Checkpoint {
-    /// The last entry applied; [`Position::ZERO`] before the first.
-    pub position: Position,
-    /// Its leaf hash; none at 0.
-    pub leaf_hash: Option<LeafHash>,
-    /// The Chronicle that it was read from; none at 0.
-    pub origin: Option<Origin>,
-}
-
-impl Checkpoint {
-    /// Before the first entry, of whichever Chronicle.
-    pub const ZERO: Self = Self { position: Position::ZERO, leaf_hash: None, origin: None };
 }
 
 /// What can be asked of the Ops DB. Both backends give the same answers, in the same order; texts

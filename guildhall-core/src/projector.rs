@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::checkpoint::{Checkpoint, ContinuityError};
 use crate::chronicle::{Entry, Origin};
 use crate::cid::LeafHash;
 use crate::error::{Fault, StoreError};
@@ -11,7 +12,6 @@ use crate::event::{Decoded, EventType};
 use crate::fold::FoldError;
 use crate::ids::{EventId, HolderId, Position, StreamId};
 use crate::invariant::Violation;
-use crate::ops::Checkpoint;
 use crate::time::Timestamp;
 
 /// The projector name of the Ops DB itself.
@@ -161,52 +161,6 @@ impl Batch {
     }
 }
 
-/// Why a batch does not go on where a read model stands.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ContinuityError {
-    /// Entries are left out between the checkpoint and the batch: read from the checkpoint.
-    #[error("the batch begins at position {found}, the checkpoint is {checkpoint}")]
-    Gap {
-        /// Where the batch begins.
-        found: Position,
-        /// Where the read model stands.
-        checkpoint: Position,
-    },
-    /// The Chronicle is another one.
-    #[error("the Chronicle is {found}, the checkpoint is of {expected}")]
-    OtherOrigin {
-        /// The batch's.
-        found: Origin,
-        /// The checkpoint's.
-        expected: Origin,
-    },
-    /// The entry at the checkpoint is not the one that was applied: the Chronicle was restored or
-    /// rewritten. Restore it whole, or rebuild the read model from what it is now.
-    #[error(
-        "the entry at position {position} has leaf hash {found}, the checkpoint {expected}: the Chronicle was restored or rewritten"
-    )]
-    Rewritten {
-        /// The checkpoint's position.
-        position: Position,
-        /// The leaf hash of the entry.
-        found: LeafHash,
-        /// The checkpoint's.
-        expected: LeafHash,
-    },
-    /// The Chronicle ends before the checkpoint: it was restored from an older copy. Restore it
-    /// whole, or rebuild the read model from what it is now.
-    #[error(
-        "the Chronicle ends at position {head}, before the checkpoint {checkpoint}: it was restored or rewritten"
-    )]
-    EndsBefore {
-        /// Where the Chronicle ends.
-        head: Position,
-        /// Where the read model stands.
-        checkpoint: Position,
-    },
-}
-
 /// What to do with an entry that breaks an invariant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnViolation {
@@ -308,6 +262,36 @@ pub enum Disagreement {
     },
 }
 
+/// How a projector left its checkpoint: as nobody but it may move it while it holds the lease, it
+/// knows by this whether the heads that it keeps are still what the tables hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    /// Which generation it wrote.
+    pub generation: i64,
+    /// Under which fence.
+    pub fence: i64,
+    /// How far.
+    pub position: Position,
+}
+
+impl Left {
+    /// Whether nobody wrote since, the checkpoint being `found` now. A new generation or fence is
+    /// another's work; a checkpoint that went back did so with the tables, in a crash of the
+    /// database, or [`fold`](crate::fold::Fold::apply) says that it did not.
+    ///
+    /// # Errors
+    /// [`ApplyError::Disagrees`]: somebody moved the checkpoint forward, past entries that were not
+    /// applied.
+    pub fn is_what(&self, found: &Self) -> Result<bool, ApplyError> {
+        let is_ours = (self.generation, self.fence) == (found.generation, found.fence);
+        if is_ours && found.position > self.position {
+            let left = Disagreement::CheckpointMoved { left: self.position };
+            return Err(ApplyError::Disagrees { checkpoint: found.position, found: left });
+        }
+        Ok(is_ours && found.position == self.position)
+    }
+}
+
 impl ApplyError {
     /// Why a fold refused entries for a read model that stands at `checkpoint`.
     pub fn of_fold(error: FoldError, checkpoint: Position) -> Self {
@@ -363,6 +347,14 @@ pub trait Projector: Send + Sync {
     /// # Errors
     /// The store's own.
     async fn checkpoint(&self) -> Result<Checkpoint, StoreError>;
+
+    /// Where each of its read models stands, by name.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn checkpoints(&self) -> Result<Vec<(String, Checkpoint)>, StoreError> {
+        Ok(vec![(OPS_DB.to_owned(), self.checkpoint().await?)])
+    }
 
     /// Applies what is new in the batch, and the checkpoint with it, in one transaction; takes or
     /// renews the lease.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use guildhall_core::{ApplyError, ContinuityError, NotConsecutive, StoreError};
+use guildhall_core::{ApplyError, ContinuityError, HolderId, NotConsecutive, StoreError};
 use tokio::task::JoinError;
 
 /// What stopped the runtime, and trying again does not help.
@@ -29,6 +29,21 @@ pub enum RuntimeError {
         /// How often the swap was tried.
         rounds: u32,
     },
+    /// Another projector holds the lease and does not project this read model: give all projectors of
+    /// one name the same read models, or this one's projector a name of its own.
+    #[error("the read model {read_model:?} is not projected by {holder:?}, who holds the lease")]
+    NotProjected {
+        /// The read model.
+        read_model: String,
+        /// Who holds the lease.
+        holder: HolderId,
+    },
+    /// The projector has no read model of this name.
+    #[error("the projector has no read model {read_model:?}")]
+    NoReadModel {
+        /// The name.
+        read_model: String,
+    },
     /// The runtime was shut down before it got there.
     #[error("the projector was shut down")]
     ShutDown,
@@ -45,6 +60,8 @@ impl RuntimeError {
             Self::Store(error) => error.is_transient(),
             Self::NotConsecutive(_)
             | Self::Panicked(_)
+            | Self::NotProjected { .. }
+            | Self::NoReadModel { .. }
             | Self::Outrun { .. }
             | Self::ShutDown
             | Self::Stopped(_) => false,

@@ -37,6 +37,7 @@
 
 mod backoff;
 pub mod ceremony;
+mod continuity;
 mod error;
 mod pipeline;
 mod rebuild;
@@ -49,4 +50,4 @@ pub use error::RuntimeError;
 pub use rebuild::rebuild;
 pub use runtime::{Runtime, catch_up};
 pub use settings::Settings;
-pub use status::{LastError, State, Status};
+pub use status::{LastError, ReadModelStatus, State, Status};

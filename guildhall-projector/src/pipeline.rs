@@ -3,15 +3,18 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use guildhall_core::append::Mark;
 use guildhall_core::{
-    Batch, Checkpoint, Chronicle, ContinuityError, DecodedEntry, Origin, Position, ReadLimit,
-    StoreError,
+    Batch, Checkpoint, Chronicle, ContinuityError, DecodedEntry, LogFault, Origin, Position,
+    ReadLimit, StoreError,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::error::RuntimeError;
 use crate::settings::Settings;
+
+const DOING: &str = "reading the Chronicle";
 
 /// A batch, and where the log ended when it was read.
 #[derive(Debug)]
@@ -20,10 +23,12 @@ pub(crate) struct ReadBatch {
     pub(crate) head: Position,
 }
 
-/// What one read answered.
+/// What one read answered: the entry that ended the one before, and what follows it.
 struct Chunk {
     origin: Origin,
     entries: Vec<DecodedEntry>,
+    /// The first entry that the chunk before did not hold.
+    first_new: usize,
     head: Position,
 }
 
@@ -44,9 +49,10 @@ impl Drop for ReadAhead {
 }
 
 impl ReadAhead {
-    /// Starts reading where a read model stands: with the entry at its checkpoint, so that applying
-    /// the first batch shows whether that is still the one it was. It goes on to `end`, or waits
-    /// for more where there is none.
+    /// Starts reading where a read model stands. Every read begins with the entry that ended the one
+    /// before, and every batch with the entry at the checkpoint, so that both the reader and who
+    /// applies see whether it is still the one it was. It goes on to `end`, or waits for more where
+    /// there is none.
     pub(crate) fn spawn(
         chronicle: Arc<dyn Chronicle>,
         checkpoint: Checkpoint,
@@ -58,7 +64,7 @@ impl ReadAhead {
         let reader = Reader { chronicle, end, settings, sender };
         let task = tokio::spawn(async move {
             let sender = reader.sender.clone();
-            if let Err(error) = reader.read(checkpoint.position).await {
+            if let Err(error) = reader.read(checkpoint).await {
                 // A receiver that has gone wants no error either.
                 let _ = sender.send(Err(error)).await;
             }
@@ -81,11 +87,11 @@ impl ReadAhead {
                 _ => Ok(None),
             };
         };
-        let Chunk { origin, mut entries, mut head } = first?;
+        let Chunk { origin, mut entries, mut head, .. } = first?;
         for _ in 1..self.batch_reads {
             match self.chunks.try_recv() {
-                Ok(Ok(mut more)) => {
-                    entries.append(&mut more.entries);
+                Ok(Ok(more)) => {
+                    entries.extend(more.entries.into_iter().skip(more.first_new));
                     head = more.head;
                 }
                 Ok(Err(failure)) => {
@@ -114,39 +120,51 @@ const FIRST_READ: usize = 16;
 /// writing what it changes.
 const READS: usize = 2;
 
-/// A read under way, and where it ends if the log reaches that far.
+/// A read under way: whether it begins with the entry that ended the one before, and where it ends
+/// if the log reaches that far.
 struct Read {
     entries: JoinHandle<Result<Vec<DecodedEntry>, StoreError>>,
+    reaches_back: bool,
     end: Position,
 }
 
 impl Reader {
-    async fn read(self, checkpoint: Position) -> Result<(), RuntimeError> {
+    async fn read(self, checkpoint: Checkpoint) -> Result<(), RuntimeError> {
         let mut head = self.chronicle.head().await?.position;
-        if head < checkpoint {
-            return Err(ContinuityError::EndsBefore { head, checkpoint }.into());
+        let mut at = checkpoint.position;
+        if head < at {
+            return Err(ContinuityError::EndsBefore { head, checkpoint: at }.into());
         }
-        let mut at = checkpoint.previous();
+        let mut mark = checkpoint.leaf_hash.map(|leaf_hash| Mark { position: at, leaf_hash });
         let most = self.settings.read_limit();
         let mut limit = ReadLimit { entries: most.entries.div_ceil(FIRST_READ), ..most };
         let mut origin = None;
         let mut reads: VecDeque<Read> = VecDeque::new();
         let mut reads_at_once = READS;
+        let mut reach_back = true;
         loop {
             // Positions are dense: where a read will end is known before it has, and the next one
             // can begin there at once.
             let mut next = reads.back().map_or(at, |read| read.end);
             while reads.is_empty() || (reads.len() < reads_at_once && next < head) {
-                let read = self.start(next, limit);
+                let read = self.start(next, limit, reach_back && next > Position::ZERO);
                 next = read.end;
                 reads.push_back(read);
             }
             let Some(read) = reads.pop_front() else { continue };
             let entries = read.entries.await.map_err(RuntimeError::Panicked)??;
-            let last = entries.last().map(|entry| entry.position);
-            at = last.unwrap_or(at);
+            let first_new = usize::from(read.reaches_back);
+            if read.reaches_back {
+                check_first(entries.first(), mark, at, head)?;
+            }
+            let last = entries.get(first_new..).and_then(<[_]>::last);
+            let is_any = last.is_some();
+            if let Some(last) = last {
+                at = last.position;
+                mark = Some(Mark { position: at, leaf_hash: last.leaf_hash });
+            }
             if at >= read.end {
-                head = self.chronicle.head().await?.position;
+                head = self.look(head).await?;
                 limit.entries = most.entries.min(limit.entries.saturating_mul(2));
                 reads_at_once = READS;
             } else {
@@ -155,23 +173,24 @@ impl Reader {
                 reads.clear();
                 reads_at_once = if at < head { 1 } else { READS };
             }
-            if last.is_some() {
+            if is_any {
                 head = head.max(at);
                 let origin = match &origin {
                     Some(origin) => Origin::clone(origin),
                     None => origin.insert(self.origin(at).await?).clone(),
                 };
-                if self.sender.send(Ok(Chunk { origin, entries, head })).await.is_err() {
+                let chunk = Chunk { origin, entries, first_new, head };
+                if self.sender.send(Ok(chunk)).await.is_err() {
                     return Ok(());
                 }
             }
-            let is_all = last.is_none() || at >= head;
+            // An entry that alone is as large as a read may be leaves no room for the next one.
+            reach_back = is_any || at >= head || !read.reaches_back;
+            let is_all = (!is_any && reach_back) || at >= head;
             if is_all && self.end.is_none_or(|end| at < end) {
-                head = self.chronicle.wait_beyond(at, self.settings.patience).await?;
-                if head < at {
-                    // It was restored under our hands.
-                    return Err(ContinuityError::EndsBefore { head, checkpoint: at }.into());
-                }
+                let reached = self.chronicle.wait_beyond(at, self.settings.patience).await?;
+                // What waits may hear of the log's end a little later than who looks.
+                head = if reached < head { self.look(head).await? } else { reached };
             }
             if self.end.is_some_and(|end| at >= end) {
                 return Ok(());
@@ -179,17 +198,53 @@ impl Reader {
         }
     }
 
-    fn start(&self, after: Position, limit: ReadLimit) -> Read {
+    /// Where the log ends now, which is nowhere before `known`.
+    async fn look(&self, known: Position) -> Result<Position, RuntimeError> {
+        let head = self.chronicle.head().await?.position;
+        check_head(known, head)?;
+        Ok(head)
+    }
+
+    fn start(&self, after: Position, limit: ReadLimit, reaches_back: bool) -> Read {
         let chronicle = Arc::clone(&self.chronicle);
+        let end = Position::new(after.get().saturating_add(limit.entries as u64));
+        let (after, limit) = if reaches_back {
+            (after.previous(), ReadLimit { entries: limit.entries.saturating_add(1), ..limit })
+        } else {
+            (after, limit)
+        };
         let entries = tokio::spawn(async move { chronicle.read_decoded(after, limit).await });
-        Read { entries, end: Position::new(after.get().saturating_add(limit.entries as u64)) }
+        Read { entries, reaches_back, end }
     }
 
     async fn origin(&self, head: Position) -> Result<Origin, RuntimeError> {
         let origin = self.chronicle.origin().await?;
-        origin.ok_or_else(|| {
-            let what = format!("it has {head} entries and no origin");
-            StoreError::permanent("reading the Chronicle", what).into()
-        })
+        origin.ok_or_else(|| StoreError::log(DOING, LogFault::NoOrigin { head }).into())
     }
+}
+
+/// Whether the log still has, as the first entry of a read that reaches back, the one at `at` that
+/// ended the read before.
+fn check_first(
+    first: Option<&DecodedEntry>,
+    mark: Option<Mark>,
+    at: Position,
+    head: Position,
+) -> Result<(), RuntimeError> {
+    let found = first.filter(|entry| entry.position == at).map(|entry| entry.leaf_hash);
+    match (found, mark) {
+        (None, _) => Err(StoreError::log(DOING, LogFault::WentBack { seen: at, head }).into()),
+        (found, Some(mark)) => {
+            mark.check(found, head).map_err(|fault| StoreError::log(DOING, fault).into())
+        }
+        (Some(_), None) => Ok(()),
+    }
+}
+
+/// Whether the log ends where it was known to end, or beyond.
+pub(crate) fn check_head(known: Position, head: Position) -> Result<(), StoreError> {
+    if head < known {
+        return Err(StoreError::log(DOING, LogFault::WentBack { seen: known, head }));
+    }
+    Ok(())
 }

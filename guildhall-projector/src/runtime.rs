@@ -1,18 +1,22 @@
 //! The supervised projector: catch-up, live tail, recovery, standby, shutdown.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use guildhall_core::{ApplyError, Chronicle, HolderId, Lease, Position, Projector, Timestamp};
+use guildhall_core::{
+    ApplyError, Checkpoint, Chronicle, HolderId, Lease, Position, Projector, Timestamp,
+};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::Instrument;
 
 use crate::backoff::Backoff;
+use crate::continuity;
 use crate::error::RuntimeError;
-use crate::pipeline::ReadAhead;
+use crate::pipeline::{ReadAhead, check_head};
 use crate::settings::Settings;
-use crate::status::{LastError, Rate, State, Status, chain};
+use crate::status::{LastError, Rate, ReadModelStatus, State, Status, chain};
 use crate::telemetry;
 
 /// A running projector. Clones are handles on the same one; it is shut down when the last of them
@@ -51,6 +55,7 @@ impl Runtime {
             stopping,
             backoff: Backoff::default(),
             rate: Rate::default(),
+            unmoved: HashMap::new(),
         };
         let span = tracing::info_span!("projector");
         let work = tokio::spawn(supervisor.supervise().instrument(span));
@@ -76,18 +81,62 @@ impl Runtime {
         self.status.clone()
     }
 
-    /// Waits until the effects of `position` can be read: read-your-writes. Give it a time-out of
-    /// your own; it waits for as long as the runtime may still get there.
+    /// Waits until the effects of `position` can be read in every read model: read-your-writes. Give
+    /// it a time-out of your own; it waits for as long as the runtime, or the other one that it
+    /// stands by for, may still get there.
     ///
     /// # Errors
-    /// [`RuntimeError::Stopped`] or [`RuntimeError::ShutDown`]: it will not get there.
+    /// [`RuntimeError::Stopped`], [`RuntimeError::ShutDown`] or [`RuntimeError::NotProjected`]: it
+    /// will not get there.
     ///
     /// # Cancel safety
     /// Dropping it changes nothing.
     pub async fn wait_until(&self, position: Position) -> Result<(), RuntimeError> {
-        let status =
-            self.wait_for(|status| status.position >= position || status.state.is_final()).await?;
-        if status.position >= position { Ok(()) } else { Err(outcome(&status)) }
+        let is_decided = |status: &Status| {
+            status.position >= position
+                || status.state.is_final()
+                || status.left_out(position).is_some()
+        };
+        let status = self.wait_for(is_decided).await?;
+        if status.position >= position {
+            return Ok(());
+        }
+        Err(status
+            .left_out(position)
+            .map_or_else(|| outcome(&status), |left_out| not_projected(&status, left_out)))
+    }
+
+    /// Waits until the effects of `position` can be read in one read model, by name;
+    /// [`OPS_DB`](guildhall_core::OPS_DB) for the Ops DB itself.
+    ///
+    /// # Errors
+    /// As [`wait_until`](Self::wait_until), and [`RuntimeError::NoReadModel`].
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub async fn wait_until_in(
+        &self,
+        read_model: &str,
+        position: Position,
+    ) -> Result<(), RuntimeError> {
+        let find =
+            |status: &Status| status.read_models.iter().find(|it| it.name == read_model).cloned();
+        // None is known before its first look at the database.
+        let is_decided = |status: &Status| {
+            status.state.is_final()
+                || find(status).map_or(!status.read_models.is_empty(), |found| {
+                    found.position >= position || !found.is_projected
+                })
+        };
+        let status = self.wait_for(is_decided).await?;
+        match find(&status) {
+            Some(found) if found.position >= position => Ok(()),
+            Some(found) if !found.is_projected => Err(not_projected(&status, &found)),
+            None if !status.read_models.is_empty() => {
+                Err(RuntimeError::NoReadModel { read_model: read_model.to_owned() })
+            }
+            _ => Err(outcome(&status)),
+        }
     }
 
     /// Stops after the batch under way, releases the lease and waits for that.
@@ -119,6 +168,15 @@ impl Runtime {
         // The channel closes only with the Tokio runtime that it was started on.
         let status = watched.wait_for(holds).await.map_err(|_| RuntimeError::ShutDown)?;
         Ok(status.clone())
+    }
+}
+
+fn not_projected(status: &Status, left_out: &ReadModelStatus) -> RuntimeError {
+    match status.state {
+        State::Standby { holder, .. } => {
+            RuntimeError::NotProjected { read_model: left_out.name.clone(), holder }
+        }
+        _ => outcome(status),
     }
 }
 
@@ -192,6 +250,8 @@ struct Supervisor {
     stopping: watch::Receiver<bool>,
     backoff: Backoff,
     rate: Rate,
+    /// While another holds the lease: where each read model stands, and since when.
+    unmoved: HashMap<String, (Position, Instant)>,
 }
 
 impl Supervisor {
@@ -202,8 +262,7 @@ impl Supervisor {
             match self.run().await {
                 Ok(Ended::Done) => break,
                 Ok(Ended::Standby { holder, until }) => {
-                    tracing::debug!(?holder, %until, "standing by");
-                    self.change(|status| status.state = State::Standby { holder, until });
+                    self.stand_by(holder, until);
                     self.pause(self.standby_pause(until)).await;
                 }
                 Err(error) if error.is_transient() && self.may_retry() => {
@@ -227,21 +286,23 @@ impl Supervisor {
     async fn run(&mut self) -> Result<Ended, RuntimeError> {
         let lease = self.projector.hold_lease().await?;
         let checkpoint = self.projector.checkpoint().await?;
-        let head = self.chronicle.head().await?.position;
+        let checkpoints = self.projector.checkpoints().await?;
+        let head = continuity::check(&*self.chronicle, &checkpoint).await?;
+        check_head(self.status.borrow().head, head)?;
+        let read_models = self.look_at(checkpoints, lease == Lease::Held);
+        self.change(|status| {
+            status.position = checkpoint.position;
+            status.read_models = read_models;
+            status.head = head;
+        });
         if let Lease::Standby { holder, until } = lease {
             // The other's progress counts: what it applied can be read here as well.
-            self.change(|status| {
-                status.position = checkpoint.position;
-                status.head = head;
-                status.state = State::Standby { holder, until };
-            });
+            self.stand_by(holder, until);
             let is_done = self.end.is_some_and(|end| checkpoint.position >= end);
             return Ok(if is_done { Ended::Done } else { Ended::Standby { holder, until } });
         }
         self.rate.update(Instant::now(), 0);
         self.change(|status| {
-            status.position = checkpoint.position;
-            status.head = head;
             status.state = if status.lag() == 0 { State::Live } else { State::CatchingUp };
         });
         let mut ahead = ReadAhead::spawn(
@@ -263,6 +324,10 @@ impl Supervisor {
                     if let Lease::Standby { holder, until } = self.projector.hold_lease().await? {
                         return Ok(Ended::Standby { holder, until });
                     }
+                    // Nothing may have been applied for long, and the log been changed meanwhile.
+                    let checkpoint = self.projector.checkpoint().await?;
+                    let head = continuity::check(&*self.chronicle, &checkpoint).await?;
+                    check_head(self.status.borrow().head, head)?;
                     let rate = self.rate.update(Instant::now(), 0);
                     self.change(|status| status.rate = rate);
                     continue;
@@ -294,6 +359,46 @@ impl Supervisor {
                 status.rate = rate;
             });
         }
+    }
+
+    fn stand_by(&self, holder: HolderId, until: Timestamp) {
+        let state = State::Standby { holder, until };
+        let is_news = !matches!(self.status.borrow().state,
+            State::Standby { holder: before, .. } if before == holder);
+        if is_news {
+            tracing::info!(?holder, %until, "standing by: another projector holds the lease");
+        }
+        self.change(|status| status.state = state);
+    }
+
+    /// Where the read models stand, and whether they move. Whoever holds the lease applies to all of
+    /// its read models in one transaction, so one that stays behind the first of them, for as long as
+    /// a lease holds, is none of its.
+    fn look_at(
+        &mut self,
+        checkpoints: Vec<(String, Checkpoint)>,
+        is_held: bool,
+    ) -> Vec<ReadModelStatus> {
+        let first = checkpoints.first().map_or(Position::ZERO, |(_, at)| at.position);
+        let patience = self.projector.lease_time().max(Duration::from_secs(1));
+        if is_held {
+            self.unmoved.clear();
+        }
+        let mut look = |(name, Checkpoint { position, .. }): (String, Checkpoint)| {
+            let now = Instant::now();
+            let (at, since) = *self.unmoved.entry(name.clone()).or_insert((position, now));
+            if at != position {
+                self.unmoved.insert(name.clone(), (position, now));
+            }
+            let has_moved = at != position || now.duration_since(since) < patience;
+            let is_projected = is_held || position >= first || has_moved;
+            if !is_projected {
+                tracing::warn!(read_model = name, %position,
+                    "whoever holds the lease does not project this read model");
+            }
+            ReadModelStatus { name, position, is_projected }
+        };
+        checkpoints.into_iter().map(&mut look).collect()
     }
 
     /// Whether one more failure in a row may pass.

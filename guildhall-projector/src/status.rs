@@ -52,14 +52,29 @@ pub struct LastError {
     pub at: SystemTime,
 }
 
+/// How far one read model of the projector is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReadModelStatus {
+    /// Its name; [`OPS_DB`](guildhall_core::OPS_DB) for the Ops DB itself.
+    pub name: String,
+    /// The last position whose effects on it are durable.
+    pub position: Position,
+    /// False where another projector holds the lease and leaves this one where it is: that one does
+    /// not know it.
+    pub is_projected: bool,
+}
+
 /// How the runtime is doing, as of its last step.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Status {
     /// What it is doing.
     pub state: State,
-    /// The last position whose effects are durable.
+    /// The last position whose effects are durable, in every read model.
     pub position: Position,
+    /// Each of its read models.
+    pub read_models: Vec<ReadModelStatus>,
     /// The end of the log, as far as it knows.
     pub head: Position,
     /// Entries a second over the last five seconds.
@@ -83,6 +98,7 @@ impl Status {
         Self {
             state: State::Starting,
             position: Position::ZERO,
+            read_models: Vec::new(),
             head: Position::ZERO,
             rate: 0.0,
             entries: 0,
@@ -99,17 +115,29 @@ impl Status {
         self.head.get().saturating_sub(self.position.get())
     }
 
-    /// Whether it does its work, or stands by for the one that does: not while it backs off, and
-    /// not after it failed or was stopped.
-    pub const fn is_healthy(&self) -> bool {
+    /// Whether it does its work, or stands by for the one that does: not while it backs off, not
+    /// after it failed or was stopped, not where it stands beyond the end of the log, and not while
+    /// the one that does the work leaves a read model out.
+    pub fn is_healthy(&self) -> bool {
         match self.state {
-            State::Starting | State::CatchingUp | State::Live | State::Standby { .. } => true,
+            State::Starting | State::CatchingUp | State::Live | State::Standby { .. } => {
+                self.position <= self.head && self.read_models.iter().all(|it| it.is_projected)
+            }
             State::BackingOff { .. } | State::Stopped | State::Failed => false,
         }
     }
 
+    /// A read model that will not get to `position` as things stand: whoever holds the lease does not
+    /// project it.
+    pub(crate) fn left_out(&self, position: Position) -> Option<&ReadModelStatus> {
+        self.read_models.iter().find(|it| !it.is_projected && it.position < position)
+    }
+
     pub(crate) fn count(&mut self, applied: &Applied, head: Position) {
         self.position = applied.position;
+        for read_model in &mut self.read_models {
+            read_model.position = read_model.position.max(applied.position);
+        }
         self.head = self.head.max(head).max(applied.position);
         self.entries += applied.entries;
         self.quarantined += applied.quarantined;
@@ -187,5 +215,8 @@ mod tests {
         assert!(!status.is_healthy());
         status.state = State::Failed;
         assert!(!status.is_healthy() && status.state.is_final());
+        status.state = State::Live;
+        (status.position, status.head) = (Position::new(9), Position::new(8));
+        assert!(!status.is_healthy(), "it stands beyond the end of the log");
     }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use guildhall_core::{Checkpoint, HolderId, Lease, LeaseState, Origin, StoreError, Timestamp};
+use guildhall_core::{
+    Checkpoint, HolderId, Lease, LeaseState, Left, Origin, StoreError, Timestamp,
+};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres, Row, Transaction};
 use uuid::Uuid;
@@ -166,6 +168,12 @@ pub(crate) struct CheckpointRow {
 }
 
 impl CheckpointRow {
+    /// How the row is left, or was.
+    pub(crate) fn left(&self) -> Left {
+        let (generation, fence) = (self.generation, self.lease.fence);
+        Left { generation, fence, position: self.checkpoint.position }
+    }
+
     /// The row, and the name of its projector.
     fn read(columns: &mut Columns<'_>) -> Result<(String, Self), sqlx::Error> {
         let projector = columns.string()?;

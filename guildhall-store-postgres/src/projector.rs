@@ -1,6 +1,7 @@
 //! The projector of the Ops DB: loads heads, lets the fold judge, writes what it answers and the
 //! checkpoint with it, in one transaction.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use guildhall_core::fold::{Fold, Halt};
 use guildhall_core::{
     Applied, ApplyError, Batch, Checkpoint, CustodyPolicy, DecodedEntry, Generation, HolderId,
-    Lease, OPS_DB, OnViolation, Position, Projector, Rebuild, StoreError,
+    Lease, Left, OPS_DB, OnViolation, Position, Projector, Rebuild, StoreError,
 };
 use sqlx::PgConnection;
 use tokio::sync::{Mutex, watch};
@@ -19,7 +20,7 @@ use crate::changes::{Deployments, OpsTables};
 use crate::database::Database;
 use crate::error::{Doing, NoAnswer, Silent};
 use crate::heads::load_heads;
-use crate::lease::{CheckpointRow, Claim, Turn, furthest_behind, long_silence};
+use crate::lease::{CheckpointRow, Claim, Turn, furthest_behind, load_checkpoints, long_silence};
 use crate::partitions::{MonthsAhead, Partitions};
 use crate::read_model::{ReadModel, apply_read_models};
 use crate::rebuild::PostgresGeneration;
@@ -219,6 +220,16 @@ impl Projector for PostgresProjector {
         furthest_behind(&mut connection, &self.database, &self.names).await.doing(DOING)
     }
 
+    async fn checkpoints(&self) -> Result<Vec<(String, Checkpoint)>, StoreError> {
+        const DOING: &str = "reading a checkpoint";
+        let mut connection = self.database.acquire().await.doing(DOING)?;
+        let found = load_checkpoints(&mut connection, &self.database, &self.names).await;
+        let mut found: HashMap<_, _> = found.doing(DOING)?.into_iter().collect();
+        let stands = |name: &String| found.remove(name).unwrap_or(Checkpoint::ZERO);
+        let stands = self.names.iter().map(stands).collect::<Vec<_>>();
+        Ok(self.names.iter().cloned().zip(stands).collect())
+    }
+
     async fn apply(&self, batch: Batch) -> Result<Applied, ApplyError> {
         const DOING: &str = "projecting";
         let projecting = Arc::clone(&self.projecting);
@@ -274,24 +285,9 @@ struct Projecting {
     read_models: Vec<Box<dyn ReadModel>>,
     names: Vec<String>,
     months_ahead: MonthsAhead,
-    written: Option<Written>,
+    /// How it left the tables, and the heads that go with that.
+    written: Option<(Left, Fold)>,
     teller: Teller,
-}
-
-/// How this projector left the tables, and the heads that go with it.
-struct Written {
-    generation: i64,
-    fence: i64,
-    position: Position,
-    fold: Fold,
-}
-
-impl Written {
-    /// Whether nobody wrote since.
-    fn is_what(&self, row: &CheckpointRow) -> bool {
-        (self.generation, self.fence, self.position)
-            == (row.generation, row.lease.fence, row.checkpoint.position)
-    }
 }
 
 impl Projecting {
@@ -309,7 +305,7 @@ impl Projecting {
             }
         };
         let mut fold = match written {
-            Some(written) if written.is_what(&row) => written.fold,
+            Some((left, fold)) if left.is_what(&row.left())? => fold,
             _ => Fold::new(self.settings.policy.clone(), self.settings.on_violation),
         };
         let before = self.furthest_behind(&mut transaction, &row).await.doing(DOING)?;
@@ -362,10 +358,8 @@ impl Projecting {
         if fold.weight_bytes() > self.settings.memory_bytes {
             fold.forget_heads();
         }
-        let (generation, fence, position) =
-            (row.generation, row.lease.fence, row.checkpoint.position);
-        self.claim.fence = Some(fence);
-        self.written = Some(Written { generation, fence, position, fold });
+        self.claim.fence = Some(row.lease.fence);
+        self.written = Some((row.left(), fold));
         if let Some(Halt { position, violation }) = halt {
             return Err(ApplyError::Halted { position, violation });
         }

@@ -1,6 +1,6 @@
 //! Checkpoint rows, and the lease that stands in the same row: whoever may write, how far it got.
 
-use guildhall_core::{Checkpoint, HolderId, LeaseState, Origin, Timestamp};
+use guildhall_core::{Checkpoint, HolderId, LeaseState, Left, Origin, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::migrate::now;
@@ -17,6 +17,12 @@ pub(crate) struct CheckpointRow {
 }
 
 impl CheckpointRow {
+    /// How the row is left, or was.
+    pub(crate) fn left(&self) -> Left {
+        let (generation, fence) = (self.generation, self.lease.fence);
+        Left { generation, fence, position: self.checkpoint.position }
+    }
+
     const NONE: Self = Self {
         checkpoint: Checkpoint::ZERO,
         generation: 0,

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use guildhall_core::fold::{Fold, Halt};
 use guildhall_core::{
     Applied, ApplyError, Batch, Checkpoint, CustodyPolicy, DecodedEntry, Generation, HolderId,
-    Lease, OPS_DB, OnViolation, Position, Projector, Rebuild, StoreError,
+    Lease, Left, OPS_DB, OnViolation, Position, Projector, Rebuild, StoreError,
 };
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -209,6 +209,21 @@ impl Projector for SqliteProjector {
             .await
     }
 
+    async fn checkpoints(&self) -> Result<Vec<(String, Checkpoint)>, StoreError> {
+        let names = self.names.clone();
+        self.worker
+            .run("reading a checkpoint", move |projecting| {
+                const DOING: &str = "reading a checkpoint";
+                let transaction = projecting.connection.transaction().doing(DOING)?;
+                let load = |name: String| {
+                    let row = CheckpointRow::load(&transaction, &name).doing(DOING)?;
+                    Ok((name, row.checkpoint))
+                };
+                names.into_iter().map(load).collect::<Result<_, StoreError>>()
+            })
+            .await
+    }
+
     async fn apply(&self, batch: Batch) -> Result<Applied, ApplyError> {
         let names = self.names.clone();
         self.worker
@@ -269,23 +284,8 @@ struct Projecting {
     fence: Option<i64>,
     statements: Statements,
     read_models: Vec<Box<dyn ReadModel>>,
-    written: Option<Written>,
-}
-
-/// How this projector left the tables, and the heads that go with it.
-struct Written {
-    generation: i64,
-    fence: i64,
-    position: Position,
-    fold: Fold,
-}
-
-impl Written {
-    /// Whether nobody wrote since.
-    fn is_what(&self, row: &CheckpointRow) -> bool {
-        (self.generation, self.fence, self.position)
-            == (row.generation, row.lease.fence, row.checkpoint.position)
-    }
+    /// How it left the tables, and the heads that go with that.
+    written: Option<(Left, Fold)>,
 }
 
 impl Projecting {
@@ -307,7 +307,7 @@ impl Projecting {
             return Err(ApplyError::Standby { projector: name.to_owned(), holder, until });
         }
         let mut fold = match written {
-            Some(written) if written.is_what(&row) => written.fold,
+            Some((left, fold)) if left.is_what(&row.left())? => fold,
             _ => Fold::new(self.settings.policy.clone(), self.settings.on_violation),
         };
         let before = furthest_behind(&transaction, names)?;
@@ -357,9 +357,7 @@ impl Projecting {
             fold.forget_heads();
         }
         self.fence = Some(row.lease.fence);
-        let (generation, fence, position) =
-            (row.generation, row.lease.fence, row.checkpoint.position);
-        self.written = Some(Written { generation, fence, position, fold });
+        self.written = Some((row.left(), fold));
         if let Some(Halt { position, violation }) = halt {
             return Err(ApplyError::Halted { position, violation });
         }

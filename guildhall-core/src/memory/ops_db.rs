@@ -9,14 +9,15 @@ use serde::{Deserialize, Serialize};
 use super::lock;
 use super::projector::ProjectorRow;
 use super::tables::Rows;
+use crate::checkpoint::Checkpoint;
 use crate::custody::CustodyState;
 use crate::error::StoreError;
 use crate::ids::{ArtifactId, Seq};
 use crate::ops::{
-    AccordBinding, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, Checkpoint,
-    ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift,
-    GovernedArtifact, Health, OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, Tables,
-    VerificationQuery, VerificationResult, page_limit,
+    AccordBinding, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, ClosedCeremony,
+    Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift, GovernedArtifact, Health,
+    OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, Tables, VerificationQuery,
+    VerificationResult, page_limit,
 };
 use crate::projector::OPS_DB;
 use crate::time::Timestamp;

@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use super::ops_db::{Database, MemoryOpsDb};
 use super::tables::Rows;
 use super::{lock, now};
+use crate::checkpoint::Checkpoint;
 use crate::custody::CustodyPolicy;
 use crate::error::StoreError;
 use crate::fold::{Fold, Halt};
 use crate::ids::{HolderId, Position};
 use crate::lease::LeaseState;
-use crate::ops::Checkpoint;
 use crate::projector::{
     Applied, ApplyError, Batch, Generation, Lease, OPS_DB, OnViolation, Projector, Rebuild,
 };

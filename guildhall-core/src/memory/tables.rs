@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use crate::checkpoint::Checkpoint;
 use crate::custody::{ChainHead, CustodyState};
 use crate::fold::{Changes, Heads, Keys, TargetHead};
 use crate::ids::{AccordId, ArtifactId, EventId, Position, Seq};
 use crate::invariant::ArtifactHead;
 use crate::ops::{
-    AccordBinding, Checkpoint, CustodyTransition, DeploymentState, GovernedArtifact,
-    QuarantinedEntry, Tables, VerificationResult,
+    AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, QuarantinedEntry, Tables,
+    VerificationResult,
 };
 use crate::projector::OPS_DB;
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::checkpoint::{Checkpoint, ContinuityError};
 use crate::chronicle::{
     Append, AppendError, Chronicle, Entry, Expected, NewEntry, Origin, ReadLimit,
 };
@@ -19,9 +20,7 @@ use crate::event::{
 use crate::ids::{AccordId, ArtifactId, EventId, Position, Seq, StreamId, Version};
 use crate::invariant::Code;
 use crate::ops::*;
-use crate::projector::{
-    ApplyError, Batch, ContinuityError, Lease, OPS_DB, OnViolation, Projector, Rebuild,
-};
+use crate::projector::{ApplyError, Batch, Lease, OPS_DB, OnViolation, Projector, Rebuild};
 use crate::testing::{
     ARTIFACT, CEREMONY, at, bound, chain, json, link, observed, registered, revised, verified,
 };

@@ -1,0 +1,343 @@
+//! A log that is changed under a running projector, and one that another projector leaves behind.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use guildhall_core::memory::MemoryChronicle;
+use guildhall_core::{
+    Append, AppendError, Appended, ApplyError, Chronicle, ContinuityError, DecodedEntry,
+    Disagreement, Entry, Head, LogFault, NewEntry, OPS_DB, Origin, Position, Projector, ReadLimit,
+    StoreError, StreamId, Version,
+};
+use guildhall_projector::{Runtime, RuntimeError, Settings};
+use guildhall_store_sqlite::rusqlite::{self, Transaction};
+use guildhall_store_sqlite::{ReadModel, SqliteStore};
+use support::{append, settings, stores};
+use tokio::time::timeout;
+
+async fn within<T>(what: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(30), what).await.expect("it takes no longer")
+}
+
+/// A Chronicle that somebody exchanges for another under its readers.
+struct Exchanged(RwLock<Arc<MemoryChronicle>>);
+
+impl Exchanged {
+    fn inner(&self) -> Arc<MemoryChronicle> {
+        Arc::clone(&self.0.read().unwrap())
+    }
+}
+
+#[async_trait]
+impl Chronicle for Exchanged {
+    async fn origin(&self) -> Result<Option<Origin>, StoreError> {
+        self.inner().origin().await
+    }
+
+    async fn fix_origin(&self, origin: Origin) -> Result<Origin, StoreError> {
+        self.inner().fix_origin(origin).await
+    }
+
+    async fn append(&self, append: Append) -> Result<Vec<Appended>, AppendError> {
+        self.inner().append(append).await
+    }
+
+    async fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Entry>, StoreError> {
+        self.inner().read(after, limit).await
+    }
+
+    async fn read_stream(
+        &self,
+        stream: StreamId,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.inner().read_stream(stream, after, limit).await
+    }
+
+    async fn head(&self) -> Result<Head, StoreError> {
+        self.inner().head().await
+    }
+
+    async fn wait_beyond(
+        &self,
+        position: Position,
+        patience: Duration,
+    ) -> Result<Position, StoreError> {
+        self.inner().wait_beyond(position, patience).await
+    }
+}
+
+/// The first entries of a log in a log of their own.
+async fn first(log: &MemoryChronicle, entries: usize, origin: Option<Origin>) -> MemoryChronicle {
+    let copy = MemoryChronicle::new();
+    let origin = origin.unwrap_or(log.origin().await.unwrap().unwrap());
+    copy.fix_origin(origin).await.unwrap();
+    let read = log.read(Position::ZERO, ReadLimit::entries(entries)).await.unwrap();
+    let again = read.into_iter().map(|entry| NewEntry {
+        event_id: entry.event_id,
+        stream_id: entry.stream_id,
+        event_type: entry.event_type,
+        payload: guildhall_core::Json::parse(&entry.payload).unwrap(),
+        metadata: entry.metadata,
+        recorded_at: Some(entry.recorded_at),
+    });
+    copy.append(Append::of(again)).await.unwrap();
+    copy
+}
+
+/// What stops a runtime that follows a log of thirty entries, once that is exchanged.
+async fn stopped_by(
+    exchange: impl AsyncFnOnce(&MemoryChronicle) -> MemoryChronicle,
+) -> RuntimeError {
+    let (chronicle, ops_db) = stores(30).await;
+    let log = Arc::new(Exchanged(RwLock::new(chronicle.clone())));
+    let projector = ops_db.projector().with_lease_time(Duration::from_millis(60));
+    // It waits for as long as the test may take, so that only the lease makes it look.
+    let settings = Settings { patience: Duration::from_secs(60), ..settings() };
+    let runtime = Runtime::spawn(log.clone(), Arc::new(projector), settings);
+    within(runtime.wait_until(Position::new(30))).await.unwrap();
+    let before = ops_db.tables();
+    *log.0.write().unwrap() = Arc::new(exchange(&chronicle).await);
+    let RuntimeError::Stopped(cause) = within(runtime.stopped()).await.unwrap_err() else {
+        panic!("it goes on")
+    };
+    assert_eq!(ops_db.tables(), before);
+    assert!(!runtime.status().is_healthy());
+    Arc::try_unwrap(cause).unwrap_or_else(|cause| match &*cause {
+        RuntimeError::Apply(ApplyError::Continuity(found)) => found.clone().into(),
+        other => panic!("{other}"),
+    })
+}
+
+#[tokio::test]
+async fn a_tail_that_is_cut_off_stops_an_idle_follower() {
+    let cause = stopped_by(async |log| first(log, 20, None).await).await;
+    let RuntimeError::Apply(ApplyError::Continuity(found)) = cause else { panic!("{cause}") };
+    let (head, checkpoint) = (Position::new(20), Position::new(30));
+    assert_eq!(found, ContinuityError::EndsBefore { head, checkpoint });
+}
+
+#[tokio::test]
+async fn a_tail_that_is_cut_off_and_grows_again_stops_an_idle_follower() {
+    let cause = stopped_by(async |log| {
+        let cut = first(log, 29, None).await;
+        append(&cut, 5).await;
+        cut
+    })
+    .await;
+    assert!(matches!(
+        cause,
+        RuntimeError::Apply(ApplyError::Continuity(ContinuityError::Rewritten { .. }))
+    ));
+}
+
+#[tokio::test]
+async fn another_origin_stops_an_idle_follower() {
+    let cause = stopped_by(async |log| first(log, 30, Some(Origin::unique())).await).await;
+    assert!(matches!(
+        cause,
+        RuntimeError::Apply(ApplyError::Continuity(ContinuityError::OtherOrigin { .. }))
+    ));
+}
+
+/// A Chronicle that is exchanged once so many entries were read.
+struct ExchangedAt {
+    log: Exchanged,
+    at: Position,
+    with: Arc<MemoryChronicle>,
+}
+
+#[async_trait]
+impl Chronicle for ExchangedAt {
+    async fn origin(&self) -> Result<Option<Origin>, StoreError> {
+        self.log.origin().await
+    }
+
+    async fn fix_origin(&self, origin: Origin) -> Result<Origin, StoreError> {
+        self.log.fix_origin(origin).await
+    }
+
+    async fn append(&self, append: Append) -> Result<Vec<Appended>, AppendError> {
+        self.log.append(append).await
+    }
+
+    async fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Entry>, StoreError> {
+        self.log.read(after, limit).await
+    }
+
+    async fn read_decoded(
+        &self,
+        after: Position,
+        limit: ReadLimit,
+    ) -> Result<Vec<DecodedEntry>, StoreError> {
+        let read = self.log.read_decoded(after, limit).await;
+        if read.as_ref().is_ok_and(|read| read.last().is_some_and(|last| last.position >= self.at))
+        {
+            *self.log.0.write().unwrap() = Arc::clone(&self.with);
+        }
+        read
+    }
+
+    async fn read_stream(
+        &self,
+        stream: StreamId,
+        after: Version,
+        limit: ReadLimit,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.log.read_stream(stream, after, limit).await
+    }
+
+    async fn head(&self) -> Result<Head, StoreError> {
+        self.log.head().await
+    }
+
+    async fn wait_beyond(
+        &self,
+        position: Position,
+        patience: Duration,
+    ) -> Result<Position, StoreError> {
+        self.log.wait_beyond(position, patience).await
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_is_rewritten_between_two_reads_is_noticed_by_the_second() {
+    let (chronicle, ops_db) = stores(60).await;
+    let cut = first(&chronicle, 13, None).await;
+    append(&cut, 80).await;
+    let log = Exchanged(RwLock::new(chronicle));
+    let log = ExchangedAt { log, at: Position::new(14), with: Arc::new(cut) };
+    // The lease is renewed too seldom to show it.
+    let projector = ops_db.projector().with_lease_time(Duration::from_secs(3600));
+    let runtime = Runtime::spawn(Arc::new(log), Arc::new(projector), settings());
+    let RuntimeError::Stopped(cause) = within(runtime.stopped()).await.unwrap_err() else {
+        panic!("it goes on")
+    };
+    let RuntimeError::Store(error) = &*cause else { panic!("{cause}") };
+    assert!(matches!(error.log_fault(), Some(LogFault::Rewritten { .. })), "{error:?}");
+    assert!(!error.is_transient());
+}
+
+#[tokio::test]
+async fn an_entry_larger_than_a_read_is_gone_beyond() {
+    let (chronicle, ops_db) = stores(20).await;
+    // Not one entry fits: each read answers one, whatever it begins with.
+    let settings = Settings { read_bytes: 1, ..settings() };
+    let runtime = Runtime::spawn(chronicle.clone(), Arc::new(ops_db.projector()), settings);
+    within(runtime.wait_until(Position::new(20))).await.unwrap();
+    append(&*chronicle, 2).await;
+    within(runtime.wait_until(Position::new(22))).await.unwrap();
+}
+
+/// A read model that does nothing.
+struct Idle(&'static str);
+
+impl ReadModel for Idle {
+    fn name(&self) -> &str {
+        self.0
+    }
+
+    fn apply(
+        &mut self,
+        _: &Transaction<'_>,
+        _: &[DecodedEntry],
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_read_model_that_the_holder_of_the_lease_does_not_project_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path().join("guildhall.db")).await.unwrap();
+    let chronicle = Arc::new(store.chronicle());
+    append(&*chronicle, 10).await;
+    let lease = Duration::from_millis(600);
+    let holder = store.projector().lease_time(lease).start().unwrap();
+    let holder = Runtime::spawn(chronicle.clone(), Arc::new(holder), Settings::default());
+    within(holder.wait_until_in(OPS_DB, Position::new(10))).await.unwrap();
+    let refused = within(holder.wait_until_in("mine", Position::FIRST)).await.unwrap_err();
+    assert!(matches!(refused, RuntimeError::NoReadModel { read_model } if read_model == "mine"));
+
+    let rival = store.projector().lease_time(lease).read_model(Idle("mine")).start().unwrap();
+    let rival: Arc<dyn Projector> = Arc::new(rival);
+    let standby = Runtime::spawn(chronicle.clone(), rival, Settings::default());
+    // What the other does is done, and what it leaves out is an error and not a wait for ever.
+    within(standby.wait_until_in(OPS_DB, Position::new(10))).await.unwrap();
+    let refused = within(standby.wait_until(Position::new(10))).await.unwrap_err();
+    let RuntimeError::NotProjected { read_model, .. } = refused else { panic!("{refused}") };
+    assert_eq!(read_model, "mine");
+    let refused = within(standby.wait_until_in("mine", Position::new(10))).await.unwrap_err();
+    assert!(matches!(refused, RuntimeError::NotProjected { .. }));
+    assert!(!standby.status().is_healthy());
+
+    within(holder.shutdown()).await.unwrap();
+    // Whoever takes over projects it.
+    within(async {
+        while standby.wait_until_in("mine", Position::new(10)).await.is_err() {
+            standby.watch_status().changed().await.unwrap();
+        }
+    })
+    .await;
+    assert!(standby.status().is_healthy());
+    within(standby.shutdown()).await.unwrap();
+}
+
+/// What stops a runtime that follows a log of ten entries on SQLite, after `change` was made to its
+/// checkpoint.
+async fn stopped_by_moving_the_checkpoint(lease: Duration, change: &str) -> Arc<RuntimeError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guildhall.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    let chronicle = Arc::new(store.chronicle());
+    append(&*chronicle, 10).await;
+    let projector = Arc::new(store.projector().lease_time(lease).start().unwrap());
+    let runtime = Runtime::spawn(chronicle.clone(), projector, Settings::default());
+    within(runtime.wait_until(Position::new(10))).await.unwrap();
+    rusqlite::Connection::open(&path).unwrap().execute(change, []).unwrap();
+    append(&*chronicle, 1).await;
+    let RuntimeError::Stopped(cause) = within(runtime.stopped()).await.unwrap_err() else {
+        panic!("it goes on")
+    };
+    cause
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_somebody_moved_beyond_the_log_stops_a_follower() {
+    let change = "UPDATE projector_checkpoints SET position = position + 5";
+    let cause = stopped_by_moving_the_checkpoint(Duration::from_millis(300), change).await;
+    let RuntimeError::Apply(error) = &*cause else { panic!("{cause}") };
+    assert!(
+        matches!(error, ApplyError::Disagrees { .. })
+            || matches!(error, ApplyError::Continuity(ContinuityError::EndsBefore { .. })),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_somebody_moved_on_is_noticed_with_the_next_entry() {
+    // To an entry of the log: without the one before it, nothing tells that it was not applied.
+    let change = "UPDATE projector_checkpoints SET position = position + 1";
+    let cause = stopped_by_moving_the_checkpoint(Duration::from_secs(3600), change).await;
+    let RuntimeError::Apply(ApplyError::Disagrees { checkpoint, found }) = &*cause else {
+        panic!("{cause}")
+    };
+    assert_eq!(*checkpoint, Position::new(11));
+    assert_eq!(*found, Disagreement::CheckpointMoved { left: Position::new(10) });
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_somebody_set_back_is_not_projected_over() {
+    let change = "UPDATE projector_checkpoints SET position = 0, leaf_hash = NULL, origin = NULL";
+    let cause = stopped_by_moving_the_checkpoint(Duration::from_secs(3600), change).await;
+    let RuntimeError::Apply(ApplyError::Disagrees { checkpoint, found }) = &*cause else {
+        panic!("{cause}")
+    };
+    assert_eq!(*checkpoint, Position::ZERO);
+    assert!(matches!(found, Disagreement::RowAhead { .. }), "{found}");
+}
