@@ -281,8 +281,13 @@ async fn import(
     let options = ImportOptions::default();
     let counted = |imported: &Imported| progress.set(imported.lines);
     let imported = jsonl::import(chronicle, reader, &options, counted).await?;
-    let Imported { appended, recorded_before, .. } = imported;
-    progress.finish(&format!("imported {appended} entries, {recorded_before} were there before"));
+    let Imported { appended, recorded_before, foreign, .. } = imported;
+    let others = foreign.first_line.map_or_else(String::new, |line| {
+        format!("; {} lines are another Chronicle's, the first is line {line}", foreign.lines)
+    });
+    progress.finish(&format!(
+        "imported {appended} entries, {recorded_before} were there before{others}"
+    ));
     Ok(())
 }
 
