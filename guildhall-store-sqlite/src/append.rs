@@ -8,18 +8,20 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use guildhall_core::append::{Admitted, AppendState, Recorded};
+use guildhall_core::append::{Admitted, AppendState, Mark, Recorded, Seen};
 use guildhall_core::{
-    Append, AppendError, Appended, Entry, EventId, EventType, Origin, StoreError, StreamId, Version,
+    Append, AppendError, Appended, Entry, EventId, EventType, LogFault, Origin, StoreError,
+    StreamId, Version,
 };
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::{DatabaseFile, Gate, Role};
+use crate::lease::furthest_checkpoint;
 use crate::migrate::now;
 use crate::options::Options;
 use crate::place::Place;
-use crate::row::{Failure, Stored, load_head, load_origin};
+use crate::row::{Failure, Stored, View, check_mark};
 use crate::watch::Signal;
 use crate::workers::{Crew, Stop};
 
@@ -60,6 +62,8 @@ impl Appender {
     /// Starts the thread. Blocks for a moment.
     pub(crate) fn start(
         file: &DatabaseFile,
+        ops_file: Option<&DatabaseFile>,
+        seen: Arc<Seen>,
         crew: &Arc<Crew>,
         options: &Options,
     ) -> Result<Self, StoreError> {
@@ -67,6 +71,8 @@ impl Appender {
         let mut committer = Committer {
             connection: file.connect(Role::Append)?,
             place: file.place()?,
+            seen,
+            guard: Some(Guard { ops: ops_file.map(|file| file.connect(Role::Read)).transpose()? }),
             gate: file.gate().clone(),
             signal: Signal::of(file.path()),
             queue,
@@ -178,6 +184,9 @@ impl Group {
 struct Committer {
     connection: Connection,
     place: Place,
+    seen: Arc<Seen>,
+    /// None once it has let a group pass.
+    guard: Option<Guard>,
     gate: Gate,
     signal: Arc<Signal>,
     queue: mpsc::Receiver<Message>,
@@ -286,7 +295,10 @@ impl Committer {
         self.place.check()?;
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut log = Log::load(&transaction, self.payload_limit_bytes)?;
+        let mut log = Log::load(&transaction, &self.seen, self.payload_limit_bytes)?;
+        if let Some(guard) = &self.guard {
+            guard.check(&log)?;
+        }
         for request in requests {
             match request {
                 Request::Append { append, answer } => match log.append(append) {
@@ -303,12 +315,40 @@ impl Committer {
                 }
             }
         }
-        let head = log.state.head();
+        let (head, last) = (log.state.head(), log.last);
         transaction.commit()?;
         // Committed into a file that was replaced meanwhile, it is as good as lost.
         self.place.check()?;
+        self.guard = None;
+        if let Some(Mark { position, leaf_hash }) = last {
+            self.seen.note(position, leaf_hash);
+        }
         self.signal.tell(head);
         Ok(())
+    }
+}
+
+/// Keeps entries from a log that lacks what was projected from it: its end was cut off, as when a
+/// file was copied without the log beside it. Positions that were acknowledged would be given away
+/// again, under another origin where that was lost too. A rebuild sets the checkpoint back.
+struct Guard {
+    /// The Ops DB, where it is in a file of its own.
+    ops: Option<Connection>,
+}
+
+impl Guard {
+    fn check(&self, log: &Log<'_>) -> Result<(), Failure> {
+        let connection = self.ops.as_ref().unwrap_or(log.connection);
+        let Some(checkpoint) = furthest_checkpoint(connection)? else { return Ok(()) };
+        if let Some(leaf_hash) = checkpoint.leaf_hash {
+            check_mark(log.connection, Mark { position: checkpoint.position, leaf_hash })?;
+        }
+        match checkpoint.origin {
+            Some(expected) if expected != log.origin => {
+                Err(LogFault::OriginChanged { found: log.origin.clone(), expected }.into())
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -320,16 +360,23 @@ struct Log<'t> {
     is_origin_fixed: bool,
     state: AppendState,
     payload_limit_bytes: usize,
+    /// The last entry that was inserted.
+    last: Option<Mark>,
 }
 
 impl<'t> Log<'t> {
-    fn load(connection: &'t Connection, payload_limit_bytes: usize) -> Result<Self, Failure> {
-        let fixed = load_origin(connection)?;
-        let head = load_head(connection)?.position;
+    fn load(
+        connection: &'t Connection,
+        seen: &Seen,
+        payload_limit_bytes: usize,
+    ) -> Result<Self, Failure> {
+        let view = View::of(connection, seen)?;
+        let head = view.head()?.position;
+        let fixed = view.origin().cloned();
         let is_origin_fixed = fixed.is_some();
         let origin = fixed.unwrap_or_else(Origin::unique);
         let state = AppendState::new(origin.clone(), head, payload_limit_bytes);
-        Ok(Self { connection, origin, is_origin_fixed, state, payload_limit_bytes })
+        Ok(Self { connection, origin, is_origin_fixed, state, payload_limit_bytes, last: None })
     }
 
     fn fix_origin(&mut self, origin: &Origin) -> Result<(), Failure> {
@@ -372,6 +419,7 @@ impl<'t> Log<'t> {
         }
         for entry in &entries {
             self.insert(entry)?;
+            self.last = Some(Mark { position: entry.position, leaf_hash: entry.leaf_hash });
         }
         Ok(Ok(answers))
     }

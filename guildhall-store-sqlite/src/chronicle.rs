@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use guildhall_core::append::Seen;
 use guildhall_core::{
     Append, AppendError, Appended, Chronicle, DecodedEntry, Entry, Head, Origin, Position,
     ReadLimit, StoreError, StreamId, Version,
@@ -15,7 +16,7 @@ use crate::connection::DatabaseFile;
 use crate::error::ReadOnly;
 use crate::options::Options;
 use crate::reader::Reader;
-use crate::row::{BadRow, Failure, Stored, load_entries, load_head, load_origin};
+use crate::row::{BadRow, Failure, HasLeaf, Stored, View};
 use crate::watch::Signal;
 use crate::workers::Workers;
 
@@ -25,6 +26,12 @@ use crate::workers::Workers;
 /// Appends that wait at the same time are committed together and share one sync, also those of
 /// callers that know nothing of each other; one that is refused does not touch the others. A
 /// transaction that fails, fails for all who share it.
+///
+/// Every entry that is read has the leaf hash of its fields, and what a handle of the store once
+/// acknowledged or read stays where it was; otherwise there is an error of
+/// [`LogFault`](guildhall_core::LogFault). A file that lost the end of its log (`-wal` was left
+/// behind) is opened and read, and rebuilt from; nothing is appended to it while the Ops DB's
+/// checkpoint is beyond its end.
 #[derive(Debug, Clone)]
 pub struct SqliteChronicle {
     file: DatabaseFile,
@@ -32,6 +39,7 @@ pub struct SqliteChronicle {
     appender: Option<Appender>,
     readers: Workers<Reader>,
     signal: Arc<Signal>,
+    seen: Arc<Seen>,
     poll_interval: Duration,
 }
 
@@ -39,18 +47,22 @@ impl SqliteChronicle {
     /// Starts the appending thread. Blocks for a moment.
     pub(crate) fn start(
         file: &DatabaseFile,
+        ops_file: Option<&DatabaseFile>,
         readers: Workers<Reader>,
         options: &Options,
     ) -> Result<Self, StoreError> {
+        let seen = Arc::default();
+        let appender = if file.is_read_only() {
+            None
+        } else {
+            Some(Appender::start(file, ops_file, Arc::clone(&seen), readers.crew(), options)?)
+        };
         Ok(Self {
             file: file.clone(),
-            appender: if file.is_read_only() {
-                None
-            } else {
-                Some(Appender::start(file, readers.crew(), options)?)
-            },
+            appender,
             readers,
             signal: Signal::of(file.path()),
+            seen,
             poll_interval: options.poll_interval,
         })
     }
@@ -67,23 +79,27 @@ impl SqliteChronicle {
 
     async fn load<T: Send + 'static>(
         &self,
-        load: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
+        load: impl FnOnce(&View<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
         const DOING: &str = "reading the Chronicle";
-        self.readers
-            .run(DOING, move |reader| {
-                reader.read(DOING, |connection| {
-                    load(connection).map_err(|failure| failure.to_error(DOING))
-                })
+        let seen = Arc::clone(&self.seen);
+        let load = move |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            load(&View::of(&transaction, &seen)?)
+        };
+        let load = move |reader: &mut Reader| {
+            reader.read(DOING, |connection| {
+                load(connection).map_err(|failure: Failure| failure.to_error(DOING))
             })
-            .await
+        };
+        self.readers.run(DOING, load).await
     }
 }
 
 #[async_trait]
 impl Chronicle for SqliteChronicle {
     async fn origin(&self) -> Result<Option<Origin>, StoreError> {
-        self.load(load_origin).await
+        self.load(|view| Ok(view.origin().cloned())).await
     }
 
     async fn fix_origin(&self, origin: Origin) -> Result<Origin, StoreError> {
@@ -95,7 +111,7 @@ impl Chronicle for SqliteChronicle {
     }
 
     async fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Entry>, StoreError> {
-        self.load(move |connection| load_after(connection, after, limit, |stored| stored.entry()))
+        self.load(move |view| load_after(view, after, limit, |stored, origin| stored.entry(origin)))
             .await
     }
 
@@ -104,8 +120,10 @@ impl Chronicle for SqliteChronicle {
         after: Position,
         limit: ReadLimit,
     ) -> Result<Vec<DecodedEntry>, StoreError> {
-        self.load(move |connection| load_after(connection, after, limit, |stored| stored.decoded()))
-            .await
+        self.load(move |view| {
+            load_after(view, after, limit, |stored, origin| stored.decoded(origin))
+        })
+        .await
     }
 
     async fn read_stream(
@@ -114,16 +132,16 @@ impl Chronicle for SqliteChronicle {
         after: Version,
         limit: ReadLimit,
     ) -> Result<Vec<Entry>, StoreError> {
-        self.load(move |connection| {
+        self.load(move |view| {
             let sql = include_str!("sql/read_stream.sql");
             let parameters = (stream.as_uuid().as_bytes(), after.as_i64(), most(limit));
-            load_entries(connection, sql, parameters, limit, |stored| stored.entry())
+            view.entries(sql, parameters, limit, |stored, origin| stored.entry(origin))
         })
         .await
     }
 
     async fn head(&self) -> Result<Head, StoreError> {
-        self.load(load_head).await
+        self.load(|view| view.head()).await
     }
 
     async fn wait_beyond(
@@ -135,9 +153,9 @@ impl Chronicle for SqliteChronicle {
             let (chronicle, signal) = (self.clone(), Arc::clone(&self.signal));
             async move {
                 let file = chronicle.file.clone();
-                let load = move |connection: &Connection| {
+                let load = move |view: &View<'_>| {
                     signal.watch(file.path());
-                    load_head(connection).map(|head| head.position)
+                    view.head().map(|head| head.position)
                 };
                 chronicle.load(load).await
             }
@@ -147,19 +165,19 @@ impl Chronicle for SqliteChronicle {
 }
 
 /// The entries after a position, as `read` makes them of their rows, without a gap.
-fn load_after<T>(
-    connection: &Connection,
+fn load_after<T: HasLeaf>(
+    view: &View<'_>,
     after: Position,
     limit: ReadLimit,
-    read: impl Fn(&Stored<'_>) -> Result<T, BadRow>,
+    read: impl Fn(&Stored<'_>, &Origin) -> Result<T, Failure>,
 ) -> Result<Vec<T>, Failure> {
     let mut expected = after;
     let parameters = (after.as_i64(), most(limit));
-    load_entries(connection, include_str!("sql/read_entries.sql"), parameters, limit, |stored| {
+    view.entries(include_str!("sql/read_entries.sql"), parameters, limit, |stored, origin| {
         expected = expected.next();
         match stored.position() {
-            found if found == expected => read(stored),
-            found => Err(BadRow::Gap { expected, found }),
+            found if found == expected => read(stored, origin),
+            found => Err(BadRow::Gap { expected, found }.into()),
         }
     })
 }

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use guildhall_core::{Fault, LogFault, StoreError};
-use rusqlite::ErrorCode;
+use guildhall_core::{ApplyError, Disagreement, Fault, LogFault, Position, StoreError};
+use rusqlite::{ErrorCode, ffi};
 
 use crate::migrate::Family;
 use crate::schema::SchemaFault;
@@ -214,6 +214,35 @@ pub(crate) fn fault(error: &rusqlite::Error) -> Fault {
             | ErrorCode::SchemaChanged,
         ) => Fault::Transient,
         _ => Fault::Permanent,
+    }
+}
+
+/// Why rows were not written to the tables of a projector that stands at `checkpoint`: a row that
+/// is there already says that the tables are ahead of it.
+pub(crate) fn disagreement(
+    doing: &'static str,
+    error: rusqlite::Error,
+    checkpoint: Position,
+) -> ApplyError {
+    let constraint = match &error {
+        rusqlite::Error::SqliteFailure(found, message)
+            if [
+                ffi::SQLITE_CONSTRAINT_UNIQUE,
+                ffi::SQLITE_CONSTRAINT_PRIMARYKEY,
+                ffi::SQLITE_CONSTRAINT_ROWID,
+                ffi::SQLITE_CONSTRAINT_TRIGGER,
+            ]
+            .contains(&found.extended_code) =>
+        {
+            message.clone()
+        }
+        _ => None,
+    };
+    match constraint {
+        Some(constraint) => {
+            ApplyError::Disagrees { checkpoint, found: Disagreement::RowExists { constraint } }
+        }
+        None => StoreError { doing, fault: fault(&error), source: error.into() }.into(),
     }
 }
 

@@ -19,7 +19,9 @@ pub(crate) fn load_heads(
     let mut load_accord = connection.prepare_cached(&statements.load_accord_position)?;
     for id in &keys.accords {
         let written = load_accord
-            .query_row([id.as_uuid().as_bytes()], |row| Columns::of(row).position())
+            .query_row([id.as_uuid().as_bytes()], |row| {
+                Columns::of_table(row, "accord_bindings").position()
+            })
             .optional()?;
         heads.know_accord(*id, written);
     }
@@ -30,7 +32,7 @@ pub(crate) fn load_heads(
     for (id, target) in &keys.targets {
         let head = load_target
             .query_row((id.as_uuid().as_bytes(), target), |row| {
-                let mut columns = Columns::of(row);
+                let mut columns = Columns::of_table(row, "deployment_states");
                 let head = TargetHead {
                     health: columns.parsed()?,
                     health_since: columns.parsed()?,
@@ -51,7 +53,7 @@ fn load_artifact_head(
 ) -> rusqlite::Result<Option<(Position, ArtifactHead)>> {
     let mut load_head = connection.prepare_cached(&statements.load_artifact_head)?;
     let head = load_head.query_row([id.as_uuid().as_bytes()], |row| {
-        let mut columns = Columns::of(row);
+        let mut columns = Columns::of_table(row, "governed_artifacts");
         let written = columns.position()?;
         let cid = columns.parsed()?;
         let Some(seq) = columns.nullable(Columns::seq)? else {
@@ -69,8 +71,9 @@ fn load_artifact_head(
     let Some((written, mut head)) = head.optional()? else { return Ok(None) };
     if head.chain.is_some() {
         let mut load_ratified = connection.prepare_cached(&statements.load_ratified)?;
-        let ratified =
-            load_ratified.query_map([id.as_uuid().as_bytes()], |row| Columns::of(row).parsed())?;
+        let ratified = load_ratified.query_map([id.as_uuid().as_bytes()], |row| {
+            Columns::of_table(row, "custody_transitions").parsed()
+        })?;
         head.ratified = ratified.collect::<rusqlite::Result<_>>()?;
     }
     Ok(Some((written, head)))

@@ -33,12 +33,8 @@ impl CheckpointRow {
     pub(crate) fn find(connection: &Connection, projector: &str) -> rusqlite::Result<Option<Self>> {
         let mut load = connection.prepare_cached(include_str!("sql/load_checkpoint.sql"))?;
         let row = load.query_row([projector], |row| {
-            let mut columns = Columns::of(row);
-            let checkpoint = Checkpoint {
-                position: columns.position()?,
-                leaf_hash: columns.nullable(Columns::leaf_hash)?,
-                origin: columns.nullable(Columns::parsed::<Origin>)?,
-            };
+            let mut columns = Columns::of_table(row, "projector_checkpoints");
+            let checkpoint = checkpoint(&mut columns)?;
             let generation = columns.number()?;
             let holder = columns.nullable(Columns::uuid)?.map(HolderId::from_uuid);
             let until = columns.nullable(Columns::parsed::<Timestamp>)?;
@@ -71,4 +67,23 @@ impl CheckpointRow {
         ])?;
         Ok(())
     }
+}
+
+/// The furthest checkpoint of any projector; none where nothing was projected.
+pub(crate) fn furthest_checkpoint(connection: &Connection) -> rusqlite::Result<Option<Checkpoint>> {
+    let mut load = connection.prepare_cached(
+        "SELECT position, leaf_hash, origin FROM projector_checkpoints
+         WHERE position > 0 ORDER BY position DESC LIMIT 1",
+    )?;
+    let row =
+        load.query_row([], |row| checkpoint(&mut Columns::of_table(row, "projector_checkpoints")));
+    row.optional()
+}
+
+fn checkpoint(columns: &mut Columns<'_>) -> rusqlite::Result<Checkpoint> {
+    Ok(Checkpoint {
+        position: columns.position()?,
+        leaf_hash: columns.nullable(Columns::leaf_hash)?,
+        origin: columns.nullable(Columns::parsed::<Origin>)?,
+    })
 }

@@ -15,7 +15,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use crate::changes::{Deployments, Statements, sort_by_artifact};
 use crate::connection::{DatabaseFile, Role};
-use crate::error::Doing;
+use crate::error::{Doing, disagreement};
 use crate::heads::load_heads;
 use crate::lease::CheckpointRow;
 use crate::migrate::now;
@@ -214,6 +214,7 @@ impl Projector for SqliteProjector {
         self.worker
             .run("reading a checkpoint", move |projecting| {
                 const DOING: &str = "reading a checkpoint";
+                projecting.place.check().doing(DOING)?;
                 let transaction = projecting.connection.transaction().doing(DOING)?;
                 let load = |name: String| {
                     let row = CheckpointRow::load(&transaction, &name).doing(DOING)?;
@@ -343,7 +344,9 @@ impl Projecting {
         }
         let mut changes = fold.take_changes();
         sort_by_artifact(&mut changes);
-        self.statements.write(&transaction, &changes, Deployments::Upserted).doing(DOING)?;
+        self.statements
+            .write(&transaction, &changes, Deployments::Upserted)
+            .map_err(|error| disagreement(DOING, error, row.checkpoint.position))?;
         row.checkpoint = checkpoint;
         row.save(&transaction, name).doing(DOING)?;
         if let Some(batch) = &batch {

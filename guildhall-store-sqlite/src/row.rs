@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use guildhall_core::append::{LeafRecord, Mark, Seen};
 use guildhall_core::{
     DecodedEntry, Entry, EventId, EventType, Head, LeafHash, LogFault, Metadata, Origin, Position,
     ReadLimit, StoreError, StreamId, Timestamp, Version, event,
@@ -143,64 +144,171 @@ impl<'r> Stored<'r> {
         recorded_at.map_err(|_| self.bad("recorded_at"))
     }
 
-    /// The entry, decoded, from the columns in the order of the table. Its payload is not copied.
-    pub(crate) fn decoded(&self) -> Result<DecodedEntry, BadRow> {
-        let stream_id = StreamId::from_uuid(self.uuid(2, "stream_id")?);
-        let event_type = EventType::new(self.text(4, "event_type")?);
-        Ok(DecodedEntry {
-            position: self.position,
-            event_id: EventId::from_uuid(self.uuid(1, "event_id")?),
-            stream_id,
-            recorded_at: self.recorded_at()?,
-            leaf_hash: LeafHash::from_bytes(self.bytes(8, "leaf_hash")?),
-            decoded: event::decode(&event_type, stream_id, self.text(5, "payload")?),
-            event_type,
-        })
-    }
-
-    /// The whole entry, from the columns in the order of the table.
-    pub(crate) fn entry(&self) -> Result<Entry, BadRow> {
-        Ok(Entry {
+    /// What its leaf hash commits to, and the leaf hash, from the columns in the order of the table.
+    fn leaf(&self) -> Result<(LeafRecord<'r>, LeafHash), BadRow> {
+        let record = LeafRecord {
             position: self.position,
             event_id: EventId::from_uuid(self.uuid(1, "event_id")?),
             stream_id: StreamId::from_uuid(self.uuid(2, "stream_id")?),
             version: self.version(3)?,
-            event_type: EventType::new(self.text(4, "event_type")?),
-            payload: self.text(5, "payload")?.into(),
-            metadata: self.metadata(6)?,
+            event_type: self.text(4, "event_type")?,
+            payload: self.text(5, "payload")?,
             recorded_at: self.recorded_at()?,
-            leaf_hash: LeafHash::from_bytes(self.bytes(8, "leaf_hash")?),
+        };
+        Ok((record, LeafHash::from_bytes(self.bytes(8, "leaf_hash")?)))
+    }
+
+    /// The same, checked.
+    fn checked_leaf(&self, origin: &Origin) -> Result<(LeafRecord<'r>, LeafHash), Failure> {
+        let (record, leaf_hash) = self.leaf()?;
+        record.check(origin, leaf_hash)?;
+        Ok((record, leaf_hash))
+    }
+
+    /// The entry, checked and decoded, from the columns in the order of the table. Its payload is
+    /// not copied.
+    pub(crate) fn decoded(&self, origin: &Origin) -> Result<DecodedEntry, Failure> {
+        let (record, leaf_hash) = self.checked_leaf(origin)?;
+        let event_type = EventType::new(record.event_type);
+        Ok(DecodedEntry {
+            position: record.position,
+            event_id: record.event_id,
+            stream_id: record.stream_id,
+            recorded_at: record.recorded_at,
+            leaf_hash,
+            decoded: event::decode(&event_type, record.stream_id, record.payload),
+            event_type,
+        })
+    }
+
+    /// The whole entry, checked, from the columns in the order of the table.
+    pub(crate) fn entry(&self, origin: &Origin) -> Result<Entry, Failure> {
+        // First what the leaf hash does not speak of.
+        let metadata = self.metadata(6)?;
+        let (record, leaf_hash) = self.checked_leaf(origin)?;
+        Ok(Entry {
+            position: record.position,
+            event_id: record.event_id,
+            stream_id: record.stream_id,
+            version: record.version,
+            event_type: EventType::new(record.event_type),
+            payload: record.payload.into(),
+            metadata,
+            recorded_at: record.recorded_at,
+            leaf_hash,
         })
     }
 }
 
-/// The entries that a statement answers, up to the limit, as `read` makes them of their rows.
-pub(crate) fn load_entries<T>(
-    connection: &Connection,
-    sql: &str,
-    parameters: impl Params,
-    limit: ReadLimit,
-    mut read: impl FnMut(&Stored<'_>) -> Result<T, BadRow>,
-) -> Result<Vec<T>, Failure> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(parameters)?;
-    let (mut entries, mut bytes) = (Vec::new(), 0);
-    while let Some(row) = rows.next()? {
-        let stored = Stored::at(row, 0)?;
-        let next_bytes = stored.payload_bytes();
-        if limit.is_reached(entries.len(), bytes, next_bytes) {
-            break;
+/// The log in a transaction, which has what was seen of it before.
+pub(crate) struct View<'c> {
+    connection: &'c Connection,
+    seen: &'c Seen,
+    origin: Option<Origin>,
+}
+
+impl<'c> View<'c> {
+    /// Checks that the log has what was seen of it. The transaction has read nothing yet.
+    pub(crate) fn of(connection: &'c Connection, seen: &'c Seen) -> Result<Self, Failure> {
+        let mark = seen.mark();
+        let origin = load_origin(connection)?;
+        if let Some(origin) = &origin {
+            seen.check_origin(origin)?;
         }
-        bytes += next_bytes;
-        entries.push(read(&stored)?);
+        if let Some(mark) = mark {
+            check_mark(connection, mark)?;
+        }
+        Ok(Self { connection, seen, origin })
     }
-    // A projector keeps several of these.
-    entries.shrink_to_fit();
-    Ok(entries)
+
+    /// The origin; none where none is fixed.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// Where the log ends.
+    pub(crate) fn head(&self) -> Result<Head, Failure> {
+        let head = load_head(self.connection)?;
+        match head.leaf_hash {
+            Some(_) if self.origin.is_none() => {
+                Err(LogFault::NoOrigin { head: head.position }.into())
+            }
+            Some(leaf_hash) => {
+                self.seen.note(head.position, leaf_hash);
+                Ok(head)
+            }
+            None => Ok(head),
+        }
+    }
+
+    /// The entries that a statement answers, up to the limit, as `read` makes them of their rows.
+    pub(crate) fn entries<T: HasLeaf>(
+        &self,
+        sql: &str,
+        parameters: impl Params,
+        limit: ReadLimit,
+        mut read: impl FnMut(&Stored<'_>, &Origin) -> Result<T, Failure>,
+    ) -> Result<Vec<T>, Failure> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(parameters)?;
+        let (mut entries, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.next()? {
+            let stored = Stored::at(row, 0)?;
+            let next_bytes = stored.payload_bytes();
+            if limit.is_reached(entries.len(), bytes, next_bytes) {
+                break;
+            }
+            bytes += next_bytes;
+            let Some(origin) = &self.origin else {
+                let head = load_head(self.connection)?.position;
+                return Err(LogFault::NoOrigin { head }.into());
+            };
+            entries.push(read(&stored, origin)?);
+        }
+        if let Some((position, leaf_hash)) = entries.last().map(T::leaf) {
+            self.seen.note(position, leaf_hash);
+        }
+        // A projector keeps several of these.
+        entries.shrink_to_fit();
+        Ok(entries)
+    }
+}
+
+/// What is seen of an entry.
+pub(crate) trait HasLeaf {
+    /// Its position and its leaf hash.
+    fn leaf(&self) -> (Position, LeafHash);
+}
+
+impl HasLeaf for Entry {
+    fn leaf(&self) -> (Position, LeafHash) {
+        (self.position, self.leaf_hash)
+    }
+}
+
+impl HasLeaf for DecodedEntry {
+    fn leaf(&self) -> (Position, LeafHash) {
+        (self.position, self.leaf_hash)
+    }
+}
+
+/// Checks that the log has this entry.
+pub(crate) fn check_mark(connection: &Connection, mark: Mark) -> Result<(), Failure> {
+    let mut statement = connection
+        .prepare_cached("SELECT position, leaf_hash FROM chronicle_entries WHERE position = ?1")?;
+    let mut rows = statement.query([mark.position.as_i64()])?;
+    match rows.next()? {
+        Some(row) => {
+            let found = LeafHash::from_bytes(Stored::at(row, 0)?.bytes(1, "leaf_hash")?);
+            mark.check(Some(found), mark.position)?;
+        }
+        None => mark.check(None, load_head(connection)?.position)?,
+    }
+    Ok(())
 }
 
 /// Where the log ends.
-pub(crate) fn load_head(connection: &Connection) -> Result<Head, Failure> {
+fn load_head(connection: &Connection) -> Result<Head, Failure> {
     let mut statement = connection.prepare_cached(
         "SELECT position, leaf_hash FROM chronicle_entries ORDER BY position DESC LIMIT 1",
     )?;
@@ -214,7 +322,7 @@ pub(crate) fn load_head(connection: &Connection) -> Result<Head, Failure> {
 }
 
 /// The origin; none where none is fixed.
-pub(crate) fn load_origin(connection: &Connection) -> Result<Option<Origin>, Failure> {
+fn load_origin(connection: &Connection) -> Result<Option<Origin>, Failure> {
     let mut statement = connection.prepare_cached("SELECT origin FROM chronicle_origin")?;
     let mut rows = statement.query([])?;
     let Some(row) = rows.next()? else { return Ok(None) };

@@ -13,7 +13,7 @@ use guildhall_core::{
     StreamId,
 };
 use rusqlite::Row;
-use rusqlite::types::{FromSqlError, ToSql, ToSqlOutput, Type, ValueRef};
+use rusqlite::types::{ToSql, ToSqlOutput, Type, ValueRef};
 use uuid::Uuid;
 
 /// A time as its 27 characters, bound without allocating.
@@ -48,30 +48,73 @@ impl ToSql for CidText {
     }
 }
 
-/// What a column holds is not what belongs there.
-fn misfit(
-    index: usize,
-    value: ValueRef<'_>,
-    reason: impl Into<Box<dyn Error + Send + Sync>>,
-) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(index, value.data_type(), reason.into())
+/// A column holds something else than what belongs there: somebody changed the row. A rebuild of
+/// the Ops DB makes it again.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{table}.{column} of the row that position {} wrote holds something else than Guildhall writes: {reason}; rebuild the Ops DB",
+    .position.map_or_else(|| "?".to_owned(), |position| position.to_string())
+)]
+struct BadCell {
+    table: &'static str,
+    column: String,
+    position: Option<i64>,
+    reason: Box<dyn Error + Send + Sync>,
 }
+
+/// A number is none of those that a column may hold.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is out of range")]
+struct OutOfRange(i64);
 
 /// The columns of a row, in order, as what they mean.
 pub(crate) struct Columns<'r> {
     row: &'r Row<'r>,
     next: usize,
+    table: &'static str,
 }
 
 impl<'r> Columns<'r> {
     pub(crate) fn of(row: &'r Row<'r>) -> Self {
-        Self { row, next: 0 }
+        Self { row, next: 0, table: "the answer" }
     }
 
-    fn value(&mut self) -> rusqlite::Result<(usize, ValueRef<'r>)> {
+    /// The same, of a row of this table.
+    pub(crate) fn of_table(row: &'r Row<'r>, table: &'static str) -> Self {
+        Self { row, next: 0, table }
+    }
+
+    /// What a column holds is not what belongs there.
+    fn misfit(
+        &self,
+        index: usize,
+        value: ValueRef<'_>,
+        reason: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> rusqlite::Error {
+        let column = self.row.as_ref().column_name(index).unwrap_or("?").to_owned();
+        let position = self.row.get("position").ok();
+        let (table, reason) = (self.table, reason.into());
+        let cell = BadCell { table, column, position, reason };
+        rusqlite::Error::FromSqlConversionFailure(index, value.data_type(), cell.into())
+    }
+
+    /// The next column as what `read` makes of it.
+    fn read<T, E>(&mut self, read: impl FnOnce(ValueRef<'r>) -> Result<T, E>) -> rusqlite::Result<T>
+    where
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
         let index = self.next;
         self.next += 1;
-        Ok((index, self.row.get_ref(index)?))
+        let value = self.row.get_ref(index)?;
+        read(value).map_err(|error| self.misfit(index, value, error))
+    }
+
+    /// A number that `read` takes.
+    fn ranged<T>(&mut self, read: impl FnOnce(i64) -> Option<T>) -> rusqlite::Result<T> {
+        self.read(|value| -> Result<T, Box<dyn Error + Send + Sync>> {
+            let number = value.as_i64()?;
+            Ok(read(number).ok_or(OutOfRange(number))?)
+        })
     }
 
     /// Whether the next column is null, and past it if it is.
@@ -82,8 +125,7 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn text(&mut self) -> rusqlite::Result<&'r str> {
-        let (index, value) = self.value()?;
-        value.as_str().map_err(|error: FromSqlError| misfit(index, value, error))
+        self.read(|value| value.as_str())
     }
 
     pub(crate) fn string(&mut self) -> rusqlite::Result<String> {
@@ -95,46 +137,38 @@ impl<'r> Columns<'r> {
     where
         T: FromStr<Err: Error + Send + Sync + 'static>,
     {
-        let (index, value) = self.value()?;
-        let text = value.as_str().map_err(|error| misfit(index, value, error))?;
-        text.parse().map_err(|error: T::Err| misfit(index, value, error))
+        self.read(|value| -> Result<T, Box<dyn Error + Send + Sync>> {
+            Ok(value.as_str()?.parse()?)
+        })
     }
 
     pub(crate) fn number(&mut self) -> rusqlite::Result<i64> {
-        let (index, value) = self.value()?;
-        value.as_i64().map_err(|error| misfit(index, value, error))
+        self.ranged(Some)
     }
 
     /// A count, or another number that is not negative.
     pub(crate) fn count(&mut self) -> rusqlite::Result<u64> {
-        let index = self.next;
-        let number = self.number()?;
-        u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(index, number))
+        self.ranged(|number| u64::try_from(number).ok())
     }
 
     pub(crate) fn position(&mut self) -> rusqlite::Result<Position> {
-        let index = self.next;
-        let number = self.number()?;
-        Position::from_i64(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(index, number))
+        self.ranged(Position::from_i64)
     }
 
     pub(crate) fn seq(&mut self) -> rusqlite::Result<Seq> {
-        let index = self.next;
-        let number = self.number()?;
-        Seq::from_i64(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(index, number))
+        self.ranged(Seq::from_i64)
     }
 
     pub(crate) fn tier(&mut self) -> rusqlite::Result<Tier> {
-        let index = self.next;
-        let number = self.number()?;
-        let tier = u8::try_from(number).ok().and_then(|number| Tier::try_from(number).ok());
-        tier.ok_or(rusqlite::Error::IntegralValueOutOfRange(index, number))
+        self.ranged(|number| {
+            u8::try_from(number).ok().and_then(|number| Tier::try_from(number).ok())
+        })
     }
 
     fn bytes<const N: usize>(&mut self) -> rusqlite::Result<[u8; N]> {
-        let (index, value) = self.value()?;
-        let bytes = value.as_blob().map_err(|error| misfit(index, value, error))?;
-        bytes.try_into().map_err(|error: std::array::TryFromSliceError| misfit(index, value, error))
+        self.read(|value| -> Result<[u8; N], Box<dyn Error + Send + Sync>> {
+            Ok(value.as_blob()?.try_into()?)
+        })
     }
 
     pub(crate) fn uuid(&mut self) -> rusqlite::Result<Uuid> {
@@ -150,9 +184,9 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn json(&mut self) -> rusqlite::Result<Json> {
-        let (index, value) = self.value()?;
-        let text = value.as_str().map_err(|error| misfit(index, value, error))?;
-        Json::from_canonical(text).map_err(|error| misfit(index, value, error))
+        self.read(|value| -> Result<Json, Box<dyn Error + Send + Sync>> {
+            Ok(Json::from_canonical(value.as_str()?)?)
+        })
     }
 
     /// What the next column holds, unless it is null.
@@ -164,6 +198,7 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn accord(&mut self) -> rusqlite::Result<AccordBinding> {
+        self.table = "accord_bindings";
         Ok(AccordBinding {
             id: AccordId::from_uuid(self.uuid()?),
             name: self.string()?,
@@ -175,6 +210,7 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn artifact(&mut self) -> rusqlite::Result<GovernedArtifact> {
+        self.table = "governed_artifacts";
         Ok(GovernedArtifact {
             id: ArtifactId::from_uuid(self.uuid()?),
             accord_binding_id: AccordId::from_uuid(self.uuid()?),
@@ -193,6 +229,7 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn transition(&mut self) -> rusqlite::Result<CustodyTransition> {
+        self.table = "custody_transitions";
         Ok(CustodyTransition {
             artifact_id: ArtifactId::from_uuid(self.uuid()?),
             seq: self.seq()?,
@@ -211,6 +248,7 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn deployment(&mut self) -> rusqlite::Result<DeploymentState> {
+        self.table = "deployment_states";
         Ok(DeploymentState {
             artifact_id: ArtifactId::from_uuid(self.uuid()?),
             target: self.string()?,
@@ -225,6 +263,7 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn verification(&mut self) -> rusqlite::Result<VerificationResult> {
+        self.table = "verification_results";
         Ok(VerificationResult {
             id: EventId::from_uuid(self.uuid()?),
             artifact_id: ArtifactId::from_uuid(self.uuid()?),
@@ -238,6 +277,7 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn quarantined(&mut self) -> rusqlite::Result<QuarantinedEntry> {
+        self.table = "quarantined_entries";
         Ok(QuarantinedEntry {
             position: self.position()?,
             event_id: EventId::from_uuid(self.uuid()?),

@@ -65,7 +65,7 @@ impl SqliteStore {
     /// use guildhall_store_sqlite::SqliteStore;
     ///
     /// let store = SqliteStore::open_read_only(path).await?;
-    /// assert_eq!(store.ops_db().overview().await?.artifacts, 0);
+    /// assert_eq!(store.ops_db().overview().await?.artifacts(), 0);
     /// assert!(store.projector().start().is_err());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// # })?;
@@ -117,7 +117,8 @@ impl SqliteStore {
         } else {
             spawn_readers(&ops_file, &crew, &options)?
         };
-        let chronicle = SqliteChronicle::start(&chronicle_file, readers, &options)
+        let other_file = options.ops_path.is_some().then_some(&ops_file);
+        let chronicle = SqliteChronicle::start(&chronicle_file, other_file, readers, &options)
             .map_err(at(&chronicle_file))?;
         Ok(Self { shared: Arc::new(Shared { options, chronicle, ops_file, ops_readers }) })
     }
