@@ -12,6 +12,7 @@ use common::{Guild, at, content, decided, feed, open, opened_at, until, watcher,
 use guildhall_core::command::{Act, Clock, Command, Recorder};
 use guildhall_core::{ArtifactId, CeremonyId, Cid, CustodyPolicy, CustodyState, Json};
 use guildhall_projector::ceremony::{CeremonyOrchestrator, FeedState};
+use guildhall_store_sqlite::SqliteStore;
 use serde_json::json;
 
 #[tokio::test]
@@ -580,6 +581,29 @@ async fn what_another_watcher_opened_or_another_namespace_has_is_not_missed() {
     let orchestrator = guild.hears(watcher(&cluster));
     let feed = until(&orchestrator, |feed| feed.is_healthy()).await;
     assert_eq!((feed.known, feed.ever_refused), (1, 1), "it is missed where it is watched");
+}
+
+#[tokio::test]
+async fn an_ops_db_that_does_not_answer_is_reported_and_keeps_nothing_from_being_heard() {
+    let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
+    let id = guild.draft().await;
+    cluster.put(guild.with_status("zone", id, 1, decided("Ratified", 2)));
+    let folder = tempfile::tempdir().unwrap();
+    let closed = SqliteStore::open(folder.path().join("closed.db")).await.unwrap();
+    let ops_db = Arc::new(closed.ops_db());
+    closed.close().await.unwrap();
+    let orchestrator = CeremonyOrchestrator::new(Arc::clone(&guild.chronicle), ops_db)
+        .feed(Arc::new(watcher(&cluster)))
+        .start();
+    let feed = until(&orchestrator, |feed| feed.recorded == 2 && feed.is_healthy()).await;
+    assert_eq!((feed.refused, feed.restarts), (1, 0));
+    let refusal = &feed.refusals[0];
+    assert_eq!(refusal.identity, "the Ops DB");
+    assert!(
+        refusal.reason.starts_with("which ceremonies it holds open cannot be read: "),
+        "{refusal:?}"
+    );
+    assert_eq!(guild.states(id).await, [Drafted, CeremonyOpen, Ratified]);
 }
 
 #[tokio::test]
