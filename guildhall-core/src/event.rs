@@ -129,7 +129,11 @@ macro_rules! words {
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 match text {
                     $($text => Ok(Self::$variant),)+
-                    _ => Err($crate::event::UnknownWord { what: $what, found: text.chars().take(64).collect() }),
+                    _ => Err($crate::event::UnknownWord {
+                        what: $what,
+                        found: text.chars().take(64).collect(),
+                        choices: &[$($text),+],
+                    }),
                 }
             }
         }
@@ -139,12 +143,14 @@ pub(crate) use words;
 
 /// A text that is none of the words that may stand there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is no {what}")]
+#[error("{found:?} is no {what}: {}", .choices.join(", "))]
 pub struct UnknownWord {
     /// What was expected, such as "custody state".
     pub what: &'static str,
     /// The text, cut to 64 characters.
     pub found: String,
+    /// The words that there are.
+    pub choices: &'static [&'static str],
 }
 
 words!(

@@ -15,8 +15,10 @@ use crate::invariant::Code;
 use crate::json::Json;
 use crate::time::Timestamp;
 
+mod cursor;
 mod query;
 
+pub use cursor::*;
 pub use query::*;
 
 words!(

@@ -8,7 +8,7 @@ mod artifacts;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use guildhall_core::ops::page_limit;
+use guildhall_core::ops::{ArtifactKey, page_limit};
 use guildhall_core::{
     AccordBinding, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSummary, Checkpoint,
     ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, OpenCeremony,
@@ -78,7 +78,7 @@ impl OpsDb for PostgresOpsDb {
         let Some(query) = query.askable() else { return Ok(Page::EMPTY) };
         let select = artifacts::select_page(self.select(artifacts::PAGE), &query);
         let rows = self.load(select, artifacts::summary).await?;
-        Ok(Page::from_rows(rows, page_limit(query.limit), |row| artifacts::Key::of(row, &query)))
+        Ok(Page::from_rows(rows, page_limit(query.limit), |row| ArtifactKey::of(row, &query)))
     }
 
     async fn artifact(&self, id: ArtifactId) -> Result<Option<ArtifactDetail>, StoreError> {

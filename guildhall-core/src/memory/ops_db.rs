@@ -14,7 +14,7 @@ use crate::custody::CustodyState;
 use crate::error::StoreError;
 use crate::ids::{ArtifactId, Seq};
 use crate::ops::{
-    AccordBinding, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, ClosedCeremony,
+    AccordBinding, ArtifactDetail, ArtifactKey, ArtifactQuery, ArtifactSummary, ClosedCeremony,
     Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift, GovernedArtifact, Health,
     OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, Tables, VerificationQuery,
     VerificationResult, page_limit,
@@ -277,28 +277,6 @@ fn drift(rows: &Rows, id: ArtifactId) -> (Drift, Option<Timestamp>) {
     Drift::of(rows.targets(id).map(|target| (target.health, target.health_since)))
 }
 
-/// What artifacts are ordered by.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-struct ArtifactKey {
-    number: u64,
-    text: String,
-    name: String,
-    id: ArtifactId,
-}
-
-fn artifact_key(row: &ArtifactSummary, sort: ArtifactSort) -> ArtifactKey {
-    let (number, text) = match sort {
-        ArtifactSort::Name => (0, String::new()),
-        ArtifactSort::ArtifactType => (0, row.artifact_type.clone()),
-        ArtifactSort::Tier => (row.tier.get().into(), String::new()),
-        ArtifactSort::CustodyState => {
-            (0, row.custody_state.map_or("", CustodyState::as_str).to_owned())
-        }
-        ArtifactSort::Position => (row.position.get(), String::new()),
-    };
-    ArtifactKey { number, text, name: row.name.clone(), id: row.id }
-}
-
 fn artifacts(rows: &Rows, query: &ArtifactQuery) -> Page<ArtifactSummary> {
     let name_contains = query.name_contains.as_ref().map(|text| text.to_ascii_lowercase());
     let matches = |artifact: &&GovernedArtifact| {
@@ -343,12 +321,8 @@ fn artifacts(rows: &Rows, query: &ArtifactQuery) -> Page<ArtifactSummary> {
         }
     });
     let matching = summaries.filter(|row| is_any(&query.drifts, &row.drift));
-    let (sort, is_descending) = (query.sort, query.is_descending);
-    // A cursor says which order it belongs to; one of another order starts anew.
-    let after = query.after.as_ref().filter(|cursor| {
-        let key: Option<(ArtifactSort, bool, ArtifactKey)> = cursor.to_key();
-        key.is_some_and(|(of, was, _)| (of, was) == (sort, is_descending))
-    });
-    let key = |row: &ArtifactSummary| (sort, is_descending, artifact_key(row, sort));
-    page(matching, key, is_descending, after, query.limit)
+    // One of another order starts anew.
+    let after = query.after.as_ref().filter(|_| query.key().is_some());
+    let key = |row: &ArtifactSummary| ArtifactKey::of(row, query);
+    page(matching, key, query.is_descending, after, query.limit)
 }

@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::cursor::{ArtifactKey, Cursor};
 use super::{AccordBinding, CustodyTransition, Drift, GovernedArtifact, Health};
 use crate::custody::CustodyState;
 use crate::event::{Outcome, Tier, words};
@@ -13,44 +14,6 @@ use crate::time::Timestamp;
 
 /// How many rows a page holds at most.
 pub const MAX_PAGE_ROWS: u32 = 500;
-
-/// Where a page ended: hand it back to get the next one. Its text is made and read by the store
-/// alone; it stays right while rows come and go (keyset paging).
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Cursor(String);
-
-impl Cursor {
-    /// The cursor that carries these values, the last row's sort key.
-    pub fn from_key<K: Serialize>(key: &K) -> Self {
-        // Keys are tuples of texts and numbers.
-        Self(serde_json::to_string(key).unwrap_or_default())
-    }
-
-    /// The values; nothing where the text is not one of this query's cursors, or holds U+0000, which
-    /// no row does.
-    pub fn to_key<'c, K: Deserialize<'c>>(&'c self) -> Option<K> {
-        // JSON writes it in this way alone; an escaped backslash may stand before the same letters.
-        let has_nul = self.0.replace(r"\\", "").contains(r"\u0000");
-        if has_nul { None } else { serde_json::from_str(&self.0).ok() }
-    }
-
-    /// Where a page of quarantined entries ended whose last is at `position`: those before it
-    /// follow. Every store's cursors there are positions.
-    pub fn before(position: Position) -> Self {
-        Self::from_key(&(position,))
-    }
-
-    /// The cursor that a page of this text named.
-    pub fn from_text(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// Its text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 /// Some rows, and where to go on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -168,7 +131,7 @@ pub struct ArtifactQuery {
     pub sort: ArtifactSort,
     /// Whether the order is turned round.
     pub is_descending: bool,
-    /// Where the page before ended. A cursor of another query starts anew.
+    /// Where the page before ended. A cursor of another order starts anew ([`key`](Self::key)).
     pub after: Option<Cursor>,
     /// How many rows, at most [`MAX_PAGE_ROWS`].
     pub limit: u32,
@@ -188,6 +151,12 @@ impl ArtifactQuery {
         let mut query = self.clone();
         query.artifact_types.retain(|text| !holds_nul(text));
         (!query.artifact_types.is_empty()).then_some(Cow::Owned(query))
+    }
+
+    /// What the last row of the page before was ordered by; nothing where there was no page before,
+    /// or its cursor is not one of this order.
+    pub fn key(&self) -> Option<ArtifactKey> {
+        self.after.as_ref()?.to_key::<ArtifactKey>().filter(|key| key.fits(self))
     }
 }
 
@@ -339,17 +308,6 @@ impl Default for VerificationQuery {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_cursor_that_holds_nul_is_none() {
-        for (text, is_key) in
-            [("a\0", false), ("\\\0", false), (r"a\u0000", true), (r"\\u0000", true)]
-        {
-            let cursor = Cursor::from_key(&(text, 1));
-            let key = cursor.to_key::<(String, u32)>();
-            assert_eq!(key, is_key.then(|| (text.to_owned(), 1)), "{text:?}");
-        }
-    }
 
     #[test]
     fn a_query_is_asked_without_what_no_row_holds() {

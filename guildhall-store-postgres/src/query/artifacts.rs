@@ -1,63 +1,13 @@
 //! Artifacts: filters, orders, drift.
 
-use guildhall_core::ops::page_limit;
+use guildhall_core::ops::{ArtifactKey, SortValue, page_limit};
 use guildhall_core::{
     AccordId, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSort, ArtifactSummary, Cid,
-    Cursor, CustodyState, Drift, Health, Timestamp,
+    CustodyState, Drift, Health, Timestamp,
 };
-use serde::{Deserialize, Serialize};
 
 use super::{STANDS, Select};
 use crate::rows::Columns;
-
-/// Where a page of artifacts ended: the order, and what the last row was ordered by.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Key {
-    sort: ArtifactSort,
-    is_descending: bool,
-    value: KeyValue,
-    name: String,
-    id: ArtifactId,
-}
-
-/// What the order goes by beside name and id.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-enum KeyValue {
-    Number(i64),
-    Text(String),
-    None,
-}
-
-impl Key {
-    pub(super) fn of(row: &ArtifactSummary, query: &ArtifactQuery) -> Self {
-        let value = match query.sort {
-            ArtifactSort::Name => KeyValue::None,
-            ArtifactSort::ArtifactType => KeyValue::Text(row.artifact_type.clone()),
-            ArtifactSort::Tier => KeyValue::Number(row.tier.get().into()),
-            ArtifactSort::CustodyState => {
-                KeyValue::Text(row.custody_state.map_or("", CustodyState::as_str).to_owned())
-            }
-            ArtifactSort::Position => KeyValue::Number(row.position.as_i64()),
-        };
-        let (sort, is_descending) = (query.sort, query.is_descending);
-        Self { sort, is_descending, value, name: row.name.clone(), id: row.id }
-    }
-
-    /// Whether it is a key of this order.
-    fn fits(&self, query: &ArtifactQuery) -> bool {
-        let has_value = match query.sort {
-            ArtifactSort::Name => matches!(self.value, KeyValue::None),
-            ArtifactSort::Tier | ArtifactSort::Position => {
-                matches!(self.value, KeyValue::Number(_))
-            }
-            ArtifactSort::ArtifactType | ArtifactSort::CustodyState => {
-                matches!(self.value, KeyValue::Text(_))
-            }
-        };
-        has_value && self.sort == query.sort && self.is_descending == query.is_descending
-    }
-}
 
 /// The columns that an order goes by; each list is that of an index.
 fn order_columns(sort: ArtifactSort) -> &'static [&'static str] {
@@ -135,18 +85,17 @@ pub(super) fn select_page<'d>(mut select: Select<'d>, query: &ArtifactQuery) -> 
         select.and(STANDS).text(")");
     }
     let (order, beyond) = order(query);
-    let key = query.after.as_ref().and_then(Cursor::to_key::<Key>);
-    if let Some(Key { value, name, id, .. }) = key.filter(|key| key.fits(query)) {
+    if let Some(ArtifactKey { value, name, id, .. }) = query.key() {
         select.and(&beyond);
         match (query.sort, value) {
-            (ArtifactSort::Position, KeyValue::Number(position)) => {
+            (ArtifactSort::Position, SortValue::Number(position)) => {
                 select.value(position);
             }
             (_, value) => {
                 match value {
-                    KeyValue::Number(number) => select.value(number).text(", "),
-                    KeyValue::Text(text) => select.value(text).text(", "),
-                    KeyValue::None => &mut select,
+                    SortValue::Number(number) => select.value(number).text(", "),
+                    SortValue::Text(text) => select.value(text).text(", "),
+                    SortValue::None => &mut select,
                 };
                 select.value(name).text(", ").value(*id.as_uuid());
             }

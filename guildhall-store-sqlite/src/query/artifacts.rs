@@ -2,63 +2,27 @@
 
 use std::collections::HashSet;
 
-use guildhall_core::ops::page_limit;
+use guildhall_core::ops::{ArtifactKey, SortValue, page_limit};
 use guildhall_core::{
     AccordId, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSort, ArtifactSummary, Cid,
-    Cursor, CustodyState, Drift, Json, Page, Timestamp,
+    CustodyState, Drift, Json, Page, Timestamp,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
-use serde::{Deserialize, Serialize};
 
 use super::{STANDS, Select, bytes, outcome_condition, words};
 use crate::rows::Columns;
 
-/// Where a page of artifacts ended: the order, and what the last row was ordered by.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Key {
-    sort: ArtifactSort,
-    is_descending: bool,
-    value: KeyValue,
-    name: String,
-    id: ArtifactId,
-}
-
-/// What the order goes by beside name and id.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(untagged)]
-enum KeyValue {
-    Number(i64),
-    Text(String),
-    None,
-}
-
-impl Key {
-    pub(super) fn of(row: &ArtifactSummary, query: &ArtifactQuery) -> Self {
-        let value = match query.sort {
-            ArtifactSort::Name => KeyValue::None,
-            ArtifactSort::ArtifactType => KeyValue::Text(row.artifact_type.clone()),
-            ArtifactSort::Tier => KeyValue::Number(row.tier.get().into()),
-            ArtifactSort::CustodyState => {
-                KeyValue::Text(row.custody_state.map_or("", CustodyState::as_str).to_owned())
-            }
-            ArtifactSort::Position => KeyValue::Number(row.position.as_i64()),
-        };
-        let (sort, is_descending) = (query.sort, query.is_descending);
-        Self { sort, is_descending, value, name: row.name.clone(), id: row.id }
-    }
-
-    /// Its values in the order of [`order_columns`].
-    fn into_values(self) -> Vec<Value> {
-        let value = match self.value {
-            KeyValue::Number(number) => Some(number.into()),
-            KeyValue::Text(text) => Some(text.into()),
-            KeyValue::None => None,
-        };
-        match self.sort {
-            ArtifactSort::Position => value.into_iter().collect(),
-            _ => value.into_iter().chain([self.name.into(), bytes(self.id.as_uuid())]).collect(),
-        }
+/// The values of a key, in the order of [`order_columns`].
+fn values_of(key: ArtifactKey) -> Vec<Value> {
+    let value = match key.value {
+        SortValue::Number(number) => Some(number.into()),
+        SortValue::Text(text) => Some(text.into()),
+        SortValue::None => None,
+    };
+    match key.sort {
+        ArtifactSort::Position => value.into_iter().collect(),
+        _ => value.into_iter().chain([key.name.into(), bytes(key.id.as_uuid())]).collect(),
     }
 }
 
@@ -105,9 +69,7 @@ pub(super) fn select_page(query: &ArtifactQuery) -> Select {
         select = select.and(&format!("id IN ({judged} WHERE {outcomes} AND {STANDS})"), values);
     }
     let columns = order_columns(query.sort);
-    let key = query.after.as_ref().and_then(Cursor::to_key::<Key>);
-    let key = key.filter(|key| key.sort == query.sort && key.is_descending == query.is_descending);
-    if let Some(values) = key.map(Key::into_values).filter(|values| values.len() == columns.len()) {
+    if let Some(values) = query.key().map(values_of) {
         let beyond = if query.is_descending { "<" } else { ">" };
         let marks = vec!["?"; columns.len()].join(", ");
         if query.sort == ArtifactSort::CustodyState {
@@ -187,7 +149,7 @@ pub(super) fn load_page(
             break;
         }
     }
-    Ok(Page::from_rows(rows, limit, |row| Key::of(row, query)))
+    Ok(Page::from_rows(rows, limit, |row| ArtifactKey::of(row, query)))
 }
 
 fn load_accords_containing(

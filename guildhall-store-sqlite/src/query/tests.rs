@@ -1,6 +1,7 @@
 //! That each query is served by an index.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use guildhall_core::ops::ArtifactKey;
 use guildhall_core::{AccordId, ArtifactSort, CustodyState, Drift, Tier};
 
 use super::*;
@@ -58,8 +59,7 @@ fn every_order_of_artifacts_is_that_of_an_index_and_a_page_begins_inside_it() {
             drift_since: None,
             position: Position::FIRST,
         };
-        let page =
-            Page::from_rows(vec![row.clone(), row], 1, |row| artifacts::Key::of(row, &query));
+        let page = Page::from_rows(vec![row.clone(), row], 1, |row| ArtifactKey::of(row, &query));
         query.after = page.next;
         let plan = plan_of(&artifacts::select_page(&query));
         assert_indexed(&plan);
