@@ -11,6 +11,8 @@ use crate::ids::{ArtifactId, CeremonyId, Seq};
 use crate::json::Json;
 use crate::time::Timestamp;
 
+pub mod chain;
+
 words!(
     /// Where an artifact stands in its custody chain.
     CustodyState, "custody state" {

@@ -10,7 +10,7 @@ mod heads;
 pub use changes::{ArtifactUpdate, Changes, ContentUpdate, CustodyUpdate};
 pub use heads::{Heads, Keys, TargetHead};
 
-use crate::custody::{ChainHead, CustodyPolicy, CustodyState};
+use crate::custody::CustodyPolicy;
 use crate::event::{
     AccordBound, ArtifactRegistered, ArtifactRevised, CustodyTransitioned, Decoded,
     DeploymentObserved, Event, VerificationRecorded,
@@ -254,10 +254,7 @@ impl Fold {
 
     fn custody_transitioned(&mut self, link: CustodyTransitioned, at: At) {
         let Some(known) = self.heads.artifact_mut(link.artifact_id) else { return };
-        known.head.chain = Some(ChainHead::from(&link));
-        if link.to_state == CustodyState::Ratified && !known.head.ratified.contains(&link.cid) {
-            known.head.ratified.push(link.cid);
-        }
+        known.head.advance(&link);
         let custody = CustodyUpdate { state: link.to_state, seq: link.seq };
         self.changes.update_artifact(link.artifact_id, known.slot, at.position, |artifact| {
             artifact.set_custody(custody);

@@ -228,6 +228,16 @@ pub struct ArtifactHead {
     pub ratified: Vec<Cid>,
 }
 
+impl ArtifactHead {
+    /// Follows a link that holds: it is the newest now, and may have ratified its content.
+    pub fn advance(&mut self, link: &CustodyTransitioned) {
+        self.chain = Some(ChainHead::from(link));
+        if link.to_state == CustodyState::Ratified && !self.ratified.contains(&link.cid) {
+            self.ratified.push(link.cid);
+        }
+    }
+}
+
 /// What an event is judged against: what exists of the things that it names.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'h> {

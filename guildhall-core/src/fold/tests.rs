@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::*;
+use crate::CustodyState::{self, CeremonyOpen, Deployed, Drafted, Ratified};
 use crate::cid::{Cid, LeafHash};
 use crate::event::{EventType, Outcome};
 use crate::ids::Seq;
@@ -10,7 +11,6 @@ use crate::testing::{
     ACCORD, ARTIFACT, at, bound, chain, entries, entry, json, link, observed, registered, revised,
     verified,
 };
-use CustodyState::{CeremonyOpen, Deployed, Drafted, Ratified};
 
 fn quarantining() -> Fold {
     Fold::over_empty_tables(CustodyPolicy::standard(), OnViolation::Quarantine)
