@@ -12,6 +12,8 @@ const live = document.getElementById("live");
 const worse = document.getElementById("worse");
 const parts = () => [...document.querySelectorAll("[data-live]")];
 const position = (page) => page.getElementById("pulse")?.dataset.position;
+// What stands there is why there is no page.
+const isFailure = "failure" in document.body.dataset;
 const needs = (page) => Number(page.getElementById("attention")?.dataset.count ?? 0);
 let isFetching = false;
 let isWanted = false;
@@ -108,11 +110,13 @@ for (const name of ["pointerup", "pointercancel", "pointermove"]) {
 async function load() {
   const signal = AbortSignal.timeout(PATIENCE_MS);
   const answer = await fetch(location.href, { headers: { accept: "text/html" }, signal });
-  if (!answer.ok) return "error " + answer.status;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (!answer.ok) {
+    if (isFailure) exchange(page);
+    return "error " + answer.status;
+  }
   if (!position(page)) return "not reached";
-  // What stands here is a failure, and has no parts to exchange.
-  if (!position(document)) location.reload();
+  if (isFailure) location.reload();
   const [before, now] = [needs(document), needs(page)];
   exchange(page);
   document.title = page.title;
@@ -141,8 +145,8 @@ async function refresh() {
   );
 }
 
-// Nobody looks at a hidden page, and a browser keeps six connections to a host: it listens again, and
-// hears where things stand, when it is shown.
+// A browser keeps six connections to a host, so a hidden page does not listen: it asks now and then, for
+// its title is seen, and listens again when it is shown.
 let events = null;
 let heardAt = 0;
 function hear() {
@@ -160,7 +164,8 @@ function listen() {
   events.addEventListener("here", hear);
   events.addEventListener("moved", (event) => {
     hear();
-    if (failure || String(JSON.parse(event.data).position) !== position(document)) refresh();
+    const isNews = String(JSON.parse(event.data).position) !== position(document);
+    if (failure || isFailure || isNews) refresh();
     else tell();
   });
   events.onerror = () => {
@@ -172,7 +177,7 @@ function listen() {
 }
 document.addEventListener("visibilitychange", listen);
 listen();
-setInterval(() => document.hidden || refresh(), QUIET_MS);
+setInterval(refresh, QUIET_MS);
 // A connection may be dead without an end.
 setInterval(() => document.hidden || performance.now() - heardAt < SILENT_MS || listen(), RETRY_MS);
 

@@ -1,10 +1,13 @@
 //! The three files that pages load.
 
 use axum::extract::Path;
-use axum::http::{StatusCode, header};
+use axum::extract::rejection::PathRejection;
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
+
+use crate::error::RequestError;
 
 struct Asset {
     name: &'static str,
@@ -39,16 +42,19 @@ pub(crate) fn version() -> String {
     HEXLOWER.encode(&hash.finalize()[..6])
 }
 
-pub(crate) async fn asset(Path(name): Path<String>) -> Response {
+pub(crate) async fn asset(
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, RequestError> {
+    let missing = RequestError::Missing("file");
+    let Ok(Path(name)) = path else { return Err(missing) };
     match ASSETS.iter().find(|asset| asset.name == name) {
-        Some(asset) => (
-            [
+        Some(asset) => {
+            let headers = [
                 (header::CONTENT_TYPE, asset.content_type),
                 (header::CACHE_CONTROL, "private, max-age=86400"),
-            ],
-            asset.text,
-        )
-            .into_response(),
-        None => (StatusCode::NOT_FOUND, "no such file\n").into_response(),
+            ];
+            Ok((headers, asset.text).into_response())
+        }
+        None => Err(missing),
     }
 }

@@ -1,22 +1,20 @@
-//! What a console is made of, and its routes.
+//! Setting a console up.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use axum::Router;
-use axum::handler::Handler;
-use axum::http::Uri;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, any, get};
-use guildhall_core::{CustodyPolicy, OpsDb, Timestamp};
+use guildhall_core::{CustodyPolicy, OpsDb};
+use guildhall_projector::Runtime;
 use guildhall_projector::ceremony::CeremonyOrchestrator;
-use guildhall_projector::{Runtime, Status};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 
-use crate::access::{Access, guard};
-use crate::error::RequestError;
+use crate::access::Access;
+use crate::app::App;
+use crate::guard::guard;
 use crate::standing::Progress;
-use crate::{api, assets, health, live, pages};
+use crate::{assets, routes};
 
 /// How many event streams may be open at once, unless set otherwise.
 pub const MAX_STREAMS: usize = 128;
@@ -24,42 +22,9 @@ pub const MAX_STREAMS: usize = 128;
 /// When the latest verdict on what is deployed is called stale, unless set otherwise.
 const STALE_AFTER: Duration = Duration::from_secs(14 * 86_400);
 
-pub(crate) type Shared = Arc<App>;
-
-/// What every request is answered from.
-pub(crate) struct App {
-    pub(crate) ops_db: Arc<dyn OpsDb>,
-    pub(crate) orchestrator: CeremonyOrchestrator,
-    pub(crate) projector: Option<watch::Receiver<Status>>,
-    pub(crate) policy: CustodyPolicy,
-    pub(crate) access: Access,
-    /// What every path begins with; empty, or a slash and no slash at its end.
-    pub(crate) base: String,
-    pub(crate) stale_after: Duration,
-    pub(crate) streams: Arc<Semaphore>,
-    pub(crate) progress: Progress,
-    pub(crate) assets: String,
-}
-
-impl App {
-    /// This host's clock.
-    pub(crate) fn now(&self) -> Timestamp {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let micros = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
-        Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX)
-    }
-
-    /// Verdicts from before this are stale.
-    pub(crate) fn stale_before(&self) -> Timestamp {
-        let micros = i64::try_from(self.stale_after.as_micros()).unwrap_or(i64::MAX);
-        let before = self.now().as_micros().saturating_sub(micros);
-        Timestamp::from_micros(before).unwrap_or(Timestamp::MIN)
-    }
-}
-
 /// A console, to be set up and then [served](crate::serve) or [mounted](Self::router).
 pub struct Console {
-    app: App,
+    pub(crate) app: App,
 }
 
 impl std::fmt::Debug for Console {
@@ -136,10 +101,6 @@ impl Console {
         self
     }
 
-    pub(crate) fn who_may_look(&self) -> &Access {
-        &self.app.access
-    }
-
     /// The routes, guarded as [`access`](Self::access) says. Merge them into an application, as
     /// they are: the path of [`at`](Self::at) is in them already. Under such a path everything is
     /// the console's; what no route of it answers is otherwise left to the application's fallback.
@@ -174,7 +135,7 @@ impl Console {
     /// ```
     pub fn router(self) -> Router {
         let app = Arc::new(self.app);
-        let routes = routes_under(&app.base);
+        let routes = routes::under(&app);
         // Not a layer: that would guard the application's fallback as well.
         routes.route_layer(from_fn_with_state(Arc::clone(&app), guard)).with_state(app)
     }
@@ -182,66 +143,7 @@ impl Console {
     /// The routes with nothing beside them: what they do not answer is a page that does not exist.
     pub(crate) fn router_alone(self) -> Router {
         let app = Arc::new(self.app);
-        let routes = routes_under(&app.base).fallback(missing);
+        let routes = routes::under(&app).fallback(routes::missing);
         routes.layer(from_fn_with_state(Arc::clone(&app), guard)).with_state(app)
     }
-}
-
-fn routes_under(base: &str) -> Router<Shared> {
-    let mut routes = Router::new();
-    for (path, route) in routes_of() {
-        routes = routes.route(&format!("{base}{path}"), route);
-    }
-    if base.is_empty() {
-        return routes.route("/api/v1/{*rest}", any(missing));
-    }
-    let dashboard = routes.route(base, get(pages::dashboard::page));
-    dashboard.route(&format!("{base}/{{*rest}}"), any(missing))
-}
-
-async fn missing(
-    axum::extract::State(app): axum::extract::State<Shared>,
-    uri: Uri,
-) -> axum::response::Response {
-    RequestError::Missing("page").into_answer(&app, &uri)
-}
-
-macro_rules! routes {
-    ($($path:literal => $handler:expr,)+) => {
-        /// Every path, in the form of OpenAPI.
-        pub(crate) const PATHS: &[&str] = &[$($path),+];
-
-        fn routes_of() -> Vec<(&'static str, MethodRouter<Shared>)> {
-            vec![$(($path, route($handler))),+]
-        }
-    };
-}
-
-fn route<T: 'static>(handler: impl Handler<T, Shared>) -> MethodRouter<Shared> {
-    get(handler)
-}
-
-routes! {
-    "/" => pages::dashboard::page,
-    "/ceremonies" => pages::ceremonies::page,
-    "/artifacts" => pages::artifacts::page,
-    "/artifacts/{id}" => pages::artifact::page,
-    "/quarantine" => pages::quarantine::page,
-    "/assets/{name}" => assets::asset,
-    "/events" => live::events,
-    "/healthz" => health::healthz,
-    "/readyz" => health::readyz,
-    "/metrics" => health::metrics,
-    "/api/v1/openapi.json" => api::openapi,
-    "/api/v1/overview" => api::overview,
-    "/api/v1/status" => api::status,
-    "/api/v1/accords" => api::accords,
-    "/api/v1/artifacts" => api::artifacts,
-    "/api/v1/artifacts/{id}" => api::artifact,
-    "/api/v1/artifacts/{id}/chain" => api::chain,
-    "/api/v1/ceremonies/open" => api::open_ceremonies,
-    "/api/v1/ceremonies/closed" => api::closed_ceremonies,
-    "/api/v1/deployments" => api::deployments,
-    "/api/v1/verifications" => api::verifications,
-    "/api/v1/quarantine" => api::quarantined,
 }

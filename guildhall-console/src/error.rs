@@ -1,15 +1,14 @@
-//! What went wrong with a request, as a page or as JSON.
+//! What goes wrong with a request. Handlers answer it as it is; the [guard](crate::guard) renders it.
 
-use axum::http::{StatusCode, Uri, header};
+use std::sync::Arc;
+
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use guildhall_core::StoreError;
 use serde::Serialize;
 
-use crate::console::App;
-use crate::pages;
-
 /// Why a request has no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum RequestError {
     /// The request names nothing that exists.
     #[error("there is no such {0}")]
@@ -22,6 +21,22 @@ pub(crate) enum RequestError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A parameter is none of those that are taken here.
+    #[error("{found:?} is no parameter of this page: {}", taken(.choices))]
+    UnknownParameter {
+        /// Its name, cut to 64 characters.
+        found: String,
+        /// Those that are.
+        choices: &'static [&'static str],
+    },
+    /// Who may not look, or asks for what no route does.
+    #[error("{reason}")]
+    Refused {
+        /// As what.
+        status: StatusCode,
+        /// Why.
+        reason: String,
+    },
     /// Too many streams are open.
     #[error("too many event streams are open; try again later")]
     Crowded,
@@ -29,49 +44,57 @@ pub(crate) enum RequestError {
     #[error("live updates have stopped")]
     NotLive,
     /// The Ops DB or the Chronicle failed.
-    #[error("the Ops DB did not answer")]
-    Store(#[from] StoreError),
+    #[error("{}", told(.0))]
+    Store(Arc<StoreError>),
+}
+
+fn taken(choices: &[&str]) -> String {
+    if choices.is_empty() { "it takes none".to_owned() } else { choices.join(", ") }
+}
+
+/// What whoever looks is told of a store's failure: nothing of the driver's.
+pub(crate) fn told(_error: &StoreError) -> String {
+    "the Ops DB did not answer".to_owned()
+}
+
+impl From<StoreError> for RequestError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(Arc::new(error))
+    }
 }
 
 impl RequestError {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Missing(_) => StatusCode::NOT_FOUND,
-            Self::BadParameter { .. } => StatusCode::BAD_REQUEST,
+            Self::BadParameter { .. } | Self::UnknownParameter { .. } => StatusCode::BAD_REQUEST,
+            Self::Refused { status, .. } => *status,
             Self::Crowded | Self::NotLive | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
     /// The failure of a store is told here, and not to whoever looks.
-    fn log(&self) {
+    pub(crate) fn log(&self) {
         if let Self::Store(error) = self {
-            tracing::error!(error = error as &dyn std::error::Error, "a request failed");
+            tracing::error!(error = &**error as &dyn std::error::Error, "a request failed");
         }
     }
 
-    /// As JSON where that is spoken, else as a page.
-    pub(crate) fn into_answer(self, app: &App, uri: &Uri) -> Response {
-        let path = uri.path().strip_prefix(&app.base);
-        if path.is_some_and(|path| path.starts_with("/api/")) {
-            self.into_json()
-        } else {
-            self.into_page(app)
-        }
-    }
-
-    pub(crate) fn into_page(self, app: &App) -> Response {
-        self.log();
-        let page = pages::failure(app, self.status(), &self.to_string());
-        (self.status(), page).into_response()
-    }
-
-    pub(crate) fn into_json(self) -> Response {
+    pub(crate) fn to_json(&self) -> Response {
         #[derive(Serialize)]
         struct Body {
             error: String,
         }
-        self.log();
         (self.status(), json(&Body { error: self.to_string() })).into_response()
+    }
+}
+
+impl IntoResponse for RequestError {
+    /// Without a body: the guard gives it the one that is spoken where it was asked.
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
     }
 }
 

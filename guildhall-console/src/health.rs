@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use guildhall_projector::State as Doing;
 use serde::Serialize;
 
-use crate::console::{App, Shared};
+use crate::app::{App, Shared};
 use crate::error::json;
 use crate::standing::Standing;
 
@@ -50,7 +50,7 @@ pub(crate) async fn readyz(State(app): State<Shared>) -> Response {
         Ok(standing) => standing,
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "not ready");
-            return answer(Some("the Ops DB does not answer".to_owned()), None);
+            return answer(Some(crate::error::told(&error)), None);
         }
     };
     let reason = if !standing.is_healthy {
@@ -70,7 +70,7 @@ pub(crate) async fn metrics(State(app): State<Shared>) -> Response {
     match exposition(&app).await {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
             .into_response(),
-        Err(error) => crate::error::RequestError::from(error).into_json(),
+        Err(error) => crate::error::RequestError::from(error).into_response(),
     }
 }
 

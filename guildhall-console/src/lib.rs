@@ -40,14 +40,18 @@
 
 mod access;
 mod api;
+mod app;
 mod assets;
+mod chain;
 mod console;
 mod error;
 mod format;
+mod guard;
 mod health;
 mod live;
 mod pages;
 mod params;
+mod routes;
 mod server;
 mod standing;
 
@@ -57,4 +61,4 @@ pub use server::{MAX_CONNECTIONS, ServeError, Served, serve};
 pub use standing::{FeedStanding, LastFailure, Standing};
 
 /// Every path that the router answers, in the form of OpenAPI.
-pub const PATHS: &[&str] = console::PATHS;
+pub const PATHS: &[&str] = routes::PATHS;

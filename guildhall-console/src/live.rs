@@ -34,7 +34,7 @@ use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use crate::console::Shared;
+use crate::app::Shared;
 use crate::error::RequestError;
 use crate::params::Params;
 
@@ -58,21 +58,20 @@ pub(crate) async fn events(
     State(app): State<Shared>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
-    let fail = |error: RequestError| error.into_json();
+) -> Result<Response, RequestError> {
     let params = Params::parse(query.as_deref());
     let topics = if params.has("topic") {
-        params.parsed::<Topic>("topic").map_err(fail)?
+        params.parsed::<Topic>("topic")?
     } else {
         vec![Topic::Ceremonies, Topic::Postures]
     };
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse::<u64>().ok());
     let permit = Arc::clone(&app.streams).try_acquire_owned();
-    let permit = permit.map_err(|_| fail(RequestError::Crowded))?;
+    let permit = permit.map_err(|_| RequestError::Crowded)?;
     let orchestrator = app.orchestrator.clone();
     // Where the orchestrator cannot begin, the Ops DB cannot be read either.
     let subscribed = timeout(HEARTBEAT, orchestrator.subscribe(topics.clone())).await;
-    let Ok(Ok(subscription)) = subscribed else { return Err(fail(RequestError::NotLive)) };
+    let Ok(Ok(subscription)) = subscribed else { return Err(RequestError::NotLive) };
     let mut stream = Stream {
         position: subscription.position(),
         moved: None,

@@ -3,7 +3,6 @@
 pub(crate) mod artifact;
 pub(crate) mod artifacts;
 pub(crate) mod ceremonies;
-pub(crate) mod chain;
 mod content;
 pub(crate) mod dashboard;
 pub(crate) mod quarantine;
@@ -14,7 +13,7 @@ use axum::response::{Html, IntoResponse, Response};
 use guildhall_core::{ArtifactId, OpsDb, StoreError, Timestamp};
 use maud::{DOCTYPE, Markup, html};
 
-use crate::console::App;
+use crate::app::App;
 use crate::format::{Tone, badge, count};
 use crate::standing::Standing;
 
@@ -43,6 +42,7 @@ pub(crate) fn whole(
     standing: Option<&Standing>,
     content: &Markup,
 ) -> Markup {
+    let is_failure = place == Place::Elsewhere;
     let base = &app.base;
     let asset = |name: &str| format!("{base}/assets/{name}?v={}", app.assets);
     html! {
@@ -58,7 +58,7 @@ pub(crate) fn whole(
                 script src=(asset("console.js")) defer {}
             }
             // No topic: the page only needs to know that something moved.
-            body data-events={ (base) "/events?topic=" } {
+            body data-events={ (base) "/events?topic=" } data-failure[is_failure] {
                 a.skip href="#content" { "Skip to content" }
                 header.bar {
                     a.brand href={ (base) "/" } { "Guildhall" }
@@ -109,7 +109,8 @@ pub(crate) fn shown(page: Markup) -> Response {
 }
 
 /// The page of a request that has no answer.
-pub(crate) fn failure(app: &App, status: StatusCode, message: &str) -> Html<String> {
+pub(crate) async fn failure(app: &App, status: StatusCode, message: &str) -> Html<String> {
+    let standing = Standing::load(app).await.ok();
     let title = status.canonical_reason().unwrap_or("It did not work");
     let content = html! {
         section.panel.alone {
@@ -118,7 +119,7 @@ pub(crate) fn failure(app: &App, status: StatusCode, message: &str) -> Html<Stri
             p { a href={ (app.base) "/" } { "To the dashboard" } }
         }
     };
-    Html(whole(app, Place::Elsewhere, title, None, &content).into_string())
+    Html(whole(app, Place::Elsewhere, title, standing.as_ref(), &content).into_string())
 }
 
 /// A heading with what belongs beside it.

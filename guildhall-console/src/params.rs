@@ -2,10 +2,13 @@
 
 use std::str::FromStr;
 
+use guildhall_core::ops::{ArtifactKey, MomentKey, TargetKey};
 use guildhall_core::{
     AccordId, ArtifactId, ArtifactQuery, ArtifactSort, Cursor, DeploymentQuery, Json, JsonError,
     MAX_PAGE_ROWS, Tier, Timestamp, VerificationQuery,
 };
+
+use serde::de::DeserializeOwned;
 
 use crate::error::RequestError;
 
@@ -17,13 +20,40 @@ const MAX_VALUE_BYTES: usize = 4096;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Params(Vec<(String, String)>);
 
-/// Refuses U+0000 in any parameter: no text of the Chronicle holds it, and PostgreSQL takes none
-/// that does, not even to compare with.
-pub(crate) fn check(query: Option<&str>) -> Result<(), RequestError> {
+/// The names of the parameters that a route takes.
+pub(crate) type Names = &'static [&'static str];
+
+/// What artifacts are filtered and ordered by.
+pub(crate) const OF_ARTIFACTS: [&str; 14] = [
+    "type",
+    "tier",
+    "state",
+    "drift",
+    "accord",
+    "name",
+    "content",
+    "terms",
+    "verified_before",
+    "verdict",
+    "sort",
+    "order",
+    "after",
+    "limit",
+];
+
+/// Refuses what a route does not take, and U+0000 in any parameter: no text of the Chronicle holds
+/// it, and PostgreSQL takes none that does, not even to compare with.
+pub(crate) fn check(query: Option<&str>, names: Names) -> Result<(), RequestError> {
     let Params(pairs) = Params::parse(query);
-    if pairs.iter().any(|(name, value)| name.contains('\0') || value.contains('\0')) {
-        let reason = "no parameter may hold U+0000".to_owned();
-        return Err(RequestError::BadParameter { name: "query", reason });
+    for (name, value) in &pairs {
+        if name.contains('\0') || value.contains('\0') {
+            let reason = "no parameter may hold U+0000".to_owned();
+            return Err(RequestError::BadParameter { name: "query", reason });
+        }
+        if !names.contains(&name.as_str()) {
+            let found = name.chars().take(64).collect();
+            return Err(RequestError::UnknownParameter { found, choices: names });
+        }
     }
     Ok(())
 }
@@ -69,16 +99,29 @@ impl Params {
         values.into_iter().map(read).collect()
     }
 
-    /// The first value of one name, read.
+    /// The value of a name that has one, read.
     pub(crate) fn one<T>(&self, name: &'static str) -> Result<Option<T>, RequestError>
     where
         T: FromStr<Err: std::fmt::Display>,
     {
-        Ok(self.parsed(name)?.into_iter().next())
+        let mut values = self.parsed(name)?;
+        if values.len() > 1 {
+            let reason = "it is given more than once".to_owned();
+            return Err(RequestError::BadParameter { name, reason });
+        }
+        Ok(values.pop())
     }
 
-    pub(crate) fn after(&self) -> Option<Cursor> {
-        self.first("after").map(Cursor::from_text)
+    /// Where the page before ended, in a list of which `K` is the key.
+    pub(crate) fn cursor<K: DeserializeOwned>(
+        &self,
+        name: &'static str,
+    ) -> Result<Option<Cursor>, RequestError> {
+        let cursor = self.one::<String>(name)?.map(Cursor::from_text);
+        match cursor {
+            Some(cursor) if cursor.to_key::<K>().is_none() => Err(no_cursor(name)),
+            cursor => Ok(cursor),
+        }
     }
 
     /// How many rows: `default`, or what is asked for, up to [`MAX_PAGE_ROWS`].
@@ -103,7 +146,8 @@ impl Params {
     }
 
     pub(crate) fn artifacts(&self, limit: u32) -> Result<ArtifactQuery, RequestError> {
-        let is_descending = match self.first("order") {
+        let order = self.one::<String>("order")?;
+        let is_descending = match order.as_deref() {
             None | Some("asc") => false,
             Some("desc") => true,
             Some(_) => {
@@ -112,7 +156,7 @@ impl Params {
             }
         };
         let json = |name| Ok::<_, RequestError>(self.one::<JsonText>(name)?.map(|json| json.0));
-        Ok(ArtifactQuery {
+        let query = ArtifactQuery {
             artifact_types: self.parsed("type")?,
             tiers: self.parsed::<TierText>("tier")?.into_iter().map(|tier| tier.0).collect(),
             custody_states: self.parsed("state")?,
@@ -125,16 +169,21 @@ impl Params {
             verdicts: self.parsed("verdict")?,
             sort: self.one("sort")?.unwrap_or(ArtifactSort::Name),
             is_descending,
-            after: self.after(),
+            after: self.cursor::<ArtifactKey>("after")?,
             limit: self.limit(limit)?,
-        })
+        };
+        // One of another order would begin anew, and a list that begins anew never ends.
+        if query.after.is_some() && query.key().is_none() {
+            return Err(no_cursor("after"));
+        }
+        Ok(query)
     }
 
     pub(crate) fn deployments(&self, limit: u32) -> Result<DeploymentQuery, RequestError> {
         Ok(DeploymentQuery {
             artifact_id: self.one::<ArtifactId>("artifact")?,
             healths: self.parsed("health")?,
-            after: self.after(),
+            after: self.cursor::<TargetKey>("after")?,
             limit: self.limit(limit)?,
         })
     }
@@ -144,10 +193,16 @@ impl Params {
             artifact_id: self.one::<ArtifactId>("artifact")?,
             outcomes: self.parsed("outcome")?,
             is_standing: self.one("standing")?.unwrap_or(false),
-            after: self.after(),
+            after: self.cursor::<MomentKey>("after")?,
             limit: self.limit(limit)?,
         })
     }
+}
+
+fn no_cursor(name: &'static str) -> RequestError {
+    let reason = "it is not where a page of this list ended: take the `next` of the page before, \
+                  in the same order, or leave it out";
+    RequestError::BadParameter { name, reason: reason.to_owned() }
 }
 
 struct JsonText(Json);
@@ -166,8 +221,8 @@ impl FromStr for TierText {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.parse::<u8>().map_err(|error| error.to_string())?;
-        Tier::try_from(number).map(Self).map_err(|error| error.to_string())
+        let tier = text.parse::<u8>().ok().and_then(|number| Tier::try_from(number).ok());
+        tier.map(Self).ok_or_else(|| format!("{text:?} is no tier: 0, 1, 2, 3"))
     }
 }
 
@@ -225,6 +280,7 @@ mod tests {
 
     #[test]
     fn no_parameter_holds_a_nul() {
+        let check = |query| check(query, &["name", "after", "content"]);
         for query in ["name=%00", "after=a%00b", "%00=1", "unknown=%00", "content=%22%00%22"] {
             assert!(check(Some(query)).is_err(), "{query}");
         }
@@ -233,5 +289,33 @@ mod tests {
         }
         let escaped = Params::parse(Some("content=%22%5Cu0000%22")).artifacts(50);
         assert!(escaped.is_err(), "nor does a fragment of JSON in its escapes");
+    }
+
+    #[test]
+    fn what_is_not_taken_is_refused_with_what_is() {
+        let told = |query, names| check(Some(query), names).unwrap_err().to_string();
+        let found = told("teir=0", &["tier", "type"]);
+        assert_eq!(found, "\"teir\" is no parameter of this page: tier, type");
+        assert_eq!(told("a", &[]), "\"a\" is no parameter of this page: it takes none");
+        let error = Params::parse(Some("tier=0&state=gone")).artifacts(50).unwrap_err();
+        assert!(error.to_string().contains("drafted, ceremony_open, ratified"), "{error}");
+    }
+
+    #[test]
+    fn a_cursor_of_another_list_or_order_is_refused() {
+        let named = r#"{"sort":"name","is_descending":false,"value":null,"name":"a","id":"00000000-0000-7000-8000-000000000000"}"#;
+        let of = |cursor: &str, rest: &str| {
+            let cursor: String = form_urlencoded::byte_serialize(cursor.as_bytes()).collect();
+            Params::parse(Some(&format!("after={cursor}{rest}"))).artifacts(50)
+        };
+        assert!(of(named, "").is_ok());
+        for (cursor, rest) in
+            [("garbage", ""), ("[1]", ""), (named, "&sort=tier"), (named, "&order=desc")]
+        {
+            let error = of(cursor, rest).unwrap_err().to_string();
+            assert!(error.starts_with("after: it is not where a page"), "{cursor}: {error}");
+        }
+        let twice = Params::parse(Some("limit=1&limit=2")).artifacts(50).unwrap_err();
+        assert_eq!(twice.to_string(), "limit: it is given more than once");
     }
 }

@@ -98,7 +98,7 @@ pub async fn serve(
     address: SocketAddr,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<Served, ServeError> {
-    match console.who_may_look() {
+    match &console.app.access {
         Access::Loopback if address.ip().is_loopback() => {}
         Access::Loopback => return Err(ServeError::NeedsToken { address }),
         Access::Token { token, .. } if token.is_empty() => return Err(ServeError::EmptyToken),

@@ -9,7 +9,7 @@ use guildhall_projector::{LastError, State};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::console::App;
+use crate::app::App;
 
 /// How long the checkpoint may stand still, with entries to apply, before the projector counts as
 /// stalled.
@@ -115,17 +115,24 @@ const fn word(state: State) -> &'static str {
 }
 
 impl Standing {
+    /// Whether what the tables say is still held against the log.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.is_healthy && self.is_live
+    }
+
     pub(crate) async fn load(app: &App) -> Result<Self, StoreError> {
         let head = app.orchestrator.head().await?;
         let checkpoint = app.ops_db.checkpoint(OPS_DB).await?;
         let position = checkpoint.map_or(Position::ZERO, |checkpoint| checkpoint.position);
-        let head = head.max(position);
-        let lag = head.get() - position.get();
+        // Between the two questions both may have moved; asked again, the log has what was applied.
+        let head = if head < position { app.orchestrator.head().await? } else { head };
+        let lag = head.get().saturating_sub(position.get());
         let still_for = app.progress.still_for(position, lag, Instant::now());
         let is_stalled = still_for >= STALLED_AFTER;
         let follows = app.orchestrator.status();
         let projector = app.projector.as_ref().map(|status| status.borrow().clone());
         let (state, is_healthy) = match &projector {
+            _ if head < position => ("ahead of the log", false),
             _ if is_stalled => ("stalled", false),
             Some(status) => (word(status.state), status.is_healthy()),
             None if lag > 0 => ("catching up", true),

@@ -470,6 +470,30 @@ async fn what_gets_worse_is_told_in_the_title_and_aloud() {
     }
 }
 
+/// A page that nobody sees goes on by asking now and then; here a hundred times as often.
+const UNSEEN: &str = "
+    Object.defineProperty(Document.prototype, 'hidden', { get: () => !window.isShown });
+    const interval = window.setInterval;
+    window.setInterval = (call, ms) => interval(call, ms / 100);
+    window.EventSource = class { constructor() { window.hasListened = true; throw new Error('unseen'); } }";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_nobody_sees_keeps_its_title_up_to_date() {
+    let guild = Guild::empty().await;
+    let id = guild.draft("zone", "board").await;
+    let (browser, url) = (Browser::start().await, url(&guild).await);
+    browser.before_every_page(UNSEEN).await;
+    browser.open(&format!("{url}/")).await;
+    assert_eq!(browser.run("return document.title").await, "Dashboard · Guildhall");
+    observe(&guild, id, false, 2).await;
+    browser.until("document.title === '(1) Dashboard · Guildhall'", common::SOON).await;
+    observe(&guild, id, true, 3).await;
+    browser.until("document.title === 'Dashboard · Guildhall'", common::SOON).await;
+    // It takes none of the few connections that a browser has to a host.
+    assert_eq!(browser.run("return window.hasListened ?? false").await, false);
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_scripts_every_page_shows_its_rows_and_every_filter_works() {
     let guild = Guild::with_story().await;

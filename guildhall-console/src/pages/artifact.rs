@@ -1,17 +1,20 @@
 //! One artifact: its terms, its chain recomputed, where it runs, what was found, what it says.
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use guildhall_core::custody::chain::{BrokenChain, JudgedLink};
+use guildhall_core::ops::TargetKey;
 use guildhall_core::{
-    ArtifactDetail, ArtifactId, Cursor, DeploymentQuery, DeploymentState, Page, Timestamp,
+    ArtifactDetail, ArtifactId, DeploymentQuery, DeploymentState, Page, Timestamp,
     VerificationQuery, VerificationResult,
 };
 use maud::{Markup, html};
 
-use super::chain::{self, Judged, JudgedChain};
 use super::content::{on_demand, readable};
 use super::{Place, Seen, heading, nothing, paging, scrolling, shown, verdicts, whole};
-use crate::console::{App, Shared};
+use crate::api::Id;
+use crate::app::{App, Shared};
+use crate::chain::{self, Recomputed};
 use crate::error::RequestError;
 use crate::format::{self, Tone, ago, badge, cid, key, plural, short, since, text, verifier};
 use crate::params::Params;
@@ -26,11 +29,11 @@ const VERDICTS: usize = 8;
 
 pub(crate) async fn page(
     State(app): State<Shared>,
-    Path(id): Path<String>,
+    Id(id): Id,
     RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
+) -> Result<Response, RequestError> {
     let params = Params::parse(query.as_deref());
-    let found = load(&app, &id, &params).await.map_err(|error| error.into_page(&app))?;
+    let found = load(&app, id, &params).await?;
     let Found { standing, detail, chain, deployments, verdicts } = &found;
     let seen = Seen { base: &app.base, now: app.now() };
     let here = format!("{}/artifacts/{}", app.base, detail.artifact.id);
@@ -40,7 +43,7 @@ pub(crate) async fn page(
         }))
         div.columns.detail {
             div.column {
-                (custody(seen, &params, &here, chain))
+                (custody(seen, &params, &here, chain, standing))
                 section #accord .panel data-live aria-labelledby="accord-title" {
                     h2 #accord-title { "Accord: " (text(&detail.accord.name)) }
                     p.muted { "Bound by " (text(&detail.accord.bound_by)) ", in force since " (ago(detail.accord.effective_at, seen.now)) "." }
@@ -66,20 +69,22 @@ pub(crate) async fn page(
 struct Found {
     standing: Standing,
     detail: ArtifactDetail,
-    chain: JudgedChain,
+    chain: Recomputed,
     deployments: Page<DeploymentState>,
     verdicts: Vec<VerificationResult>,
 }
 
-async fn load(app: &App, id: &str, params: &Params) -> Result<Found, RequestError> {
-    let missing = || RequestError::Missing("artifact");
-    let id: ArtifactId = id.parse().map_err(|_| missing())?;
+async fn load(app: &App, id: ArtifactId, params: &Params) -> Result<Found, RequestError> {
+    if params.one::<String>("links")?.is_some_and(|links| links != "all") {
+        let reason = "all, or leave it out".to_owned();
+        return Err(RequestError::BadParameter { name: "links", reason });
+    }
     // First, so that the page claims no position beyond what it shows.
     let standing = Standing::load(app).await?;
-    let detail = app.ops_db.artifact(id).await?.ok_or_else(missing)?;
+    let detail = app.ops_db.artifact(id).await?.ok_or(RequestError::Missing("artifact"))?;
     let deployments = DeploymentQuery {
         artifact_id: Some(id),
-        after: params.first("targets_after").map(Cursor::from_text),
+        after: params.cursor::<TargetKey>("targets_after")?,
         limit: TARGETS,
         ..DeploymentQuery::default()
     };
@@ -87,7 +92,7 @@ async fn load(app: &App, id: &str, params: &Params) -> Result<Found, RequestErro
         VerificationQuery { artifact_id: Some(id), limit: CHARTED, ..VerificationQuery::default() };
     Ok(Found {
         standing,
-        chain: chain::judge(&*app.ops_db, &app.policy, &detail.artifact).await?,
+        chain: chain::recompute(&*app.ops_db, &app.policy, &detail.artifact).await?,
         detail,
         deployments: app.ops_db.deployments(&deployments).await?,
         verdicts: app.ops_db.verifications(&verdicts).await?.rows,
@@ -114,36 +119,45 @@ fn about(Seen { now, .. }: Seen<'_>, detail: &ArtifactDetail) -> Markup {
     }
 }
 
-fn custody(seen: Seen<'_>, params: &Params, here: &str, chain: &JudgedChain) -> Markup {
+fn custody(
+    seen: Seen<'_>,
+    params: &Params,
+    here: &str,
+    found: &Recomputed,
+    standing: &Standing,
+) -> Markup {
+    let links = found.chain.links();
     let shows_all = params.first("links") == Some("all");
-    let shown = if shows_all { chain.links.len() } else { LINKS };
+    let shown = if shows_all { links.len() } else { LINKS };
     html! {
         section #chain .panel data-live aria-labelledby="chain-title" {
             h2 #chain-title { "Chain of custody" }
-            @if let Some(found) = &chain.discrepancy {
-                p.verdict { (badge(Tone::Bad, "chain broken")) " Not whole: " (text(&found.to_string())) "." }
-            } @else if chain.links.is_empty() { (nothing("It was not drafted yet.")) }
-            @if !chain.links.is_empty() {
+            @if let Some(broken) = &found.discrepancy {
+                p.verdict { (badge(Tone::Bad, "chain broken")) " Not whole: " (text(&format::words(&broken.to_string()))) "." }
+            } @else if links.is_empty() { (nothing("It was not drafted yet.")) }
+            @if !links.is_empty() {
                 p.verdict {
-                    @match chain.first_broken().map(|judged| (judged.link.seq, judged.violation.as_ref().map(|found| found.code().as_str()))) {
-                        None if chain.discrepancy.is_some() => { "The links that are there hold." }
-                        None => { (badge(Tone::Good, "chain holds")) " " (plural(chain.links.len() as u64, "link")) ", recomputed just now." }
-                        Some((seq, code)) => { (badge(Tone::Bad, "chain broken")) " Link " (seq.get()) " fails " (code.unwrap_or_default()) "." }
+                    @match found.chain.check_links() {
+                        Ok(()) if found.discrepancy.is_some() => { "The links that are there hold." }
+                        Ok(()) if !standing.is_sound() => { (badge(Tone::Warn, "not sure")) " The links hold among themselves, but the log is not followed at present: it may say otherwise." }
+                        Ok(()) => { (badge(Tone::Good, "chain holds")) " " (plural(links.len() as u64, "link")) ", recomputed just now." }
+                        Err(BrokenChain::Link { seq, violation }) => { (badge(Tone::Bad, "chain broken")) " Link " (seq.get()) " fails " (violation.code().as_str()) "." }
+                        Err(broken) => { (badge(Tone::Bad, "chain broken")) " " (text(&broken.to_string())) "." }
                     }
-                    @if chain.is_cut { " Later links were not recomputed." }
+                    @if found.is_cut { " Later links were not recomputed." }
                 }
                 ol.chain reversed {
-                    @for judged in chain.links.iter().rev().take(shown) { (link(seen, judged)) }
+                    @for judged in links.iter().rev().take(shown) { (link(seen, judged)) }
                 }
-                @if chain.links.len() > shown {
-                    p.more { a href={ (here) "?" (params.with(&[("links", "all")])) } { "All " (chain.links.len()) " links" } }
+                @if links.len() > shown {
+                    p.more { a href={ (here) "?" (params.with(&[("links", "all")])) } { "All " (links.len()) " links" } }
                 }
             }
         }
     }
 }
 
-fn link(Seen { now, .. }: Seen<'_>, Judged { link, violation }: &Judged) -> Markup {
+fn link(Seen { now, .. }: Seen<'_>, JudgedLink { link, violation }: &JudgedLink) -> Markup {
     let id = format!("link{}", link.seq);
     html! {
         li id=(id) value=(link.seq.get()) class=[violation.is_some().then_some("broken")] {

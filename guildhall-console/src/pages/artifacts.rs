@@ -12,7 +12,7 @@ use guildhall_core::{
 use maud::{Markup, html};
 
 use super::{Place, Seen, heading, nothing, paging, scrolling, shown, whole};
-use crate::console::{App, Shared};
+use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::format::{self, artifact, cid, since};
 use crate::params::Params;
@@ -23,7 +23,7 @@ const ROWS: u32 = 100;
 pub(crate) async fn page(
     State(app): State<Shared>,
     RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
+) -> Result<Response, RequestError> {
     let params = Params::parse(query.as_deref());
     let loaded = async {
         let query = params.artifacts(ROWS)?;
@@ -32,7 +32,7 @@ pub(crate) async fn page(
         let accords = app.ops_db.accords(None, MAX_PAGE_ROWS).await?.rows;
         Ok::<_, RequestError>((query, standing, page, accords))
     };
-    let (query, standing, page, accords) = loaded.await.map_err(|error| error.into_page(&app))?;
+    let (query, standing, page, accords) = loaded.await?;
     let content = html! {
         (heading(&html! { "Artifacts" }, &html! {}))
         (filters(&app, &params, &query, &accords))
@@ -93,9 +93,10 @@ fn filters(app: &App, params: &Params, query: &ArtifactQuery, accords: &[AccordB
             (accord.id.to_string(), accord.name.clone(), query.accords.contains(&accord.id))
         })
         .collect();
-    let is_filtered = ["type", "tier", "state", "drift", "accord", "name", "verified_before"]
-        .into_iter()
-        .any(|name| params.first(name).is_some());
+    let is_filtered =
+        ["type", "tier", "state", "drift", "accord", "name", "verified_before", "verdict"]
+            .into_iter()
+            .any(|name| params.first(name).is_some());
     html! {
         form.filters method="get" action={ (app.base) "/artifacts" } role="search" aria-label="Artifacts" {
             label.search { span.hidden { "Name contains" } input type="search" name="name" placeholder="Name contains…" value=[params.first("name")] maxlength="200"; }
@@ -104,12 +105,13 @@ fn filters(app: &App, params: &Params, query: &ArtifactQuery, accords: &[AccordB
             (choices("Custody", "state", &states))
             (choices("Posture", "drift", &drifts))
             @if !bound.is_empty() { (choices("Accord", "accord", &bound)) }
-            @for name in ["sort", "order", "verified_before", "content", "terms", "limit"] {
-                @if let Some(value) = params.first(name) { input type="hidden" name=(name) value=(value); }
+            @for name in ["sort", "order", "verified_before", "verdict", "content", "terms", "limit"] {
+                @for value in params.all(name) { input type="hidden" name=(name) value=(value); }
             }
             button type="submit" { "Apply" }
             @if is_filtered { a.clear href={ (app.base) "/artifacts" } { "Clear" } }
-            @if let Some(before) = query.verified_before { p.note { "Verified last before " (format::exact(before)) "." } }
+            @if let Some(before) = query.verified_before { p.note { "Not verified since " (format::exact(before)) "." } }
+            @if !query.verdicts.is_empty() { p.note { "With a verdict that stands: " (query.verdicts.iter().map(|verdict| verdict.as_str()).collect::<Vec<_>>().join(", ")) "." } }
         }
     }
 }

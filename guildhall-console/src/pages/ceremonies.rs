@@ -2,11 +2,12 @@
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
+use guildhall_core::ops::MomentKey;
 use guildhall_core::{CeremonyId, ClosedCeremony, Cursor, OpenCeremony, Page};
 use maud::{Markup, html};
 
 use super::{Place, Seen, heading, nothing, paging, scrolling, shown, whole};
-use crate::console::Shared;
+use crate::app::Shared;
 use crate::error::RequestError;
 use crate::format::{self, ago, artifact, decided, short, text, took};
 use crate::params::Params;
@@ -18,16 +19,19 @@ const CLOSED_ROWS: u32 = 25;
 pub(crate) async fn page(
     State(app): State<Shared>,
     RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
+) -> Result<Response, RequestError> {
     let params = Params::parse(query.as_deref());
-    let cursor = |name| params.first(name).map(Cursor::from_text);
     let loaded = async {
+        let (open_after, closed_after) = (
+            params.cursor::<MomentKey>("open_after")?,
+            params.cursor::<MomentKey>("closed_after")?,
+        );
         let standing = Standing::load(&app).await?;
-        let open = app.ops_db.open_ceremonies(cursor("open_after"), OPEN_ROWS).await?;
-        let closed = app.ops_db.closed_ceremonies(cursor("closed_after"), CLOSED_ROWS).await?;
+        let open = app.ops_db.open_ceremonies(open_after, OPEN_ROWS).await?;
+        let closed = app.ops_db.closed_ceremonies(closed_after, CLOSED_ROWS).await?;
         Ok::<_, RequestError>((standing, open, closed))
     };
-    let (standing, open, closed) = loaded.await.map_err(|error| error.into_page(&app))?;
+    let (standing, open, closed) = loaded.await?;
     let seen = Seen { base: &app.base, now: app.now() };
     let here = format!("{}/ceremonies", app.base);
     let pages = |name: &'static str, next: Option<&Cursor>| {

@@ -1,74 +1,117 @@
 //! How everything stands, and what needs attention.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::response::Response;
 use guildhall_core::{
     ArtifactQuery, ArtifactSort, ArtifactSummary, CustodyState, DeploymentQuery, DeploymentState,
-    Drift, Health, OpenCeremony, Overview, Page, QuarantinedEntry, StoreError, VerificationQuery,
-    VerificationResult,
+    Drift, Health, MAX_PAGE_ROWS, OpenCeremony, Outcome, Overview, Page, QuarantinedEntry,
+    StoreError, VerificationQuery, VerificationResult,
 };
 use maud::{Markup, html};
 
 use super::{Place, Seen, heading, name_of, nothing, shown, whole};
-use crate::console::{App, Shared};
+use crate::app::{App, Shared};
+use crate::error::RequestError;
 use crate::format::{self, Tone, ago, artifact, badge, count, plural, since, text, verifier};
 use crate::standing::{FeedStanding, Standing};
 
 /// How many of a kind are listed; a link leads to the rest.
-const LISTED: u32 = 5;
+const LISTED: usize = 5;
+const LISTED_ROWS: u32 = 5;
 
-/// How many targets of an artifact are named.
+/// How many targets of an artifact, or verdicts on it, are named.
 const NAMED: u32 = 3;
 
-/// Artifacts of one posture, each with the first few targets that have it.
-type Postured = Page<(ArtifactSummary, Page<DeploymentState>)>;
+/// The states of what needs attention, as the list of artifacts filters by them.
+const STATES: &str = "state=drafted&state=ceremony_open&state=ratified&state=rejected&state=deployed&state=suspended";
 
 /// What needs attention, the worst first, each with the first few.
 struct Attention {
-    drifted: Postured,
-    unknown: Postured,
-    stale: Page<ArtifactSummary>,
+    drifted: Group<Page<DeploymentState>>,
+    unknown: Group<Page<DeploymentState>>,
+    failed: Group<Vec<VerificationResult>>,
+    stale: Group<()>,
     quarantined: Page<QuarantinedEntry>,
+}
+
+/// Artifacts that need attention for one reason, with what shows it: the most critical first, of a
+/// tier the newest first.
+struct Group<D> {
+    rows: Vec<(ArtifactSummary, D)>,
+    count: u64,
+    /// Whether there are more than were counted.
+    is_cut: bool,
+}
+
+impl<D> Group<D> {
+    fn has_more(&self) -> bool {
+        self.count > self.rows.len() as u64
+    }
+}
+
+/// What is over needs nobody's attention, nor does what nobody has taken into custody.
+fn attended(query: ArtifactQuery) -> ArtifactQuery {
+    let mut custody_states = query.custody_states;
+    if custody_states.is_empty() {
+        let states = CustodyState::ALL.iter().copied();
+        custody_states = states.filter(|state| *state != CustodyState::Retired).collect();
+    }
+    ArtifactQuery { custody_states, sort: ArtifactSort::Tier, limit: MAX_PAGE_ROWS, ..query }
+}
+
+/// The first few of those that a query finds, after `newest` of a tier first.
+async fn first_few<T: Ord>(
+    app: &App,
+    query: &ArtifactQuery,
+    newest: impl Fn(&ArtifactSummary) -> T,
+) -> Result<(Vec<ArtifactSummary>, u64, bool), StoreError> {
+    let mut found = app.ops_db.artifacts(query).await?;
+    let count = found.rows.len() as u64;
+    // Whatever fills a tier, what has just come is seen.
+    found.rows.sort_by_key(|row| (row.tier, Reverse(newest(row))));
+    found.rows.truncate(LISTED);
+    Ok((found.rows, count, found.next.is_some()))
 }
 
 impl Attention {
     async fn load(app: &App) -> Result<Self, StoreError> {
-        let stale = ArtifactQuery {
-            custody_states: vec![CustodyState::Deployed],
-            verified_before: Some(app.stale_before()),
-            sort: ArtifactSort::Tier,
-            limit: LISTED,
-            ..ArtifactQuery::default()
-        };
         Ok(Self {
             drifted: postured(app, Drift::Drifted, Health::Drifted).await?,
             unknown: postured(app, Drift::Unknown, Health::Unknown).await?,
-            stale: app.ops_db.artifacts(&stale).await?,
+            failed: failed(app).await?,
+            stale: stale(app).await?,
             quarantined: app.ops_db.quarantined(None, 3).await?,
         })
     }
 
-    /// How many things there are to look at; of the stale, those that are listed.
+    /// How many things there are to look at.
     fn count(&self, overview: &Overview, standing: &Standing) -> u64 {
-        let silent = u64::from(!standing.is_healthy || !standing.is_live);
+        let silent = u64::from(!standing.is_sound());
         let feeds = standing.feeds.iter();
         let feeds = feeds.map(|feed| feed.refused + u64::from(feed.deaf_for().is_some()));
-        let stale = self.stale.rows.len() as u64;
-        let drifted = overview.drifted_deployments + overview.unknown_deployments;
-        silent + feeds.sum::<u64>() + drifted + stale + overview.quarantined
+        let artifacts =
+            self.drifted.count + self.unknown.count + self.failed.count + self.stale.count;
+        silent + feeds.sum::<u64>() + artifacts + overview.quarantined
+    }
+
+    /// Whether there are more than are counted.
+    fn is_cut(&self) -> bool {
+        self.drifted.is_cut || self.unknown.is_cut || self.failed.is_cut || self.stale.is_cut
     }
 }
 
-async fn postured(app: &App, drift: Drift, health: Health) -> Result<Postured, StoreError> {
-    let query = ArtifactQuery {
-        drifts: vec![drift],
-        sort: ArtifactSort::Tier,
-        limit: LISTED,
-        ..ArtifactQuery::default()
-    };
-    let found = app.ops_db.artifacts(&query).await?;
-    let mut rows = Vec::with_capacity(found.rows.len());
-    for row in found.rows {
+async fn postured(
+    app: &App,
+    drift: Drift,
+    health: Health,
+) -> Result<Group<Page<DeploymentState>>, StoreError> {
+    let query = attended(ArtifactQuery { drifts: vec![drift], ..ArtifactQuery::default() });
+    let (found, count, is_cut) = first_few(app, &query, |row| row.drift_since).await?;
+    let mut rows = Vec::with_capacity(found.len());
+    for row in found {
         let query = DeploymentQuery {
             artifact_id: Some(row.id),
             healths: vec![health],
@@ -77,15 +120,49 @@ async fn postured(app: &App, drift: Drift, health: Health) -> Result<Postured, S
         };
         rows.push((row, app.ops_db.deployments(&query).await?));
     }
-    Ok(Page { rows, next: found.next })
+    Ok(Group { rows, count, is_cut })
 }
 
-pub(crate) async fn page(State(app): State<Shared>) -> Result<Response, Response> {
+/// Artifacts on which a failed verdict stands.
+async fn failed(app: &App) -> Result<Group<Vec<VerificationResult>>, StoreError> {
+    let query = VerificationQuery {
+        outcomes: vec![Outcome::Failed],
+        is_standing: true,
+        limit: MAX_PAGE_ROWS,
+        ..VerificationQuery::default()
+    };
+    let mut verdicts = BTreeMap::<_, Vec<_>>::new();
+    for verdict in app.ops_db.verifications(&query).await?.rows {
+        verdicts.entry(verdict.artifact_id).or_default().push(verdict);
+    }
+    let query =
+        attended(ArtifactQuery { verdicts: vec![Outcome::Failed], ..ArtifactQuery::default() });
+    let newest = |row: &ArtifactSummary| verdicts.get(&row.id).map(|of_it| of_it[0].verified_at);
+    let (found, count, is_cut) = first_few(app, &query, newest).await?;
+    let rows = found.into_iter().map(|row| {
+        let of_it = verdicts.remove(&row.id).unwrap_or_default();
+        (row, of_it)
+    });
+    Ok(Group { rows: rows.collect(), count, is_cut })
+}
+
+/// Artifacts that run, and that nobody has verified for long; those that were written last first.
+async fn stale(app: &App) -> Result<Group<()>, StoreError> {
+    let query = attended(ArtifactQuery {
+        custody_states: vec![CustodyState::Deployed],
+        verified_before: Some(app.stale_before()),
+        ..ArtifactQuery::default()
+    });
+    let (found, count, is_cut) = first_few(app, &query, |row| row.position).await?;
+    Ok(Group { rows: found.into_iter().map(|row| (row, ())).collect(), count, is_cut })
+}
+
+pub(crate) async fn page(State(app): State<Shared>) -> Result<Response, RequestError> {
     let loaded = async {
         let standing = Standing::load(&app).await?;
         let overview = app.ops_db.overview().await?;
-        let open = app.ops_db.open_ceremonies(None, LISTED).await?;
-        let latest = VerificationQuery { limit: LISTED, ..VerificationQuery::default() };
+        let open = app.ops_db.open_ceremonies(None, LISTED_ROWS).await?;
+        let latest = VerificationQuery { limit: LISTED_ROWS, ..VerificationQuery::default() };
         let latest = app.ops_db.verifications(&latest).await?.rows;
         let mut named = Vec::with_capacity(latest.len());
         for row in latest {
@@ -94,8 +171,7 @@ pub(crate) async fn page(State(app): State<Shared>) -> Result<Response, Response
         let attention = Attention::load(&app).await?;
         Ok::<_, StoreError>((standing, overview, open, named, attention))
     };
-    let (standing, overview, open, latest, attention) =
-        loaded.await.map_err(|error| crate::error::RequestError::from(error).into_page(&app))?;
+    let (standing, overview, open, latest, attention) = loaded.await?;
     let seen = Seen { base: &app.base, now: app.now() };
     let content = html! {
         (heading(&html! { "Dashboard" }, &html! {}))
@@ -111,6 +187,7 @@ pub(crate) async fn page(State(app): State<Shared>) -> Result<Response, Response
     };
     let title = match attention.count(&overview, &standing) {
         0 => "Dashboard".to_owned(),
+        count if attention.is_cut() => format!("({count}+) Dashboard"),
         count => format!("({count}) Dashboard"),
     };
     Ok(shown(whole(&app, Place::Dashboard, &title, Some(&standing), &content)))
@@ -191,8 +268,8 @@ fn needs(
         section #attention .panel data-live data-count=(all) aria-labelledby="attention-title" {
             h2 #attention-title { "Needs attention" }
             @if all == 0 && overview.artifacts() == 0 { (nothing("Nothing is governed yet.")) }
-            @else if all == 0 { (nothing("Nothing is drifted, unknown, quarantined or stale.")) }
-            @if !standing.is_healthy || !standing.is_live {
+            @else if all == 0 { (nothing("Nothing is drifted, unknown, failed, quarantined or stale.")) }
+            @if !standing.is_sound() {
                 div.group {
                     h3 { (badge(Tone::Bad, "projection")) " What is shown may be old" }
                     p { "The projector is " (standing.state) @if !standing.is_live { "; live updates have stopped" } "."
@@ -206,18 +283,37 @@ fn needs(
                 }
             }
             (group(seen, &attention.drifted, &html! { (badge(Tone::Bad, "drifted")) " Something else runs than was ratified" },
-                &format!("{base}/artifacts?drift=drifted&sort=tier"), "drifted"))
+                &format!("{base}/artifacts?drift=drifted&{STATES}&sort=tier"), "drifted"))
             (group(seen, &attention.unknown, &html! { (badge(Tone::Warn, "unknown")) " A target could not be looked at" },
-                &format!("{base}/artifacts?drift=unknown&sort=tier"), "unknown"))
+                &format!("{base}/artifacts?drift=unknown&{STATES}&sort=tier"), "unknown"))
+            @if !attention.failed.rows.is_empty() {
+                div.group {
+                    h3 { (badge(Tone::Bad, "failed")) " A verifier found it wrong, and has not found otherwise since" }
+                    ul {
+                        @for (row, verdicts) in &attention.failed.rows {
+                            li id={ "failed-" (row.id) } {
+                                (artifact(base, row.id, &row.name))
+                                @if let Some(latest) = verdicts.first() { span { "failed " (ago(latest.verified_at, now)) } }
+                                span.muted {
+                                    @for (at, verdict) in verdicts.iter().take(NAMED as usize).enumerate() { @if at > 0 { ", " } (verifier(verdict)) }
+                                    @if verdicts.len() > NAMED as usize { " and more" }
+                                    " · tier " (row.tier.get())
+                                }
+                            }
+                        }
+                    }
+                    @if attention.failed.has_more() { p.more { a href={ (base) "/artifacts?verdict=failed&" (STATES) "&sort=tier" } { "All of them: " (count(attention.failed.count)) } } }
+                }
+            }
             @if !attention.stale.rows.is_empty() {
                 div.group {
                     h3 { (badge(Tone::Warn, "stale")) " Deployed, and no verdict in the last " (days) " days" }
                     ul {
-                        @for row in &attention.stale.rows {
+                        @for (row, ()) in &attention.stale.rows {
                             li id={ "stale-" (row.id) } { (artifact(base, row.id, &row.name)) span.muted { (format::words(&row.artifact_type)) " · tier " (row.tier.get()) } }
                         }
                     }
-                    @if attention.stale.next.is_some() { p.more { a href={ (base) "/artifacts?" (stale) } { "All with a stale verdict" } } }
+                    @if attention.stale.has_more() { p.more { a href={ (base) "/artifacts?" (stale) } { "All of them: " (count(attention.stale.count)) } } }
                 }
             }
             @if !attention.quarantined.rows.is_empty() {
@@ -243,17 +339,17 @@ fn needs(
 
 fn group(
     Seen { base, now }: Seen<'_>,
-    page: &Postured,
+    group: &Group<Page<DeploymentState>>,
     title: &Markup,
     all: &str,
     word: &str,
 ) -> Markup {
     html! {
-        @if !page.rows.is_empty() {
+        @if !group.rows.is_empty() {
             div.group {
                 h3 { (title) }
                 ul {
-                    @for (row, targets) in &page.rows {
+                    @for (row, targets) in &group.rows {
                         li id={ (word) "-" (row.id) } {
                             (artifact(base, row.id, &row.name))
                             @if let Some(at) = row.drift_since { span { (word) " " (since(at, now)) } }
@@ -266,7 +362,7 @@ fn group(
                         }
                     }
                 }
-                @if page.next.is_some() { p.more { a href=(all) { "All of them" } } }
+                @if group.has_more() { p.more { a href=(all) { "All of them: " (count(group.count)) } } }
             }
         }
     }

@@ -3,11 +3,12 @@
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use guildhall_core::event::TYPE_PREFIX;
+use guildhall_core::ops::PositionKey;
 use guildhall_core::{Page, QuarantinedEntry};
 use maud::{Markup, html};
 
 use super::{Place, heading, nothing, paging, scrolling, shown, whole};
-use crate::console::Shared;
+use crate::app::Shared;
 use crate::error::RequestError;
 use crate::format::{Tone, ago, badge, count, key, short, text};
 use crate::params::Params;
@@ -18,14 +19,14 @@ const ROWS: u32 = 100;
 pub(crate) async fn page(
     State(app): State<Shared>,
     RawQuery(query): RawQuery,
-) -> Result<Response, Response> {
+) -> Result<Response, RequestError> {
     let params = Params::parse(query.as_deref());
     let loaded = async {
         let standing = Standing::load(&app).await?;
-        let page = app.ops_db.quarantined(params.after(), ROWS).await?;
+        let page = app.ops_db.quarantined(params.cursor::<PositionKey>("after")?, ROWS).await?;
         Ok::<_, RequestError>((standing, page))
     };
-    let (standing, page) = loaded.await.map_err(|error| error.into_page(&app))?;
+    let (standing, page) = loaded.await?;
     let here = format!("{}/quarantine", app.base);
     let next = page.next.as_ref().map(|next| params.with(&[("after", next.as_str())]));
     let content = html! {
@@ -33,7 +34,7 @@ pub(crate) async fn page(
         p.intro { "Entries of the Chronicle that break an invariant. They stay in the log and touch nothing else." }
         div #quarantined .panel data-live {
             (table(&page))
-            (paging(&here, params.after().is_none(), &params.with(&[("after", "")]), next.as_deref()))
+            (paging(&here, params.first("after").is_none(), &params.with(&[("after", "")]), next.as_deref()))
         }
         @if !standing.feeds.is_empty() {
             section #feeds .panel data-live aria-labelledby="feeds-title" {

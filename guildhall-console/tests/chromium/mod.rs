@@ -206,6 +206,11 @@ impl Browser {
         self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
     }
 
+    /// From now on every page runs this before its own scripts.
+    pub(crate) async fn before_every_page(&self, script: &str) {
+        self.devtools("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script })).await;
+    }
+
     /// Waits until an expression holds in the page.
     pub(crate) async fn until(&self, expression: &str, within: Duration) {
         let milliseconds = within.as_millis();

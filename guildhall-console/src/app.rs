@@ -1,0 +1,45 @@
+//! What every request is answered from.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use guildhall_core::{CustodyPolicy, OpsDb, Timestamp};
+use guildhall_projector::Status;
+use guildhall_projector::ceremony::CeremonyOrchestrator;
+use tokio::sync::{Semaphore, watch};
+
+use crate::access::Access;
+use crate::standing::Progress;
+
+pub(crate) type Shared = Arc<App>;
+
+/// What every request is answered from.
+pub(crate) struct App {
+    pub(crate) ops_db: Arc<dyn OpsDb>,
+    pub(crate) orchestrator: CeremonyOrchestrator,
+    pub(crate) projector: Option<watch::Receiver<Status>>,
+    pub(crate) policy: CustodyPolicy,
+    pub(crate) access: Access,
+    /// What every path begins with; empty, or a slash and no slash at its end.
+    pub(crate) base: String,
+    pub(crate) stale_after: Duration,
+    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) progress: Progress,
+    pub(crate) assets: String,
+}
+
+impl App {
+    /// This host's clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let micros = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
+        Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX)
+    }
+
+    /// Verdicts from before this are stale.
+    pub(crate) fn stale_before(&self) -> Timestamp {
+        let micros = i64::try_from(self.stale_after.as_micros()).unwrap_or(i64::MAX);
+        let before = self.now().as_micros().saturating_sub(micros);
+        Timestamp::from_micros(before).unwrap_or(Timestamp::MIN)
+    }
+}

@@ -1,0 +1,111 @@
+//! The routes, and the parameters that each of them takes.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::handler::Handler;
+use axum::middleware::{Next, from_fn};
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, any, get};
+
+use crate::app::{App, Shared};
+use crate::error::RequestError;
+use crate::params::{self, Names};
+use crate::{api, assets, health, live, pages};
+
+/// The routes under the path of an application.
+pub(crate) fn under(app: &Arc<App>) -> Router<Shared> {
+    let base = &app.base;
+    let mut routes = Router::new();
+    for (path, route) in routes_of() {
+        routes = routes.route(&format!("{base}{path}"), route);
+    }
+    if base.is_empty() {
+        return routes.route("/api/v1/{*rest}", any(missing));
+    }
+    let dashboard = routes.route(base, route(pages::dashboard::page, &[]));
+    dashboard.route(&format!("{base}/{{*rest}}"), any(missing))
+}
+
+/// What no route answers.
+pub(crate) async fn missing() -> RequestError {
+    RequestError::Missing("page")
+}
+
+/// A route that takes these parameters and no others.
+fn route<T: 'static>(handler: impl Handler<T, Shared>, names: Names) -> MethodRouter<Shared> {
+    let check = move |request: Request, next: Next| async move {
+        match params::check(request.uri().query(), names) {
+            Ok(()) => next.run(request).await,
+            Err(error) => error.into_response(),
+        }
+    };
+    get(handler).layer(from_fn(check))
+}
+
+macro_rules! routes {
+    ($($path:literal $names:expr => $handler:expr,)+) => {
+        /// Every path, in the form of OpenAPI.
+        pub(crate) const PATHS: &[&str] = &[$($path),+];
+
+        fn routes_of() -> Vec<(&'static str, MethodRouter<Shared>)> {
+            vec![$(($path, route($handler, &$names))),+]
+        }
+
+        /// The parameters that a path takes.
+        #[cfg(test)]
+        fn names_of() -> Vec<(&'static str, Names)> {
+            vec![$(($path, &$names as Names)),+]
+        }
+    };
+}
+
+routes! {
+    "/" [] => pages::dashboard::page,
+    "/ceremonies" ["open_after", "closed_after"] => pages::ceremonies::page,
+    "/artifacts" params::OF_ARTIFACTS => pages::artifacts::page,
+    "/artifacts/{id}" ["links", "targets_after"] => pages::artifact::page,
+    "/quarantine" ["after"] => pages::quarantine::page,
+    "/assets/{name}" ["v"] => assets::asset,
+    "/events" ["topic"] => live::events,
+    "/healthz" [] => health::healthz,
+    "/readyz" [] => health::readyz,
+    "/metrics" [] => health::metrics,
+    "/api/v1/openapi.json" [] => api::openapi,
+    "/api/v1/overview" [] => api::overview,
+    "/api/v1/status" [] => api::status,
+    "/api/v1/accords" ["after", "limit"] => api::accords,
+    "/api/v1/artifacts" params::OF_ARTIFACTS => api::artifacts,
+    "/api/v1/artifacts/{id}" [] => api::artifact,
+    "/api/v1/artifacts/{id}/chain" ["after", "limit"] => api::chain,
+    "/api/v1/ceremonies/open" ["after", "limit"] => api::open_ceremonies,
+    "/api/v1/ceremonies/closed" ["after", "limit"] => api::closed_ceremonies,
+    "/api/v1/deployments" ["artifact", "health", "after", "limit"] => api::deployments,
+    "/api/v1/verifications" ["artifact", "outcome", "standing", "after", "limit"] => api::verifications,
+    "/api/v1/quarantine" ["after", "limit"] => api::quarantined,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn the_description_names_the_parameters_that_are_taken() {
+        let document: Value = serde_json::from_str(include_str!("../openapi.json")).unwrap();
+        for (path, names) in names_of() {
+            if path.starts_with("/assets") {
+                continue;
+            }
+            let described = document["paths"][path]["get"]["parameters"].as_array();
+            let described = described.into_iter().flatten().filter(|it| it["in"] == "query");
+            let described: BTreeSet<_> = described.map(|it| it["name"].as_str().unwrap()).collect();
+            assert_eq!(described, names.iter().copied().collect(), "{path}");
+        }
+    }
+}
