@@ -52,9 +52,13 @@ fn taken(choices: &[&str]) -> String {
     if choices.is_empty() { "it takes none".to_owned() } else { choices.join(", ") }
 }
 
-/// What whoever looks is told of a store's failure: nothing of the driver's.
-pub(crate) fn told(_error: &StoreError) -> String {
-    "the Ops DB did not answer".to_owned()
+/// What whoever looks is told of a store's failure: that the log is not what it was, where it is that,
+/// and nothing of the driver's.
+pub(crate) fn told(error: &StoreError) -> String {
+    match error.log_fault() {
+        Some(fault) => format!("the log is not what it was: {fault}"),
+        None => "the Ops DB did not answer".to_owned(),
+    }
 }
 
 impl From<StoreError> for RequestError {

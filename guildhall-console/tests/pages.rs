@@ -21,8 +21,9 @@ use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
 use guildhall_core::{
     AccordBound, Append, AppendError, Appended, Applied, ApplyError, ArtifactId, ArtifactQuery,
     Batch, CeremonyId, Checkpoint, Chronicle, CustodyPolicy, CustodyState, DeploymentQuery, Entry,
-    EventType, Head, Json, Lease, NewEntry, Origin, Outcome, Position, Projector, ReadLimit, Seq,
-    StoreError, StreamId, Timestamp, VerificationQuery, VerificationRecorded, Version,
+    EventType, Head, Json, Lease, LogFault, NewEntry, Origin, Outcome, Position, Projector,
+    ReadLimit, Seq, StoreError, StreamId, Timestamp, VerificationQuery, VerificationRecorded,
+    Version,
 };
 use guildhall_projector::ceremony::{
     CeremonyFeed, CeremonyOrchestrator, CeremonyOutcome, FeedError, FeedState, Heard, Intake, Step,
@@ -702,11 +703,14 @@ async fn a_chain_that_somebody_changed_is_shown_as_broken() {
     }
 }
 
+/// What a test makes of where a Chronicle ends.
+type Meddling = fn(Head) -> Result<Head, StoreError>;
+
 /// A Chronicle that ends where a test wants it to.
-struct Shortened(Arc<dyn Chronicle>, Mutex<Option<Position>>);
+struct Meddled(Arc<dyn Chronicle>, Mutex<Option<Meddling>>);
 
 #[async_trait]
-impl Chronicle for Shortened {
+impl Chronicle for Meddled {
     async fn origin(&self) -> Result<Option<Origin>, StoreError> {
         self.0.origin().await
     }
@@ -734,8 +738,8 @@ impl Chronicle for Shortened {
 
     async fn head(&self) -> Result<Head, StoreError> {
         let head = self.0.head().await?;
-        let position = self.1.lock().unwrap().unwrap_or(head.position);
-        Ok(Head { position, ..head })
+        let meddling = *self.1.lock().unwrap();
+        meddling.map_or(Ok(head.clone()), |meddling| meddling(head))
     }
 
     async fn wait_beyond(
@@ -751,14 +755,14 @@ impl Chronicle for Shortened {
 async fn where_the_log_ends_before_the_checkpoint_nothing_is_said_to_be_well() {
     let guild = Guild::empty().await;
     let id = guild.draft("zone", "board").await;
-    let shortened = Arc::new(Shortened(Arc::clone(&guild.chronicle), Mutex::new(None)));
+    let meddled = Arc::new(Meddled(Arc::clone(&guild.chronicle), Mutex::new(None)));
     let ops_db = Arc::clone(&guild.ops_db);
-    let orchestrator = CeremonyOrchestrator::new(shortened.clone(), ops_db.clone()).start();
+    let orchestrator = CeremonyOrchestrator::new(meddled.clone(), ops_db.clone()).start();
     let router = Console::new(ops_db, orchestrator).projector(&guild.runtime).router();
     let page_of = async || text(get(&router, &format!("/artifacts/{id}")).await).await;
     assert_eq!(get(&router, "/readyz").await.status(), StatusCode::OK);
     assert!(page_of().await.contains("chain holds"));
-    *shortened.1.lock().unwrap() = Some(Position::new(2));
+    *meddled.1.lock().unwrap() = Some(|head| Ok(Head { position: Position::new(2), ..head }));
     let ready = get(&router, "/readyz").await;
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
     let ready = text(ready).await;
@@ -769,6 +773,33 @@ async fn where_the_log_ends_before_the_checkpoint_nothing_is_said_to_be_well() {
     assert!(metrics.contains("guildhall_projector_healthy 0\n"), "{metrics}");
     let dashboard = text(get(&router, "/").await).await;
     assert!(dashboard.contains("The projector is ahead of the log"), "{dashboard}");
+}
+
+#[tokio::test]
+async fn where_the_log_is_not_what_it_was_pages_and_readiness_say_so() {
+    let guild = Guild::empty().await;
+    let id = guild.draft("zone", "board").await;
+    let meddled = Arc::new(Meddled(Arc::clone(&guild.chronicle), Mutex::new(None)));
+    let ops_db = Arc::clone(&guild.ops_db);
+    let orchestrator = CeremonyOrchestrator::new(meddled.clone(), ops_db.clone()).start();
+    let router = Console::new(ops_db, orchestrator).projector(&guild.runtime).router();
+    *meddled.1.lock().unwrap() = Some(|_| {
+        let fault = LogFault::FileReplaced { path: "/var/lib/guildhall.db".into() };
+        Err(StoreError::permanent("reading the Chronicle", fault))
+    });
+    let said = "the log is not what it was: ";
+    for path in ["/", "/artifacts", "/ceremonies", "/quarantine", &format!("/artifacts/{id}")] {
+        let page = get(&router, path).await;
+        assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        let page = text(page).await;
+        assert!(page.contains(said) && !page.contains("chain holds"), "{path}: {page}");
+    }
+    let ready = get(&router, "/readyz").await;
+    assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let ready: Value = serde_json::from_str(&text(ready).await).unwrap();
+    assert!(ready["reason"].as_str().unwrap().starts_with(said), "{ready}");
+    let status = text(get(&router, "/api/v1/status").await).await;
+    assert!(status.contains(said), "{status}");
 }
 
 /// A Chronicle that grows just when somebody asks where it ends.
@@ -922,6 +953,11 @@ async fn deploy(guild: &Guild, id: ArtifactId) {
     guild.record(Command::transition(id, CustodyState::Deployed, act(4))).await;
 }
 
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
+    Timestamp::from_micros(since.as_micros().try_into().unwrap()).unwrap()
+}
+
 fn verdict(artifact_id: ArtifactId, outcome: Outcome, verified_at: Timestamp) -> Command {
     let (evidence, verifier) = (Json::null(), "scanner".to_owned());
     let target = None;
@@ -945,7 +981,7 @@ async fn what_runs_needs_attention_until_there_is_a_new_verdict() {
     guild.record(verdict(id, Outcome::Passed, at(5))).await;
     let stale = page().await;
     assert!(stale.contains("no verdict in the last 14 days"), "{stale}");
-    guild.record(verdict(id, Outcome::Passed, Timestamp::MAX)).await;
+    guild.record(verdict(id, Outcome::Passed, now())).await;
     let calm = page().await;
     assert!(!calm.contains("no verdict in the last"), "{calm}");
 }
