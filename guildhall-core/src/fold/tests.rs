@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::*;
-use crate::CustodyState::{self, CeremonyOpen, Deployed, Drafted, Ratified};
+use crate::CustodyState::{CeremonyOpen, Deployed, Drafted, Ratified};
 use crate::cid::{Cid, LeafHash};
 use crate::event::{EventType, Outcome};
 use crate::ids::Seq;

@@ -8,6 +8,9 @@ use crate::json::Json;
 use crate::time::Timestamp;
 use CustodyState::{CeremonyOpen, Deployed, Drafted, Ratified};
 
+/// What somebody does to a row.
+type Change = fn(&mut CustodyTransition);
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_micros(second * 1_000_000).unwrap()
 }
@@ -101,7 +104,7 @@ fn a_sound_chain_holds_and_so_does_none() {
 
 #[test]
 fn whatever_is_changed_in_a_row_breaks_its_hash() {
-    let changes: [fn(&mut CustodyTransition); 10] = [
+    let changes: [Change; 10] = [
         |link| link.actor.push('x'),
         |link| link.reason.clear(),
         |link| link.cid = Cid::from_digest([8; 32]),
@@ -122,7 +125,7 @@ fn whatever_is_changed_in_a_row_breaks_its_hash() {
 
 #[test]
 fn a_forger_who_hashes_anew_breaks_what_holds_the_links_together() {
-    let changes: [(fn(&mut CustodyTransition), Code); 5] = [
+    let changes: [(Change, Code); 5] = [
         (|link| link.prev_hash = None, Code::CC05),
         (|link| link.from_state = Some(Drafted), Code::CC03),
         (|link| link.occurred_at = at(0), Code::CC07),
