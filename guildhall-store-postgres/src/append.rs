@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use guildhall_core::append::Admitted;
+use guildhall_core::append::{Admitted, Seen};
 use guildhall_core::{
     Append, AppendError, Appended, Entry, LeafHash, Origin, Position, StoreError,
 };
@@ -44,11 +44,17 @@ impl Appender {
     const QUEUED_REQUESTS: usize = 256;
 
     /// Starts the task.
-    pub(crate) fn start(database: &Database, signal: &Arc<Signal>, options: &Options) -> Self {
+    pub(crate) fn start(
+        database: &Database,
+        signal: &Arc<Signal>,
+        seen: &Arc<Seen>,
+        options: &Options,
+    ) -> Self {
         let (requests, queue) = mpsc::channel(Self::QUEUED_REQUESTS);
         let committer = Committer {
             database: database.clone(),
             signal: Arc::clone(signal),
+            seen: Arc::clone(seen),
             queue,
             left_over: None,
             group_entries: options.group_entries,
@@ -183,6 +189,8 @@ impl Judged {
 struct Committer {
     database: Database,
     signal: Arc<Signal>,
+    /// What was acknowledged and read, whatever connection is lost meanwhile.
+    seen: Arc<Seen>,
     queue: mpsc::Receiver<Request>,
     /// Taken from the queue, but too much for the last group.
     left_over: Option<Request>,
@@ -374,7 +382,10 @@ impl Committer {
         let (mut known, judged) = loop {
             let (known, repeated) = match before.take() {
                 Some(known) if !needs_look => (known, Vec::new()),
-                before => Known::load(connection, &self.database, before, appends(group)).await?,
+                before => {
+                    Known::load(connection, &self.database, &self.seen, before, appends(group))
+                        .await?
+                }
             };
             // Who names the log does so in turn.
             let Some(origin) = known.origin().cloned() else { return Ok(None) };
@@ -408,7 +419,7 @@ impl Committer {
             }
             Err(error) => return Err(error.into()),
         }
-        self.signal.tell(known.head());
+        self.acknowledge(sent.as_ref(), &known);
         self.known = Some(known);
         Ok(sent.take().map(|judged| judged.outcomes))
     }
@@ -433,11 +444,13 @@ impl Committer {
             // What is seen here may not be safe: it is seen as well once the session that waited for a
             // standby was ended, or the server began anew. This commit waits in its stead.
             transaction.commit().await?;
+            self.seen.note(last.0, last.1);
             self.signal.tell(last.0);
             return Ok(sent.take().map(|judged| judged.outcomes).unwrap_or_default());
         }
         let (mut known, repeated) =
-            Known::load(&mut transaction, &self.database, before, appends(group)).await?;
+            Known::load(&mut transaction, &self.database, &self.seen, before, appends(group))
+                .await?;
         self.is_alone = expected.is_none_or(|expected| expected == known.head());
         let wanted = group.iter().find_map(Request::origin);
         let origin = known.origin().or(wanted).cloned().unwrap_or_else(Origin::unique);
@@ -456,9 +469,17 @@ impl Committer {
         }
         transaction.commit().await?;
         known.extend(&judged.entries);
-        self.signal.tell(known.head());
+        self.acknowledge(sent.as_ref(), &known);
         self.known = Some(known);
         Ok(sent.take().map(|judged| judged.outcomes).unwrap_or_default())
+    }
+
+    /// Takes in what is durable, and tells those who wait for it.
+    fn acknowledge(&self, committed: Option<&Judged>, known: &Known) {
+        if let Some((position, leaf_hash)) = committed.and_then(Judged::last) {
+            self.seen.note(position, leaf_hash);
+        }
+        self.signal.tell(known.head());
     }
 
     /// Judges the appends of a group, one after the other.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use guildhall_core::append::Seen;
 use guildhall_core::{
     Append, AppendError, Appended, Chronicle, DecodedEntry, Entry, Head, Origin, Position,
     ReadLimit, StoreError, StreamId, Version,
@@ -32,16 +33,19 @@ pub struct PostgresChronicle {
     database: Database,
     appender: Appender,
     signal: Arc<Signal>,
+    seen: Arc<Seen>,
     poll_interval: Duration,
 }
 
 impl PostgresChronicle {
     /// Starts the appending task.
     pub(crate) fn start(database: &Database, signal: &Arc<Signal>, options: &Options) -> Self {
+        let seen = Arc::new(Seen::default());
         Self {
             database: database.clone(),
-            appender: Appender::start(database, signal, options),
+            appender: Appender::start(database, signal, &seen, options),
             signal: Arc::clone(signal),
+            seen,
             poll_interval: options.poll_interval,
         }
     }
@@ -69,7 +73,8 @@ impl PostgresChronicle {
         read: impl FnMut(&Stored<'_>) -> Result<T, BadRow>,
     ) -> Result<Vec<T>, StoreError> {
         let mut connection = self.acquire().await?;
-        let loaded = load_entries(&mut connection, &self.database, range, limit, part, read).await;
+        let (database, seen) = (&self.database, &self.seen);
+        let loaded = load_entries(&mut connection, database, seen, range, limit, part, read).await;
         Self::answer(connection, loaded)
     }
 }
@@ -79,7 +84,10 @@ impl Chronicle for PostgresChronicle {
     async fn origin(&self) -> Result<Option<Origin>, StoreError> {
         let mut connection = self.acquire().await?;
         let asking = load_origin(&mut connection, &self.database);
-        let origin = self.database.answered(asking).await;
+        let origin = self.database.answered(asking).await.and_then(|origin| {
+            origin.as_ref().map_or(Ok(()), |origin| self.seen.check_origin(origin))?;
+            Ok(origin)
+        });
         Self::answer(connection, origin)
     }
 
@@ -114,7 +122,7 @@ impl Chronicle for PostgresChronicle {
 
     async fn head(&self) -> Result<Head, StoreError> {
         let mut connection = self.acquire().await?;
-        let asking = load_head(&mut connection, &self.database);
+        let asking = load_head(&mut connection, &self.database, &self.seen);
         let head = self.database.answered(asking).await;
         Self::answer(connection, head)
     }

@@ -2,15 +2,17 @@
 
 use std::collections::HashMap;
 
-use guildhall_core::append::{AppendState, Recorded};
+use guildhall_core::append::{AppendState, Recorded, Seen};
 use guildhall_core::{
-    Append, Entry, EventId, EventType, LeafHash, Origin, Position, StreamId, Version,
+    Append, Entry, EventId, EventType, LeafHash, LogFault, Origin, Position, StreamId, Version,
 };
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use crate::database::Database;
-use crate::row::{BadRow, Failure, Stored, bind_entries, load_leaf_hash, parse_origin};
+use crate::row::{
+    BadRow, Failure, Stored, bind_entries, leaf_hash_of, load_leaf_hash, parse_origin,
+};
 
 /// What this process knows of the log; right as long as the log ends at its head.
 #[derive(Debug, Clone)]
@@ -31,6 +33,7 @@ impl Known {
     pub(crate) async fn load<'a>(
         connection: &mut PgConnection,
         database: &Database,
+        seen: &Seen,
         before: Option<Self>,
         appends: impl Iterator<Item = &'a Append> + Clone,
     ) -> Result<(Self, Repeated), Failure> {
@@ -46,11 +49,13 @@ impl Known {
             .map(|new| (*new.event_id.as_uuid(), new.payload.as_str().len()))
             .map(|(id, length)| (id, i64::try_from(length).unwrap_or(i64::MAX)))
             .unzip();
+        let mark = seen.mark();
         // Planned anew each time: a plan made for a small log would be kept while it grows.
         let row = sqlx::query(database.sql(include_str!("sql/load_log.sql")))
             .persistent(false)
             .bind(&streams)
             .bind(&ids)
+            .bind(mark.map_or(0, |mark| mark.position.as_i64()))
             .fetch_one(&mut *connection)
             .await?;
         let head: i64 = row.try_get(0)?;
@@ -59,12 +64,22 @@ impl Known {
         let origin: Option<String> = row.try_get(1)?;
         let versions: Vec<i64> = row.try_get(2)?;
         let recorded: Vec<Uuid> = row.try_get(3)?;
+        let origin = origin.map(parse_origin).transpose()?;
+        if let Some(mark) = mark {
+            mark.check(row.try_get::<Option<&[u8]>, _>(4)?.and_then(leaf_hash_of), head)?;
+        }
+        match &origin {
+            Some(origin) => seen.check_origin(origin)?,
+            // It would be given another name than its leaf hashes have.
+            None if head > Position::ZERO => return Err(LogFault::NoOrigin { head }.into()),
+            None => {}
+        }
 
         let mut known = match before {
             Some(before) if before.head == head => before,
             _ => Self { origin: None, head, versions: HashMap::new() },
         };
-        known.origin = origin.map(parse_origin).transpose()?;
+        known.origin = origin;
         known.make_room(streams.len());
         let versions = versions.into_iter().map(|it| Version::from_i64(it).unwrap_or(Version::MAX));
         known.versions.extend(streams.into_iter().map(StreamId::from_uuid).zip(versions));

@@ -4,9 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
+use guildhall_core::append::{LeafRecord, Seen};
 use guildhall_core::{
-    DecodedEntry, Entry, EventId, EventType, Fault, Head, LeafHash, Metadata, Origin, Position,
-    ReadLimit, StoreError, StreamId, Timestamp, Version, event,
+    DecodedEntry, Entry, EventId, EventType, Fault, Head, LeafHash, LogFault, Metadata, Origin,
+    Position, ReadLimit, StoreError, StreamId, Timestamp, Version, event,
 };
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
@@ -52,6 +53,8 @@ pub(crate) enum Failure {
     BadRow(BadRow),
     /// Another session has kept the log locked.
     Locked(LockedByOther),
+    /// The log is not what it was, or not what it says of itself.
+    Log(LogFault),
 }
 
 impl Failure {
@@ -63,6 +66,7 @@ impl Failure {
             }
             Self::BadRow(bad) => StoreError::permanent(doing, bad.clone()),
             Self::Locked(locked) => StoreError::transient(doing, locked.clone()),
+            Self::Log(fault) => StoreError::log(doing, fault.clone()),
         }
     }
 
@@ -75,7 +79,7 @@ impl Failure {
                 }),
                 error => fault(error) == Fault::Transient,
             },
-            Self::BadRow(_) | Self::Locked(_) => false,
+            Self::BadRow(_) | Self::Locked(_) | Self::Log(_) => false,
         }
     }
 
@@ -86,7 +90,7 @@ impl Failure {
                 sqlx::Error::Io(error) => error.kind() == io::ErrorKind::TimedOut,
                 error => has_sqlstate(error, "55P03"),
             },
-            Self::BadRow(_) | Self::Locked(_) => false,
+            Self::BadRow(_) | Self::Locked(_) | Self::Log(_) => false,
         }
     }
 }
@@ -100,6 +104,12 @@ impl From<sqlx::Error> for Failure {
 impl From<BadRow> for Failure {
     fn from(bad: BadRow) -> Self {
         Self::BadRow(bad)
+    }
+}
+
+impl From<LogFault> for Failure {
+    fn from(fault: LogFault) -> Self {
+        Self::Log(fault)
     }
 }
 
@@ -144,7 +154,7 @@ impl<'r> Stored<'r> {
         version.ok_or(BadRow::Column { position: self.position.as_i64(), column: "version" })
     }
 
-    fn leaf_hash(&self, column: usize) -> Result<LeafHash, BadRow> {
+    pub(crate) fn leaf_hash(&self, column: usize) -> Result<LeafHash, BadRow> {
         let bytes: &[u8] = self.get(column, "leaf_hash")?;
         let bytes = bytes.try_into().map_err(|_| BadRow::Column {
             position: self.position.as_i64(),
@@ -165,6 +175,25 @@ impl<'r> Stored<'r> {
     pub(crate) fn recorded_at(&self) -> Result<Timestamp, BadRow> {
         timestamp(self.row, 7)
             .ok_or(BadRow::Column { position: self.position.as_i64(), column: "recorded_at" })
+    }
+
+    /// A text, or what else it may be, that is told with the first row alone.
+    fn told<T: Decode<'r, Postgres> + Type<Postgres>>(&self, column: usize) -> Option<T> {
+        self.row.try_get::<Option<T>, _>(column).ok().flatten()
+    }
+
+    /// Checks that the entry is what its leaf hash says.
+    fn check(&self, origin: &Origin) -> Result<(), Failure> {
+        let record = LeafRecord {
+            position: self.position,
+            event_id: EventId::from_uuid(self.uuid(1, "event_id")?),
+            stream_id: StreamId::from_uuid(self.uuid(2, "stream_id")?),
+            version: self.version(3)?,
+            event_type: self.text(4, "event_type")?,
+            payload: self.text(5, "payload")?,
+            recorded_at: self.recorded_at()?,
+        };
+        Ok(record.check(origin, self.leaf_hash(8)?)?)
     }
 
     /// The entry, decoded, from the columns in the order of the table. Its payload is not copied.
@@ -250,6 +279,7 @@ impl Part {
 pub(crate) async fn load_entries<T>(
     connection: &mut PgConnection,
     database: &Database,
+    seen: &Seen,
     range: Range,
     limit: ReadLimit,
     part: Part,
@@ -266,7 +296,19 @@ pub(crate) async fn load_entries<T>(
         Range::After(position) => position.as_i64(),
         Range::Stream(_, version) => version.as_i64(),
     };
-    let mut reading = Reading { range, after, bytes: 0, entries: Vec::new(), read };
+    let mark = seen.mark();
+    let at_mark = mark.map_or(0, |mark| mark.position.as_i64());
+    let mut reading = Reading {
+        range,
+        seen,
+        after,
+        bytes: 0,
+        origin: None,
+        at_mark: None,
+        last: None,
+        entries: Vec::new(),
+        read,
+    };
     loop {
         let before = reading.entries.len();
         let page = (limit.entries.max(1) - before).min(PAGE_ENTRIES);
@@ -283,15 +325,22 @@ pub(crate) async fn load_entries<T>(
         if let Range::Stream(stream, _) = range {
             slow = slow.bind(*stream.as_uuid());
         } else {
-            database.answered(reading.take(connection, fast)).await?;
+            database.answered(reading.take(connection, fast.bind(at_mark))).await?;
         }
         if reading.entries.len() == before {
-            database.answered(reading.take(connection, slow)).await?;
+            database.answered(reading.take(connection, slow.bind(at_mark))).await?;
         }
         let count = reading.entries.len();
         if count - before < page || count >= limit.entries {
             break;
         }
+    }
+    // What was seen before was not told, or is not there any more.
+    if mark.is_some_and(|mark| reading.at_mark != Some(mark.leaf_hash)) {
+        database.answered(load_head(connection, database, seen)).await?;
+    }
+    if let Some((position, leaf_hash)) = reading.last {
+        seen.note(position, leaf_hash);
     }
     // A projector keeps several of these.
     reading.entries.shrink_to_fit();
@@ -299,16 +348,24 @@ pub(crate) async fn load_entries<T>(
 }
 
 /// What was read of a range.
-struct Reading<T, R> {
+struct Reading<'s, T, R> {
     range: Range,
+    /// What was seen before.
+    seen: &'s Seen,
     /// The position or version of the last.
     after: i64,
     bytes: usize,
+    /// The Chronicle's name.
+    origin: Option<Origin>,
+    /// The leaf hash at the mark of what was seen before.
+    at_mark: Option<LeafHash>,
+    /// The last entry.
+    last: Option<(Position, LeafHash)>,
     entries: Vec<T>,
     read: R,
 }
 
-impl<T, R: FnMut(&Stored<'_>) -> Result<T, BadRow>> Reading<T, R> {
+impl<T, R: FnMut(&Stored<'_>) -> Result<T, BadRow>> Reading<'_, T, R> {
     async fn take(
         &mut self,
         connection: &mut PgConnection,
@@ -321,6 +378,17 @@ impl<T, R: FnMut(&Stored<'_>) -> Result<T, BadRow>> Reading<T, R> {
                 Range::After(_) => next_position(self.after, stored.position())?,
                 Range::Stream(..) => stored.version(3)?.as_i64(),
             };
+            if let Some(origin) = stored.told::<String>(9) {
+                let origin = parse_origin(origin)?;
+                self.seen.check_origin(&origin)?;
+                self.origin = Some(origin);
+                self.at_mark = stored.told::<&[u8]>(10).and_then(leaf_hash_of);
+            }
+            let Some(origin) = &self.origin else {
+                return Err(LogFault::NoOrigin { head: stored.position() }.into());
+            };
+            stored.check(origin)?;
+            self.last = Some((stored.position(), stored.leaf_hash(8)?));
             self.bytes += stored.text(5, "payload")?.len();
             self.entries.push((self.read)(&stored)?);
         }
@@ -337,19 +405,33 @@ fn next_position(after: i64, found: Position) -> Result<i64, BadRow> {
     Err(BadRow::Gap { expected, found })
 }
 
-/// Where the log ends.
+/// Where the log ends, after checking that it has what was seen of it.
 pub(crate) async fn load_head(
     connection: &mut PgConnection,
     database: &Database,
+    seen: &Seen,
 ) -> Result<Head, Failure> {
-    let sql = database.sql(
-        "SELECT position, leaf_hash FROM {schema}.chronicle_entries ORDER BY position DESC LIMIT 1",
-    );
-    let Some(row) = sqlx::query(sql).fetch_optional(connection).await? else {
+    let mark = seen.mark();
+    let row = sqlx::query(database.sql(include_str!("sql/load_head.sql")))
+        .bind(mark.map_or(0, |mark| mark.position.as_i64()))
+        .fetch_optional(connection)
+        .await?;
+    let Some(row) = row else {
+        mark.map_or(Ok(()), |mark| mark.check(None, Position::ZERO))?;
         return Ok(Head { position: Position::ZERO, leaf_hash: None });
     };
     let stored = Stored::of(&row)?;
-    Ok(Head { position: stored.position(), leaf_hash: Some(stored.leaf_hash(1)?) })
+    let (position, leaf_hash) = (stored.position(), stored.leaf_hash(1)?);
+    if let Some(mark) = mark {
+        mark.check(stored.told::<&[u8]>(2).and_then(leaf_hash_of), position)?;
+    }
+    seen.note(position, leaf_hash);
+    Ok(Head { position, leaf_hash: Some(leaf_hash) })
+}
+
+/// The leaf hash that these bytes are.
+pub(crate) fn leaf_hash_of(bytes: &[u8]) -> Option<LeafHash> {
+    bytes.try_into().ok().map(LeafHash::from_bytes)
 }
 
 /// The leaf hash of the entry at a position; none where there is no entry.

@@ -12,21 +12,26 @@ use guildhall_core::{Position, StoreError};
 use sqlx::postgres::PgListener;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::database::Database;
 
 /// What woke a waiter. Sent through a watch channel, so wake-ups that nobody took yet are one.
 #[derive(Debug, Default, Clone, Copy)]
 struct News {
-    /// How far the newest commit reached. Not the furthest ever: a database that failed over may
-    /// have lost the end of its log.
+    /// How far the newest commit of this process reached.
     head: Position,
+    /// How far the log reaches by what the database tells. Anybody who may connect can tell
+    /// anything, so whoever waits looks for itself.
+    heard: Position,
     /// How far the newest commit of a projector reached.
     projected: Position,
     /// How often the listener began to listen; what happened before, it does not know.
     listening_since: u64,
 }
+
+/// How long there is between two looks of a waiter at least.
+const LEAST_PAUSE: Duration = Duration::from_millis(2);
 
 /// Where the waiters of a store learn that its log has grown.
 #[derive(Debug, Default)]
@@ -67,6 +72,7 @@ impl Signal {
         loop {
             // Before the look: a commit during it is news afterwards.
             let since = received.borrow_and_update().listening_since;
+            let looked_at = Instant::now();
             let head = look().await?;
             let now = Instant::now();
             if head > position || deadline.is_some_and(|deadline| deadline <= now) {
@@ -80,7 +86,7 @@ impl Signal {
                     if news.head > position {
                         return Some(news.head);
                     }
-                    if news.listening_since != since {
+                    if news.heard > position || news.listening_since != since {
                         break;
                     }
                 }
@@ -89,6 +95,8 @@ impl Signal {
             if let Ok(Some(told)) = timeout_at(until, is_called).await {
                 return Ok(told);
             }
+            // However much is told in vain.
+            sleep_until((looked_at + LEAST_PAUSE).min(until)).await;
         }
     }
 
@@ -156,7 +164,7 @@ async fn listen_once(
                     if notification.channel() == projected {
                         news.projected = told;
                     } else {
-                        news.head = told;
+                        news.heard = told;
                     }
                 });
             }

@@ -119,6 +119,28 @@ async fn a_lost_wake_up_costs_one_poll() {
     assert_eq!(woken(waiter).await, 1);
 }
 
+/// Anybody who may connect may tell anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_false_notices_fools_nobody() {
+    let database = Database::create();
+    let chronicle = open(&database, Duration::from_secs(60)).await;
+    append_one(&chronicle, 1).await;
+    let other = open(&database, LONG).await;
+    let waiter = wait(&chronicle, 1);
+    listeners(&database, 1).await;
+    execute(
+        database.url(),
+        "SELECT count(pg_notify('guildhall:guildhall', told))
+         FROM (SELECT (9007199254740991 - nth)::text FROM generate_series(0, 5000) AS nth
+               UNION ALL VALUES ('-1'), ('x'), ('')) AS told (told)",
+    );
+    let wait = chronicle.wait_beyond(Position::new(1), Duration::from_millis(300));
+    assert_eq!(timeout(SOON, wait).await.unwrap().unwrap(), Position::new(1));
+    assert!(!waiter.is_finished());
+    append_one(&other, 1).await;
+    assert_eq!(woken(waiter).await, 2);
+}
+
 #[tokio::test]
 async fn stores_in_two_schemas_do_not_wake_each_other() {
     let database = Database::create();

@@ -1,6 +1,7 @@
 -- What appends are judged against, as of one moment.
 -- $1: the streams that they name
 -- $2: their event ids
+-- $3: a position whose leaf hash to tell too
 SELECT
     (SELECT position FROM {schema}.chronicle_head WHERE id = 1) AS head,
     (SELECT origin FROM {schema}.chronicle_origin) AS origin,
@@ -18,4 +19,5 @@ SELECT
         FROM pg_catalog.unnest($1::uuid[]) WITH ORDINALITY AS named (stream_id, nth)
         ORDER BY nth
     ) AS versions,
-    ARRAY(SELECT event_id FROM {schema}.chronicle_entries WHERE event_id = ANY ($2::uuid[])) AS recorded
+    ARRAY(SELECT event_id FROM {schema}.chronicle_entries WHERE event_id = ANY ($2::uuid[])) AS recorded,
+    (SELECT leaf_hash FROM {schema}.chronicle_entries WHERE position = $3) AS mark

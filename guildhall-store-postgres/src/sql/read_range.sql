@@ -3,7 +3,13 @@
 -- $1: the position after which to read
 -- $2: how many entries at most
 -- $3: how many bytes of payload at most
-SELECT position, event_id, stream_id, version, event_type, payload, {metadata}, recorded_at, leaf_hash
+-- $4: a position whose leaf hash to tell too
+SELECT position, event_id, stream_id, version, event_type, payload, {metadata}, recorded_at, leaf_hash,
+    -- With the first entry alone.
+    CASE WHEN position = $1 + 1 THEN (SELECT origin FROM {schema}.chronicle_origin) END,
+    CASE WHEN position = $1 + 1 THEN (
+        SELECT leaf_hash FROM {schema}.chronicle_entries WHERE position = $4
+    ) END
 FROM {schema}.chronicle_entries
 WHERE position > $1 AND position <= $1 + $2
     AND $3 >= (
