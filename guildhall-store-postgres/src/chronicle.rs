@@ -14,7 +14,7 @@ use sqlx::pool::PoolConnection;
 
 use crate::append::Appender;
 use crate::database::Database;
-use crate::error::Doing;
+use crate::error::{Doing, ReadOnly};
 use crate::options::Options;
 use crate::row::{BadRow, Failure, Part, Range, Stored, load_entries, load_head, load_origin};
 use crate::watch::Signal;
@@ -31,7 +31,8 @@ const DOING: &str = "reading the Chronicle";
 #[derive(Debug, Clone)]
 pub struct PostgresChronicle {
     database: Database,
-    appender: Appender,
+    /// None where nothing is to be written.
+    appender: Option<Appender>,
     signal: Arc<Signal>,
     seen: Arc<Seen>,
     poll_interval: Duration,
@@ -43,11 +44,17 @@ impl PostgresChronicle {
         let seen = Arc::new(Seen::default());
         Self {
             database: database.clone(),
-            appender: Appender::start(database, signal, &seen, options),
+            appender: (!database.is_read_only())
+                .then(|| Appender::start(database, signal, &seen, options)),
             signal: Arc::clone(signal),
             seen,
             poll_interval: options.poll_interval,
         }
+    }
+
+    fn appender(&self) -> Result<&Appender, StoreError> {
+        let read_only = || StoreError::permanent("appending to the Chronicle", ReadOnly);
+        self.appender.as_ref().ok_or_else(read_only)
     }
 
     async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {
@@ -92,11 +99,11 @@ impl Chronicle for PostgresChronicle {
     }
 
     async fn fix_origin(&self, origin: Origin) -> Result<Origin, StoreError> {
-        self.appender.fix_origin(origin).await
+        self.appender()?.fix_origin(origin).await
     }
 
     async fn append(&self, append: Append) -> Result<Vec<Appended>, AppendError> {
-        self.appender.append(append).await
+        self.appender()?.append(append).await
     }
 
     async fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Entry>, StoreError> {

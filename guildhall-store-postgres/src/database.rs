@@ -22,6 +22,7 @@ pub(crate) struct Database {
     pool: PgPool,
     schema: Schema,
     answer_timeout: Duration,
+    is_read_only: bool,
 }
 
 impl Database {
@@ -36,12 +37,12 @@ impl Database {
     const LEAST_CONNECTIONS: u32 = 3;
 
     /// The database that the options name. Nothing is connected yet.
-    pub(crate) fn new(options: &Options) -> Result<Self, OpenError> {
+    pub(crate) fn new(options: &Options, is_read_only: bool) -> Result<Self, OpenError> {
         let schema = options.schema.parse()?;
         let pool = match &options.source {
             Source::Pool(pool) => pool.clone(),
             Source::Url(url) => {
-                let defaults = session_defaults(options);
+                let defaults = session_defaults(options, is_read_only);
                 PgPoolOptions::new()
                     .max_connections(options.max_connections)
                     // What is left is for asking why.
@@ -69,7 +70,7 @@ impl Database {
         if found < Self::LEAST_CONNECTIONS {
             return Err(OpenError::SmallPool { found });
         }
-        Ok(Self { pool, schema, answer_timeout: options.answer_timeout })
+        Ok(Self { pool, schema, answer_timeout: options.answer_timeout, is_read_only })
     }
 
     pub(crate) fn schema(&self) -> &Schema {
@@ -98,6 +99,11 @@ impl Database {
     pub(crate) fn has_room(&self) -> bool {
         let pool = &self.pool;
         pool.num_idle() > 0 || pool.size() < pool.options().get_max_connections()
+    }
+
+    /// Whether nothing is to be written.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.is_read_only
     }
 
     /// After how long without an answer a connection counts as lost.
@@ -164,10 +170,11 @@ const PLAIN_STRINGS: &str = "standard_conforming_strings = on";
 
 /// What the connections of a pool of the store's own begin with: an append is one statement, of which
 /// only the session's defaults say how it runs. Not told when connecting: PgBouncer would refuse it.
-fn session_defaults(options: &Options) -> String {
+fn session_defaults(options: &Options, is_read_only: bool) -> String {
+    let access = if is_read_only { "READ ONLY" } else { "READ WRITE" };
     let patience = setting(lock_patience(options.answer_timeout));
     format!(
-        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, READ WRITE; \
+        "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED, {access}; \
          SET {PINNED_PATH}; SET {PLAIN_STRINGS}; SET lock_timeout = '{patience}'"
     )
 }

@@ -9,6 +9,7 @@ use guildhall_core::{Fault, StoreError};
 
 use crate::migrate::Family;
 use crate::options::MOST_PAYLOAD_BYTES;
+use crate::schema::SchemaFault;
 
 /// Why a store was not opened. Whichever it is, the database is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,31 @@ pub enum OpenError {
         /// The newest migration that this version knows.
         known: u32,
     },
+    /// An older Guildhall made the tables, or nobody did, and a store that only reads leaves them so:
+    /// open the store for writing once.
+    #[error(
+        "the schema {schema:?} has migration {found} of the {family} tables, reading needs {known}: open it once for writing"
+    )]
+    OlderSchema {
+        /// The schema.
+        schema: String,
+        /// Which tables.
+        family: Family,
+        /// The newest migration that the schema has; 0 where it has none of them.
+        found: u32,
+        /// The newest migration that this version knows.
+        known: u32,
+    },
+    /// Somebody changed the tables, their keys, triggers or functions, or took rights away: drop what
+    /// is foreign, make what is missing or altered again as the files in this crate's `migrations/`
+    /// do, and grant as `roles.sql` does.
+    #[error("the schema {schema:?} is not as its migrations made it: {}", join(.faults))]
+    AlteredSchema {
+        /// The schema.
+        schema: String,
+        /// Each difference.
+        faults: Vec<SchemaFault>,
+    },
     /// The server is older than PostgreSQL 14: upgrade it.
     #[error("the server is PostgreSQL {found}, Guildhall needs 14 or newer")]
     OldServer {
@@ -86,6 +112,10 @@ impl OpenError {
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Store(source) if source.is_transient())
     }
+}
+
+fn join(faults: &[SchemaFault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// Says what the store was doing when PostgreSQL failed.
@@ -155,6 +185,11 @@ pub(crate) fn has_sqlstate(error: &sqlx::Error, state: &str) -> bool {
 #[derive(Debug, thiserror::Error)]
 #[error("the task that owns the connection gave no answer")]
 pub(crate) struct NoAnswer;
+
+/// The store was opened for reading.
+#[derive(Debug, thiserror::Error)]
+#[error("the store was opened for reading only")]
+pub(crate) struct ReadOnly;
 
 /// The server has said nothing for long.
 #[derive(Debug, thiserror::Error)]

@@ -57,6 +57,7 @@ mod read_model;
 mod rebuild;
 mod row;
 mod rows;
+mod schema;
 mod store;
 mod watch;
 
@@ -70,6 +71,7 @@ pub use projector::{PostgresProjector, ProjectorBuilder};
 pub use query::PostgresOpsDb;
 pub use read_model::ReadModel;
 pub use row::BadRow;
+pub use schema::SchemaFault;
 pub use store::PostgresStore;
 
 /// The driver whose pools an embedder can hand in.

@@ -12,6 +12,7 @@ use sqlx::{PgConnection, Row};
 use crate::database::Database;
 use crate::error::{Doing, OpenError};
 use crate::holder::find_maintainer;
+use crate::schema::{compare, missing_rights};
 
 const DOING: &str = "opening the database";
 
@@ -121,13 +122,43 @@ const OPS: &[Migration] = &[
 pub(crate) async fn prepare(database: &Database, families: &[Family]) -> Result<(), OpenError> {
     let mut connection = database.acquire().await.doing(DOING)?;
     // Most often there is nothing to do, and then no right to create anything is needed.
-    if pending(&mut connection, database, families).await?.is_some_and(|pending| pending.is_empty())
-    {
+    let missing = pending(&mut connection, database, families).await?;
+    if database.is_read_only() {
+        let missing = missing.unwrap_or_else(|| all(families));
+        if let Some(&(family, step)) = missing.first() {
+            let (schema, found) = (database.schema().name().to_owned(), step.number - 1);
+            return Err(OpenError::OlderSchema { schema, family, found, known: family.newest() });
+        }
+    } else if missing.is_none_or(|missing| !missing.is_empty()) {
+        make(&mut connection, database, families).await?;
+    }
+    check(&mut connection, database).await
+}
+
+/// Refuses a schema that was changed.
+async fn check(connection: &mut PgConnection, database: &Database) -> Result<(), OpenError> {
+    let mut faults = compare(connection, database).await.doing(DOING)?;
+    faults.extend(missing_rights(connection, database).await.doing(DOING)?);
+    if faults.is_empty() {
         return Ok(());
     }
+    Err(OpenError::AlteredSchema { schema: database.schema().name().to_owned(), faults })
+}
+
+/// The statements of all migrations, in order.
+pub(crate) fn all_migrations() -> impl Iterator<Item = &'static str> {
+    CHRONICLE.iter().chain(OPS).map(|step| step.sql)
+}
+
+/// Makes what is missing.
+async fn make(
+    connection: &mut PgConnection,
+    database: &Database,
+    families: &[Family],
+) -> Result<(), OpenError> {
     let mut attempt = 1;
     loop {
-        let mut transaction = database.begin(&mut connection).await.doing(DOING)?;
+        let mut transaction = database.begin(connection).await.doing(DOING)?;
         let made = make_missing(&mut transaction, database, families).await;
         let Err(error) = made else { return Ok(transaction.commit().await.doing(DOING)?) };
         transaction.rollback().await.doing(DOING)?;
@@ -135,7 +166,7 @@ pub(crate) async fn prepare(database: &Database, families: &[Family]) -> Result<
             // Another process made the schema, or the list in it, at the same time.
             Some("23505" | "42P06" | "42P07") if attempt < ATTEMPTS => attempt += 1,
             Some("55P03") => {
-                let locked = find_maintainer(&mut connection, database).await.doing(DOING)?;
+                let locked = find_maintainer(connection, database).await.doing(DOING)?;
                 let named = locked.map(|locked| StoreError::transient(DOING, locked).into());
                 return Err(named.unwrap_or(error));
             }

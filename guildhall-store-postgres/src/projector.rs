@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use guildhall_core::fold::{Fold, Halt};
 use guildhall_core::{
-    Applied, ApplyError, Batch, Checkpoint, CustodyPolicy, DecodedEntry, Generation, HolderId,
-    Lease, Left, OPS_DB, OnViolation, Position, Projector, Rebuild, StoreError,
+    Applied, ApplyError, Batch, Checkpoint, CustodyPolicy, DecodedEntry, Disagreement, Generation,
+    HolderId, Lease, Left, OPS_DB, OnViolation, Position, Projector, Rebuild, StoreError,
 };
 use sqlx::PgConnection;
 use tokio::sync::{Mutex, watch};
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use crate::changes::{Deployments, OpsTables};
 use crate::database::Database;
-use crate::error::{Doing, NoAnswer, Silent};
+use crate::error::{Doing, NoAnswer, ReadOnly, Silent, fault, has_sqlstate};
 use crate::heads::load_heads;
 use crate::lease::{CheckpointRow, Claim, Turn, furthest_behind, load_checkpoints, long_silence};
 use crate::partitions::{MonthsAhead, Partitions};
@@ -118,8 +118,12 @@ impl ProjectorBuilder {
     /// Makes the projector. Nothing is asked of the database yet.
     ///
     /// # Errors
-    /// Permanent where two read models share a name or one is called as the projector is.
+    /// Permanent where two read models share a name or one is called as the projector is, or the store
+    /// was opened for reading.
     pub fn start(self) -> Result<PostgresProjector, StoreError> {
+        if self.database.is_read_only() {
+            return Err(StoreError::permanent("starting the projector", ReadOnly));
+        }
         let mut names = vec![self.settings.name.clone()];
         for model in &self.read_models {
             let name = model.name().to_owned();
@@ -341,7 +345,11 @@ impl Projecting {
             checkpoint = batch.checkpoint_at(last, &row.checkpoint);
         }
         let changes = fold.take_changes();
-        self.tables.write(&mut transaction, &changes, Deployments::Upserted).await.doing(DOING)?;
+        if let Err(error) =
+            self.tables.write(&mut transaction, &changes, Deployments::Upserted).await
+        {
+            return Err(of_write(error, row.checkpoint.position));
+        }
         let is_news = checkpoint.position > row.checkpoint.position;
         row.checkpoint = checkpoint;
         row.save(&mut transaction, &database, &name).await.doing(DOING)?;
@@ -394,6 +402,21 @@ impl Projecting {
         transaction.commit().await.doing(DOING)?;
         self.claim.fence = Some(row.lease.fence);
         Ok(Lease::Held)
+    }
+}
+
+/// Why rows were not written to tables that stand at `checkpoint`.
+fn of_write(error: sqlx::Error, checkpoint: Position) -> ApplyError {
+    match &error {
+        sqlx::Error::Database(found) if has_sqlstate(&error, "23505") => {
+            let names = [found.table(), found.constraint()];
+            let constraint = names.into_iter().flatten().collect::<Vec<_>>().join(", ");
+            ApplyError::Disagrees { checkpoint, found: Disagreement::RowExists { constraint } }
+        }
+        _ => {
+            let fault = fault(&error);
+            StoreError { doing: "projecting", fault, source: error.into() }.into()
+        }
     }
 }
 

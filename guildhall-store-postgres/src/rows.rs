@@ -10,7 +10,7 @@ use guildhall_core::{
     Outcome, Position, QuarantinedEntry, Seq, StreamId, Tier, Timestamp, VerificationResult,
 };
 use sqlx::postgres::PgRow;
-use sqlx::{Decode, Postgres, Row, Type, ValueRef};
+use sqlx::{Column, Decode, Postgres, Row, Type, ValueRef};
 use uuid::Uuid;
 
 use crate::row::timestamp;
@@ -20,19 +20,17 @@ use crate::row::timestamp;
 #[error("it holds no {0}")]
 struct Misfit(&'static str);
 
-fn misfit(index: usize, source: impl Into<Box<dyn Error + Send + Sync>>) -> sqlx::Error {
-    sqlx::Error::ColumnDecode { index: index.to_string(), source: source.into() }
-}
-
 /// The columns of a row, in order, as what they mean.
 pub(crate) struct Columns<'r> {
     row: &'r PgRow,
     next: usize,
+    /// The table that is read, as far as that is known.
+    table: &'static str,
 }
 
 impl<'r> Columns<'r> {
     pub(crate) fn of(row: &'r PgRow) -> Self {
-        Self { row, next: 0 }
+        Self { row, next: 0, table: "a row" }
     }
 
     fn take(&mut self) -> usize {
@@ -44,7 +42,20 @@ impl<'r> Columns<'r> {
         &mut self,
     ) -> Result<T, sqlx::Error> {
         let index = self.take();
-        self.row.try_get(index)
+        self.row.try_get(index).map_err(|error| match error {
+            sqlx::Error::ColumnDecode { source, .. } => self.misfit(index, source),
+            other => other,
+        })
+    }
+
+    /// The error of a column that somebody else wrote: which it is, of which table, and which entry
+    /// wrote the row.
+    fn misfit(&self, index: usize, source: impl Into<Box<dyn Error + Send + Sync>>) -> sqlx::Error {
+        let column = self.row.columns().get(index).map_or("?", Column::name);
+        let position = self.row.try_get::<i64, _>("position");
+        let at = position.map_or_else(|_| String::new(), |at| format!(" at position {at}"));
+        let index = format!("{}.{column}{at}", self.table);
+        sqlx::Error::ColumnDecode { index, source: source.into() }
     }
 
     fn checked<T>(
@@ -53,7 +64,7 @@ impl<'r> Columns<'r> {
         read: impl FnOnce(i64) -> Option<T>,
     ) -> Result<T, sqlx::Error> {
         let index = self.next;
-        read(self.value()?).ok_or_else(|| misfit(index, Misfit(what)))
+        read(self.value()?).ok_or_else(|| self.misfit(index, Misfit(what)))
     }
 
     pub(crate) fn string(&mut self) -> Result<String, sqlx::Error> {
@@ -66,7 +77,7 @@ impl<'r> Columns<'r> {
         T: FromStr<Err: Error + Send + Sync + 'static>,
     {
         let index = self.next;
-        self.value::<&str>()?.parse().map_err(|error: T::Err| misfit(index, error))
+        self.value::<&str>()?.parse().map_err(|error: T::Err| self.misfit(index, error))
     }
 
     /// A count, or another number that is not negative.
@@ -86,19 +97,19 @@ impl<'r> Columns<'r> {
         let index = self.next;
         let number: i16 = self.value()?;
         let tier = u8::try_from(number).ok().and_then(|number| Tier::try_from(number).ok());
-        tier.ok_or_else(|| misfit(index, Misfit("tier")))
+        tier.ok_or_else(|| self.misfit(index, Misfit("tier")))
     }
 
     pub(crate) fn time(&mut self) -> Result<Timestamp, sqlx::Error> {
         let index = self.take();
-        timestamp(self.row, index).ok_or_else(|| misfit(index, Misfit("time of our calendar")))
+        timestamp(self.row, index).ok_or_else(|| self.misfit(index, Misfit("time of our calendar")))
     }
 
     fn bytes<const N: usize>(&mut self) -> Result<[u8; N], sqlx::Error> {
         let index = self.next;
         self.value::<&[u8]>()?.try_into().map_err(|error| {
             let error: std::array::TryFromSliceError = error;
-            misfit(index, error)
+            self.misfit(index, error)
         })
     }
 
@@ -118,12 +129,12 @@ impl<'r> Columns<'r> {
     pub(crate) fn json(&mut self) -> Result<Json, sqlx::Error> {
         let index = self.take();
         let value = self.row.try_get_raw(index)?;
-        let bytes = value.as_bytes().map_err(|error| misfit(index, error))?;
+        let bytes = value.as_bytes().map_err(|error| self.misfit(index, error))?;
         let Some((1, text)) = bytes.split_first() else {
-            return Err(misfit(index, Misfit("jsonb")));
+            return Err(self.misfit(index, Misfit("jsonb")));
         };
-        let text = std::str::from_utf8(text).map_err(|error| misfit(index, error))?;
-        Json::from_rewritten(text).map_err(|error| misfit(index, error))
+        let text = std::str::from_utf8(text).map_err(|error| self.misfit(index, error))?;
+        Json::from_rewritten(text).map_err(|error| self.misfit(index, error))
     }
 
     /// What the next column holds, unless it is null.
@@ -140,6 +151,7 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn accord(&mut self) -> Result<AccordBinding, sqlx::Error> {
+        self.table = "accord_bindings";
         Ok(AccordBinding {
             id: AccordId::from_uuid(self.uuid()?),
             name: self.string()?,
@@ -151,6 +163,7 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn artifact(&mut self) -> Result<GovernedArtifact, sqlx::Error> {
+        self.table = "governed_artifacts";
         Ok(GovernedArtifact {
             id: ArtifactId::from_uuid(self.uuid()?),
             accord_binding_id: AccordId::from_uuid(self.uuid()?),
@@ -169,6 +182,7 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn transition(&mut self) -> Result<CustodyTransition, sqlx::Error> {
+        self.table = "custody_transitions";
         Ok(CustodyTransition {
             artifact_id: ArtifactId::from_uuid(self.uuid()?),
             seq: self.seq()?,
@@ -187,6 +201,7 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn deployment(&mut self) -> Result<DeploymentState, sqlx::Error> {
+        self.table = "deployment_states";
         Ok(DeploymentState {
             artifact_id: ArtifactId::from_uuid(self.uuid()?),
             target: self.string()?,
@@ -201,6 +216,7 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn verification(&mut self) -> Result<VerificationResult, sqlx::Error> {
+        self.table = "verification_results";
         Ok(VerificationResult {
             id: EventId::from_uuid(self.uuid()?),
             artifact_id: ArtifactId::from_uuid(self.uuid()?),
@@ -214,6 +230,7 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn quarantined(&mut self) -> Result<QuarantinedEntry, sqlx::Error> {
+        self.table = "quarantined_entries";
         Ok(QuarantinedEntry {
             position: self.position()?,
             event_id: EventId::from_uuid(self.uuid()?),

@@ -44,8 +44,33 @@ impl PostgresStore {
     /// # Errors
     /// [`OpenError`]; the database is as it was.
     pub async fn open_with(options: Options) -> Result<Self, OpenError> {
+        Self::open_as(options, false).await
+    }
+
+    /// Opens the store for reading, in the schema `guildhall` of the database at this URL: for pages,
+    /// reports and auditors, on a hot standby too, and with a role that may do nothing but SELECT.
+    ///
+    /// Nothing is ever written: tables are not made or changed, an append and a projector are refused.
+    /// A standby tells nobody what is new, so who waits there looks every
+    /// [`poll_interval`](Options::poll_interval).
+    ///
+    /// # Errors
+    /// [`OpenError`]; [`OpenError::OlderSchema`] where tables would have to be made first.
+    pub async fn open_read_only(url: impl Into<String>) -> Result<Self, OpenError> {
+        Self::open_read_only_with(Options::at(url)).await
+    }
+
+    /// Opens the store for reading as `options` say; see [`open_read_only`](Self::open_read_only).
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_read_only_with(options: Options) -> Result<Self, OpenError> {
+        Self::open_as(options, true).await
+    }
+
+    async fn open_as(options: Options, is_read_only: bool) -> Result<Self, OpenError> {
         options.check()?;
-        let database = Database::new(&options)?;
+        let database = Database::new(&options, is_read_only)?;
         prepare(&database, &[Family::Chronicle, Family::Ops]).await?;
         let signal = Arc::new(Signal::default());
         let chronicle = PostgresChronicle::start(&database, &signal, &options);

@@ -15,6 +15,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use crate::database::Database;
+use crate::error::has_sqlstate;
 
 /// What woke a waiter. Sent through a watch channel, so wake-ups that nobody took yet are one.
 #[derive(Debug, Default, Clone, Copy)]
@@ -130,6 +131,10 @@ async fn listen(database: Database, news: watch::Sender<News>) {
     loop {
         match listen_once(&database, &news, &mut pause, FIRST_PAUSE).await {
             Err(sqlx::Error::PoolClosed) => return,
+            Err(error) if has_sqlstate(&error, "25006") => {
+                tracing::debug!("a standby tells nothing");
+                pause = LONGEST_PAUSE;
+            }
             Err(error) => tracing::warn!(%error, "the listener lost its connection"),
             Ok(()) => tracing::debug!("the listener lost its connection"),
         }

@@ -14,13 +14,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use guildhall_core::{Lease, Position, Projector as _};
+use guildhall_core::{HolderId, Lease, Position, Projector as _, Timestamp};
 use guildhall_projector::State;
 use guildhall_store_postgres::{Options, PostgresStore};
 use projecting::{append_all, assert_projected, log, project, settings, within};
 use proxy::Proxy;
 use server::{Database, Server, Settings};
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, PgPool};
 use tokio::sync::watch;
 
 const URL: &str = "GUILDHALL_TEST_PROJECT_AT";
@@ -373,4 +373,32 @@ async fn one_that_works_for_longer_than_a_lease_holds_is_left_alone() {
     other.rollback().await.unwrap();
     within(working).await.unwrap().unwrap();
     assert_eq!(within(rival.hold_lease()).await.unwrap(), Lease::Held);
+}
+
+/// The clock is the server's, and it may have been an hour ahead.
+#[tokio::test]
+async fn a_lease_from_under_a_clock_that_went_back_has_lapsed() {
+    let database = Database::create();
+    let store = PostgresStore::open(database.url()).await.unwrap();
+    let [one, other] = [store.projector().start().unwrap(), store.projector().start().unwrap()];
+    assert_eq!(one.hold_lease().await.unwrap(), Lease::Held);
+    let mut look = PgConnection::connect(database.url()).await.unwrap();
+    let (holder, until): (uuid::Uuid, chrono::DateTime<chrono::Utc>) = sqlx::query_as(
+        "SELECT lease_holder, lease_until FROM guildhall.projector_checkpoints",
+    )
+    .fetch_one(&mut look)
+    .await
+    .unwrap();
+    // Whoever waits says for whom and until when.
+    let (holder, until) = (HolderId::from_uuid(holder), Timestamp::try_from(until).unwrap());
+    assert_eq!(other.hold_lease().await.unwrap(), Lease::Standby { holder, until });
+    sqlx::raw_sql(
+        "UPDATE guildhall.projector_checkpoints SET lease_until = lease_until + interval '1 hour',
+             updated_at = updated_at + interval '1 hour'",
+    )
+    .execute(&mut look)
+    .await
+    .unwrap();
+    assert_eq!(other.hold_lease().await.unwrap(), Lease::Held);
+    assert!(matches!(one.hold_lease().await.unwrap(), Lease::Standby { .. }));
 }
