@@ -121,6 +121,19 @@ impl Database {
         timeout(self.answer_timeout, conversation).await.map_err(silent)?
     }
 
+    /// The outcome of a conversation over a connection of the pool, which is closed if it is lost.
+    pub(crate) async fn ask<T>(
+        &self,
+        conversation: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, sqlx::Error> {
+        let mut connection = self.acquire().await?;
+        let outcome = self.answered(conversation(&mut connection)).await;
+        if matches!(outcome, Err(sqlx::Error::Io(_))) {
+            connection.close_on_drop();
+        }
+        outcome
+    }
+
     /// Why there is no connection at all. The pool goes on trying while a server refuses, and then
     /// does not say why; a server that says nothing here either is not waited for much longer.
     async fn refusal(&self) -> sqlx::Error {

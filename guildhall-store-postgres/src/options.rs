@@ -41,9 +41,10 @@ pub struct Options {
     /// embedder's own pool has its own limit, and where no server can be reached it is asked for a
     /// quarter longer, for the reason.
     pub acquire_timeout: Duration,
-    /// How long an append, or a page of what is read of the log, may be without an answer before its
-    /// connection counts as lost, and what became of the append is found out over another one. 30 s
-    /// by default. A projector waits for twenty times its lease.
+    /// How long an append, a page of what is read of the log, a question to the Ops DB or the release of
+    /// a lease may be without an answer before its connection counts as lost, and what became of the
+    /// append is found out over another one. 30 s by default. A projector waits for twenty times its
+    /// lease. A lock is waited for half as long.
     pub answer_timeout: Duration,
     /// How many entries of waiting appends share one transaction, at most. 4,096 by default. An
     /// append is never split, so a longer one has a transaction of its own.

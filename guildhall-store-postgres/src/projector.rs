@@ -220,8 +220,10 @@ impl fmt::Debug for PostgresProjector {
 impl Projector for PostgresProjector {
     async fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
         const DOING: &str = "reading a checkpoint";
-        let mut connection = self.database.acquire().await.doing(DOING)?;
-        furthest_behind(&mut connection, &self.database, &self.names).await.doing(DOING)
+        let (database, names) = (&self.database, &self.names);
+        let asking =
+            database.ask(async |connection| furthest_behind(connection, database, names).await);
+        asking.await.doing(DOING)
     }
 
     async fn checkpoints(&self) -> Result<Vec<(String, Checkpoint)>, StoreError> {
@@ -263,7 +265,12 @@ impl Projector for PostgresProjector {
     }
 
     async fn release_lease(&self) -> Result<(), StoreError> {
-        self.projecting.lock().await.claim.release().await
+        // Whoever shuts down does not wait for a silent server: the lease lapses by itself.
+        let patience = self.database.answer_timeout();
+        let releasing = async { self.projecting.lock().await.claim.release().await };
+        timeout(patience, releasing)
+            .await
+            .unwrap_or_else(|_| Err(StoreError::transient("releasing the lease", Silent(patience))))
     }
 
     fn lease_time(&self) -> Duration {

@@ -56,10 +56,10 @@ impl PostgresOpsDb {
         mut select: Select<'_>,
         read: impl Fn(&mut Columns<'_>) -> Result<T, sqlx::Error>,
     ) -> Result<Vec<T>, StoreError> {
-        let mut connection = self.database.acquire().await.doing(DOING)?;
         // Not kept: the values decide about the best plan.
         let query = select.parts.build().persistent(false);
-        let rows: Vec<PgRow> = query.fetch_all(&mut *connection).await.doing(DOING)?;
+        let asking = self.database.ask(async |connection| query.fetch_all(connection).await);
+        let rows: Vec<PgRow> = asking.await.doing(DOING)?;
         let read = |row| read(&mut Columns::of(row));
         rows.iter().map(read).collect::<Result<_, _>>().doing(DOING)
     }
@@ -224,9 +224,10 @@ impl OpsDb for PostgresOpsDb {
         if projector.contains('\0') {
             return Ok(None);
         }
-        let mut connection = self.database.acquire().await.doing(DOING)?;
-        let names = [projector.to_owned()];
-        let found = load_checkpoints(&mut connection, &self.database, &names).await.doing(DOING)?;
+        let (database, names) = (&self.database, [projector.to_owned()]);
+        let asking =
+            database.ask(async |connection| load_checkpoints(connection, database, &names).await);
+        let found = asking.await.doing(DOING)?;
         Ok(found.into_iter().next().map(|(_, checkpoint)| checkpoint))
     }
 }

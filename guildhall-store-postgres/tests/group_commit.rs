@@ -10,7 +10,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::{append_one, event};
-use guildhall_core::{Append, AppendError, Chronicle, NewEntry, Position, ReadLimit};
+use guildhall_core::{
+    Append, AppendError, Chronicle, Lease, NewEntry, OpsDb, Position, Projector, ReadLimit,
+};
 use guildhall_store_postgres::{Options, PostgresChronicle, PostgresStore};
 use proxy::{Cut, Proxy};
 use server::{Database, Server, Settings};
@@ -78,6 +80,30 @@ async fn appends_of_many_tasks_survive_every_cut() {
         for entry in timeout(SOON, task).await.unwrap().unwrap() {
             assert_eq!(recorded[&entry.event_id], 1);
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_server_holds_up_neither_a_question_nor_a_shutdown() {
+    let server = Server::start(Settings::default());
+    let database = Database::create_on(&server.url("postgres"));
+    let proxy = Proxy::start(&server).await;
+    let mut options = Options::at(proxy.url(database.name()));
+    options.answer_timeout = Duration::from_secs(1);
+    options.acquire_timeout = Duration::from_secs(1);
+    let store = PostgresStore::open_with(options).await.unwrap();
+    let (projector, ops_db) = (store.projector().start().unwrap(), store.ops_db());
+    assert_eq!(projector.hold_lease().await.unwrap(), Lease::Held);
+    ops_db.overview().await.unwrap();
+    proxy.fall_silent();
+    for outcome in [
+        timeout(SOON, ops_db.overview()).await.unwrap().map(drop),
+        timeout(SOON, ops_db.checkpoint("ops_db")).await.unwrap().map(drop),
+        timeout(SOON, projector.checkpoint()).await.unwrap().map(drop),
+        timeout(SOON, projector.release_lease()).await.unwrap(),
+    ] {
+        let error = outcome.unwrap_err();
+        assert!(error.is_transient(), "{error:?}");
     }
 }
 

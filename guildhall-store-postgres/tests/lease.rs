@@ -383,12 +383,11 @@ async fn a_lease_from_under_a_clock_that_went_back_has_lapsed() {
     let [one, other] = [store.projector().start().unwrap(), store.projector().start().unwrap()];
     assert_eq!(one.hold_lease().await.unwrap(), Lease::Held);
     let mut look = PgConnection::connect(database.url()).await.unwrap();
-    let (holder, until): (uuid::Uuid, chrono::DateTime<chrono::Utc>) = sqlx::query_as(
-        "SELECT lease_holder, lease_until FROM guildhall.projector_checkpoints",
-    )
-    .fetch_one(&mut look)
-    .await
-    .unwrap();
+    let (holder, until): (uuid::Uuid, chrono::DateTime<chrono::Utc>) =
+        sqlx::query_as("SELECT lease_holder, lease_until FROM guildhall.projector_checkpoints")
+            .fetch_one(&mut look)
+            .await
+            .unwrap();
     // Whoever waits says for whom and until when.
     let (holder, until) = (HolderId::from_uuid(holder), Timestamp::try_from(until).unwrap());
     assert_eq!(other.hold_lease().await.unwrap(), Lease::Standby { holder, until });
