@@ -228,9 +228,10 @@ impl Projector for PostgresProjector {
 
     async fn checkpoints(&self) -> Result<Vec<(String, Checkpoint)>, StoreError> {
         const DOING: &str = "reading a checkpoint";
-        let mut connection = self.database.acquire().await.doing(DOING)?;
-        let found = load_checkpoints(&mut connection, &self.database, &self.names).await;
-        let mut found: HashMap<_, _> = found.doing(DOING)?.into_iter().collect();
+        let (database, names) = (&self.database, &self.names);
+        let asking =
+            database.ask(async |connection| load_checkpoints(connection, database, names).await);
+        let mut found: HashMap<_, _> = asking.await.doing(DOING)?.into_iter().collect();
         let stands = |name: &String| found.remove(name).unwrap_or(Checkpoint::ZERO);
         let stands = self.names.iter().map(stands).collect::<Vec<_>>();
         Ok(self.names.iter().cloned().zip(stands).collect())
