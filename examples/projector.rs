@@ -63,6 +63,11 @@ struct Args {
     #[arg(long)]
     rebuild: bool,
 
+    /// Let --rebuild take the live tables' place although it differs from them: the log was edited or
+    /// restored, and that is as it should be
+    #[arg(long, requires = "rebuild")]
+    accept_rewritten: bool,
+
     /// Stop before the first entry that breaks an invariant, rather than quarantine it
     #[arg(long)]
     halt_on_violation: bool,
@@ -298,7 +303,8 @@ async fn project(
 ) -> Result<()> {
     let head = chronicle.head().await?.position.get();
     // Whoever waits at a terminal wants to hear of it, not wait for ever.
-    let settings = Settings { retries: Some(8), ..Settings::default() };
+    let accept_rewritten = args.accept_rewritten;
+    let settings = Settings { retries: Some(8), accept_rewritten, ..Settings::default() };
     let begun = Instant::now();
     let mut progress = Progress::start("projecting", Some(head));
     let counted = |status: &Status| progress.set(status.position.get());
@@ -307,7 +313,7 @@ async fn project(
     } else {
         catch_up(chronicle, projector, &settings, counted).await.context("projecting")?
     };
-    let Status { entries, position, quarantined, skipped, .. } = done;
+    let Status { entries, position, quarantined, skipped, differences, .. } = done;
     progress.finish(&match entries {
         0 => format!("up to date at position {position}"),
         _ => format!(
@@ -316,6 +322,9 @@ async fn project(
             begun.elapsed().as_secs_f64()
         ),
     });
+    for difference in differences {
+        eprintln!("differs from what it replaced: {difference}");
+    }
     Ok(())
 }
 

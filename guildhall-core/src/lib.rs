@@ -87,9 +87,9 @@ pub use json::{Json, JsonError, MAX_DEPTH, MAX_PAYLOAD_BYTES};
 pub use lease::LeaseState;
 pub use ops::{
     AccordBinding, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, ClosedCeremony,
-    Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift, GovernedArtifact, Health,
-    MAX_PAGE_ROWS, OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, Tables,
-    VerificationQuery, VerificationResult, Wakeup,
+    Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Difference, DifferenceKind, Drift,
+    GovernedArtifact, Health, MAX_PAGE_ROWS, OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry,
+    Table, Tables, VerificationQuery, VerificationResult, Wakeup,
 };
 pub use projector::{
     Applied, ApplyError, Batch, DecodedEntry, Disagreement, Generation, Lease, Left,

@@ -17,9 +17,11 @@ use crate::time::Timestamp;
 
 mod cursor;
 mod query;
+mod table;
 
 pub use cursor::*;
 pub use query::*;
+pub use table::{Difference, DifferenceKind, Table};
 
 words!(
     /// Whether what runs on one target is what should.

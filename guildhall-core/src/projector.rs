@@ -12,6 +12,7 @@ use crate::event::{Decoded, EventType};
 use crate::fold::FoldError;
 use crate::ids::{EventId, HolderId, Position, StreamId};
 use crate::invariant::Violation;
+use crate::ops::Difference;
 use crate::time::Timestamp;
 
 /// The projector name of the Ops DB itself.
@@ -408,6 +409,14 @@ pub trait Generation: Send {
     /// # Errors
     /// The store's own.
     async fn seal(&mut self) -> Result<(), StoreError>;
+
+    /// How this generation, once it is sealed, differs from the live one in the rows that entries up to
+    /// `upto` wrote; nothing where both were made of the same log in the same way. Its cost is that of
+    /// reading both.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn differences(&mut self, upto: Position) -> Result<Vec<Difference>, StoreError>;
 
     /// Puts this generation in the live one's place, in one transaction, if it stands no further
     /// back; answers false, and changes nothing, if the live one has gone further meanwhile. It

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use guildhall_core::{ApplyError, ContinuityError, HolderId, NotConsecutive, StoreError};
+use guildhall_core::{
+    ApplyError, ContinuityError, Difference, HolderId, NotConsecutive, StoreError,
+};
 use tokio::task::JoinError;
 
 /// What stopped the runtime, and trying again does not help.
@@ -21,6 +23,20 @@ pub enum RuntimeError {
     /// A task panicked: a bug in a store, in a read model or here.
     #[error("a task panicked")]
     Panicked(#[source] JoinError),
+    /// What was rebuilt is not what the live tables hold, and [nobody
+    /// accepted](crate::Settings::accept_rewritten) that: the log was rewritten, the tables were
+    /// changed, or they were made under another policy or by another version. The live tables are as
+    /// they were.
+    #[error(
+        "the rebuilt tables are not the live ones ({}): where that is as it should be, accept it",
+        list(.differences, .continuity.as_ref())
+    )]
+    Rewritten {
+        /// What differs in the rows that the live tables' entries wrote.
+        differences: Vec<Difference>,
+        /// Why the log does not go on from the live tables' checkpoint, where it does not.
+        continuity: Option<ContinuityError>,
+    },
     /// The live generation moved on each time before the rebuilt one could take its place.
     #[error(
         "the live generation moved on {rounds} times before the rebuilt one could take its place"
@@ -52,6 +68,12 @@ pub enum RuntimeError {
     Stopped(#[source] Arc<RuntimeError>),
 }
 
+fn list(differences: &[Difference], continuity: Option<&ContinuityError>) -> String {
+    let differences = differences.iter().map(Difference::to_string);
+    let all = continuity.map(ContinuityError::to_string).into_iter().chain(differences);
+    all.collect::<Vec<_>>().join("; ")
+}
+
 impl RuntimeError {
     /// Whether trying again can help.
     pub(crate) fn is_transient(&self) -> bool {
@@ -60,6 +82,7 @@ impl RuntimeError {
             Self::Store(error) => error.is_transient(),
             Self::NotConsecutive(_)
             | Self::Panicked(_)
+            | Self::Rewritten { .. }
             | Self::NotProjected { .. }
             | Self::NoReadModel { .. }
             | Self::Outrun { .. }

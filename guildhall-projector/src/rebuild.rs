@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use guildhall_core::{Chronicle, Generation, Position, Rebuild, StoreError};
+use guildhall_core::{
+    ApplyError, Checkpoint, Chronicle, Generation, Position, Rebuild, StoreError,
+};
 use tokio::time::sleep;
 
+use crate::continuity;
 use crate::error::RuntimeError;
 use crate::pipeline::ReadAhead;
 use crate::settings::Settings;
@@ -19,9 +22,12 @@ const MAX_ROUNDS: u32 = 100;
 const MAX_RETRIES: u32 = 20;
 
 /// Fills a new generation from the whole log, puts it in the live one's place and answers how that
-/// went. The live one can be read, and projected into, all the while. Where the log was restored
-/// from an older copy, the new generation goes back to what it holds now. `progress` hears of every
-/// batch.
+/// went. The live one can be read, and projected into, all the while. `progress` hears of every batch.
+///
+/// Before it takes its place, the new generation is compared with the live one in all that the entries
+/// up to the live checkpoint wrote. Where it differs, or where the log does not go on from that
+/// checkpoint (it was restored from an older copy, say), it takes its place only if
+/// [that is accepted](Settings::accept_rewritten); [`Status::differences`] and the error say how.
 ///
 /// # Errors
 /// [`RuntimeError`]; the live generation is as it was. Only a swap that fails in a way that may
@@ -38,13 +44,23 @@ pub async fn rebuild<P>(
 where
     P: Rebuild + ?Sized,
 {
+    let replaced = live_checkpoint(target).await?;
+    let continuity = match continuity::check(&*chronicle, &replaced).await {
+        Ok(_) => None,
+        Err(RuntimeError::Apply(ApplyError::Continuity(found))) => Some(found),
+        Err(error) => return Err(error),
+    };
     let mut generation = target.begin_rebuild().await?;
     let mut status = Status { state: State::CatchingUp, ..Status::starting() };
     fill(&chronicle, generation.as_mut(), settings, &mut status, &mut progress).await?;
     // Indexes and constraints take a while; what comes meanwhile is caught up with afterwards.
     generation.seal().await?;
+    status.differences = generation.differences(replaced.position).await?;
+    if !settings.accept_rewritten && (continuity.is_some() || !status.differences.is_empty()) {
+        return Err(RuntimeError::Rewritten { differences: status.differences, continuity });
+    }
     for _ in 0..MAX_ROUNDS {
-        let live = target.checkpoint().await?.position;
+        let live = live_checkpoint(target).await?.position;
         fill(&chronicle, generation.as_mut(), settings, &mut status, &mut progress).await?;
         // The log only grows, so a live one that stands beyond its end stands there for good.
         let beyond = (live > status.head).then_some(live);
@@ -55,6 +71,12 @@ where
         }
     }
     Err(RuntimeError::Outrun { rounds: MAX_ROUNDS })
+}
+
+/// Where the tables stand that are rebuilt; an embedder's read models stay as they are.
+async fn live_checkpoint<P: Rebuild + ?Sized>(target: &P) -> Result<Checkpoint, StoreError> {
+    let first = target.checkpoints().await?.into_iter().next();
+    Ok(first.map_or(Checkpoint::ZERO, |(_, checkpoint)| checkpoint))
 }
 
 /// Swaps, again where that fails in a way that may pass and leaves the generation whole.

@@ -27,6 +27,10 @@ pub struct Settings {
     /// How many failures in a row are retried, with no entry applied in between. None, the
     /// default, is for as long as it takes.
     pub retries: Option<u32>,
+    /// Whether a [rebuild](crate::rebuild) may take the live tables' place although they differ, or
+    /// although the log does not go on from their checkpoint. False by default: whoever edits a log
+    /// and rebuilds would otherwise launder it.
+    pub accept_rewritten: bool,
 }
 
 impl Default for Settings {
@@ -39,6 +43,7 @@ impl Default for Settings {
             backoff_first: Duration::from_millis(100),
             backoff_most: Duration::from_secs(30),
             retries: None,
+            accept_rewritten: false,
         }
     }
 }

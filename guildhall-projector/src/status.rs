@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use guildhall_core::{Applied, HolderId, Position, Timestamp};
+use guildhall_core::{Applied, Difference, HolderId, Position, Timestamp};
 
 use crate::error::RuntimeError;
 
@@ -89,6 +89,8 @@ pub struct Status {
     pub restarts: u64,
     /// The last error, whether or not it recovered.
     pub last_error: Option<LastError>,
+    /// How what a [rebuild](crate::rebuild) made differs from what it took the place of.
+    pub differences: Vec<Difference>,
     /// Why it [failed](State::Failed).
     pub failure: Option<Arc<RuntimeError>>,
 }
@@ -106,6 +108,7 @@ impl Status {
             skipped: 0,
             restarts: 0,
             last_error: None,
+            differences: Vec::new(),
             failure: None,
         }
     }

@@ -13,7 +13,7 @@ use guildhall_core::{
     Disagreement, Entry, Head, LogFault, NewEntry, OPS_DB, Origin, Position, Projector, ReadLimit,
     StoreError, StreamId, Version,
 };
-use guildhall_projector::{Runtime, RuntimeError, Settings};
+use guildhall_projector::{Runtime, RuntimeError, Settings, catch_up, rebuild};
 use guildhall_store_sqlite::rusqlite::{self, Transaction};
 use guildhall_store_sqlite::{ReadModel, SqliteStore};
 use support::{append, settings, stores};
@@ -340,4 +340,71 @@ async fn a_checkpoint_that_somebody_set_back_is_not_projected_over() {
     };
     assert_eq!(*checkpoint, Position::ZERO);
     assert!(matches!(found, Disagreement::RowAhead { .. }), "{found}");
+}
+
+/// Edits an entry as who owns the file can: without the triggers, and with a new leaf hash.
+async fn edit(path: &std::path::Path, position: u64, from: &str, to: &str) {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let mut triggers = connection
+        .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1")
+        .unwrap();
+    let triggers: Vec<(String, String)> = triggers
+        .query_map(["chronicle_entries"], |row| Ok((row.get(0)?, row.get(1)?)))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let store = SqliteStore::open(path).await.unwrap();
+    let (origin, at) =
+        (store.chronicle().origin().await.unwrap().unwrap(), Position::new(position));
+    let read = store.chronicle().read(at.previous(), ReadLimit::entries(1)).await.unwrap();
+    // Not to be waited for: the connection here keeps the file open.
+    drop(store);
+    let mut entry = read[0].clone();
+    entry.payload = entry.payload.replace(from, to).into();
+    for (name, _) in &triggers {
+        connection.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+    }
+    let sql = "UPDATE chronicle_entries SET payload = ?1, leaf_hash = ?2 WHERE position = ?3";
+    let leaf_hash = entry.compute_leaf_hash(&origin);
+    let changed = (&*entry.payload, leaf_hash.as_bytes(), at.as_i64());
+    assert_eq!(connection.execute(sql, changed).unwrap(), 1);
+    triggers.iter().for_each(|(_, sql)| connection.execute_batch(sql).unwrap());
+}
+
+fn accord_names(path: &std::path::Path) -> String {
+    let sql = "SELECT group_concat(name ORDER BY position) FROM accord_bindings";
+    rusqlite::Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn a_rebuild_over_an_edited_log_launders_nothing_unasked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guildhall.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    append(&store.chronicle(), 30).await;
+    let projector = Arc::new(store.projector().start().unwrap());
+    let chronicle = Arc::new(store.chronicle());
+    let settings = Settings::default();
+    within(catch_up(chronicle.clone(), projector.clone(), &settings, |_| {})).await.unwrap();
+    drop((store, projector, chronicle));
+    edit(&path, 5, "accord 4", "accord X").await;
+
+    // Its leaf hashes are right, and so is the one at the checkpoint: only the tables remember.
+    let store = SqliteStore::open(&path).await.unwrap();
+    let (chronicle, projector) = (Arc::new(store.chronicle()), store.projector().start().unwrap());
+    let before = accord_names(&path);
+    let refused = within(rebuild(chronicle.clone(), &projector, &settings, |_| {})).await;
+    let error = refused.unwrap_err();
+    let said = "accord_bindings: 1 row changed, the first of position 5";
+    assert!(error.to_string().contains(said), "{error}");
+    let RuntimeError::Rewritten { differences, continuity: None } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(differences.len(), 1);
+    assert_eq!(accord_names(&path), before);
+
+    let accepting = Settings { accept_rewritten: true, ..settings };
+    let done = within(rebuild(chronicle, &projector, &accepting, |_| {})).await.unwrap();
+    assert_eq!(done.differences, differences);
+    assert_eq!(accord_names(&path), before.replace("accord 4,", "accord X,"));
 }

@@ -11,8 +11,8 @@ use async_trait::async_trait;
 use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
 use guildhall_core::{
     Append, Applied, ApplyError, ArtifactId, Batch, Checkpoint, Chronicle, Cid, Code,
-    ContinuityError, DeploymentObserved, Json, Lease, NewEntry, OPS_DB, OnViolation, OpsDb,
-    Position, Projector, ReadLimit, StoreError, Timestamp,
+    ContinuityError, DeploymentObserved, Difference, DifferenceKind, Json, Lease, NewEntry, OPS_DB,
+    OnViolation, OpsDb, Position, Projector, ReadLimit, StoreError, Timestamp,
 };
 use guildhall_projector::{Runtime, RuntimeError, Settings, State, catch_up, rebuild, telemetry};
 use metrics_util::debugging::DebuggingRecorder;
@@ -242,9 +242,9 @@ async fn a_restored_chronicle_is_refused() {
 }
 
 #[tokio::test]
-async fn a_rebuild_follows_a_restored_chronicle() {
+async fn a_rebuild_follows_a_restored_chronicle_where_that_is_accepted() {
     let (chronicle, ops_db) = stores(30).await;
-    let settings = settings();
+    let settings = Settings { accept_rewritten: true, ..settings() };
     let projector = || Arc::new(ops_db.projector());
     within(catch_up(chronicle.clone(), projector(), &settings, |_| {})).await.unwrap();
     for entries in [10, 0] {
@@ -252,6 +252,21 @@ async fn a_rebuild_follows_a_restored_chronicle() {
         restored.fix_origin(chronicle.origin().await.unwrap().unwrap()).await.unwrap();
         append(&*restored, entries).await;
         let target = ops_db.projector();
+        let before = ops_db.tables();
+        let cautious = Settings { accept_rewritten: false, ..settings.clone() };
+        let refused = within(rebuild(restored.clone(), &target, &cautious, |_| {})).await;
+        let Err(RuntimeError::Rewritten { differences, continuity }) = refused else {
+            panic!("{refused:?}")
+        };
+        assert!(matches!(continuity, Some(ContinuityError::EndsBefore { .. })));
+        let gone = Difference {
+            table: "accord_bindings",
+            kind: DifferenceKind::Gone,
+            rows: before.accord_bindings.len() as u64,
+            first: Position::FIRST,
+        };
+        assert!(differences.contains(&gone), "{differences:?}");
+        assert_eq!(ops_db.tables(), before);
         let rebuilt = rebuild(restored.clone(), &target, &settings, |_| {});
         let position = within(rebuilt).await.unwrap().position;
         assert_eq!(position, Position::new(entries as u64));

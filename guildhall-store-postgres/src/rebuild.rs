@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use guildhall_core::fold::Fold;
 use guildhall_core::{
-    Applied, ApplyError, Batch, Checkpoint, Generation, HolderId, OnViolation, Position,
-    StoreError, VerificationResult,
+    Applied, ApplyError, Batch, Checkpoint, Difference, Generation, HolderId, OnViolation,
+    Position, StoreError, Table, VerificationResult,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Row, Transaction};
 use tokio::time::sleep;
@@ -25,6 +25,7 @@ use crate::holder::find_maintainer;
 use crate::lease::{CheckpointRow, long_silence};
 use crate::partitions::{Partitions, divide_transitions, divide_verifications, division, key};
 use crate::projector::{Settings, fold_entries, notify};
+use crate::rows::Columns;
 
 /// A rebuild failed because of what it met, not because of PostgreSQL.
 #[derive(Debug, thiserror::Error)]
@@ -312,6 +313,31 @@ impl PostgresGeneration {
         Ok(())
     }
 
+    async fn compare(
+        &self,
+        connection: &mut PgConnection,
+        upto: Position,
+    ) -> Result<Vec<Difference>, sqlx::Error> {
+        sqlx::raw_sql(PLAN_SCANS).execute(&mut *connection).await?;
+        let mut differences = Vec::new();
+        for table in Table::ALL {
+            let live = format!("{{schema}}.{}", table.name);
+            for (kind, sql) in table.comparisons(&live, &format!("{live}{{next}}")) {
+                let row = sqlx::query(self.tables.sql(&sql))
+                    .persistent(false)
+                    .bind(upto.as_i64())
+                    .fetch_one(&mut *connection)
+                    .await?;
+                let mut columns = Columns::of(&row);
+                let rows = u64::try_from(columns.value::<i64>()?).unwrap_or(0);
+                if let Some(first) = columns.nullable(Columns::position)? {
+                    differences.push(Difference { table: table.name, kind, rows, first });
+                }
+            }
+        }
+        Ok(differences)
+    }
+
     /// Exchanges the tables, if the live ones stand no further; false where they do. Says which
     /// table it waits for.
     async fn exchange(
@@ -451,6 +477,14 @@ impl Generation for PostgresGeneration {
         self.make_whole(&mut transaction).await.doing(DOING)?;
         self.transaction = Some(transaction);
         Ok(())
+    }
+
+    async fn differences(&mut self, upto: Position) -> Result<Vec<Difference>, StoreError> {
+        const DOING: &str = "comparing a rebuild with the live tables";
+        let mut transaction = self.take(DOING)?;
+        let differences = self.compare(&mut transaction, upto).await.doing(DOING)?;
+        self.transaction = Some(transaction);
+        Ok(differences)
     }
 
     async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {

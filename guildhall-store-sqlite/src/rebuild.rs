@@ -10,7 +10,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use guildhall_core::fold::Fold;
 use guildhall_core::{
-    Applied, ApplyError, Batch, Checkpoint, Generation, OnViolation, Position, StoreError,
+    Applied, ApplyError, Batch, Checkpoint, Difference, Generation, OnViolation, Position,
+    StoreError, Table,
 };
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
@@ -23,6 +24,7 @@ use crate::heads::load_heads;
 use crate::lease::CheckpointRow;
 use crate::place::Place;
 use crate::projector::{Settings, fold_entries};
+use crate::rows::Columns;
 use crate::schema::{SECOND, definition, is_unique};
 use crate::workers::{Crew, Workers, run_blocking};
 
@@ -96,6 +98,11 @@ impl Generation for SqliteGeneration {
 
     async fn seal(&mut self) -> Result<(), StoreError> {
         self.worker.run("sealing a rebuild", Building::seal).await
+    }
+
+    async fn differences(&mut self, upto: Position) -> Result<Vec<Difference>, StoreError> {
+        const DOING: &str = "comparing a rebuild with the live tables";
+        self.worker.run(DOING, move |building| building.differences(upto).doing(DOING)).await
     }
 
     async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {
@@ -312,6 +319,24 @@ impl Building {
             }
         }
         self.make_indexes(Stage::Sealed)
+    }
+
+    fn differences(&self, upto: Position) -> rusqlite::Result<Vec<Difference>> {
+        let mut differences = Vec::new();
+        for table in Table::ALL {
+            let next = format!("{}{NEXT}", table.name);
+            for (kind, sql) in table.comparisons(table.name, &next) {
+                let found = self.connection.query_row(&sql, [upto.as_i64()], |row| {
+                    let mut columns = Columns::of(row);
+                    Ok((columns.number()?, columns.nullable(Columns::position)?))
+                })?;
+                if let (rows, Some(first)) = found {
+                    let rows = u64::try_from(rows).unwrap_or(0);
+                    differences.push(Difference { table: table.name, kind, rows, first });
+                }
+            }
+        }
+        Ok(differences)
     }
 
     fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {

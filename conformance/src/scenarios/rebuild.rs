@@ -1,6 +1,10 @@
 //! Rebuilding: a next generation beside the live one, swapped in whole (DESIGN section 7).
 
-use guildhall_core::{ApplyError, ContinuityError, Position};
+use guildhall_core::memory::MemoryOpsDb;
+use guildhall_core::{
+    ApplyError, Batch, ContinuityError, Difference, DifferenceKind, Entry, Position,
+    Projector as _, Tables,
+};
 
 use crate::harness::{Harness, ProjectorSettings};
 use crate::log::Log;
@@ -17,6 +21,8 @@ super::scenarios! { $ __rebuild = rebuild:
     a_newer_rebuild_throws_the_older_one_away,
     a_generation_refuses_a_gap,
     rebuilding_again_and_again_gives_the_same_tables,
+    a_generation_of_the_same_log_differs_in_nothing,
+    a_generation_of_a_forged_log_says_what_differs,
 }
 
 fn log() -> Log {
@@ -157,4 +163,91 @@ pub async fn rebuilding_again_and_again_gives_the_same_tables<H: Harness>(harnes
         drop(generation);
         harness.tables().await.assert_are(&expected);
     }
+}
+
+pub async fn a_generation_of_the_same_log_differs_in_nothing<H: Harness>(harness: H) {
+    let log = log();
+    let projector = harness.projector(ProjectorSettings::default()).await;
+    projector.apply(log.batch(Position::ZERO, 100)).await.unwrap();
+    let mut generation = projector.begin_rebuild().await.unwrap();
+    // Rows that entries beyond the live checkpoint wrote, or wrote again, are not compared.
+    generation.apply(log.batch(Position::ZERO, 200)).await.unwrap();
+    generation.seal().await.unwrap();
+    assert_eq!(generation.differences(Position::new(100)).await.unwrap(), []);
+    // Nor are they where the live one has gone on.
+    projector.apply(log.batch(Position::new(100), 200)).await.unwrap();
+    assert_eq!(generation.differences(Position::new(100)).await.unwrap(), []);
+    assert_eq!(generation.differences(Position::new(200)).await.unwrap(), []);
+}
+
+/// The rows that differ, found by comparing each with each.
+fn compared<R: PartialEq, K: PartialEq>(
+    table: &'static str,
+    (live, next): (&[R], &[R]),
+    key: impl Fn(&R) -> K,
+    position: impl Fn(&R) -> Position,
+) -> Vec<Difference> {
+    let find = |rows: &[R], row: &R| rows.iter().position(|other| key(other) == key(row));
+    let absent = |here: &[R], there: &[R]| -> Vec<Position> {
+        here.iter().filter(|row| find(there, row).is_none()).map(&position).collect()
+    };
+    let is_changed = |row: &&R| find(next, row).is_some_and(|at| next[at] != **row);
+    let found = [
+        (DifferenceKind::Gone, absent(live, next)),
+        (DifferenceKind::Changed, live.iter().filter(is_changed).map(&position).collect()),
+        (DifferenceKind::New, absent(next, live)),
+    ];
+    let differences = found.into_iter().filter_map(|(kind, positions)| {
+        let first = *positions.iter().min()?;
+        Some(Difference { table, kind, rows: positions.len() as u64, first })
+    });
+    differences.collect()
+}
+
+fn all_compared(live: &Tables, next: &Tables) -> Vec<Difference> {
+    let tables = (&*live.accord_bindings, &*next.accord_bindings);
+    let mut found = compared("accord_bindings", tables, |row| row.id, |row| row.position);
+    let tables = (&*live.governed_artifacts, &*next.governed_artifacts);
+    found.extend(compared("governed_artifacts", tables, |row| row.id, |row| row.position));
+    let tables = (&*live.custody_transitions, &*next.custody_transitions);
+    let key = |row: &guildhall_core::CustodyTransition| (row.artifact_id, row.seq);
+    found.extend(compared("custody_transitions", tables, key, |row| row.position));
+    let tables = (&*live.deployment_states, &*next.deployment_states);
+    let key = |row: &guildhall_core::DeploymentState| (row.artifact_id, row.target.clone());
+    found.extend(compared("deployment_states", tables, key, |row| row.position));
+    let tables = (&*live.verification_results, &*next.verification_results);
+    found.extend(compared("verification_results", tables, |row| row.id, |row| row.position));
+    let tables = (&*live.quarantined_entries, &*next.quarantined_entries);
+    found.extend(compared("quarantined_entries", tables, |row| row.position, |row| row.position));
+    found
+}
+
+pub async fn a_generation_of_a_forged_log_says_what_differs<H: Harness>(harness: H) {
+    let log = log();
+    let projector = harness.projector(ProjectorSettings::default()).await;
+    projector.apply(log.rest(Position::ZERO)).await.unwrap();
+    let live = harness.tables().await;
+    // Every ninth entry says what another one said, and the rest of the log is as it was.
+    let forged = |(nth, entry): (usize, &Entry)| {
+        let other = &log.entries()[nth.saturating_sub(7)];
+        let (event_type, payload) = (other.event_type.clone(), other.payload.clone());
+        let forged =
+            Entry { event_type, payload, stream_id: other.stream_id, ..Entry::clone(entry) };
+        if nth % 9 == 8 { forged } else { entry.clone() }
+    };
+    let entries: Vec<Entry> = log.entries().iter().enumerate().map(forged).collect();
+    let batch = Batch::decode(log.origin().clone(), entries).unwrap();
+    let expected = MemoryOpsDb::new();
+    expected.projector().apply(batch.clone()).await.unwrap();
+    let expected = all_compared(&live, &expected.tables());
+    for kind in [DifferenceKind::Gone, DifferenceKind::Changed, DifferenceKind::New] {
+        assert!(expected.iter().any(|found| found.kind == kind), "{expected:?}");
+    }
+    let mut generation = projector.begin_rebuild().await.unwrap();
+    generation.apply(batch).await.unwrap();
+    generation.seal().await.unwrap();
+    assert_eq!(generation.differences(log.head()).await.unwrap(), expected);
+    // To compare changes nothing, and it can still take its place.
+    harness.tables().await.assert_are(&live);
+    assert!(generation.swap(None).await.unwrap());
 }

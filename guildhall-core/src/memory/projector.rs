@@ -14,6 +14,7 @@ use crate::error::StoreError;
 use crate::fold::{Fold, Halt};
 use crate::ids::{HolderId, Position};
 use crate::lease::LeaseState;
+use crate::ops::Difference;
 use crate::projector::{
     Applied, ApplyError, Batch, Generation, Lease, OPS_DB, OnViolation, Projector, Rebuild,
 };
@@ -227,6 +228,11 @@ impl Generation for MemoryGeneration {
 
     async fn seal(&mut self) -> Result<(), StoreError> {
         self.check_newest(&lock(&self.database), "sealing a rebuild")
+    }
+
+    async fn differences(&mut self, upto: Position) -> Result<Vec<Difference>, StoreError> {
+        let database = lock(&self.database);
+        Ok(self.rows.as_ref().map_or_else(Vec::new, |rows| database.rows.differences(rows, upto)))
     }
 
     async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {

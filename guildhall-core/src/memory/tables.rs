@@ -8,8 +8,8 @@ use crate::fold::{Changes, Heads, Keys, TargetHead};
 use crate::ids::{AccordId, ArtifactId, EventId, Position, Seq};
 use crate::invariant::ArtifactHead;
 use crate::ops::{
-    AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, QuarantinedEntry, Tables,
-    VerificationResult,
+    AccordBinding, CustodyTransition, DeploymentState, Difference, DifferenceKind,
+    GovernedArtifact, QuarantinedEntry, Table, Tables, VerificationResult,
 };
 use crate::projector::OPS_DB;
 
@@ -104,6 +104,51 @@ impl Rows {
         self.verification_results.extend(verifications.map(|row| (row.id, row)));
         let quarantined = changes.quarantined.into_iter();
         self.quarantined_entries.extend(quarantined.map(|row| (row.position, row)));
+    }
+
+    /// How the next generation's rows differ from these, as [`Table::comparisons`] compares.
+    pub(super) fn differences(&self, next: &Self, upto: Position) -> Vec<Difference> {
+        fn compare<K: Ord, R: PartialEq>(
+            table: &'static str,
+            (live, next): (&BTreeMap<K, R>, &BTreeMap<K, R>),
+            upto: Position,
+            position: impl Fn(&R) -> Position,
+        ) -> impl Iterator<Item = Difference> {
+            let is_old = |row: &&R| position(row) <= upto;
+            let absent = |here: &BTreeMap<K, R>, there: &BTreeMap<K, R>| {
+                let rows = here.iter().filter(|(key, _)| !there.contains_key(*key));
+                rows.map(|(_, row)| row).filter(is_old).map(&position).collect::<Vec<_>>()
+            };
+            let both = live.iter().filter_map(|(key, row)| Some((row, next.get(key)?)));
+            let changed = both
+                .filter(|(live, next)| is_old(live) && is_old(next) && live != next)
+                .map(|(live, _)| position(live));
+            let found = [
+                (DifferenceKind::Gone, absent(live, next)),
+                (DifferenceKind::Changed, changed.collect()),
+                (DifferenceKind::New, absent(next, live)),
+            ];
+            found.into_iter().filter_map(move |(kind, positions)| {
+                let first = positions.iter().min().copied()?;
+                Some(Difference { table, kind, rows: positions.len() as u64, first })
+            })
+        }
+        let [accords, artifacts, transitions, deployments, verifications, quarantined] =
+            Table::ALL.map(|table| table.name);
+        let mut found = Vec::new();
+        let both = (&self.accord_bindings, &next.accord_bindings);
+        found.extend(compare(accords, both, upto, |row| row.position));
+        let both = (&self.governed_artifacts, &next.governed_artifacts);
+        found.extend(compare(artifacts, both, upto, |row| row.position));
+        let both = (&self.custody_transitions, &next.custody_transitions);
+        found.extend(compare(transitions, both, upto, |row| row.position));
+        let both = (&self.deployment_states, &next.deployment_states);
+        found.extend(compare(deployments, both, upto, |row| row.position));
+        let both = (&self.verification_results, &next.verification_results);
+        found.extend(compare(verifications, both, upto, |row| row.position));
+        let both = (&self.quarantined_entries, &next.quarantined_entries);
+        found.extend(compare(quarantined, both, upto, |row| row.position));
+        found
     }
 
     /// All of them, each table in the order of its key, with this checkpoint.

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
 use guildhall_core::{
     AccordBound, Append, AppendError, Appended, Applied, ApplyError, Batch, Checkpoint, Chronicle,
-    Entry, Generation, Head, Json, Lease, NewEntry, Origin, Position, Projector, ReadLimit,
-    Rebuild, StoreError, StreamId, Timestamp, Version,
+    Difference, Entry, Generation, Head, Json, Lease, NewEntry, Origin, Position, Projector,
+    ReadLimit, Rebuild, StoreError, StreamId, Timestamp, Version,
 };
 use guildhall_projector::Settings;
 
@@ -134,6 +134,10 @@ impl Generation for Faulty<Box<dyn Generation>> {
 
     async fn seal(&mut self) -> Result<(), StoreError> {
         self.inner.seal().await
+    }
+
+    async fn differences(&mut self, upto: Position) -> Result<Vec<Difference>, StoreError> {
+        self.inner.differences(upto).await
     }
 
     async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {
