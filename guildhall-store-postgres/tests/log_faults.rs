@@ -22,19 +22,26 @@ use server::{Database, Server, Settings, Stop, execute};
 
 const MANY: ReadLimit = ReadLimit::entries(100);
 
+/// What the names of the log's triggers end with.
+const TRIGGERS: [(&str, &[&str]); 3] = [
+    ("chronicle_entries", &["appended", "refuse_change", "refuse_truncate"]),
+    ("chronicle_head", &["moved", "refuse_delete", "refuse_truncate"]),
+    ("chronicle_origin", &["refuse_change", "refuse_truncate"]),
+];
+
 /// Runs a statement that the log's triggers would refuse, as only its owner can.
 fn doctor(url: &str, sql: &str) {
     let mut script = String::new();
-    for table in ["chronicle_entries", "chronicle_head", "chronicle_origin"] {
+    for (table, _) in TRIGGERS {
         script += &format!("ALTER TABLE guildhall.{table} DISABLE TRIGGER USER;");
     }
-    script += &format!(
-        "{sql}; DO $$ DECLARE it record; BEGIN
-            FOR it IN SELECT tgrelid::regclass AS home, tgname FROM pg_trigger
-                WHERE tgrelid::regclass::text LIKE 'guildhall.chronicle%' AND NOT tgisinternal
-            LOOP EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', it.home, it.tgname); END LOOP;
-        END $$"
-    );
+    script += &format!("{sql};");
+    for (table, triggers) in TRIGGERS {
+        for trigger in triggers {
+            script +=
+                &format!("ALTER TABLE guildhall.{table} ENABLE ALWAYS TRIGGER {table}_{trigger};");
+        }
+    }
     execute(url, &script);
 }
 
