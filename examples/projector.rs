@@ -11,7 +11,7 @@ use anyhow::{Context as _, Error, Result, ensure};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
 use guildhall_core::event::TYPE_PREFIX;
-use guildhall_core::jsonl::{self, ImportOptions, Imported};
+use guildhall_core::jsonl::{self, ImportOptions, Imported, Noted};
 use guildhall_core::text::escape_for_terminal;
 use guildhall_core::{Append, Chronicle, OnViolation, Position, ReadLimit, Rebuild};
 use guildhall_examples::address::Address;
@@ -286,12 +286,16 @@ async fn import(
     let options = ImportOptions::default();
     let counted = |imported: &Imported| progress.set(imported.lines);
     let imported = jsonl::import(chronicle, reader, &options, counted).await?;
-    let Imported { appended, recorded_before, foreign, .. } = imported;
-    let others = foreign.first_line.map_or_else(String::new, |line| {
-        format!("; {} lines are another Chronicle's, the first is line {line}", foreign.lines)
-    });
+    let Imported { appended, recorded_before, foreign, differing, .. } = imported;
+    let noted = |Noted { lines, first_line }, are: &str| match (lines, first_line) {
+        (_, None) => String::new(),
+        (1, Some(line)) => format!("; 1 line {are}: line {line}"),
+        (_, Some(line)) => format!("; {lines} lines {are}: the first is line {line}"),
+    };
     progress.finish(&format!(
-        "imported {appended} entries, {recorded_before} were there before{others}"
+        "imported {appended} entries, {recorded_before} were there before{}{}",
+        noted(foreign, "of another Chronicle"),
+        noted(differing, "recorded before with another time or metadata, which is kept"),
     ));
     Ok(())
 }

@@ -253,6 +253,34 @@ fn a_bad_line_stops_the_import_and_the_mended_file_appends_the_rest() {
 }
 
 #[test]
+fn an_import_says_which_lines_are_of_another_chronicle_or_differ_from_what_was_recorded() {
+    let folder = Folder::new();
+    assert!(!folder.run(&[]).stderr.is_empty());
+    let lines: Vec<_> = story::JSONL.lines().collect();
+    let elsewhere = |line: &str| line.replacen("calder-harbour", "elsewhere", 1);
+    let later = |line: &str| line.replacen("\"time\":\"2026", "\"time\":\"2027", 1);
+    let said = |text: &[&str]| {
+        std::fs::write(folder.path("log.jsonl"), text.join("\n")).unwrap();
+        let said = stderr(&folder.run(&["--chronicle", "log.jsonl", "--json"]));
+        said.lines().find(|line| line.starts_with("imported")).unwrap().to_owned()
+    };
+    assert_eq!(said(&lines), "imported 0 entries, 150 were there before");
+    let (others, differing) = (lines[..3].iter().map(|line| elsewhere(line)), later(lines[4]));
+    let others: Vec<_> = others.collect();
+    assert_eq!(
+        said(&[lines[0], "", &others[1], &others[2]]),
+        "imported 0 entries, 3 were there before; 2 lines of another Chronicle: the first is line 3"
+    );
+    // A line without its leaf hash is not held to its time.
+    let differing = differing.replacen("\"leafhash\"", "\"wasleafhash\"", 1);
+    assert_eq!(
+        said(&[&others[0], &differing]),
+        "imported 0 entries, 2 were there before; 1 line of another Chronicle: line 1; 1 line \
+         recorded before with another time or metadata, which is kept: line 2"
+    );
+}
+
+#[test]
 fn a_rebuild_gives_the_same_report() {
     let folder = Folder::new();
     let before = folder.json(&[]);

@@ -11,7 +11,8 @@
 //! in a new one, take `position`, `version` and `leafhash` out of them.
 //!
 //! A line of another Chronicle gets a place of its own here; such lines are counted
-//! ([`Imported::foreign`]).
+//! ([`Imported::foreign`]). So are those that were recorded before with another time or metadata,
+//! which no leaf hash or event id holds to anything ([`Imported::differing`]).
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -63,6 +64,9 @@ pub struct Imported {
     /// Lines whose `source` is another Chronicle: recorded, but not held to what they say of their
     /// place.
     pub foreign: Noted,
+    /// Lines whose event was recorded before with another time or metadata, which stay as they were
+    /// ([`Appended::differs`]).
+    pub differing: Noted,
 }
 
 /// Lines that an import takes and of which it says so.
@@ -289,7 +293,7 @@ async fn flush(
         |(_, entry, place): &(_, NewEntry, Option<Place>)| Some((entry.event_id, (*place)?));
     whole.places = batch.iter().filter_map(placed).collect();
     match chronicle.append(whole).await {
-        Ok(answers) => count(imported, batch.last().map(|(line, ..)| *line), &answers),
+        Ok(answers) => count(imported, batch.iter().map(|(line, ..)| *line), &answers),
         Err(AppendError::Store(error)) => return Err(error.into()),
         // One of them is refused: singly, the ones before it go in and it shows which.
         Err(_) => {
@@ -297,7 +301,7 @@ async fn flush(
                 let places = place.map(|place| (entry.event_id, place)).into_iter().collect();
                 let single = Append { places, ..Append::of([entry]) };
                 match chronicle.append(single).await {
-                    Ok(answers) => count(imported, Some(line), &answers),
+                    Ok(answers) => count(imported, [line], &answers),
                     Err(AppendError::Store(error)) => return Err(error.into()),
                     Err(reason) => {
                         return Err(ImportError::Refused { line, reason, imported: *imported });
@@ -309,9 +313,12 @@ async fn flush(
     Ok(())
 }
 
-fn count(imported: &mut Imported, line: Option<u64>, answers: &[Appended]) {
-    imported.lines = line.unwrap_or(imported.lines);
-    for answer in answers {
+fn count(imported: &mut Imported, lines: impl IntoIterator<Item = u64>, answers: &[Appended]) {
+    for (line, answer) in lines.into_iter().zip(answers) {
+        imported.lines = line;
+        if answer.differs.is_some() {
+            imported.differing.note(line);
+        }
         *(if answer.was_recorded {
             &mut imported.recorded_before
         } else {

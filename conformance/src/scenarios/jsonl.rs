@@ -1,6 +1,6 @@
 //! Export and import between two Chronicles (DESIGN sections 3 and 5).
 
-use guildhall_core::jsonl::{self, ImportError, ImportOptions};
+use guildhall_core::jsonl::{self, ImportError, ImportOptions, Noted};
 use guildhall_core::memory::MemoryChronicle;
 use guildhall_core::{Append, AppendError, Chronicle, Entry, Position, ReadLimit};
 
@@ -11,6 +11,7 @@ use crate::workload::{Hostile, Mix};
 super::scenarios! { $ __jsonl = jsonl:
     export_then_import_gives_the_same_chronicle_leaf_by_leaf,
     a_second_import_appends_what_is_missing,
+    lines_recorded_before_with_another_time_or_metadata_are_counted,
     a_line_of_ours_goes_to_its_place_or_is_refused,
     lines_changed_at_random_are_taken_by_every_store_alike,
 }
@@ -60,6 +61,33 @@ pub async fn a_second_import_appends_what_is_missing<H: Harness>(harness: H) {
     assert_eq!(all(&*chronicle).await, all(&*source).await);
     let third = jsonl::import(&*chronicle, &*lines, &options, |_| {}).await.unwrap();
     assert_eq!(third.appended, 0);
+    assert_eq!(all(&*chronicle).await, all(&*source).await);
+}
+
+pub async fn lines_recorded_before_with_another_time_or_metadata_are_counted<H: Harness>(
+    harness: H,
+) {
+    let (source, copy) = (harness.chronicle(), H::fresh().await);
+    fill(&*source).await;
+    let lines = String::from_utf8(export(&*source).await).unwrap();
+    let (options, chronicle) = (ImportOptions::default(), copy.chronicle());
+    let imported = jsonl::import(&*chronicle, lines.as_bytes(), &options, |_| {}).await.unwrap();
+    assert_eq!(imported.differing, Noted::default());
+    // Without their leaf hashes, which hold lines of the Chronicle's own to their times.
+    let changed = |(number, line): (usize, &str)| {
+        let line = line.replacen("\"leafhash\"", "\"wasleafhash\"", 1) + "\n";
+        let cause = "\"causationid\":\"";
+        match number {
+            3 => line.replacen("\"time\":\"2", "\"time\":\"1", 1),
+            5 if line.contains(cause) => line.replacen(cause, &format!("{cause}another "), 1),
+            5 => line.replacen('{', &format!("{{{cause}another\","), 1),
+            _ => line,
+        }
+    };
+    let changed: String = lines.lines().take(10).enumerate().map(changed).collect();
+    let imported = jsonl::import(&*chronicle, changed.as_bytes(), &options, |_| {}).await.unwrap();
+    assert_eq!((imported.recorded_before, imported.appended), (10, 0));
+    assert_eq!(imported.differing, Noted { lines: 2, first_line: Some(4) });
     assert_eq!(all(&*chronicle).await, all(&*source).await);
 }
 

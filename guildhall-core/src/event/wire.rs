@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{EventType, decode_canonical};
+use crate::chronicle::append::LeafRecord;
 use crate::chronicle::{Entry, Metadata, NewEntry, Origin, Place};
 use crate::cid::LeafHash;
 use crate::ids::{EventId, Position, StreamId, Version};
@@ -51,18 +52,16 @@ impl Line {
         }
         let Some(Stated { place, leaf_hash }) = self.stated.clone()? else { return Ok(None) };
         if let (Some(found), Some(recorded_at)) = (leaf_hash, self.entry.recorded_at) {
-            let entry = Entry {
+            let record = LeafRecord {
                 position: place.position,
                 event_id: self.entry.event_id,
                 stream_id: self.entry.stream_id,
                 version: place.version,
-                event_type: self.entry.event_type.clone(),
-                payload: self.entry.payload.as_str().into(),
-                metadata: Metadata::default(),
+                event_type: self.entry.event_type.as_str(),
+                payload: self.entry.payload.as_str(),
                 recorded_at,
-                leaf_hash: found,
             };
-            let expected = entry.compute_leaf_hash(origin);
+            let expected = record.hash(origin);
             if found != expected {
                 return Err(LineError::Altered { found, expected });
             }

@@ -372,3 +372,25 @@ async fn lines_of_others_take_places_of_their_own_and_are_counted() {
     let imported = import_text(&fresh, &text).await.unwrap();
     assert_eq!(imported.foreign, Noted { lines: 1, first_line: Some(2) });
 }
+
+#[tokio::test]
+async fn lines_recorded_before_with_another_time_or_metadata_are_counted() {
+    let later = |n: u32| line(n).replace("10:05:00Z", "10:06:00Z") + "\n";
+    let caused = |n: u32| line(n).replace(r#","data""#, r#","causationid":"x","data""#) + "\n";
+    let same = |n: u32| line(n).replace("10:05:00Z", "11:05:00.000000+01:00") + "\n";
+    let chronicle = MemoryChronicle::new();
+    import_text(&chronicle, &lines(1..=4)).await.unwrap();
+    let before = chronicle.read(Position::ZERO, ReadLimit::entries(9)).await.unwrap();
+    // The fifth is new, and stands twice, with two times.
+    let text = [same(1), "\n".to_owned(), caused(2), later(3), lines(4..=5), later(5)].concat();
+    let imported = import_text(&chronicle, &text).await.unwrap();
+    assert_eq!((imported.recorded_before, imported.appended), (5, 1));
+    assert_eq!(imported.differing, Noted { lines: 3, first_line: Some(3) });
+    let after = chronicle.read(Position::ZERO, ReadLimit::entries(9)).await.unwrap();
+    assert_eq!(after[..4], before);
+    // What an import stops at leaves the count as true as one that ends.
+    let bad = line(1).replace(r#""n":1"#, r#""n":2"#);
+    let error = import_text(&chronicle, &format!("{text}{bad}")).await.unwrap_err();
+    let ImportError::Refused { line: 8, imported, .. } = error else { panic!("{error}") };
+    assert_eq!(imported.differing, Noted { lines: 3, first_line: Some(3) });
+}
