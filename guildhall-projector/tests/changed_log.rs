@@ -23,12 +23,20 @@ async fn within<T>(what: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(30), what).await.expect("it takes no longer")
 }
 
-/// A Chronicle that somebody exchanges for another under its readers.
-struct Exchanged(RwLock<Arc<MemoryChronicle>>);
+/// A Chronicle that somebody exchanges for another under its readers: when they are told to, or once
+/// an entry was read.
+struct Exchanged {
+    log: RwLock<Arc<MemoryChronicle>>,
+    once_read: Option<(Position, Arc<MemoryChronicle>)>,
+}
 
 impl Exchanged {
     fn inner(&self) -> Arc<MemoryChronicle> {
-        Arc::clone(&self.0.read().unwrap())
+        Arc::clone(&self.log.read().unwrap())
+    }
+
+    fn exchange(&self, with: Arc<MemoryChronicle>) {
+        *self.log.write().unwrap() = with;
     }
 }
 
@@ -48,6 +56,20 @@ impl Chronicle for Exchanged {
 
     async fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Entry>, StoreError> {
         self.inner().read(after, limit).await
+    }
+
+    async fn read_decoded(
+        &self,
+        after: Position,
+        limit: ReadLimit,
+    ) -> Result<Vec<DecodedEntry>, StoreError> {
+        let read = self.inner().read_decoded(after, limit).await;
+        if let (Ok(entries), Some((at, with))) = (&read, &self.once_read)
+            && entries.last().is_some_and(|last| last.position >= *at)
+        {
+            self.exchange(Arc::clone(with));
+        }
+        read
     }
 
     async fn read_stream(
@@ -95,14 +117,15 @@ async fn stopped_by(
     exchange: impl AsyncFnOnce(&MemoryChronicle) -> MemoryChronicle,
 ) -> RuntimeError {
     let (chronicle, ops_db) = stores(30).await;
-    let log = Arc::new(Exchanged(RwLock::new(chronicle.clone())));
+    let log = RwLock::new(chronicle.clone());
+    let log = Arc::new(Exchanged { log, once_read: None });
     let projector = ops_db.projector().with_lease_time(Duration::from_millis(60));
     // It waits for as long as the test may take, so that only the lease makes it look.
     let settings = Settings { patience: Duration::from_secs(60), ..settings() };
     let runtime = Runtime::spawn(log.clone(), Arc::new(projector), settings);
     within(runtime.wait_until(Position::new(30))).await.unwrap();
     let before = ops_db.tables();
-    *log.0.write().unwrap() = Arc::new(exchange(&chronicle).await);
+    log.exchange(Arc::new(exchange(&chronicle).await));
     let RuntimeError::Stopped(cause) = within(runtime.stopped()).await.unwrap_err() else {
         panic!("it goes on")
     };
@@ -145,73 +168,13 @@ async fn another_origin_stops_an_idle_follower() {
     ));
 }
 
-/// A Chronicle that is exchanged once so many entries were read.
-struct ExchangedAt {
-    log: Exchanged,
-    at: Position,
-    with: Arc<MemoryChronicle>,
-}
-
-#[async_trait]
-impl Chronicle for ExchangedAt {
-    async fn origin(&self) -> Result<Option<Origin>, StoreError> {
-        self.log.origin().await
-    }
-
-    async fn fix_origin(&self, origin: Origin) -> Result<Origin, StoreError> {
-        self.log.fix_origin(origin).await
-    }
-
-    async fn append(&self, append: Append) -> Result<Vec<Appended>, AppendError> {
-        self.log.append(append).await
-    }
-
-    async fn read(&self, after: Position, limit: ReadLimit) -> Result<Vec<Entry>, StoreError> {
-        self.log.read(after, limit).await
-    }
-
-    async fn read_decoded(
-        &self,
-        after: Position,
-        limit: ReadLimit,
-    ) -> Result<Vec<DecodedEntry>, StoreError> {
-        let read = self.log.read_decoded(after, limit).await;
-        if read.as_ref().is_ok_and(|read| read.last().is_some_and(|last| last.position >= self.at))
-        {
-            *self.log.0.write().unwrap() = Arc::clone(&self.with);
-        }
-        read
-    }
-
-    async fn read_stream(
-        &self,
-        stream: StreamId,
-        after: Version,
-        limit: ReadLimit,
-    ) -> Result<Vec<Entry>, StoreError> {
-        self.log.read_stream(stream, after, limit).await
-    }
-
-    async fn head(&self) -> Result<Head, StoreError> {
-        self.log.head().await
-    }
-
-    async fn wait_beyond(
-        &self,
-        position: Position,
-        patience: Duration,
-    ) -> Result<Position, StoreError> {
-        self.log.wait_beyond(position, patience).await
-    }
-}
-
 #[tokio::test]
 async fn a_log_that_is_rewritten_between_two_reads_is_noticed_by_the_second() {
     let (chronicle, ops_db) = stores(60).await;
     let cut = first(&chronicle, 13, None).await;
     append(&cut, 80).await;
-    let log = Exchanged(RwLock::new(chronicle));
-    let log = ExchangedAt { log, at: Position::new(14), with: Arc::new(cut) };
+    let once_read = Some((Position::new(14), Arc::new(cut)));
+    let log = Exchanged { log: RwLock::new(chronicle), once_read };
     // The lease is renewed too seldom to show it.
     let projector = ops_db.projector().with_lease_time(Duration::from_secs(3600));
     let runtime = Runtime::spawn(Arc::new(log), Arc::new(projector), settings());
