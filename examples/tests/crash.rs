@@ -153,7 +153,8 @@ fn killed_at_any_moment_it_goes_on_to_the_same_tables() {
     let rebuild_time = whole(&["--rebuild", "--json"], &timed);
 
     let mut kills = (0, 0);
-    while kills.0 + kills.1 < KILLS {
+    // A busy machine may kill every rebuild and no import for a while.
+    while kills.0 + kills.1 < KILLS || kills.0.min(kills.1) == 0 {
         let folder = Folder::new();
         kills.0 += run_until_done(&folder, &import, import_time, &mut random);
         assert_same(&tables(&folder), &expected, seed);
