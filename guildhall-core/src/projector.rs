@@ -255,6 +255,12 @@ pub enum Disagreement {
         /// The table and the key, as the database names them.
         constraint: String,
     },
+    /// A row that another refers to, or that is to be changed, is not there.
+    #[error("a row that is to be there is missing ({constraint})")]
+    RowMissing {
+        /// The table or the key, as the database names them.
+        constraint: String,
+    },
     /// The checkpoint is not where this projector, which alone may move it, left it.
     #[error("the checkpoint was left at {left}")]
     CheckpointMoved {
