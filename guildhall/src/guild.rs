@@ -1,0 +1,256 @@
+//! The handle on everything.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use guildhall_core::command::Recorder;
+use guildhall_core::{Chronicle, CustodyPolicy, OpsDb, Rebuild, Wakeup};
+use guildhall_projector::ceremony::CeremonyOrchestrator;
+use guildhall_projector::{Runtime, Status};
+
+use crate::builder::{Builder, SetUp};
+use crate::error::GuildError;
+use crate::source::Source;
+use crate::store::Parts;
+
+/// A Chronicle, its Ops DB and what keeps them together. Clones are cheap and share everything.
+///
+/// [Close](Self::close) it at the end. Where the last clone is dropped instead, what runs ends too,
+/// unless a handle on it is kept elsewhere.
+#[derive(Clone)]
+pub struct Guild {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    parts: Parts,
+    recorder: Arc<Recorder>,
+    set_up: SetUp,
+    at_work: Mutex<AtWork>,
+}
+
+/// What runs.
+#[derive(Default)]
+struct AtWork {
+    runtime: Option<Runtime>,
+    orchestrator: Option<CeremonyOrchestrator>,
+}
+
+impl AtWork {
+    fn runtime(&self) -> Option<&Runtime> {
+        self.runtime.as_ref().filter(|runtime| !runtime.status().state.is_final())
+    }
+
+    fn orchestrator(&self) -> Option<&CeremonyOrchestrator> {
+        self.orchestrator.as_ref().filter(|it| !it.status().state.is_final())
+    }
+}
+
+impl fmt::Debug for Guild {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Guild")
+            .field("store", &self.inner.parts.kind)
+            .field("policy", &self.inner.set_up.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Guild {
+    /// Opens a guild with the standard policy, and creates what is missing: `sqlite:PATH`, a path, or
+    /// `postgres://USER@HOST/DATABASE`, there in the schema `guildhall`. Nothing is projected yet.
+    ///
+    /// # Errors
+    /// [`GuildError`]; the database is as it was.
+    pub async fn open(source: impl Into<Source>) -> Result<Self, GuildError> {
+        Self::builder(source).open().await
+    }
+
+    /// A guild of which nothing is left when the last handle is dropped, with the standard policy.
+    /// [`Source::Memory`] is the same for a [builder](Self::builder).
+    pub fn in_memory() -> Self {
+        let Builder { set_up, projecting, .. } = Builder::new(Source::Memory);
+        Self::new(Parts::in_memory(projecting), set_up)
+    }
+
+    /// A guild over a store that is open already, with the standard policy; a
+    /// [builder](Self::builder) takes the store too.
+    ///
+    /// # Errors
+    /// [`GuildError::Store`], such as where the store was opened for reading only.
+    #[cfg(feature = "sqlite")]
+    pub async fn from_sqlite(
+        store: guildhall_store_sqlite::SqliteStore,
+    ) -> Result<Self, GuildError> {
+        Self::open(store).await
+    }
+
+    /// A guild over a store that is open already, with the standard policy; a
+    /// [builder](Self::builder) takes the store too.
+    ///
+    /// # Errors
+    /// [`GuildError::Store`], such as where the store was opened for reading only.
+    #[cfg(feature = "postgres")]
+    pub async fn from_postgres(
+        store: guildhall_store_postgres::PostgresStore,
+    ) -> Result<Self, GuildError> {
+        Self::open(store).await
+    }
+
+    /// Sets up a guild, above all its policy, before it is [opened](Builder::open).
+    pub fn builder(source: impl Into<Source>) -> Builder {
+        Builder::new(source.into())
+    }
+
+    pub(crate) fn new(parts: Parts, set_up: SetUp) -> Self {
+        let recorder = Recorder::new(Arc::clone(&parts.chronicle), set_up.policy.clone())
+            .by_clock(set_up.clock.clone());
+        let (recorder, at_work) = (Arc::new(recorder), Mutex::default());
+        Self { inner: Arc::new(Inner { parts, recorder, set_up, at_work }) }
+    }
+
+    /// The policy that everything here judges by.
+    pub fn policy(&self) -> &CustodyPolicy {
+        &self.inner.set_up.policy
+    }
+
+    /// Records commands, checked.
+    pub fn recorder(&self) -> Arc<Recorder> {
+        Arc::clone(&self.inner.recorder)
+    }
+
+    /// The log itself: to read, to import, to export.
+    pub fn chronicle(&self) -> Arc<dyn Chronicle> {
+        Arc::clone(&self.inner.parts.chronicle)
+    }
+
+    /// The questions to the Ops DB.
+    pub fn ops_db(&self) -> Arc<dyn OpsDb> {
+        Arc::clone(&self.inner.parts.ops_db)
+    }
+
+    /// The projector, for [`catch_up`](guildhall_projector::catch_up) and
+    /// [`rebuild`](guildhall_projector::rebuild) with a progress of one's own.
+    pub fn projector(&self) -> Arc<dyn Rebuild> {
+        Arc::clone(&self.inner.parts.projector)
+    }
+
+    /// Projects what is recorded, as it is recorded, and listens to the [feeds](Builder::feed), until
+    /// the guild is [closed](Self::close). What runs already is answered; what was shut down is
+    /// started anew. It needs a Tokio runtime to run on.
+    pub fn run(&self) -> Runtime {
+        let runtime = {
+            let mut at_work = self.at_work();
+            let running = at_work.runtime().cloned();
+            let runtime = running.unwrap_or_else(|| {
+                let (chronicle, settings) = (self.chronicle(), self.inner.set_up.settings.clone());
+                Runtime::spawn(chronicle, self.projector(), settings)
+            });
+            at_work.runtime = Some(runtime.clone());
+            runtime
+        };
+        if !self.inner.set_up.feeds.is_empty() {
+            self.orchestrator();
+        }
+        runtime
+    }
+
+    /// Tells what changes in the Ops DB, whoever projects it, and takes in what the
+    /// [feeds](Builder::feed) hear: subscribe to it. There is one for a guild, started when it is
+    /// first asked for, on the current Tokio runtime.
+    pub fn orchestrator(&self) -> CeremonyOrchestrator {
+        let mut at_work = self.at_work();
+        let running = at_work.orchestrator().cloned();
+        let orchestrator = running.unwrap_or_else(|| {
+            let SetUp { policy, clock, settings, queued_notices, feeds } = &self.inner.set_up;
+            let mut options = CeremonyOrchestrator::new(self.chronicle(), self.ops_db())
+                .policy(policy.clone())
+                .clock(clock.clone())
+                .settings(settings.clone())
+                .queued_notices(*queued_notices);
+            let runtime = at_work.runtime().cloned();
+            let runtime = runtime.map(|runtime| Arc::new(runtime) as Arc<dyn Wakeup>);
+            if let Some(wakeup) = runtime.or_else(|| self.inner.parts.wakeup.clone()) {
+                options = options.woken_by(wakeup);
+            }
+            feeds.iter().fold(options, |options, feed| options.feed(Arc::clone(feed))).start()
+        });
+        at_work.orchestrator = Some(orchestrator.clone());
+        orchestrator
+    }
+
+    /// Projects what the log holds now and answers how that went; where the guild runs, waits until
+    /// that is projected.
+    ///
+    /// # Errors
+    /// [`GuildError::Runtime`], or [`GuildError::Store`].
+    ///
+    /// # Cancel safety
+    /// Dropped, it stops after the batch under way; what was applied stays.
+    pub async fn catch_up(&self) -> Result<Status, GuildError> {
+        let running = self.at_work().runtime().cloned();
+        if let Some(runtime) = running {
+            runtime.wait_until(self.inner.parts.chronicle.head().await?.position).await?;
+            return Ok(runtime.status());
+        }
+        let settings = &self.inner.set_up.settings;
+        let caught_up =
+            guildhall_projector::catch_up(self.chronicle(), self.projector(), settings, |_| {});
+        Ok(caught_up.await?)
+    }
+
+    /// Builds the Ops DB anew from the whole log and puts it in the live one's place; that can be read,
+    /// and projected into, all the while.
+    ///
+    /// # Errors
+    /// [`GuildError::Runtime`]; the live one is as it was.
+    ///
+    /// # Cancel safety
+    /// Dropped, the unfinished one is thrown away.
+    pub async fn rebuild(&self) -> Result<Status, GuildError> {
+        let (projector, settings) = (self.projector(), &self.inner.set_up.settings);
+        let rebuilt = guildhall_projector::rebuild(self.chronicle(), &*projector, settings, |_| {});
+        Ok(rebuilt.await?)
+    }
+
+    /// A console over this guild, kept up to date by its orchestrator: say who has
+    /// [access](guildhall_console::Console::access), then [serve](guildhall_console::serve) or mount
+    /// it. Where the guild [runs](Self::run) already, it shows how the projector is doing.
+    #[cfg(feature = "console")]
+    pub fn console(&self) -> guildhall_console::Console {
+        let console = guildhall_console::Console::new(self.ops_db(), self.orchestrator())
+            .policy(self.policy().clone());
+        match self.at_work().runtime() {
+            Some(runtime) => console.projector(runtime),
+            None => console,
+        }
+    }
+
+    /// Ends what runs, for every handle, and closes the store: on SQLite the file stands alone then,
+    /// and what is asked afterwards is an error. Closing again is welcome, as after an error.
+    ///
+    /// # Errors
+    /// `GuildError::Close` where the file was not closed as it should be; otherwise
+    /// [`GuildError::Runtime`] where the projector had failed. Everything has ended nevertheless.
+    ///
+    /// # Cancel safety
+    /// Dropped, what runs ends all the same; closing again closes the store.
+    pub async fn close(&self) -> Result<(), GuildError> {
+        let AtWork { runtime, orchestrator } = std::mem::take(&mut *self.at_work());
+        if let Some(orchestrator) = orchestrator {
+            orchestrator.shutdown().await;
+        }
+        let ended = match runtime {
+            Some(runtime) => runtime.shutdown().await,
+            None => Ok(()),
+        };
+        // The runtime has logged what it failed with, so the store's error may come first.
+        self.inner.parts.close().await?;
+        Ok(ended?)
+    }
+
+    /// What a panic leaves under this lock is whole.
+    fn at_work(&self) -> MutexGuard<'_, AtWork> {
+        self.inner.at_work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
