@@ -1,5 +1,8 @@
 //! The meaning of Guildhall: events, the chain of custody, the fold and the traits of the stores.
 //!
+//! A program that embeds Guildhall begins at the crate `guildhall`, which puts this one, a store and
+//! the projector together behind one handle.
+//!
 //! An organisation governs configuration artifacts; an engine decides about them in ceremonies, and
 //! all that it decides or observes goes into one append-only log, the [`Chronicle`]. This crate says
 //! what such a log may hold and what it means, without doing any I/O:
