@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use guildhall_core::StoreError;
+use guildhall_core::{LogFault, StoreError};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -30,6 +31,8 @@ pub(crate) enum Role {
 #[derive(Debug, Clone)]
 pub(crate) struct DatabaseFile {
     path: Arc<Path>,
+    /// The file that was opened; no other one is.
+    place: Place,
     gate: Gate,
     busy_timeout: Duration,
     cache_bytes: usize,
@@ -38,19 +41,27 @@ pub(crate) struct DatabaseFile {
 
 impl DatabaseFile {
     /// The file at a canonical path.
-    pub(crate) fn new(path: PathBuf, options: &Options) -> Self {
-        Self {
+    pub(crate) fn new(path: PathBuf, options: &Options) -> io::Result<Self> {
+        Ok(Self {
             gate: Gate::of(&path),
+            // Whatever log is there now goes with the last connection; see `with_log`.
+            place: Place::without_log(&path)?,
             path: path.into(),
             busy_timeout: options.busy_timeout,
             cache_bytes: options.cache_bytes,
             is_read_only: false,
-        }
+        })
     }
 
     /// The file at a canonical path, which nobody here writes.
-    pub(crate) fn read_only(path: PathBuf, options: &Options) -> Self {
-        Self { is_read_only: true, ..Self::new(path, options) }
+    pub(crate) fn read_only(path: PathBuf, options: &Options) -> io::Result<Self> {
+        Ok(Self { is_read_only: true, ..Self::new(path, options)? })
+    }
+
+    /// The same file with the log beside it, which stays there as long as one of the store's
+    /// connections does: once there is one.
+    pub(crate) fn with_log(self) -> Result<Self, StoreError> {
+        Ok(Self { place: self.place()?, ..self })
     }
 
     /// Whether nobody here writes it.
@@ -74,12 +85,33 @@ impl DatabaseFile {
         if self.is_read_only && role != Role::Read {
             return Err(StoreError::permanent(DOING, ReadOnly));
         }
-        self.try_connect(role).doing(DOING)
+        self.connect_checked(role, Place::check)
+    }
+
+    /// A new connection to a file whose log may have gone with the others. Blocks.
+    pub(crate) fn connect_alone(&self, role: Role) -> Result<Connection, StoreError> {
+        self.connect_checked(role, Place::check_main)
     }
 
     /// Where the files of a new connection stand.
     pub(crate) fn place(&self) -> Result<Place, StoreError> {
-        Place::of(&self.path).map_err(|error| StoreError::permanent("opening the database", error))
+        self.place.again().doing("opening the database")
+    }
+
+    /// Opens the file, if it is the one that was opened first. The log beside another would be
+    /// folded into it, which it does not belong to.
+    fn connect_checked(
+        &self,
+        role: Role,
+        check: fn(&Place) -> Result<(), LogFault>,
+    ) -> Result<Connection, StoreError> {
+        const DOING: &str = "opening the database";
+        check(&self.place).doing(DOING)?;
+        let connection = self.try_connect(role).doing(DOING)?;
+        // Replaced meanwhile, the file is closed as it is.
+        check(&self.place).doing(DOING)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).doing(DOING)?;
+        Ok(connection)
     }
 
     fn try_connect(&self, role: Role) -> rusqlite::Result<Connection> {
@@ -87,6 +119,7 @@ impl DatabaseFile {
         // empty. NO_MUTEX: a connection has one thread at a time.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         self.configure(&connection, role)?;
         Ok(connection)
     }
@@ -241,7 +274,7 @@ mod tests {
         let path = folder.path().join("g.db");
         Connection::open(&path).unwrap();
         let options = Options::at(&path);
-        (folder, DatabaseFile::new(path, &options))
+        (folder, DatabaseFile::new(path, &options).unwrap())
     }
 
     #[test]

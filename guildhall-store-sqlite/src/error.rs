@@ -160,7 +160,10 @@ pub enum CloseError {
         /// The file.
         path: PathBuf,
     },
-    /// SQLite failed otherwise; a transient fault is worth another try.
+    /// SQLite failed otherwise; a transient fault is worth another try. Where it carries
+    /// [`LogFault::FileReplaced`](guildhall_core::LogFault::FileReplaced), the file was removed or
+    /// replaced and nothing was touched: remove the old `-wal` and `-shm` beside it before the file
+    /// that is there now is opened.
     #[error("{} cannot be closed", .path.display())]
     Store {
         /// The file.

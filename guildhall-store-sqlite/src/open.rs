@@ -30,7 +30,8 @@ pub(crate) fn open_file(
     if bytes > 0 {
         check_settled(&path, families)?;
     }
-    let file = DatabaseFile::new(path, options);
+    let file = DatabaseFile::new(path.clone(), options)
+        .map_err(|source| OpenError::Io { path, source })?;
     prepare(&file, families, options)?;
     Ok(file)
 }
@@ -54,7 +55,8 @@ pub(crate) fn find_file(
         Err(error) if is_corrupt(&error) => {}
         Err(error) => return Err(foreign_error(&path, error)),
     }
-    let file = DatabaseFile::read_only(path.clone(), options);
+    let file = DatabaseFile::read_only(path.clone(), options)
+        .map_err(|source| OpenError::Io { path: path.clone(), source })?;
     let reader = Reader::connect(&file)?;
     let owner = Owner::load(reader.connection()).map_err(|error| foreign_error(&path, error))?;
     owner.check(&path)?;

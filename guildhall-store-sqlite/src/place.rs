@@ -57,16 +57,35 @@ impl Place {
         })
     }
 
+    /// The file at `path` now, whatever log stands beside it.
+    pub(crate) fn without_log(path: &Path) -> io::Result<Self> {
+        Ok(Self { log: None, ..Self::of(path)? })
+    }
+
     /// Checks that they are still there.
     pub(crate) fn check(&self) -> Result<(), LogFault> {
-        let replaced = if Identity::at(&self.path) != Some(self.main) {
-            &self.path
-        } else if self.log.is_some() && Identity::at(&self.log_path) != self.log {
-            &self.log_path
+        self.check_main()?;
+        if self.log.is_some() && Identity::at(&self.log_path) != self.log {
+            return Err(LogFault::FileReplaced { path: self.log_path.clone() });
+        }
+        Ok(())
+    }
+
+    /// Checks that the file is still there; the log goes with the last connection.
+    pub(crate) fn check_main(&self) -> Result<(), LogFault> {
+        if Identity::at(&self.path) == Some(self.main) {
+            Ok(())
         } else {
-            return Ok(());
-        };
-        Err(LogFault::FileReplaced { path: replaced.clone() })
+            Err(LogFault::FileReplaced { path: self.path.clone() })
+        }
+    }
+
+    /// Where the same file stands now, with the log beside it.
+    pub(crate) fn again(&self) -> Result<Self, LogFault> {
+        match Self::of(&self.path) {
+            Ok(now) if now.main == self.main => Ok(now),
+            _ => Err(LogFault::FileReplaced { path: self.path.clone() }),
+        }
     }
 }
 

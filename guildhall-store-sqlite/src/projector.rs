@@ -123,6 +123,7 @@ impl ProjectorBuilder {
             names.push(model.name());
         }
         let names = names.into_iter().map(str::to_owned).collect();
+        self.crew.check_open(DOING)?;
         let projecting = Projecting {
             connection: self.file.connect(Role::Project)?,
             place: self.file.place()?,

@@ -77,6 +77,7 @@ impl SqliteGeneration {
         settings: Settings,
     ) -> Result<Self, StoreError> {
         const DOING: &str = "beginning a rebuild";
+        crew.check_open(DOING)?;
         let building = run_blocking(DOING, move || Building::begin(file, settings)).await??;
         let worker = Workers::spawn(&crew, "guildhall-rebuild", vec![building])?;
         Ok(Self { checkpoint: Checkpoint::ZERO, worker })
@@ -142,6 +143,7 @@ impl Building {
     fn begin(file: DatabaseFile, settings: Settings) -> Result<Self, StoreError> {
         const DOING: &str = "beginning a rebuild";
         let mut connection = file.connect(Role::Project)?;
+        let place = file.place()?;
         // The foreign keys are checked once, when all is there. The legacy renaming leaves alone
         // what refers to a renamed table: views of an embedder's go on with the next generation.
         connection.pragma_update(None, "foreign_keys", false).doing(DOING)?;
@@ -161,7 +163,7 @@ impl Building {
             transaction.commit().doing(DOING)?;
         }
         Ok(Self {
-            place: file.place()?,
+            place,
             file,
             connection,
             token,

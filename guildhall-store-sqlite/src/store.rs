@@ -117,6 +117,14 @@ impl SqliteStore {
         } else {
             spawn_readers(&ops_file, &crew, &options)?
         };
+        let (chronicle_file, ops_file) = if chronicle_file.is_read_only() {
+            (chronicle_file, ops_file)
+        } else {
+            (
+                chronicle_file.clone().with_log().map_err(at(&chronicle_file))?,
+                ops_file.clone().with_log().map_err(at(&ops_file))?,
+            )
+        };
         let other_file = options.ops_path.is_some().then_some(&ops_file);
         let chronicle = SqliteChronicle::start(&chronicle_file, other_file, readers, &options)
             .map_err(at(&chronicle_file))?;
@@ -127,6 +135,11 @@ impl SqliteStore {
     /// before, folds the log into the file, and with that removes `-wal` and `-shm`, unless another
     /// store or process has the file open. What a handle is asked afterwards is an error. Closing
     /// again is welcome, as after an error.
+    ///
+    /// Where the file was removed or replaced meanwhile, closing is an error that carries
+    /// [`LogFault::FileReplaced`](guildhall_core::LogFault::FileReplaced) and touches nothing: remove
+    /// the `-wal` and `-shm` that the old file left, which are not the new one's, before you open
+    /// the new one.
     ///
     /// Dropping the last handle does the same, silently, and blocks for so long: for milliseconds
     /// after an append, for up to 5 s where a thread is still at work; what takes longer goes on
@@ -195,7 +208,8 @@ fn spawn_readers(
 fn fold_in(file: &DatabaseFile) -> Result<(), CloseError> {
     const DOING: &str = "folding the log into the file";
     let failed = |source| CloseError::Store { path: file.path().to_owned(), source };
-    let connection = file.connect(Role::Append).map_err(failed)?;
+    // The log beside a file that was put in this one's place is not that file's.
+    let connection = file.connect_alone(Role::Append).map_err(failed)?;
     let is_busy: bool = connection
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
         .doing(DOING)

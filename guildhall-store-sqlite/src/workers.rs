@@ -126,6 +126,11 @@ impl Crew {
         run_blocking("closing the database", close).await?
     }
 
+    /// Refuses where the store was closed.
+    pub(crate) fn check_open(&self, doing: &'static str) -> Result<(), StoreError> {
+        if self.is_closed() { Err(StoreError::permanent(doing, Closed)) } else { Ok(()) }
+    }
+
     fn is_closed(&self) -> bool {
         lock(&self.roll.entries).is_closed
     }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use common::{append_one, batch_of_all, event, new_folder};
 use guildhall_core::{
     Append, ApplyError, Chronicle, LogFault, NewEntry, OPS_DB, OpsDb, Position, Projector,
-    ReadLimit, StoreError,
+    ReadLimit, Rebuild, StoreError,
 };
-use guildhall_store_sqlite::SqliteStore;
+use guildhall_store_sqlite::{CloseError, SqliteStore};
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
     format!("{}{suffix}", path.display()).into()
@@ -77,4 +77,62 @@ async fn nothing_is_acknowledged_projected_or_read_once_a_file_is_gone() {
             assert_replaced(&refused, &gone);
         }
     }
+}
+
+/// Another file than the store's takes its place, and the log stays.
+async fn replace(path: &Path) -> Vec<u8> {
+    let other = path.with_file_name("other.db");
+    let store = SqliteStore::open(&other).await.unwrap();
+    for seed in 0..50 {
+        append_one(&store.chronicle(), seed).await;
+    }
+    store.close().await.unwrap();
+    fs::rename(&other, path).unwrap();
+    fs::read(path).unwrap()
+}
+
+#[tokio::test]
+async fn closing_leaves_a_file_alone_that_took_the_stores_place() {
+    let folder = new_folder();
+    let path = folder.path().canonicalize().unwrap().join("g.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    append_one(&store.chronicle(), 1).await;
+    let projector = store.projector().start().unwrap();
+    let replacement = replace(&path).await;
+    let log = fs::read(beside(&path, "-wal")).unwrap();
+    assert!(!log.is_empty());
+
+    assert_replaced(&store.projector().start().unwrap_err(), &path);
+    assert_replaced(&projector.begin_rebuild().await.map(drop).unwrap_err(), &path);
+    for _ in 0..2 {
+        match store.close().await {
+            Err(CloseError::Store { source, .. }) => assert_replaced(&source, &path),
+            other => panic!("{other:?}"),
+        }
+        assert!(fs::read(&path).unwrap() == replacement);
+        assert!(fs::read(beside(&path, "-wal")).unwrap() == log);
+    }
+    // As the documentation of closing says.
+    fs::remove_file(beside(&path, "-wal")).unwrap();
+    fs::remove_file(beside(&path, "-shm")).unwrap();
+    let check: String = rusqlite::Connection::open(&path)
+        .unwrap()
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(check, "ok");
+    let store = SqliteStore::open(&path).await.unwrap();
+    assert_eq!(store.chronicle().head().await.unwrap().position, Position::new(50));
+}
+
+#[tokio::test]
+async fn no_projector_or_rebuild_begins_beside_a_log_that_was_replaced() {
+    let folder = new_folder();
+    let path = folder.path().canonicalize().unwrap().join("g.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    append_one(&store.chronicle(), 1).await;
+    let projector = store.projector().start().unwrap();
+    fs::remove_file(beside(&path, "-wal")).unwrap();
+    let gone = beside(&path, "-wal");
+    assert_replaced(&store.projector().start().unwrap_err(), &gone);
+    assert_replaced(&projector.begin_rebuild().await.map(drop).unwrap_err(), &gone);
 }
