@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use guildhall_core::{Fault, StoreError};
+use sqlx::postgres::PgDatabaseError;
 
 use crate::migrate::Family;
 use crate::options::MOST_PAYLOAD_BYTES;
@@ -149,6 +150,15 @@ pub(crate) fn fault(error: &sqlx::Error) -> Fault {
                 && error.message().contains("startup parameter") =>
         {
             Fault::Permanent
+        }
+        // A transaction that may write, or any other setting that a standby refuses before it takes over.
+        sqlx::Error::Database(error)
+            if error.code().is_some_and(|code| code == "0A000")
+                && error
+                    .try_downcast_ref::<PgDatabaseError>()
+                    .is_some_and(|error| error.routine() == Some("call_bool_check_hook")) =>
+        {
+            Fault::Transient
         }
         sqlx::Error::Database(error) => {
             error.code().map_or(Fault::Permanent, |code| sqlstate(&code))

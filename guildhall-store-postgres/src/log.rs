@@ -10,9 +10,7 @@ use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use crate::database::Database;
-use crate::row::{
-    BadRow, Failure, Stored, bind_entries, leaf_hash_of, load_leaf_hash, parse_origin,
-};
+use crate::row::{BadRow, Failure, Stored, bind_entries, check_mark, load_leaf_hash, parse_origin};
 
 /// What this process knows of the log; right as long as the log ends at its head.
 #[derive(Debug, Clone)]
@@ -65,9 +63,7 @@ impl Known {
         let versions: Vec<i64> = row.try_get(2)?;
         let recorded: Vec<Uuid> = row.try_get(3)?;
         let origin = origin.map(parse_origin).transpose()?;
-        if let Some(mark) = mark {
-            mark.check(row.try_get::<Option<&[u8]>, _>(4)?.and_then(leaf_hash_of), head)?;
-        }
+        check_mark(mark, row.try_get(4)?, head, row.try_get(5)?)?;
         match &origin {
             Some(origin) => seen.check_origin(origin)?,
             // It would be given another name than its leaf hashes have.

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use guildhall_core::append::{LeafRecord, Seen};
+use guildhall_core::append::{LeafRecord, Mark, Seen};
 use guildhall_core::{
     DecodedEntry, Entry, EventId, EventType, Fault, Head, LeafHash, LogFault, Metadata, Origin,
     Position, ReadLimit, StoreError, StreamId, Timestamp, Version, event,
@@ -46,6 +46,16 @@ pub enum BadRow {
     },
 }
 
+/// The server is a standby that has not got to what was acknowledged or read elsewhere.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error(
+    "the server is in recovery and lags: position {seen} was acknowledged or read, it has got to {head}"
+)]
+pub(crate) struct Lags {
+    seen: Position,
+    head: Position,
+}
+
 /// Why a statement on the Chronicle failed. It can be told to several callers.
 #[derive(Debug, Clone)]
 pub(crate) enum Failure {
@@ -55,6 +65,8 @@ pub(crate) enum Failure {
     Locked(LockedByOther),
     /// The log is not what it was, or not what it says of itself.
     Log(LogFault),
+    /// The log may still become what it was.
+    Lags(Lags),
 }
 
 impl Failure {
@@ -67,6 +79,7 @@ impl Failure {
             Self::BadRow(bad) => StoreError::permanent(doing, bad.clone()),
             Self::Locked(locked) => StoreError::transient(doing, locked.clone()),
             Self::Log(fault) => StoreError::log(doing, fault.clone()),
+            Self::Lags(lags) => StoreError::transient(doing, lags.clone()),
         }
     }
 
@@ -79,7 +92,7 @@ impl Failure {
                 }),
                 error => fault(error) == Fault::Transient,
             },
-            Self::BadRow(_) | Self::Locked(_) | Self::Log(_) => false,
+            Self::BadRow(_) | Self::Locked(_) | Self::Log(_) | Self::Lags(_) => false,
         }
     }
 
@@ -90,7 +103,7 @@ impl Failure {
                 sqlx::Error::Io(error) => error.kind() == io::ErrorKind::TimedOut,
                 error => has_sqlstate(error, "55P03"),
             },
-            Self::BadRow(_) | Self::Locked(_) | Self::Log(_) => false,
+            Self::BadRow(_) | Self::Locked(_) | Self::Log(_) | Self::Lags(_) => false,
         }
     }
 }
@@ -414,19 +427,33 @@ pub(crate) async fn load_head(
     let mark = seen.mark();
     let row = sqlx::query(database.sql(include_str!("sql/load_head.sql")))
         .bind(mark.map_or(0, |mark| mark.position.as_i64()))
-        .fetch_optional(connection)
+        .fetch_one(connection)
         .await?;
-    let Some(row) = row else {
-        mark.map_or(Ok(()), |mark| mark.check(None, Position::ZERO))?;
-        return Ok(Head { position: Position::ZERO, leaf_hash: None });
-    };
     let stored = Stored::of(&row)?;
-    let (position, leaf_hash) = (stored.position(), stored.leaf_hash(1)?);
-    if let Some(mark) = mark {
-        mark.check(stored.told::<&[u8]>(2).and_then(leaf_hash_of), position)?;
+    let position = stored.position();
+    check_mark(mark, stored.told::<&[u8]>(2), position, row.try_get(3)?)?;
+    if position == Position::ZERO {
+        return Ok(Head { position, leaf_hash: None });
     }
+    let leaf_hash = stored.leaf_hash(1)?;
     seen.note(position, leaf_hash);
     Ok(Head { position, leaf_hash: Some(leaf_hash) })
+}
+
+/// Compares what was seen with what the log has there. A standby that lacks it may still get it.
+pub(crate) fn check_mark(
+    mark: Option<Mark>,
+    found: Option<&[u8]>,
+    head: Position,
+    is_standby: bool,
+) -> Result<(), Failure> {
+    let Some(mark) = mark else { return Ok(()) };
+    match mark.check(found.and_then(leaf_hash_of), head) {
+        Err(LogFault::WentBack { seen, head }) if is_standby => {
+            Err(Failure::Lags(Lags { seen, head }))
+        }
+        outcome => Ok(outcome?),
+    }
 }
 
 /// The leaf hash that these bytes are.

@@ -8,10 +8,12 @@ mod server;
 use std::time::Duration;
 
 use common::{append_one, event};
-use guildhall_core::{Append, AppendError, Appended, Chronicle, NewEntry};
-use guildhall_store_postgres::{PostgresChronicle, PostgresStore};
-use server::{Database, Server, Settings, Stop};
-use sqlx::{Connection, PgConnection};
+use guildhall_core::{
+    Append, AppendError, Appended, Chronicle, NewEntry, Position, ReadLimit, StoreError,
+};
+use guildhall_store_postgres::{Options, PostgresChronicle, PostgresStore};
+use server::{Database, Server, Settings, Stop, execute};
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -132,4 +134,49 @@ async fn lock_is_waited_for(primary: &Server, appending: &Waiting) {
         assert!(!appending.is_finished(), "acknowledged, and on no standby");
         tokio::task::yield_now().await;
     }
+}
+
+/// As where a name or an address leads to a standby before that takes over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_that_lags_is_waited_for_and_not_taken_for_a_log_that_went_back() {
+    let primary = Server::start(Settings::for_standbys());
+    let database = Database::create_on(&primary.url("postgres"));
+    let pool = PgPool::connect(database.url()).await.unwrap();
+    let options = Options::with_pool(pool.clone());
+    let chronicle = PostgresStore::open_with(options).await.unwrap().chronicle();
+    append_one(&chronicle, 1).await;
+    let standby = primary.start_standby();
+    let there = standby.url(database.name());
+    execute(&there, "SELECT pg_wal_replay_pause()");
+    append_one(&chronicle, 1).await;
+
+    pool.set_connect_options(there.parse().unwrap());
+    let others = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    execute(database.url(), others);
+    let head = async || chronicle.head().await.map(|head| head.position);
+    let mut lagged = false;
+    let look = async {
+        // The first may be told that its connection was ended.
+        while !lagged {
+            let appended = chronicle.append(Append::of([NewEntry::new(&event(1))])).await;
+            let Err(AppendError::Store(refused)) = appended else { panic!("{appended:?}") };
+            let told: [StoreError; 3] = [
+                refused,
+                head().await.unwrap_err(),
+                chronicle.read(Position::new(1), ReadLimit::entries(9)).await.unwrap_err(),
+            ];
+            assert!(told.iter().all(StoreError::is_transient), "{told:?}");
+            lagged = told[1..].iter().all(|it| it.source.to_string().contains("lags"));
+        }
+    };
+    timeout(SOON, look).await.unwrap();
+
+    execute(&there, "SELECT pg_wal_replay_resume()");
+    let arrives = async { while head().await.is_err() {} };
+    timeout(SOON, arrives).await.unwrap();
+    let appended = chronicle.append(Append::of([NewEntry::new(&event(1))])).await;
+    assert!(matches!(&appended, Err(AppendError::Store(it)) if it.is_transient()), "{appended:?}");
+    execute(&there, "SELECT pg_promote()");
+    assert_eq!(append_one(&chronicle, 1).await.position, Position::new(3));
 }

@@ -20,4 +20,5 @@ SELECT
         ORDER BY nth
     ) AS versions,
     ARRAY(SELECT event_id FROM {schema}.chronicle_entries WHERE event_id = ANY ($2::uuid[])) AS recorded,
-    (SELECT leaf_hash FROM {schema}.chronicle_entries WHERE position = $3) AS mark
+    (SELECT leaf_hash FROM {schema}.chronicle_entries WHERE position = $3) AS mark,
+    pg_catalog.pg_is_in_recovery() AS is_standby
