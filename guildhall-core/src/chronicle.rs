@@ -398,8 +398,8 @@ impl ReadLimit {
 /// Order is dense: positions are 1, 2, 3 … with no gap, and a reader that has seen position *n*
 /// has seen everything up to *n*, also under concurrent writers.
 ///
-/// Whatever answers entries checks the leaf hash of each, and what a handle has acknowledged or read
-/// must still be there: otherwise the error carries a [`LogFault`].
+/// In a store that others can write to, whatever answers entries checks the leaf hash of each, and what
+/// a handle has acknowledged or read must still be there: otherwise the error carries a [`LogFault`].
 ///
 /// # Cancel safety
 /// Dropping a read or a wait changes nothing. Dropping an append leaves open whether it was

@@ -417,12 +417,13 @@ pub trait Generation: Send {
     async fn seal(&mut self) -> Result<(), StoreError>;
 
     /// How this generation, once it is sealed, differs from the live one in the rows that entries up to
-    /// `upto` wrote; nothing where both were made of the same log in the same way. Its cost is that of
-    /// reading both.
+    /// `live` wrote, the live checkpoint, and those beyond it that
+    /// [can be compared](crate::Table::compared_up_to); nothing where both were made of the same log in
+    /// the same way. Its cost is that of reading both.
     ///
     /// # Errors
     /// The store's own.
-    async fn differences(&mut self, upto: Position) -> Result<Vec<Difference>, StoreError>;
+    async fn differences(&mut self, live: Position) -> Result<Vec<Difference>, StoreError>;
 
     /// Puts this generation in the live one's place, in one transaction, if it stands no further
     /// back; answers false, and changes nothing, if the live one has gone further meanwhile. It

@@ -287,7 +287,7 @@ impl Supervisor {
         let lease = self.projector.hold_lease().await?;
         let checkpoint = self.projector.checkpoint().await?;
         let checkpoints = self.projector.checkpoints().await?;
-        let head = continuity::check(&*self.chronicle, &checkpoint).await?;
+        let head = continuity::check_all(&*self.chronicle, &checkpoints).await?;
         check_head(self.status.borrow().head, head)?;
         let read_models = self.look_at(checkpoints, lease == Lease::Held);
         self.change(|status| {
@@ -424,8 +424,9 @@ impl Supervisor {
         let third = self.projector.lease_time() / 3;
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let left = until.as_micros() - i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
-        let left = Duration::from_micros(u64::try_from(left).unwrap_or(0));
-        left.clamp(Duration::from_millis(1), third.max(Duration::from_millis(1)))
+        // By this host's clock it may have passed already, and the database's says that it has not.
+        let left = u64::try_from(left).ok().filter(|left| *left > 0).map(Duration::from_micros);
+        left.unwrap_or(third).clamp(Duration::from_millis(1), third.max(Duration::from_millis(1)))
     }
 
     fn change(&self, change: impl FnOnce(&mut Status)) {

@@ -15,7 +15,7 @@ use guildhall_core::{
 };
 use guildhall_projector::{Runtime, RuntimeError, Settings, catch_up, rebuild};
 use guildhall_store_sqlite::rusqlite::{self, Transaction};
-use guildhall_store_sqlite::{ReadModel, SqliteStore};
+use guildhall_store_sqlite::{Options, ReadModel, SqliteStore};
 use support::{append, settings, stores};
 use tokio::time::timeout;
 
@@ -370,4 +370,66 @@ async fn a_rebuild_over_an_edited_log_launders_nothing_unasked() {
     let done = within(rebuild(chronicle, &projector, &accepting, |_| {})).await.unwrap();
     assert_eq!(done.differences, differences);
     assert_eq!(accord_names(&path), before.replace("accord 4,", "accord X,"));
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_was_deleted_does_not_hide_what_a_rebuild_differs_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guildhall.db");
+    let store = SqliteStore::open(&path).await.unwrap();
+    append(&store.chronicle(), 30).await;
+    let projector = Arc::new(store.projector().start().unwrap());
+    let chronicle = Arc::new(store.chronicle());
+    let settings = Settings::default();
+    within(catch_up(chronicle.clone(), projector.clone(), &settings, |_| {})).await.unwrap();
+    drop((store, projector, chronicle));
+    edit(&path, 5, "accord 4", "accord X").await;
+    let delete = "DELETE FROM projector_checkpoints";
+    rusqlite::Connection::open(&path).unwrap().execute(delete, []).unwrap();
+
+    let store = SqliteStore::open(&path).await.unwrap();
+    let (chronicle, projector) = (Arc::new(store.chronicle()), store.projector().start().unwrap());
+    let before = accord_names(&path);
+    let refused = within(rebuild(chronicle, &projector, &settings, |_| {})).await;
+    assert!(matches!(refused, Err(RuntimeError::Rewritten { .. })), "{refused:?}");
+    assert_eq!(accord_names(&path), before);
+}
+
+#[tokio::test]
+async fn a_read_model_beyond_a_restored_log_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let mut options = Options::at(path("chronicle.db"));
+    options.ops_path = Some(path("ops.db"));
+    let store = SqliteStore::open_with(options.clone()).await.unwrap();
+    append(&store.chronicle(), 10).await;
+    store.close().await.unwrap();
+    std::fs::copy(path("chronicle.db"), path("backup.db")).unwrap();
+
+    let settings = Settings { accept_rewritten: true, ..Settings::default() };
+    let store = SqliteStore::open_with(options.clone()).await.unwrap();
+    append(&store.chronicle(), 5).await;
+    let projector = store.projector().read_model(Idle("mine")).start().unwrap();
+    let chronicle = Arc::new(store.chronicle());
+    within(catch_up(chronicle, Arc::new(projector), &settings, |_| {})).await.unwrap();
+    store.close().await.unwrap();
+
+    // Last night's log, and the Ops DB of today.
+    std::fs::rename(path("backup.db"), path("chronicle.db")).unwrap();
+    let store = SqliteStore::open_with(options).await.unwrap();
+    let chronicle = Arc::new(store.chronicle());
+    let projector = Arc::new(store.projector().read_model(Idle("mine")).start().unwrap());
+    within(rebuild(chronicle.clone(), &*projector, &settings, |_| {})).await.unwrap();
+    // The log takes entries again, and the read model that a rebuild leaves alone is named.
+    append(&*chronicle, 1).await;
+    let error = within(catch_up(chronicle, projector, &settings, |_| {})).await.unwrap_err();
+    let RuntimeError::Stopped(cause) = error else { panic!("{error}") };
+    let RuntimeError::Apply(ApplyError::ReadModel { name, source, .. }) = &*cause else {
+        panic!("{cause}")
+    };
+    assert_eq!(name, "mine");
+    assert!(matches!(
+        source.downcast_ref(),
+        Some(ContinuityError::EndsBefore { checkpoint, .. }) if *checkpoint == Position::new(15)
+    ));
 }

@@ -316,9 +316,17 @@ impl PostgresGeneration {
     async fn compare(
         &self,
         connection: &mut PgConnection,
-        upto: Position,
+        live: Position,
     ) -> Result<Vec<Difference>, sqlx::Error> {
         sqlx::raw_sql(PLAN_SCANS).execute(&mut *connection).await?;
+        let mut greatest = Position::ZERO;
+        for table in Table::ALL {
+            let sql = table.greatest(&format!("{{schema}}.{}", table.name));
+            let row = sqlx::query(self.tables.sql(&sql)).fetch_one(&mut *connection).await?;
+            let found = Columns::of(&row).nullable(Columns::position)?;
+            greatest = greatest.max(found.unwrap_or(Position::ZERO));
+        }
+        let upto = Table::compared_up_to(live, greatest, self.checkpoint.position);
         let mut differences = Vec::new();
         for table in Table::ALL {
             let live = format!("{{schema}}.{}", table.name);
@@ -479,10 +487,10 @@ impl Generation for PostgresGeneration {
         Ok(())
     }
 
-    async fn differences(&mut self, upto: Position) -> Result<Vec<Difference>, StoreError> {
+    async fn differences(&mut self, live: Position) -> Result<Vec<Difference>, StoreError> {
         const DOING: &str = "comparing a rebuild with the live tables";
         let mut transaction = self.take(DOING)?;
-        let differences = self.compare(&mut transaction, upto).await.doing(DOING)?;
+        let differences = self.compare(&mut transaction, live).await.doing(DOING)?;
         self.transaction = Some(transaction);
         Ok(differences)
     }

@@ -17,7 +17,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::{DatabaseFile, Gate, Role};
-use crate::lease::furthest_checkpoint;
+use crate::lease::ops_checkpoint;
 use crate::migrate::now;
 use crate::options::Options;
 use crate::place::Place;
@@ -339,7 +339,7 @@ struct Guard {
 impl Guard {
     fn check(&self, log: &Log<'_>) -> Result<(), Failure> {
         let connection = self.ops.as_ref().unwrap_or(log.connection);
-        let Some(checkpoint) = furthest_checkpoint(connection)? else { return Ok(()) };
+        let Some(checkpoint) = ops_checkpoint(connection)? else { return Ok(()) };
         if let Some(leaf_hash) = checkpoint.leaf_hash {
             check_mark(log.connection, Mark { position: checkpoint.position, leaf_hash })?;
         }

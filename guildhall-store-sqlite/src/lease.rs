@@ -1,6 +1,6 @@
 //! Checkpoint rows, and the lease that stands in the same row: whoever may write, how far it got.
 
-use guildhall_core::{Checkpoint, HolderId, LeaseState, Left, Origin, Timestamp};
+use guildhall_core::{Checkpoint, HolderId, LeaseState, Left, OPS_DB, Origin, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::migrate::now;
@@ -69,14 +69,16 @@ impl CheckpointRow {
     }
 }
 
-/// The furthest checkpoint of any projector; none where nothing was projected.
-pub(crate) fn furthest_checkpoint(connection: &Connection) -> rusqlite::Result<Option<Checkpoint>> {
+/// The checkpoint of the Ops DB; none where nothing was projected. An embedder's read model may stand
+/// beyond a log that was restored, and that its own projector says.
+pub(crate) fn ops_checkpoint(connection: &Connection) -> rusqlite::Result<Option<Checkpoint>> {
     let mut load = connection.prepare_cached(
         "SELECT position, leaf_hash, origin FROM projector_checkpoints
-         WHERE position > 0 ORDER BY position DESC LIMIT 1",
+         WHERE projector = ?1 AND position > 0",
     )?;
-    let row =
-        load.query_row([], |row| checkpoint(&mut Columns::of_table(row, "projector_checkpoints")));
+    let row = load.query_row([OPS_DB], |row| {
+        checkpoint(&mut Columns::of_table(row, "projector_checkpoints"))
+    });
     row.optional()
 }
 

@@ -101,9 +101,9 @@ impl Generation for SqliteGeneration {
         self.worker.run("sealing a rebuild", Building::seal).await
     }
 
-    async fn differences(&mut self, upto: Position) -> Result<Vec<Difference>, StoreError> {
+    async fn differences(&mut self, live: Position) -> Result<Vec<Difference>, StoreError> {
         const DOING: &str = "comparing a rebuild with the live tables";
-        self.worker.run(DOING, move |building| building.differences(upto).doing(DOING)).await
+        self.worker.run(DOING, move |building| building.differences(live).doing(DOING)).await
     }
 
     async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {
@@ -323,12 +323,22 @@ impl Building {
         self.make_indexes(Stage::Sealed)
     }
 
-    fn differences(&self, upto: Position) -> rusqlite::Result<Vec<Difference>> {
+    fn differences(&mut self, live: Position) -> rusqlite::Result<Vec<Difference>> {
+        // One state of the tables for all of it.
+        let connection = self.connection.transaction()?;
+        let mut greatest = Position::ZERO;
+        for table in Table::ALL {
+            let found = connection.query_row(&table.greatest(table.name), [], |row| {
+                Columns::of(row).nullable(Columns::position)
+            })?;
+            greatest = greatest.max(found.unwrap_or(Position::ZERO));
+        }
+        let upto = Table::compared_up_to(live, greatest, self.checkpoint.position);
         let mut differences = Vec::new();
         for table in Table::ALL {
             let next = format!("{}{NEXT}", table.name);
             for (kind, sql) in table.comparisons(table.name, &next) {
-                let found = self.connection.query_row(&sql, [upto.as_i64()], |row| {
+                let found = connection.query_row(&sql, [upto.as_i64()], |row| {
                     let mut columns = Columns::of(row);
                     Ok((columns.number()?, columns.nullable(Columns::position)?))
                 })?;

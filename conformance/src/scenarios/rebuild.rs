@@ -247,6 +247,8 @@ pub async fn a_generation_of_a_forged_log_says_what_differs<H: Harness>(harness:
     generation.apply(batch).await.unwrap();
     generation.seal().await.unwrap();
     assert_eq!(generation.differences(log.head()).await.unwrap(), expected);
+    // A live checkpoint that somebody set back hides nothing of it.
+    assert_eq!(generation.differences(Position::ZERO).await.unwrap(), expected);
     // To compare changes nothing, and it can still take its place.
     harness.tables().await.assert_are(&live);
     assert!(generation.swap(None).await.unwrap());

@@ -14,7 +14,7 @@ use crate::error::StoreError;
 use crate::fold::{Fold, Halt};
 use crate::ids::{HolderId, Position};
 use crate::lease::LeaseState;
-use crate::ops::Difference;
+use crate::ops::{Difference, Table};
 use crate::projector::{
     Applied, ApplyError, Batch, Generation, Lease, OPS_DB, OnViolation, Projector, Rebuild,
 };
@@ -230,8 +230,10 @@ impl Generation for MemoryGeneration {
         self.check_newest(&lock(&self.database), "sealing a rebuild")
     }
 
-    async fn differences(&mut self, upto: Position) -> Result<Vec<Difference>, StoreError> {
+    async fn differences(&mut self, live: Position) -> Result<Vec<Difference>, StoreError> {
         let database = lock(&self.database);
+        let greatest = database.rows.greatest_position();
+        let upto = Table::compared_up_to(live, greatest, self.checkpoint.position);
         Ok(self.rows.as_ref().map_or_else(Vec::new, |rows| database.rows.differences(rows, upto)))
     }
 

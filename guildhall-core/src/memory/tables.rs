@@ -106,6 +106,18 @@ impl Rows {
         self.quarantined_entries.extend(quarantined.map(|row| (row.position, row)));
     }
 
+    /// The greatest position that wrote a row.
+    pub(super) fn greatest_position(&self) -> Position {
+        let accords = self.accord_bindings.values().map(|row| row.position);
+        let artifacts = self.governed_artifacts.values().map(|row| row.position);
+        let transitions = self.custody_transitions.values().map(|row| row.position);
+        let deployments = self.deployment_states.values().map(|row| row.position);
+        let verifications = self.verification_results.values().map(|row| row.position);
+        let quarantined = self.quarantined_entries.keys().copied();
+        let all = accords.chain(artifacts).chain(transitions).chain(deployments);
+        all.chain(verifications).chain(quarantined).max().unwrap_or(Position::ZERO)
+    }
+
     /// How the next generation's rows differ from these, as [`Table::comparisons`] compares.
     pub(super) fn differences(&self, next: &Self, upto: Position) -> Vec<Difference> {
         fn compare<K: Ord, R: PartialEq>(
@@ -146,7 +158,14 @@ impl Rows {
         found.extend(compare(deployments, both, upto, |row| row.position));
         let both = (&self.verification_results, &next.verification_results);
         found.extend(compare(verifications, both, upto, |row| row.position));
-        let both = (&self.quarantined_entries, &next.quarantined_entries);
+        // The words of a reason are not compared.
+        let wordless = |rows: &BTreeMap<Position, QuarantinedEntry>| -> BTreeMap<_, _> {
+            let row = |(at, row): (&Position, &QuarantinedEntry)| {
+                (*at, QuarantinedEntry { reason: String::new(), ..row.clone() })
+            };
+            rows.iter().map(row).collect()
+        };
+        let both = (&wordless(&self.quarantined_entries), &wordless(&next.quarantined_entries));
         found.extend(compare(quarantined, both, upto, |row| row.position));
         found
     }

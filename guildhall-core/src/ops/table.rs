@@ -81,16 +81,30 @@ impl Table {
         },
     ];
 
+    /// The query for the greatest position that wrote a row of this table.
+    pub fn greatest(&self, live: &str) -> String {
+        format!("SELECT max(position) FROM {live}")
+    }
+
+    /// Up to which position the live tables can be compared with rebuilt ones: as far as the live
+    /// checkpoint says that they go, and as far as their own rows go, which a checkpoint that somebody
+    /// set back does not hide; of those, only what the rebuilt ones have reached.
+    pub fn compared_up_to(live: Position, greatest: Position, rebuilt: Position) -> Position {
+        live.max(greatest.min(rebuilt))
+    }
+
     /// The queries that compare the live table with a rebuilt one, by what each finds, in the SQL that
     /// every store speaks: how many rows, and the first position that wrote one. Only rows that
-    /// entries up to `$1` wrote are compared; a later one may have changed the others.
+    /// entries up to `$1` wrote are compared; a later one may have changed the others. The wording of
+    /// a quarantined entry's `reason` is not compared: another version may say it otherwise.
     pub fn comparisons(&self, live: &str, next: &str) -> [(DifferenceKind, String); 3] {
         let join = |what: &str, separator: &str, columns: &[&str]| {
             let conditions = columns.iter().map(|it| format!("live.{it} {what} next.{it}"));
             conditions.collect::<Vec<_>>().join(separator)
         };
         let same_row = join("=", " AND ", self.key);
-        let differs = join("IS DISTINCT FROM", " OR ", self.columns);
+        let compared = self.columns.iter().copied().filter(|column| *column != "reason");
+        let differs = join("IS DISTINCT FROM", " OR ", &compared.collect::<Vec<_>>());
         let absent = |from: &str, here: &str, there: &str, other: &str| {
             format!(
                 "SELECT count(*), min({here}.position) FROM {from} AS {here} \

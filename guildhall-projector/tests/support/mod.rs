@@ -136,8 +136,8 @@ impl Generation for Faulty<Box<dyn Generation>> {
         self.inner.seal().await
     }
 
-    async fn differences(&mut self, upto: Position) -> Result<Vec<Difference>, StoreError> {
-        self.inner.differences(upto).await
+    async fn differences(&mut self, live: Position) -> Result<Vec<Difference>, StoreError> {
+        self.inner.differences(live).await
     }
 
     async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {
