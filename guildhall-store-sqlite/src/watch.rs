@@ -18,7 +18,7 @@ use crate::connection::PerFile;
 /// What woke a waiter. Sent through a watch channel, so wake-ups that nobody took yet are one.
 #[derive(Debug, Default, Clone, Copy)]
 struct News {
-    /// How far the commits of this process reach.
+    /// How far the last commit of this process reached: a hint, as the file may be another by now.
     head: Position,
     /// How often the files changed, by whomever.
     changes: u64,
@@ -47,11 +47,7 @@ impl Signal {
 
     /// Tells that a commit of this process made the log reach `head`.
     pub(crate) fn tell(&self, head: Position) {
-        self.news.send_if_modified(|news| {
-            let is_news = head > news.head;
-            news.head = news.head.max(head);
-            is_news
-        });
+        self.news.send_modify(|news| news.head = head);
     }
 
     /// Begins to watch the file at `path`, if nobody did. Blocks for a moment.
@@ -67,7 +63,8 @@ impl Signal {
     }
 
     /// Waits until the log reaches beyond `position`, and answers how far; after `patience`,
-    /// whatever `look` found last.
+    /// whatever `look` found last. What was told is where to look, never the answer: it may be of a
+    /// file that was replaced since.
     pub(crate) async fn wait_beyond<L>(
         &self,
         position: Position,
@@ -94,11 +91,10 @@ impl Signal {
             }
             pause = match timeout_at(bounded(pause), received.changed()).await {
                 Ok(_) => {
-                    let told = received.borrow_and_update().head;
-                    if told > position {
-                        return Ok(told);
+                    // A commit of this process can be seen at once.
+                    if received.borrow_and_update().head <= position {
+                        sleep_until(bounded(Self::FIRST_PAUSE)).await;
                     }
-                    sleep_until(bounded(Self::FIRST_PAUSE)).await;
                     Self::FIRST_PAUSE
                 }
                 Err(_) => (pause * 2).min(poll_interval),
@@ -129,4 +125,34 @@ fn watch_files(path: &Path, news: watch::Sender<News>) -> notify::Result<Recomme
     })?;
     watcher.watch(path.parent().unwrap_or(Path::new(".")), RecursiveMode::NonRecursive)?;
     Ok(watcher)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[tokio::test]
+    async fn only_what_was_found_is_answered() {
+        let signal = Signal::default();
+        let found = Position::new(3);
+        let look = || {
+            // Told by a handle of the file that stood there before.
+            signal.tell(Position::new(9));
+            async move { Ok(found) }
+        };
+        let (patience, poll) = (Duration::from_millis(50), Duration::from_secs(60));
+        let answer = signal.wait_beyond(Position::new(5), patience, poll, look).await;
+        assert_eq!(answer.unwrap(), found);
+    }
+
+    #[test]
+    fn a_commit_to_a_shorter_log_is_news_too() {
+        let signal = Signal::default();
+        signal.tell(Position::new(9));
+        let received = signal.news.subscribe();
+        signal.tell(Position::new(4));
+        assert!(received.has_changed().unwrap());
+        assert_eq!(received.borrow().head, Position::new(4));
+    }
 }
