@@ -37,8 +37,18 @@ struct Roll {
 #[derive(Default)]
 struct Entries {
     is_closed: bool,
-    running: Vec<ThreadId>,
+    /// How many were ever started; the next one's number.
+    started: u64,
+    running: Vec<Running>,
     queues: Vec<Box<dyn Queue>>,
+}
+
+/// A thread that was started, or is about to be.
+#[derive(Debug)]
+struct Running {
+    number: u64,
+    /// Which thread it is, once it runs.
+    thread: Option<ThreadId>,
 }
 
 impl fmt::Debug for Entries {
@@ -86,27 +96,46 @@ impl Crew {
         queue: mpsc::WeakSender<M>,
         body: impl FnOnce() -> S + Send + 'static,
     ) -> Result<(), StoreError> {
-        let mut entries = lock(&self.roll.entries);
-        if entries.is_closed {
-            return Err(StoreError::permanent("starting a thread", Closed));
-        }
-        let ended = Ended(Arc::clone(&self.roll));
+        self.start_as(thread::Builder::new().name(name.to_owned()), queue, body)
+    }
+
+    fn start_as<M: From<Stop> + Send + 'static, S>(
+        &self,
+        thread: thread::Builder,
+        queue: mpsc::WeakSender<M>,
+        body: impl FnOnce() -> S + Send + 'static,
+    ) -> Result<(), StoreError> {
+        const DOING: &str = "starting a thread";
+        let number = {
+            let mut entries = lock(&self.roll.entries);
+            if entries.is_closed {
+                return Err(StoreError::permanent(DOING, Closed));
+            }
+            let number = entries.started;
+            entries.started += 1;
+            entries.running.push(Running { number, thread: None });
+            entries.queues.retain(|queue| !queue.is_gone());
+            entries.queues.push(Box::new(queue));
+            number
+        };
+        // Not under the lock: a thread that does not start drops its body here, and with it what
+        // may ask the crew.
+        let roll = Arc::clone(&self.roll);
         let body = move || {
+            let ended = Ended::here(roll, number);
             let state = body();
-            let closing = lock(&ended.0.closing);
+            let closing = lock(&ended.roll.closing);
             drop(state);
             drop(closing);
             drop(ended);
         };
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(body);
-        let thread = thread
-            .map_err(|error| StoreError::transient("starting a thread", error))?
-            .thread()
-            .id();
-        entries.running.push(thread);
-        entries.queues.retain(|queue| !queue.is_gone());
-        entries.queues.push(Box::new(queue));
-        Ok(())
+        match thread.spawn(body) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.roll.strike_off(number);
+                Err(StoreError::transient(DOING, error))
+            }
+        }
     }
 
     /// Stops every thread once it has done what it was sent before, and waits for them. Nobody can
@@ -161,7 +190,7 @@ impl Roll {
         // A read model that owns a handle of its store may be what drops the last one.
         let own = thread::current().id();
         let mut entries = lock(&self.entries);
-        while entries.running.iter().any(|thread| *thread != own) {
+        while entries.running.iter().any(|running| running.thread != Some(own)) {
             entries = match deadline {
                 None => self.ended.wait(entries).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
@@ -176,16 +205,35 @@ impl Roll {
         }
         true
     }
+
+    fn strike_off(&self, number: u64) {
+        lock(&self.entries).running.retain(|running| running.number != number);
+        self.ended.notify_all();
+    }
 }
 
 /// Strikes its thread off the roll when dropped, also by a panic.
-struct Ended(Arc<Roll>);
+struct Ended {
+    roll: Arc<Roll>,
+    number: u64,
+}
+
+impl Ended {
+    /// This thread is the one of this number.
+    fn here(roll: Arc<Roll>, number: u64) -> Self {
+        let own = thread::current().id();
+        for running in &mut lock(&roll.entries).running {
+            if running.number == number {
+                running.thread = Some(own);
+            }
+        }
+        Self { roll, number }
+    }
+}
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        let own = thread::current().id();
-        lock(&self.0.entries).running.retain(|thread| *thread != own);
-        self.0.ended.notify_all();
+        self.roll.strike_off(self.number);
     }
 }
 
@@ -385,6 +433,30 @@ mod tests {
         drop(workers);
         begin.send(()).unwrap();
         assert!(is_done.recv().unwrap() < DROP_PATIENCE);
+    }
+
+    // Elsewhere, a stack of any size may be promised.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_thread_that_cannot_start_is_an_error_and_hangs_nobody() {
+        /// Asks the crew when dropped, as a read model may that owns a handle of its store.
+        struct Asking(Arc<Crew>);
+        impl Drop for Asking {
+            fn drop(&mut self) {
+                self.0.is_closed();
+            }
+        }
+        let (done, is_done) = std_mpsc::channel();
+        thread::spawn(move || {
+            let crew = Arc::new(Crew::default());
+            let (jobs, _queue) = mpsc::channel::<Job<()>>(1);
+            let asking = Asking(Arc::clone(&crew));
+            let builder = thread::Builder::new().stack_size(1 << 47);
+            let started = crew.start_as(builder, jobs.downgrade(), move || drop(asking));
+            let is_idle = crew.roll.wait(Some(Duration::ZERO));
+            done.send((started.map_err(|error| error.is_transient()), is_idle)).unwrap();
+        });
+        assert_eq!(is_done.recv_timeout(DROP_PATIENCE).unwrap(), (Err(true), true));
     }
 
     #[tokio::test]
