@@ -1,8 +1,9 @@
 //! Whether the tables are as the migrations made them: their columns and checks, keys, indexes and
 //! triggers. What the migrations make is found out by running them, in memory.
 //!
-//! An embedder may add tables, views and indexes; a trigger on Guildhall's tables writes what the
-//! log does not say, or keeps from being written what it says.
+//! An embedder may add tables, views and indexes, and triggers on the Ops DB's tables, such as an
+//! outbox. One on the log's tables writes what nobody appended, or keeps from being written what
+//! somebody did.
 
 use std::fmt;
 
@@ -28,7 +29,8 @@ pub enum SchemaFault {
         /// Its name.
         name: String,
     },
-    /// A trigger that is not Guildhall's stands on a table of Guildhall's: drop it.
+    /// A trigger that is not Guildhall's stands on a table of the log or on that of the migrations:
+    /// drop it.
     Foreign {
         /// Its name.
         name: String,
@@ -77,11 +79,14 @@ pub(crate) fn compare(
             faults.push(SchemaFault::Altered { kind, name });
         }
     }
-    let is_ours = |part: &Part| {
-        let mut tables = expected.iter().filter(|part| part.kind == "table");
-        tables.any(|table| table.name.eq_ignore_ascii_case(&part.table))
+    let is_guarded = |part: &Part| {
+        let tables = expected.iter().filter(|part| part.kind == "table");
+        let mut guarded = tables.filter(|table| {
+            table.name == "guildhall_migrations" || table.name.starts_with("chronicle_")
+        });
+        guarded.any(|table| table.name.eq_ignore_ascii_case(&part.table))
     };
-    for trigger in found.iter().filter(|part| part.kind == "trigger" && is_ours(part)) {
+    for trigger in found.iter().filter(|part| part.kind == "trigger" && is_guarded(part)) {
         if !expected.iter().any(|part| part.kind == "trigger" && part.name == trigger.name) {
             let (name, table) = (trigger.name.clone(), trigger.table.clone());
             faults.push(SchemaFault::Foreign { name, table });

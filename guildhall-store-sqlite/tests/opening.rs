@@ -357,6 +357,10 @@ async fn what_is_missing_altered_or_foreign_in_the_schema_is_named() {
             vec![SchemaFault::Foreign { name: "forge".to_owned(), table: "chronicle_entries".to_owned() }],
         ),
         (
+            "CREATE TRIGGER forge AFTER INSERT ON guildhall_migrations BEGIN SELECT 1; END".to_owned(),
+            vec![SchemaFault::Foreign { name: "forge".to_owned(), table: "guildhall_migrations".to_owned() }],
+        ),
+        (
             "DROP INDEX governed_artifacts_key; DROP TRIGGER custody_transitions_refuse_delete".to_owned(),
             vec![missing("index", "governed_artifacts_key"), missing("trigger", "custody_transitions_refuse_delete")],
         ),
@@ -384,13 +388,15 @@ async fn what_is_missing_altered_or_foreign_in_the_schema_is_named() {
 }
 
 #[tokio::test]
-async fn an_embedders_own_tables_views_and_indexes_are_welcome() {
+async fn an_embedders_own_tables_views_indexes_and_triggers_are_welcome() {
     let folder = new_folder();
     let path = folder.path().join("guildhall.db");
     closed_store(&path).await;
     let sql = "CREATE TABLE mine (name TEXT); CREATE INDEX mine_too ON governed_artifacts (cid);
                CREATE VIEW ours AS SELECT name FROM governed_artifacts;
-               CREATE TRIGGER audit AFTER INSERT ON mine BEGIN SELECT 1; END";
+               CREATE TRIGGER audit AFTER INSERT ON mine BEGIN SELECT 1; END;
+               CREATE TRIGGER outbox AFTER INSERT ON custody_transitions
+               BEGIN INSERT INTO mine VALUES (NEW.actor); END";
     Connection::open(&path).unwrap().execute_batch(sql).unwrap();
     SqliteStore::open(&path).await.unwrap();
 }
