@@ -7,7 +7,7 @@ use guildhall_core::{
     AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, QuarantinedEntry,
     VerificationResult,
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, Statement, params};
 
 use crate::rows::{CidText, TimeText};
 
@@ -31,6 +31,14 @@ pub(crate) fn sort_by_artifact(changes: &mut Changes) {
         (one.artifact_id, &one.target).cmp(&(other.artifact_id, &other.target))
     });
     changes.verifications.sort_by_key(|row| (row.artifact_id, row.verified_at));
+}
+
+/// Changes a row, which has to be there.
+fn change_one(update: &mut Statement<'_>, values: impl Params) -> rusqlite::Result<()> {
+    match update.execute(values)? {
+        1 => Ok(()),
+        rows => Err(rusqlite::Error::StatementChangedRows(rows)),
+    }
 }
 
 /// The statements of the projector, on the live tables or on those of the next generation.
@@ -186,17 +194,18 @@ impl Statements {
             let (id, position) = (update.id.as_uuid().as_bytes(), update.position.as_i64());
             if let Some(custody) = &update.custody {
                 let (state, seq) = (custody.state.as_str(), custody.seq.as_i64());
-                update_custody.execute(params![id, state, seq, position])?;
+                change_one(&mut update_custody, params![id, state, seq, position])?;
             }
             if let Some(content) = &update.content {
-                update_content.execute(params![
+                let values = params![
                     id,
                     CidText::from(content.cid),
                     content.content.as_str(),
                     content.content_schema,
                     TimeText::from(content.revised_at),
                     position,
-                ])?;
+                ];
+                change_one(&mut update_content, values)?;
             }
         }
         Ok(())

@@ -221,30 +221,32 @@ pub(crate) fn fault(error: &rusqlite::Error) -> Fault {
 }
 
 /// Why rows were not written to the tables of a projector that stands at `checkpoint`: a row that
-/// is there already says that the tables are ahead of it.
+/// is there already, or one that is missing, says that the tables are not what the log makes.
 pub(crate) fn disagreement(
     doing: &'static str,
     error: rusqlite::Error,
     checkpoint: Position,
 ) -> ApplyError {
-    let constraint = match &error {
-        rusqlite::Error::SqliteFailure(found, message)
-            if [
-                ffi::SQLITE_CONSTRAINT_UNIQUE,
-                ffi::SQLITE_CONSTRAINT_PRIMARYKEY,
-                ffi::SQLITE_CONSTRAINT_ROWID,
-                ffi::SQLITE_CONSTRAINT_TRIGGER,
-            ]
-            .contains(&found.extended_code) =>
-        {
-            message.clone()
+    let found = match &error {
+        rusqlite::Error::SqliteFailure(failure, Some(message)) => {
+            let constraint = message.clone();
+            match failure.extended_code {
+                ffi::SQLITE_CONSTRAINT_UNIQUE
+                | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+                | ffi::SQLITE_CONSTRAINT_ROWID
+                | ffi::SQLITE_CONSTRAINT_TRIGGER => Some(Disagreement::RowExists { constraint }),
+                ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Some(Disagreement::RowMissing { constraint }),
+                _ => None,
+            }
+        }
+        // Of the statements, those that change an artifact count what they changed.
+        rusqlite::Error::StatementChangedRows(_) => {
+            Some(Disagreement::RowMissing { constraint: "governed_artifacts.id".to_owned() })
         }
         _ => None,
     };
-    match constraint {
-        Some(constraint) => {
-            ApplyError::Disagrees { checkpoint, found: Disagreement::RowExists { constraint } }
-        }
+    match found {
+        Some(found) => ApplyError::Disagrees { checkpoint, found },
         None => StoreError { doing, fault: fault(&error), source: error.into() }.into(),
     }
 }

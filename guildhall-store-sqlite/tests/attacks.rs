@@ -241,6 +241,32 @@ async fn a_row_that_is_there_already_is_said_with_its_constraint() {
 }
 
 #[tokio::test]
+async fn a_row_that_is_missing_is_said() {
+    for (event_type, expected) in
+        [("verification.recorded.v1", "FOREIGN KEY"), ("artifact.revised.v1", "governed_artifacts")]
+    {
+        let (_folder, store) = store_with(&log(3, 60)).await;
+        let entries = store.chronicle().read(Position::ZERO, ALL).await.unwrap();
+        let before = entries.iter().position(|entry| entry.event_type.as_str() == event_type);
+        let before = before.unwrap();
+        let projector = store.projector().start().unwrap();
+        projector.apply(batch(&store, 0, before).await).await.unwrap();
+        attack(&store, "PRAGMA foreign_keys = off; DELETE FROM governed_artifacts");
+        let at = Position::new(u64::try_from(before).unwrap());
+        match projector.apply(batch(&store, at.get(), 1).await).await.unwrap_err() {
+            ApplyError::Disagrees {
+                checkpoint,
+                found: Disagreement::RowMissing { constraint },
+            } => {
+                assert_eq!(checkpoint, at);
+                assert!(constraint.contains(expected), "{constraint}");
+            }
+            other => panic!("{event_type}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_doctored_row_is_named_for_good() {
     let (_folder, store) = store_with(&log(3, 60)).await;
     let projector = store.projector().start().unwrap();
