@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use guildhall_core::{Fault, StoreError};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
 use crate::connection::{DatabaseFile, Role};
@@ -82,6 +83,19 @@ impl Reader {
                 } else {
                     Err(StoreError::transient(doing, Changed).into())
                 }
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // The last connection folds the log in. One that a killed writer left is evidence: it
+        // stays for a store that was opened for writing.
+        if self.file.is_read_only() && is_there(self.file.path(), "-wal") {
+            let keep = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            if let Err(error) = self.connection.set_db_config(keep, true) {
+                tracing::warn!(%error, "a log may be folded in by a store that only reads");
             }
         }
     }

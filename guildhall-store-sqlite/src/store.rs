@@ -51,7 +51,9 @@ impl SqliteStore {
     /// Opens the store in one file for reading: for pages, reports and auditors, also on a medium
     /// or in a folder where nothing can be written.
     ///
-    /// Nothing is created or migrated, and nothing is left behind. Appending and projecting are
+    /// Nothing is created or migrated, and nothing is left behind, but for the `-shm` that goes with
+    /// a log. A log that a killed writer left is read, not folded in: it and the file stay byte for
+    /// byte as they were. Appending and projecting are
     /// errors. Where the file or its folder cannot be written and there is no log beside the file,
     /// the file is read as nobody writes it: a change by somebody who can is noticed and read from
     /// the next question on, and a question that it comes in between is a transient error.

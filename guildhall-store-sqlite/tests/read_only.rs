@@ -38,6 +38,31 @@ async fn count(store: &SqliteStore) -> usize {
 }
 
 #[tokio::test]
+async fn the_log_of_a_killed_writer_is_read_and_left_as_it_was() {
+    let folder = new_folder();
+    let path = folder.path().join("g.db");
+    closed_store(&path).await;
+    let writer = SqliteStore::open(&path).await.unwrap();
+    append_one(&writer.chronicle(), 1).await;
+    let killed = folder.path().join("killed.db");
+    let beside = |path: &Path| PathBuf::from(format!("{}-wal", path.display()));
+    fs::copy(&path, &killed).unwrap();
+    fs::copy(beside(&path), beside(&killed)).unwrap();
+    let bytes = || (fs::read(&killed).unwrap(), fs::read(beside(&killed)).unwrap());
+    let before = bytes();
+    assert!(!before.1.is_empty());
+    for is_closed in [true, false] {
+        let reader = SqliteStore::open_read_only(&killed).await.unwrap();
+        assert_eq!(count(&reader).await, 2);
+        if is_closed {
+            reader.close().await.unwrap();
+        }
+        drop(reader);
+        assert!(bytes() == before);
+    }
+}
+
+#[tokio::test]
 async fn it_reads_follows_and_leaves_nothing_behind() {
     let folder = new_folder();
     let path = folder.path().join("g.db");
