@@ -79,13 +79,18 @@ pub struct CeremonySpec {
 }
 
 /// What is enforced of the object as a whole: here, a status that is taken away is seen; and as a
-/// whole, since no rule can name the evidence.
+/// whole, since no rule can name the evidence. Where `decidedAt` is mended, every other field is
+/// named, and the evidence alone is not held.
 const FINAL: (&str, &str) = (
     "!has(oldSelf.status) || !has(oldSelf.status.phase) || oldSelf.status.phase == 'Open' \
      || (has(self.status) && (self.status == oldSelf.status \
      || (has(self.status.phase) && self.status.phase == oldSelf.status.phase \
      && has(self.status.decidedBy) && self.status.decidedBy == oldSelf.status.decidedBy \
-     && has(self.status.decidedAt) && self.status.decidedAt < oldSelf.status.decidedAt)))",
+     && has(self.status.decidedAt) && self.status.decidedAt < oldSelf.status.decidedAt \
+     && has(self.status.observedGeneration) \
+     && self.status.observedGeneration == oldSelf.status.observedGeneration \
+     && has(self.status.conditions) == has(oldSelf.status.conditions) \
+     && (!has(self.status.conditions) || self.status.conditions == oldSelf.status.conditions))))",
     "a closed ceremony stays as it was closed, but for a decidedAt that is mended to an earlier time",
 );
 
@@ -131,10 +136,12 @@ pub struct CeremonyStatus {
     #[schemars(length(min = 1, max = 1024), regex(pattern = KEEPABLE))]
     pub decided_by: Option<String>,
     /// When it was decided; wanted in every phase but Open. A time in the future is not recorded
-    /// until it is mended, which this field alone can be, to an earlier time.
+    /// until it is mended, which this field alone can be, to an earlier time; the evidence is not
+    /// held then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_at: Option<MicroTime>,
-    /// On what grounds it was decided: any JSON.
+    /// On what grounds it was decided: any JSON. Once the ceremony is closed, it stays; but no rule
+    /// can name it, so that nothing keeps whoever mends decidedAt from changing it as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any")]
     pub evidence: Option<Value>,

@@ -272,6 +272,21 @@ impl Server {
         is_invalid(self.say("zone", json!({ "phase": "Ratified" })).await, stays);
         let at = |second| json!({ "decidedAt": created(&object, second).to_string() });
         is_invalid(self.say("zone", at(3)).await, stays);
+        // With a time that may be mended, nothing else is rewritten.
+        let mut why = decided(&object, "Rejected", 1);
+        why["conditions"][0]["message"] = json!("another reason");
+        is_invalid(self.say("zone", why).await, stays);
+        for (field, value) in [
+            ("conditions", json!([])),
+            ("conditions", Value::Null),
+            ("observedGeneration", json!(2)),
+            ("decidedBy", json!("somebody else")),
+            ("phase", json!("Ratified")),
+        ] {
+            let mut mended = at(1);
+            mended[field] = value;
+            is_invalid(self.say("zone", mended).await, stays);
+        }
         self.say("zone", at(1)).await.unwrap();
         self.delete_all().await;
     }

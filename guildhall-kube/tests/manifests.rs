@@ -76,6 +76,28 @@ fn the_definition_is_what_was_promised() {
     assert_eq!(status["decidedBy"]["minLength"], 1);
 }
 
+#[test]
+fn whoever_mends_when_it_was_decided_changes_nothing_else_that_a_rule_can_name() {
+    let kept: Value = serde_saphyr::from_str(&made()).unwrap();
+    let schema = &kept["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    let rule = schema["x-kubernetes-validations"][0]["rule"].as_str().unwrap();
+    let (_, mending) = rule.split_once("self.status == oldSelf.status ||").unwrap();
+    for (name, field) in schema["properties"]["status"]["properties"].as_object().unwrap() {
+        // Of what may hold anything, an API server lets no rule speak.
+        let can_be_named = field["x-kubernetes-preserve-unknown-fields"] != true;
+        let stays = format!("self.status.{name} == oldSelf.status.{name}");
+        let must_stay = can_be_named && name != "decidedAt";
+        assert_eq!(mending.contains(&stays), must_stay, "{name}: {mending}");
+        // What is taken away is changed.
+        assert_eq!(mending.contains(&format!("has(self.status.{name})")), can_be_named, "{name}");
+    }
+    // They may be left out from the beginning, and then they cannot be added.
+    let conditions = "has(self.status.conditions) == has(oldSelf.status.conditions)";
+    assert!(mending.contains(conditions), "{mending}");
+    let evidence = &schema["properties"]["status"]["properties"]["evidence"]["description"];
+    assert!(evidence.as_str().unwrap().contains("no rule"), "{evidence}");
+}
+
 /// What an API server demands of a schema: a type everywhere but where anything goes, and no
 /// references.
 fn is_structural(schema: &Value, path: &str) {
