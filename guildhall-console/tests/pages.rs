@@ -6,6 +6,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,10 +20,12 @@ use guildhall_console::{Access, Console, PATHS, serve};
 use guildhall_core::command::{Act, Command, Recorder};
 use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
 use guildhall_core::{
-    AccordBound, Append, AppendError, Appended, Applied, ApplyError, ArtifactId, ArtifactQuery,
-    Batch, CeremonyId, Checkpoint, Chronicle, CustodyPolicy, CustodyState, DeploymentQuery, Entry,
-    EventType, Head, Json, Lease, LogFault, NewEntry, Origin, Outcome, Position, Projector,
-    ReadLimit, Seq, StoreError, StreamId, Timestamp, VerificationQuery, VerificationRecorded,
+    AccordBinding, AccordBound, Append, AppendError, Appended, Applied, ApplyError, ArtifactDetail,
+    ArtifactId, ArtifactQuery, ArtifactSummary, Batch, CeremonyId, Checkpoint, Chronicle,
+    ClosedCeremony, Cursor, CustodyPolicy, CustodyState, CustodyTransition, DeploymentQuery,
+    DeploymentState, Entry, EventType, Head, Json, Lease, LogFault, NewEntry, OpenCeremony, OpsDb,
+    Origin, Outcome, Overview, Page, Position, Projector, QuarantinedEntry, ReadLimit, Seq,
+    StoreError, StreamId, Timestamp, VerificationQuery, VerificationRecorded, VerificationResult,
     Version,
 };
 use guildhall_projector::ceremony::{
@@ -1007,6 +1010,118 @@ async fn a_failed_verdict_needs_attention_until_its_verifier_finds_otherwise() {
     assert_eq!(needs().await, ("0".to_owned(), false));
     let stands = json(&router, "/api/v1/verifications?standing=true&outcome=failed").await;
     assert_eq!(stands["rows"].as_array().unwrap().len(), 0);
+}
+
+/// An Ops DB that counts the verdicts that it hands out.
+struct Counted(Arc<dyn OpsDb>, AtomicUsize);
+
+#[async_trait]
+impl OpsDb for Counted {
+    async fn overview(&self) -> Result<Overview, StoreError> {
+        self.0.overview().await
+    }
+
+    async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactSummary>, StoreError> {
+        self.0.artifacts(query).await
+    }
+
+    async fn artifact(&self, id: ArtifactId) -> Result<Option<ArtifactDetail>, StoreError> {
+        self.0.artifact(id).await
+    }
+
+    async fn chain(
+        &self,
+        id: ArtifactId,
+        after: Seq,
+        limit: u32,
+    ) -> Result<Vec<CustodyTransition>, StoreError> {
+        self.0.chain(id, after, limit).await
+    }
+
+    async fn accords(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<AccordBinding>, StoreError> {
+        self.0.accords(after, limit).await
+    }
+
+    async fn open_ceremonies(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<OpenCeremony>, StoreError> {
+        self.0.open_ceremonies(after, limit).await
+    }
+
+    async fn closed_ceremonies(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<ClosedCeremony>, StoreError> {
+        self.0.closed_ceremonies(after, limit).await
+    }
+
+    async fn deployments(
+        &self,
+        query: &DeploymentQuery,
+    ) -> Result<Page<DeploymentState>, StoreError> {
+        self.0.deployments(query).await
+    }
+
+    async fn verifications(
+        &self,
+        query: &VerificationQuery,
+    ) -> Result<Page<VerificationResult>, StoreError> {
+        let found = self.0.verifications(query).await?;
+        self.1.fetch_add(found.rows.len(), Ordering::Relaxed);
+        Ok(found)
+    }
+
+    async fn quarantined(
+        &self,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<QuarantinedEntry>, StoreError> {
+        self.0.quarantined(after, limit).await
+    }
+
+    async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError> {
+        self.0.checkpoint(projector).await
+    }
+}
+
+#[tokio::test]
+async fn the_dashboard_loads_few_verdicts_however_many_failed() {
+    let guild = Guild::empty().await;
+    let (id, other) = (guild.draft("zone", "board").await, guild.draft("a-zone", "board").await);
+    let failed = |artifact_id, nth: i64| VerificationRecorded {
+        artifact_id,
+        evidence: Json::null(),
+        outcome: Outcome::Failed,
+        target: Some(format!("target-{nth}")),
+        verified_at: at(100 + nth),
+        verifier: "scanner".to_owned(),
+    };
+    for nth in 0..60 {
+        guild.record(failed(id, nth)).await;
+    }
+    guild.record(failed(other, -10)).await;
+    let counted = Arc::new(Counted(Arc::clone(&guild.ops_db), AtomicUsize::new(0)));
+    let router = Console::new(counted.clone(), guild.orchestrator.clone()).router();
+    let page = text(get(&router, "/").await).await;
+    // The latest five, the latest failed twenty, and three of one artifact and one of the other.
+    let loaded = counted.1.load(Ordering::Relaxed);
+    assert!(loaded <= 29, "{loaded} verdicts for one dashboard");
+    let shown = |id| page.split(&format!("id=\"failed-{id}\"")).nth(1).unwrap();
+    let of_it = shown(id).split("</li>").next().unwrap();
+    for nth in 57..60 {
+        assert!(of_it.contains(&format!("target-{nth}")), "{of_it}");
+    }
+    assert!(!of_it.contains("target-56") && of_it.contains(" and more"), "{of_it}");
+    let of_other = shown(other).split("</li>").next().unwrap();
+    assert!(of_other.contains("target--10") && !of_other.contains(" and more"), "{of_other}");
+    assert!(shown(id).contains(&format!("id=\"failed-{other}\"")), "the newest comes first");
 }
 
 /// An artifact of a tier that drifted in this second; its custody, if it has any, ends so.

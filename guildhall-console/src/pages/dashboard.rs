@@ -25,6 +25,9 @@ const LISTED_ROWS: u32 = 5;
 /// How many targets of an artifact, or verdicts on it, are named.
 const NAMED: u32 = 3;
 
+/// Among how many failed verdicts the newest are looked for.
+const LATEST: u32 = 20;
+
 /// The states of what needs attention, as the list of artifacts filters by them.
 const STATES: &str = "state=drafted&state=ceremony_open&state=ratified&state=rejected&state=deployed&state=suspended";
 
@@ -32,7 +35,7 @@ const STATES: &str = "state=drafted&state=ceremony_open&state=ratified&state=rej
 struct Attention {
     drifted: Group<Page<DeploymentState>>,
     unknown: Group<Page<DeploymentState>>,
-    failed: Group<Vec<VerificationResult>>,
+    failed: Group<Page<VerificationResult>>,
     stale: Group<()>,
     quarantined: Page<QuarantinedEntry>,
 }
@@ -123,27 +126,30 @@ async fn postured(
     Ok(Group { rows, count, is_cut })
 }
 
-/// Artifacts on which a failed verdict stands.
-async fn failed(app: &App) -> Result<Group<Vec<VerificationResult>>, StoreError> {
-    let query = VerificationQuery {
+/// Artifacts on which a failed verdict stands. A verdict comes with its evidence, so that few are asked
+/// for: the latest, for the order, and some of each artifact that is listed.
+async fn failed(app: &App) -> Result<Group<Page<VerificationResult>>, StoreError> {
+    let standing = VerificationQuery {
         outcomes: vec![Outcome::Failed],
         is_standing: true,
-        limit: MAX_PAGE_ROWS,
+        limit: LATEST,
         ..VerificationQuery::default()
     };
-    let mut verdicts = BTreeMap::<_, Vec<_>>::new();
-    for verdict in app.ops_db.verifications(&query).await?.rows {
-        verdicts.entry(verdict.artifact_id).or_default().push(verdict);
+    let mut latest = BTreeMap::new();
+    for verdict in app.ops_db.verifications(&standing).await?.rows {
+        latest.entry(verdict.artifact_id).or_insert(verdict.verified_at);
     }
     let query =
         attended(ArtifactQuery { verdicts: vec![Outcome::Failed], ..ArtifactQuery::default() });
-    let newest = |row: &ArtifactSummary| verdicts.get(&row.id).map(|of_it| of_it[0].verified_at);
+    let newest = |row: &ArtifactSummary| latest.get(&row.id).copied();
     let (found, count, is_cut) = first_few(app, &query, newest).await?;
-    let rows = found.into_iter().map(|row| {
-        let of_it = verdicts.remove(&row.id).unwrap_or_default();
-        (row, of_it)
-    });
-    Ok(Group { rows: rows.collect(), count, is_cut })
+    let mut rows = Vec::with_capacity(found.len());
+    for row in found {
+        let of_it =
+            VerificationQuery { artifact_id: Some(row.id), limit: NAMED, ..standing.clone() };
+        rows.push((row, app.ops_db.verifications(&of_it).await?));
+    }
+    Ok(Group { rows, count, is_cut })
 }
 
 /// Artifacts that run, and that nobody has verified for long; those that were written last first.
@@ -293,10 +299,10 @@ fn needs(
                         @for (row, verdicts) in &attention.failed.rows {
                             li id={ "failed-" (row.id) } {
                                 (artifact(base, row.id, &row.name))
-                                @if let Some(latest) = verdicts.first() { span { "failed " (ago(latest.verified_at, now)) } }
+                                @if let Some(latest) = verdicts.rows.first() { span { "failed " (ago(latest.verified_at, now)) } }
                                 span.muted {
-                                    @for (at, verdict) in verdicts.iter().take(NAMED as usize).enumerate() { @if at > 0 { ", " } (verifier(verdict)) }
-                                    @if verdicts.len() > NAMED as usize { " and more" }
+                                    @for (at, verdict) in verdicts.rows.iter().enumerate() { @if at > 0 { ", " } (verifier(verdict)) }
+                                    @if verdicts.next.is_some() { " and more" }
                                     " · tier " (row.tier.get())
                                 }
                             }
