@@ -4,7 +4,11 @@
 #[path = "health.rs"]
 mod health;
 
+#[cfg(unix)]
+use std::io::{BufRead as _, BufReader};
 use std::process::Command;
+#[cfg(unix)]
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,4 +139,39 @@ fn without_a_cluster_it_says_what_is_missing() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
     assert!(said.contains("no cluster: $KUBECONFIG") && said.contains("--fake"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn told_to_end_it_leaves_the_file_of_the_database_alone() {
+    for how in ["-TERM", "-INT"] {
+        let folder = tempfile::tempdir().unwrap();
+        let kubeconfig = folder.path().join("config");
+        // Nobody is there: it tries again and again.
+        let config = "{apiVersion: v1, kind: Config, current-context: a, \
+            clusters: [{name: a, cluster: {server: 'http://127.0.0.1:1'}}], \
+            users: [{name: a, user: {}}], contexts: [{name: a, context: {cluster: a, user: a}}]}";
+        std::fs::write(&kubeconfig, config).unwrap();
+        let mut child = example()
+            .current_dir(folder.path())
+            .env("KUBECONFIG", &kubeconfig)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let failing = lines.find(|line| line.as_ref().unwrap().starts_with("failed: "));
+        assert!(failing.is_some(), "it never came to watch: {:?}", child.wait());
+        assert!(folder.path().join("guildhall.db-wal").exists(), "there is something to fold in");
+        let kill = Command::new("kill").args([how, &child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+        let said: Vec<_> = lines.map(Result::unwrap).collect();
+        assert!(child.wait().unwrap().success(), "{how}: {said:?}");
+        assert!(said.iter().any(|line| line.starts_with("0 steps recorded")), "{how}: {said:?}");
+        let mut left: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort_unstable();
+        assert_eq!(left, ["config", "guildhall.db"], "{how}");
+    }
 }

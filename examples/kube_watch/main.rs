@@ -5,16 +5,20 @@
 
 #[path = "../../guildhall-kube/tests/common/cluster.rs"]
 mod cluster;
+mod ending;
 mod health;
 mod story;
 
-use std::path::PathBuf;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use cluster::Cluster;
+use ending::Ending;
 use guildhall_core::text::escape_for_terminal;
 use guildhall_core::{Chronicle, OpsDb, Position};
 use guildhall_kube::CeremonyWatcher;
@@ -22,6 +26,7 @@ use guildhall_kube::kube::{Client, Config};
 use guildhall_projector::ceremony::{CeremonyOrchestrator, Change, Delivery, Notice, Topic};
 use guildhall_projector::{Runtime, Settings};
 use guildhall_store_sqlite::SqliteStore;
+use health::Health;
 use tracing_subscriber::EnvFilter;
 
 /// How often the feed is looked at.
@@ -55,31 +60,65 @@ async fn main() -> Result<()> {
         .with_writer(std::io::stderr)
         .init();
     let args = Args::parse();
-    if args.fake {
-        let folder = tempfile::tempdir()?;
-        let store = SqliteStore::open(folder.path().join("guildhall.db")).await?;
-        let cluster = Arc::new(Cluster::start().await?);
-        let artifacts = story::register(&store).await?;
-        story::before(&cluster, &artifacts);
-        println!("a cluster of this process, at {}", cluster.url());
-        let watcher = CeremonyWatcher::new(client(Config::new(cluster.url().parse()?))?);
-        let story = story::tell(cluster, artifacts, store.chronicle());
-        return watch(&store, watcher, story).await;
+    let mut ending = Ending::listen()?;
+    let folder = args.fake.then(tempfile::tempdir).transpose()?;
+    let thrown_away = folder.as_ref().map(|folder| folder.path().join("guildhall.db"));
+    let database = thrown_away.as_deref().unwrap_or(&args.database);
+    let opened = async { Ok(SqliteStore::open(database).await?) };
+    let Some(store) = ending.or_ends(opened).await? else { return Ok(()) };
+    let outcome = follow(&args, database, &store, &mut ending).await;
+    ending.closed(&store, outcome).await
+}
+
+/// What happens meanwhile; what is watched ends with it.
+type Story = Pin<Box<dyn Future<Output = Result<()>>>>;
+
+/// Follows until the story is over, or it is to end.
+async fn follow(
+    args: &Args,
+    database: &Path,
+    store: &SqliteStore,
+    ending: &mut Ending,
+) -> Result<()> {
+    let prepared = async {
+        if args.fake { invented(store).await } else { of_the_cluster(args, database, store).await }
+    };
+    match ending.or_ends(prepared).await? {
+        Some((watcher, story)) => watch(store, watcher, story, ending).await,
+        None => Ok(()),
     }
-    let store = SqliteStore::open(&args.database).await?;
+}
+
+/// A cluster of this process, and its story.
+async fn invented(store: &SqliteStore) -> Result<(CeremonyWatcher, Story)> {
+    let cluster = Arc::new(Cluster::start().await?);
+    let artifacts = story::register(store).await?;
+    story::before(&cluster, &artifacts);
+    print(&format!("a cluster of this process, at {}", cluster.url()))?;
+    let watcher = CeremonyWatcher::new(client(Config::new(cluster.url().parse()?))?);
+    let story = story::tell(cluster, artifacts, store.chronicle());
+    Ok((watcher, Box::pin(story)))
+}
+
+/// The cluster that this process is told of or is in.
+async fn of_the_cluster(
+    args: &Args,
+    database: &Path,
+    store: &SqliteStore,
+) -> Result<(CeremonyWatcher, Story)> {
     if store.chronicle().head().await?.position == Position::ZERO {
-        println!(
+        print(&format!(
             "{} holds no artifact yet: every ceremony will be refused",
-            args.database.display()
-        );
+            database.display()
+        ))?;
     }
     let config = Config::infer().await.context(
         "no cluster: $KUBECONFIG names no readable file, there is no ~/.kube/config, and this is no \
          pod; `cargo run --example kube_watch -- --fake` does without",
     )?;
-    println!("the cluster at {}", escape_for_terminal(&config.cluster_url.to_string()));
-    let watcher = CeremonyWatcher::new(client(config)?).namespaces(args.namespace);
-    watch(&store, watcher, std::future::pending()).await
+    print(&format!("the cluster at {}", escape_for_terminal(&config.cluster_url.to_string())))?;
+    let watcher = CeremonyWatcher::new(client(config)?).namespaces(args.namespace.clone());
+    Ok((watcher, Box::pin(std::future::pending())))
 }
 
 /// A client that tries nothing again by itself: the feed does, and says so.
@@ -88,56 +127,86 @@ fn client(mut config: Config) -> Result<Client> {
     Ok(Client::try_from(config)?)
 }
 
-/// Follows until the story is over, or Ctrl-C.
+/// Watches until the story is over, or it is to end.
 async fn watch(
     store: &SqliteStore,
     watcher: CeremonyWatcher,
-    story: impl Future<Output = Result<()>>,
+    story: Story,
+    ending: &mut Ending,
 ) -> Result<()> {
     let chronicle: Arc<dyn Chronicle> = Arc::new(store.chronicle());
     let ops_db: Arc<dyn OpsDb> = Arc::new(store.ops_db());
     let projector = Arc::new(store.projector().start()?);
     let runtime = Runtime::spawn(Arc::clone(&chronicle), projector, Settings::default());
-    let before = chronicle.head().await?.position;
-    runtime.wait_until(before).await?;
     let orchestrator = CeremonyOrchestrator::new(Arc::clone(&chronicle), Arc::clone(&ops_db))
         .woken_by(Arc::new(runtime.clone()))
-        .feed(Arc::new(watcher))
-        .start();
+        .feed(Arc::new(watcher));
+    let begun = async {
+        let before = chronicle.head().await?.position;
+        runtime.wait_until(before).await?;
+        Ok(before)
+    };
+    let outcome = match ending.or_ends(begun).await {
+        Ok(Some(before)) => {
+            let orchestrator = orchestrator.start();
+            let mut health = Health::default();
+            let telling = tell(&orchestrator, &*ops_db, before, story, &mut health);
+            let told = ending.or_ends(telling).await.map(|_| ());
+            let summed_up = sum_up(&orchestrator, &mut health);
+            orchestrator.shutdown().await;
+            told.and(summed_up)
+        }
+        outcome => outcome.map(|_| ()),
+    };
+    outcome.and(runtime.shutdown().await.map_err(Into::into))
+}
 
+/// Says what is recorded after a position, and how the feed is doing, until the story is over.
+async fn tell(
+    orchestrator: &CeremonyOrchestrator,
+    ops_db: &dyn OpsDb,
+    before: Position,
+    mut story: Story,
+    health: &mut Health,
+) -> Result<()> {
     let mut ceremonies = orchestrator.subscribe([Topic::Ceremonies]).await?;
     let mut past = before;
     while past < ceremonies.position() {
         let told = orchestrator.catch_up(&[Topic::Ceremonies], past, ceremonies.position()).await?;
         for notice in &told.notices {
-            say(&*ops_db, notice).await?;
+            say(ops_db, notice).await?;
         }
         past = told.position;
     }
-    let mut health = health::Health::default();
     let mut look = tokio::time::interval(LOOK);
-    let mut story = std::pin::pin!(story);
-    let outcome = loop {
+    loop {
         tokio::select! {
             delivery = ceremonies.next() => match delivery {
-                Some(Delivery::Notice(notice)) => say(&*ops_db, &notice).await?,
-                Some(Delivery::Missed(missed)) => println!("  missed     {} notices", missed.count),
-                None => break Ok(()),
+                Some(Delivery::Notice(notice)) => say(ops_db, &notice).await?,
+                Some(Delivery::Missed(missed)) => {
+                    print(&format!("  missed     {} notices", missed.count))?;
+                }
+                None => return Ok(()),
             },
-            _ = look.tick() => print(health.news(&orchestrator.status().feeds[0])),
-            outcome = &mut story => break outcome,
-            _ = tokio::signal::ctrl_c() => break Ok(()),
+            _ = look.tick() => {
+                for line in health.news(&orchestrator.status().feeds[0]) {
+                    print(&line)?;
+                }
+            }
+            outcome = &mut story => return outcome,
         }
-    };
+    }
+}
+/// Says what the feed did.
+fn sum_up(orchestrator: &CeremonyOrchestrator, health: &mut Health) -> Result<()> {
     let feed = &orchestrator.status().feeds[0];
-    print(health.news(feed));
-    println!(
+    for line in health.news(feed) {
+        print(&line)?;
+    }
+    print(&format!(
         "{} steps recorded, {} known, {} refused; started again {} times",
         feed.recorded, feed.known, feed.refused, feed.restarts
-    );
-    orchestrator.shutdown().await;
-    runtime.shutdown().await?;
-    outcome
+    ))
 }
 
 /// Says what was recorded.
@@ -150,12 +219,10 @@ async fn say(ops_db: &dyn OpsDb, notice: &Notice) -> Result<()> {
     let artifact = ops_db.artifact(notice.artifact_id).await?;
     let name = artifact.map_or_else(|| "?".to_owned(), |detail| detail.artifact.name);
     let told = format!("at {:<4} {name}: {what} by {who}: {why}", notice.position);
-    println!("  recorded   {}", escape_for_terminal(&told));
-    Ok(())
+    print(&format!("  recorded   {}", escape_for_terminal(&told)))
 }
 
-fn print(lines: Vec<String>) {
-    for line in lines {
-        println!("{line}");
-    }
+/// A line on standard output; that nobody reads it any more is an error, not a panic.
+fn print(line: &str) -> Result<()> {
+    Ok(writeln!(io::stdout(), "{line}")?)
 }
