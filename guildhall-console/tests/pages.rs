@@ -1218,13 +1218,50 @@ async fn what_a_feed_hands_in_and_the_chain_refuses_is_shown() {
     let page = text(get(&router, "/quarantine").await).await;
     assert!(page.contains("confused") && page.contains("CC04"), "{page}");
     assert!(page.contains("object &lt;7&gt;"), "{page}");
-    assert!(text(get(&router, "/").await).await.contains("1 step"));
+    assert!(text(get(&router, "/").await).await.contains("1 report of steps refused"));
     let feed = &json(&router, "/api/v1/status").await["feeds"][0];
     assert_eq!((&feed["refused"], &feed["state"]), (&1.into(), &"ended".into()));
     let metrics = text(get(&router, "/metrics").await).await;
     assert!(
         metrics.contains("guildhall_feed_steps_total{feed=\"confused\",taken=\"refused\"} 1\n")
     );
+}
+
+/// Knows of a ceremony whose object is gone.
+struct Bereft;
+
+#[async_trait]
+impl CeremonyFeed for Bereft {
+    fn name(&self) -> &str {
+        "bereft"
+    }
+
+    async fn run(&self, intake: &Intake) -> Result<(), FeedError> {
+        intake.refuse("object <8>".to_owned(), None, "its object was deleted".to_owned());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_ceremony_that_a_feed_reports_as_left_open_is_not_called_unrecorded() {
+    let guild = Guild::empty().await;
+    let (chronicle, ops_db) = (Arc::clone(&guild.chronicle), Arc::clone(&guild.ops_db));
+    let orchestrator = CeremonyOrchestrator::new(chronicle, ops_db).feed(Arc::new(Bereft)).start();
+    let heard = async {
+        while orchestrator.status().feeds[0].state != FeedState::Ended {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(SOON, heard).await.unwrap();
+    let router = Console::new(Arc::clone(&guild.ops_db), orchestrator).router();
+    let page = text(get(&router, "/quarantine").await).await;
+    let feeds = &page[page.find("id=\"feeds\"").unwrap()..];
+    assert!(feeds.contains("its object was deleted") && feeds.contains("1 reported"), "{feeds}");
+    assert!(feeds.contains("ceremonies that are recorded as open"), "{feeds}");
+    assert!(!feeds.contains("Nothing of it") && !feeds.contains("1 refused"), "{feeds}");
+    let dashboard = text(get(&router, "/").await).await;
+    assert!(dashboard.contains("1 report of steps refused and of ceremonies left open"));
+    assert!(!dashboard.contains("break an invariant"), "{dashboard}");
 }
 
 /// Cannot reach its source.

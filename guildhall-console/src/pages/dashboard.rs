@@ -335,8 +335,8 @@ fn needs(
             }
             @if refused > 0 {
                 div.group {
-                    h3 { (badge(Tone::Warn, "refused")) " Steps of ceremonies that break an invariant" }
-                    p.more { a href={ (base) "/quarantine#feeds" } { (plural(refused, "step")) " that feeds handed in" } }
+                    h3 { (badge(Tone::Warn, "reported")) " What feeds of ceremonies could not settle" }
+                    p.more { a href={ (base) "/quarantine#feeds" } { (plural(refused, "report")) " of steps refused and of ceremonies left open" } }
                 }
             }
         }
@@ -432,7 +432,7 @@ fn projector(Seen { now, .. }: Seen<'_>, standing: &Standing) -> Markup {
                 }
                 @for feed in &standing.feeds {
                     dt { "Feed " (text(&feed.name)) }
-                    dd { (plural(feed.recorded, "step")) " recorded, " (count(feed.refused)) " refused" @if let Some(error) = &feed.last_error { "; last error " (ago(error.at, now)) ": " (text(&error.message)) } }
+                    dd { (plural(feed.recorded, "step")) " recorded, " (count(feed.refused)) " refused or left open" @if let Some(error) = &feed.last_error { "; last error " (ago(error.at, now)) ": " (text(&error.message)) } }
                 }
             }
         }

@@ -38,10 +38,10 @@ pub(crate) async fn page(
         }
         @if !standing.feeds.is_empty() {
             section #feeds .panel data-live aria-labelledby="feeds-title" {
-                h2 #feeds-title { "Refused steps of ceremonies" }
-                p.muted { "What feeds handed in and the chain of custody does not take. Nothing of it is recorded." }
+                h2 #feeds-title { "What feeds of ceremonies could not settle" }
+                p.muted { "Steps that were refused, of which nothing is recorded, and ceremonies that are recorded as open and whose source is gone. Each says which it is." }
                 @for feed in &standing.feeds {
-                    h3 { (text(&feed.name)) " " (badge(if feed.refused > 0 { Tone::Warn } else { Tone::Good }, &format!("{} refused", feed.refused))) }
+                    h3 { (text(&feed.name)) " " (badge(if feed.refused > 0 { Tone::Warn } else { Tone::Good }, &format!("{} reported", feed.refused))) }
                     ul.list {
                         @for refusal in feed.refusals.iter().rev() {
                             li id={ "refused-" (key(&feed.name)) "-" (key(&refusal.identity)) } { span.grow { (text(&refusal.reason)) } span.muted { (text(&refusal.identity)) } span.end { (ago(refusal.at, app.now())) } }
