@@ -9,15 +9,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// A moment in UTC, to the microsecond, in the years 1 to 9999 (what RFC 3339 and both databases
 /// can write).
 ///
-/// Its text is exactly 27 bytes, so that texts sort as the moments do:
+/// Its text is exactly 27 bytes, so that texts sort as the moments do. From people and other
+/// programs, `parse` reads any RFC 3339 time; what is hashed, stored or stands in a payload has the
+/// one form that [`from_canonical`](Self::from_canonical) and serde read:
 ///
 /// ```
 /// use guildhall_core::Timestamp;
 ///
-/// let at: Timestamp = "2026-11-23T10:05:00.000000Z".parse()?;
+/// let at: Timestamp = "2026-11-23T10:05:00Z".parse()?;
 /// assert_eq!(at.to_string(), "2026-11-23T10:05:00.000000Z");
-/// // `from_rfc3339` also reads other offsets and digits, and drops what is finer.
-/// assert_eq!(Timestamp::from_rfc3339("2026-11-23T12:05:00.0000009+02:00")?, at);
+/// assert_eq!("2026-11-23T12:05:00.0000009+02:00".parse(), Ok(at));
+/// assert_eq!(Timestamp::from_canonical("2026-11-23T10:05:00.000000Z")?, at);
+/// assert!(Timestamp::from_canonical("2026-11-23T10:05:00Z").is_err());
 /// # Ok::<(), guildhall_core::TimestampError>(())
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,7 +74,8 @@ impl Timestamp {
     }
 
     /// Reads any RFC 3339 time: other offsets become UTC, digits finer than a microsecond are
-    /// dropped, a leap second becomes the last microsecond before the next minute.
+    /// dropped, a leap second becomes the last microsecond before the next minute. `parse` does the
+    /// same.
     ///
     /// # Errors
     /// [`TimestampError::NotRfc3339`] or [`TimestampError::OutOfRange`].
@@ -81,6 +85,17 @@ impl Timestamp {
         // chrono writes a leap second as nanoseconds from 1e9; it must not spill into the next.
         let micros = i64::from((time.timestamp_subsec_nanos() / 1000).min(999_999));
         Self::from_micros(time.timestamp() * 1_000_000 + micros)
+    }
+
+    /// Reads exactly the form that [`Display`](fmt::Display) writes, as it stands in payloads, in
+    /// tables and under hashes: one moment has one text there.
+    ///
+    /// # Errors
+    /// [`TimestampError::NotExact`] or [`TimestampError::OutOfRange`].
+    pub fn from_canonical(text: &str) -> Result<Self, TimestampError> {
+        exact(text.as_bytes())
+            .ok_or_else(|| TimestampError::NotExact { found: text.chars().take(64).collect() })
+            .and_then(Self::from_micros)
     }
 
     /// The 27 bytes of the text, without allocating.
@@ -108,41 +123,31 @@ impl Timestamp {
 impl FromStr for Timestamp {
     type Err = TimestampError;
 
-    /// Reads exactly the form that [`Display`](fmt::Display) writes.
+    /// Reads any RFC 3339 time, as [`from_rfc3339`](Self::from_rfc3339) does. What a program wrote
+    /// into a payload or a table is for [`from_canonical`](Self::from_canonical).
     fn from_str(text: &str) -> Result<Self, TimestampError> {
-        fn exact(bytes: &[u8]) -> Option<i64> {
-            let number = |from: usize, to: usize| {
-                bytes[from..to].iter().try_fold(0u32, |value, byte| {
-                    byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0'))
-                })
-            };
-            let is_shaped = bytes.len() == 27
-                && [
-                    (4, b'-'),
-                    (7, b'-'),
-                    (10, b'T'),
-                    (13, b':'),
-                    (16, b':'),
-                    (19, b'.'),
-                    (26, b'Z'),
-                ]
-                .iter()
-                .all(|&(at, mark)| bytes[at] == mark);
-            if !is_shaped {
-                return None;
-            }
-            let date = NaiveDate::from_ymd_opt(
-                i32::try_from(number(0, 4)?).ok()?,
-                number(5, 7)?,
-                number(8, 10)?,
-            )?;
-            let time = date.and_hms_opt(number(11, 13)?, number(14, 16)?, number(17, 19)?)?;
-            Some(time.and_utc().timestamp() * 1_000_000 + i64::from(number(20, 26)?))
-        }
-        exact(text.as_bytes())
-            .ok_or_else(|| TimestampError::NotExact { found: text.chars().take(64).collect() })
-            .and_then(Self::from_micros)
+        Self::from_rfc3339(text)
     }
+}
+
+/// The microseconds of a text in the one form.
+fn exact(bytes: &[u8]) -> Option<i64> {
+    let number = |from: usize, to: usize| {
+        bytes[from..to].iter().try_fold(0u32, |value, byte| {
+            byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0'))
+        })
+    };
+    let is_shaped = bytes.len() == 27
+        && [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (26, b'Z')]
+            .iter()
+            .all(|&(at, mark)| bytes[at] == mark);
+    if !is_shaped {
+        return None;
+    }
+    let date =
+        NaiveDate::from_ymd_opt(i32::try_from(number(0, 4)?).ok()?, number(5, 7)?, number(8, 10)?)?;
+    let time = date.and_hms_opt(number(11, 13)?, number(14, 16)?, number(17, 19)?)?;
+    Some(time.and_utc().timestamp() * 1_000_000 + i64::from(number(20, 26)?))
 }
 
 impl TryFrom<DateTime<Utc>> for Timestamp {
@@ -193,7 +198,7 @@ impl<'de> Deserialize<'de> for Timestamp {
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Timestamp, E> {
-                text.parse().map_err(E::custom)
+                Timestamp::from_canonical(text).map_err(E::custom)
             }
         }
 
@@ -220,7 +225,28 @@ mod tests {
             "+026-11-23T10:05:00.000000Z",
             "",
         ] {
-            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+            assert!(Timestamp::from_canonical(text).is_err(), "{text}");
+            let json = serde_json::Value::from(text);
+            assert!(serde_json::from_value::<Timestamp>(json).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn people_may_write_any_rfc3339_time() {
+        for text in [
+            "2026-11-23T10:05:00Z",
+            "2026-11-23T10:05:00.000Z",
+            "2026-11-23T10:05:00.000000Z",
+            "2026-11-23T10:05:00.000000999Z",
+            "2026-11-23t10:05:00z",
+            "2026-11-23T04:35:00-05:30",
+        ] {
+            let at: Timestamp = text.parse().unwrap();
+            assert_eq!(at.to_string(), "2026-11-23T10:05:00.000000Z", "{text}");
+        }
+        for text in ["2026-11-23", "2026-11-23T10:05:00", "2026-02-30T10:05:00Z", "10:05", ""] {
+            let refused = text.parse::<Timestamp>();
+            assert!(matches!(refused, Err(TimestampError::NotRfc3339 { .. })), "{text}");
         }
     }
 
@@ -243,9 +269,9 @@ mod tests {
         fn text_round_trips_and_sorts_as_time(a in Timestamp::MIN.micros..=Timestamp::MAX.micros,
                                               b in Timestamp::MIN.micros..=Timestamp::MAX.micros) {
             let (a, b) = (Timestamp::from_micros(a).unwrap(), Timestamp::from_micros(b).unwrap());
-            proptest::prop_assert_eq!(a.to_string().parse::<Timestamp>().unwrap(), a);
+            proptest::prop_assert_eq!(Timestamp::from_canonical(&a.to_string()).unwrap(), a);
             proptest::prop_assert_eq!(a.to_string().cmp(&b.to_string()), a.cmp(&b));
-            proptest::prop_assert_eq!(Timestamp::from_rfc3339(&a.to_string()).unwrap(), a);
+            proptest::prop_assert_eq!(a.to_string().parse::<Timestamp>().unwrap(), a);
         }
     }
 }

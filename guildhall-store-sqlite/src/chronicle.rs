@@ -171,14 +171,16 @@ fn load_after<T: HasLeaf>(
     limit: ReadLimit,
     read: impl Fn(&Stored<'_>, &Origin) -> Result<T, Failure>,
 ) -> Result<Vec<T>, Failure> {
-    let mut expected = after;
+    let mut last = after;
     let parameters = (after.as_i64(), most(limit));
     view.entries(include_str!("sql/read_entries.sql"), parameters, limit, |stored, origin| {
-        expected = expected.next();
-        match stored.position() {
-            found if found == expected => read(stored, origin),
-            found => Err(BadRow::Gap { expected, found }.into()),
+        let expected = last.next().unwrap_or(last);
+        let found = stored.position();
+        if found != expected || found == last {
+            return Err(BadRow::Gap { expected, found }.into());
         }
+        last = found;
+        read(stored, origin)
     })
 }
 

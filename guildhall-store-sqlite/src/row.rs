@@ -140,7 +140,7 @@ impl<'r> Stored<'r> {
     }
 
     pub(crate) fn recorded_at(&self) -> Result<Timestamp, BadRow> {
-        let recorded_at = self.text(7, "recorded_at")?.parse();
+        let recorded_at = Timestamp::from_canonical(self.text(7, "recorded_at")?);
         recorded_at.map_err(|_| self.bad("recorded_at"))
     }
 

@@ -2,11 +2,10 @@
 //! reading one can fail.
 
 use std::error::Error;
-use std::str::FromStr;
 
 use guildhall_core::{
     AccordBinding, Cid, CustodyTransition, DeploymentState, GovernedArtifact, Json, LeafHash,
-    LinkHash, Position, QuarantinedEntry, Seq, Tier, Timestamp, VerificationResult,
+    LinkHash, Origin, Position, QuarantinedEntry, Seq, Tier, Timestamp, VerificationResult,
 };
 use guildhall_core::{
     AccordId, ArtifactId, CeremonyId, Code, CustodyState, EventId, EventType, Health, Outcome,
@@ -15,6 +14,30 @@ use guildhall_core::{
 use rusqlite::Row;
 use rusqlite::types::{ToSql, ToSqlOutput, Type, ValueRef};
 use uuid::Uuid;
+
+/// What a column holds as a text, in the one form in which this store writes it.
+pub(crate) trait FromColumn: Sized {
+    fn from_column(text: &str) -> Result<Self, Box<dyn Error + Send + Sync>>;
+}
+
+impl FromColumn for Timestamp {
+    fn from_column(text: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        // `parse` also reads what people write.
+        Ok(Self::from_canonical(text)?)
+    }
+}
+
+macro_rules! from_column {
+    ($($name:ty),+) => {
+        $(impl FromColumn for $name {
+            fn from_column(text: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
+                Ok(text.parse()?)
+            }
+        })+
+    };
+}
+
+from_column!(Cid, Code, CustodyState, Health, Origin, Outcome);
 
 /// A time as its 27 characters, bound without allocating.
 pub(crate) struct TimeText([u8; 27]);
@@ -133,13 +156,8 @@ impl<'r> Columns<'r> {
     }
 
     /// A text that has to be read: a word, a time, a CID.
-    pub(crate) fn parsed<T>(&mut self) -> rusqlite::Result<T>
-    where
-        T: FromStr<Err: Error + Send + Sync + 'static>,
-    {
-        self.read(|value| -> Result<T, Box<dyn Error + Send + Sync>> {
-            Ok(value.as_str()?.parse()?)
-        })
+    pub(crate) fn parsed<T: FromColumn>(&mut self) -> rusqlite::Result<T> {
+        self.read(|value| T::from_column(value.as_str()?))
     }
 
     pub(crate) fn number(&mut self) -> rusqlite::Result<i64> {

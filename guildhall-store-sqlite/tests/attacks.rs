@@ -276,6 +276,7 @@ async fn a_doctored_row_is_named_for_good() {
     for (column, value) in [
         ("cid", "'no CID'"),
         ("registered_at", "'this is no time of any sort'"),
+        ("registered_at", "lower(registered_at)"),
         ("position", "-7"),
         ("content", "'[1, 2]'"),
     ] {
