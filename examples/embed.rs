@@ -10,10 +10,10 @@ async fn main() -> anyhow::Result<()> {
     let guild = Guild::open(folder.path().join("guildhall.db")).await?;
     let (runtime, recorder) = (guild.run(), guild.recorder());
 
-    let at = "2026-11-23T10:05:00.000000Z".parse()?;
-    let accord = AccordBound::new("change control", "board", Json::parse("{}")?, at);
-    let (zone, schema) = (Json::parse(r#"{"ttl": 300}"#)?, "https://example.com/zone.json");
-    let (kind, name, [tier, ..]) = (artifact_type::DNS_ZONE, "example.com", Tier::ALL);
+    let at = "2026-11-23T10:05:00Z".parse()?;
+    let accord = AccordBound::new("change control", "board", "{}".parse()?, at);
+    let (kind, name, zone) = (artifact_type::DNS_ZONE, "example.com", r#"{"ttl": 300}"#.parse()?);
+    let (tier, schema) = (Tier::ZERO, "https://example.com/zone.json");
     let zone = ArtifactRegistered::new(accord.accord_id, kind, name, tier, zone, schema);
     let (zone_id, act) = (zone.artifact_id, |reason| Act::new("ada", reason, at));
     recorder.record(accord).await?;

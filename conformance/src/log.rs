@@ -27,9 +27,9 @@ impl Log {
 
     /// Adds an entry. One that has no time of its own has the earliest there is.
     pub fn push(&mut self, new: NewEntry) {
-        let position = self.head().next();
+        let position = self.head().next().unwrap();
         let version = self.versions.entry(new.stream_id).or_default();
-        *version = version.next();
+        *version = version.next().unwrap();
         let mut entry = Entry {
             position,
             event_id: new.event_id,

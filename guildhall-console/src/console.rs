@@ -23,6 +23,7 @@ pub const MAX_STREAMS: usize = 128;
 const STALE_AFTER: Duration = Duration::from_secs(14 * 86_400);
 
 /// A console, to be set up and then [served](crate::serve) or [mounted](Self::router).
+#[must_use = "nobody sees it until it is served or mounted"]
 pub struct Console {
     pub(crate) app: App,
 }
@@ -57,7 +58,6 @@ impl Console {
     }
 
     /// The projector of this process, which can say more of itself than its checkpoint does.
-    #[must_use]
     pub fn projector(mut self, runtime: &Runtime) -> Self {
         self.app.projector = Some(runtime.watch_status());
         self
@@ -65,14 +65,12 @@ impl Console {
 
     /// The policy that chains are judged by; [`CustodyPolicy::standard`] by default. Give it the
     /// projector's.
-    #[must_use]
     pub fn policy(mut self, policy: CustodyPolicy) -> Self {
         self.app.policy = policy;
         self
     }
 
     /// Who may look; [`Access::Loopback`] by default.
-    #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.app.access = access;
         self
@@ -80,7 +78,6 @@ impl Console {
 
     /// The path under which the router answers, such as `/guildhall`, with or without a slash after
     /// it; the root by default.
-    #[must_use]
     pub fn at(mut self, path: &str) -> Self {
         let path = path.trim_matches('/');
         self.app.base = if path.is_empty() { String::new() } else { format!("/{path}") };
@@ -88,14 +85,12 @@ impl Console {
     }
 
     /// From which age the latest verdict on what is deployed needs attention; 14 days by default.
-    #[must_use]
     pub fn stale_after(mut self, age: Duration) -> Self {
         self.app.stale_after = age;
         self
     }
 
     /// How many event streams may be open at once; [`MAX_STREAMS`] by default.
-    #[must_use]
     pub fn max_streams(mut self, streams: usize) -> Self {
         self.app.streams = Arc::new(Semaphore::new(streams.min(Semaphore::MAX_PERMITS)));
         self

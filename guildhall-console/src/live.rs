@@ -200,7 +200,7 @@ impl Stream {
         match delivery {
             Delivery::Notice(notice) if notice.position <= self.position => {}
             Delivery::Notice(notice) => self.ready.push_back(told(&notice)),
-            Delivery::Missed(Missed { count, after, through }) => {
+            Delivery::Missed(Missed { count, after, through, .. }) => {
                 self.ready.push_back(missed(Some(count), after, through));
             }
         }

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use guildhall_core::ops::{ArtifactKey, MomentKey, TargetKey};
 use guildhall_core::{
-    AccordId, ArtifactId, ArtifactQuery, ArtifactSort, Cursor, DeploymentQuery, Json, JsonError,
-    MAX_PAGE_ROWS, Tier, Timestamp, VerificationQuery,
+    AccordId, ArtifactId, ArtifactQuery, ArtifactSort, Cursor, DeploymentQuery, MAX_PAGE_ROWS,
+    Timestamp, VerificationQuery,
 };
 
 use serde::de::DeserializeOwned;
@@ -155,16 +155,15 @@ impl Params {
                 return Err(RequestError::BadParameter { name: "order", reason });
             }
         };
-        let json = |name| Ok::<_, RequestError>(self.one::<JsonText>(name)?.map(|json| json.0));
         let query = ArtifactQuery {
             artifact_types: self.parsed("type")?,
-            tiers: self.parsed::<TierText>("tier")?.into_iter().map(|tier| tier.0).collect(),
+            tiers: self.parsed("tier")?,
             custody_states: self.parsed("state")?,
             drifts: self.parsed("drift")?,
             accords: self.parsed::<AccordId>("accord")?,
             name_contains: self.one("name")?,
-            content_contains: json("content")?,
-            terms_contain: json("terms")?,
+            content_contains: self.one("content")?,
+            terms_contain: self.one("terms")?,
             verified_before: self.one::<Timestamp>("verified_before")?,
             verdicts: self.parsed("verdict")?,
             sort: self.one("sort")?.unwrap_or(ArtifactSort::Name),
@@ -205,31 +204,10 @@ fn no_cursor(name: &'static str) -> RequestError {
     RequestError::BadParameter { name, reason: reason.to_owned() }
 }
 
-struct JsonText(Json);
-
-impl FromStr for JsonText {
-    type Err = JsonError;
-
-    fn from_str(text: &str) -> Result<Self, JsonError> {
-        Json::parse(text).map(Self)
-    }
-}
-
-struct TierText(Tier);
-
-impl FromStr for TierText {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let tier = text.parse::<u8>().ok().and_then(|number| Tier::try_from(number).ok());
-        tier.map(Self).ok_or_else(|| format!("{text:?} is no tier: 0, 1, 2, 3"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use guildhall_core::Drift;
+    use guildhall_core::{Drift, Tier};
 
     use super::*;
 
@@ -247,6 +225,18 @@ mod tests {
         assert_eq!(Params::parse(Some(&params.with(&[]))).artifacts(50).unwrap(), {
             params.artifacts(50).unwrap()
         });
+    }
+
+    #[test]
+    fn a_time_is_any_that_rfc_3339_writes() {
+        let before = |text: &str| {
+            let query = Params::parse(Some(&format!("verified_before={text}")));
+            query.artifacts(50).unwrap().verified_before.unwrap().to_string()
+        };
+        for text in ["2026-11-23T10:05:00Z", "2026-11-23T10:05:00.000000Z"] {
+            assert_eq!(before(text), "2026-11-23T10:05:00.000000Z");
+        }
+        assert_eq!(before("2026-11-23T12:05:00%2B02:00"), "2026-11-23T10:05:00.000000Z");
     }
 
     #[test]

@@ -17,6 +17,7 @@ const STALLED_AFTER: Duration = Duration::from_secs(30);
 
 /// Where the projector stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Standing {
     /// What the projector is doing, in a word or two.
     pub state: &'static str,
@@ -42,6 +43,7 @@ pub struct Standing {
 
 /// An error, and when it happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct LastFailure {
     /// Its message with those of its causes.
     pub message: String,
@@ -51,6 +53,7 @@ pub struct LastFailure {
 
 /// How a feed is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct FeedStanding {
     /// Its name.
     pub name: String,

@@ -1363,7 +1363,7 @@ async fn a_stream_that_is_resumed_from_too_far_back_says_what_it_leaves_out() {
     let missed = format!(r#"data: {{"after":1,"count":null,"through":{from}}}"#);
     assert!(told.contains(&format!("id: {from}\nevent: missed\n{missed}\n")), "{told}");
     // Where nothing can be resumed the stream begins now, and says where that is.
-    let beyond = head.next().to_string();
+    let beyond = head.next().unwrap().to_string();
     for last in ["", "0x10", "-1", "1e3", beyond.as_str(), "99999999999999999999"] {
         let told = resumed(last).await;
         let moved = format!("retry: 1000\n\nid: {head}\nevent: moved\n");

@@ -242,6 +242,7 @@ impl fmt::Display for Place {
 
 /// Entries to record together: all of them or none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[must_use = "nothing is recorded until a `Chronicle` appends it"]
 pub struct Append {
     /// The entries, in order.
     pub entries: Vec<NewEntry>,
@@ -258,14 +259,12 @@ impl Append {
     }
 
     /// The same, only if `stream` looks as expected.
-    #[must_use]
     pub fn expecting(mut self, stream: impl Into<StreamId>, expected: Expected) -> Self {
         self.expected.push((stream.into(), expected));
         self
     }
 
     /// The same, only if the entry of this id gets this place, or has it.
-    #[must_use]
     pub fn placing(mut self, event_id: EventId, place: Place) -> Self {
         self.places.push((event_id, place));
         self
@@ -355,6 +354,20 @@ pub enum AppendError {
     BadType {
         /// Its event id.
         event_id: EventId,
+    },
+    /// The Chronicle, or the stream, has as many entries as it can, or nearly: 2^53 - 1. Go on in a
+    /// new one.
+    #[error(
+        "the Chronicle is at position {head} and stream {stream} at version {version}: the entries \
+         do not fit below 2^53"
+    )]
+    Full {
+        /// The last position.
+        head: Position,
+        /// The stream of the entry that is refused.
+        stream: StreamId,
+        /// Its last version.
+        version: Version,
     },
     /// The store failed. Whether the entries are recorded is unknown; the same append, with the
     /// same event ids, tells.

@@ -21,7 +21,7 @@ use crate::error::StoreError;
 use crate::event::{ArtifactRevised, Decoded, Event, decode};
 use crate::fold::{Fold, FoldError};
 use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, Position, StreamId, Version};
-use crate::invariant::{ArtifactHead, Violation};
+use crate::invariant::{ArtifactHead, Code, Violation};
 use crate::json::{Json, check_canonical};
 use crate::projector::{DecodedEntry, OnViolation};
 use crate::time::Timestamp;
@@ -31,6 +31,7 @@ pub use clock::{Clock, InFuture, TOLERANCE};
 
 /// Something to record: an event as it is, or one that the artifact's present state completes.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "nothing is recorded until a `Recorder` records it"]
 pub struct Command {
     event_id: EventId,
     metadata: Metadata,
@@ -104,7 +105,6 @@ impl Command {
 
     /// The same move, refused (`CC08`) unless this is the artifact's content when it is recorded.
     /// Other commands name their content already.
-    #[must_use]
     pub fn of_content(self, cid: Cid) -> Self {
         let wanted = match self.wanted {
             Wanted::Move { artifact_id, wanted, known_to, latest, .. } => {
@@ -116,19 +116,16 @@ impl Command {
     }
 
     /// The same under this event id: recording it twice records it once.
-    #[must_use]
     pub fn with_id(self, event_id: EventId) -> Self {
         Self { event_id, ..self }
     }
 
     /// The same with this metadata.
-    #[must_use]
     pub fn with_metadata(self, metadata: Metadata) -> Self {
         Self { metadata, ..self }
     }
 
     /// The same, recorded at this time and not at the store's.
-    #[must_use]
     pub fn recorded_at(self, recorded_at: Timestamp) -> Self {
         Self { recorded_at: Some(recorded_at), ..self }
     }
@@ -147,14 +144,11 @@ impl Command {
         let existing = |artifact_id| artifact.ok_or(Violation::NoArtifact { artifact_id });
         Ok(match &self.wanted {
             Wanted::Event(event) => event.clone(),
-            Wanted::Revision { artifact_id, content, content_schema } => ArtifactRevised {
-                artifact_id: *artifact_id,
-                cid: Cid::of(content),
-                content: content.clone(),
-                content_schema: content_schema.clone(),
-                previous_cid: existing(*artifact_id)?.cid,
+            Wanted::Revision { artifact_id, content, content_schema } => {
+                let previous_cid = existing(*artifact_id)?.cid;
+                let (content, schema) = (content.clone(), content_schema);
+                ArtifactRevised::new(*artifact_id, content, schema, previous_cid).into()
             }
-            .into(),
             Wanted::Move { artifact_id, cid, wanted, known_to, latest } => {
                 let head = existing(*artifact_id)?;
                 let (cid, chain) = (cid.unwrap_or(head.cid), head.chain.as_ref());
@@ -195,6 +189,16 @@ pub enum RecordError {
     Store(#[from] StoreError),
 }
 
+impl RecordError {
+    /// The code of the invariant that the command breaks; none where something else is wrong.
+    pub const fn code(&self) -> Option<Code> {
+        match self {
+            Self::Refused { violation } => Some(violation.code()),
+            Self::InFuture(_) | Self::Append(_) | Self::Store(_) => None,
+        }
+    }
+}
+
 /// How often a command is judged anew because somebody else wrote to its stream meanwhile.
 const MAX_ATTEMPTS: usize = 16;
 
@@ -218,14 +222,14 @@ struct Remembered {
 /// use guildhall_core::*;
 ///
 /// let recorder = Recorder::new(Arc::new(MemoryChronicle::new()), CustodyPolicy::standard());
-/// let at: Timestamp = "2026-11-23T10:05:00.000000Z".parse()?;
-/// let accord = AccordBound::new("change control", "board", Json::parse(r#"{"approvals":2}"#)?, at);
+/// let at: Timestamp = "2026-11-23T10:05:00Z".parse()?;
+/// let accord = AccordBound::new("change control", "board", r#"{"approvals":2}"#.parse()?, at);
 /// let zone = ArtifactRegistered::new(
 ///     accord.accord_id,
 ///     event::artifact_type::DNS_ZONE,
 ///     "example.com",
-///     Tier::ALL[0],
-///     Json::parse(r#"{"ttl":300}"#)?,
+///     Tier::ZERO,
+///     r#"{"ttl":300}"#.parse()?,
 ///     "https://example.com/zone.json",
 /// );
 /// let artifact_id = zone.artifact_id;
@@ -236,7 +240,7 @@ struct Remembered {
 /// recorder.record(open).await?;
 /// // Nobody deploys what no ceremony ratified.
 /// let deploy = Command::transition(artifact_id, CustodyState::Deployed, Act::new("bob", "now", at));
-/// assert!(recorder.record(deploy).await.is_err());
+/// assert_eq!(recorder.record(deploy).await.unwrap_err().code(), Some(Code::CC04));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -223,7 +223,7 @@ pub struct Move {
 ///     reason: "first draft".into(),
 ///     ceremony_id: None,
 ///     evidence: Json::null(),
-///     occurred_at: "2026-11-23T10:05:00.000000Z".parse()?,
+///     occurred_at: "2026-11-23T10:05:00Z".parse()?,
 /// };
 /// let (artifact_id, cid) = (ArtifactId::new(), Cid::of(&Json::parse("{}")?));
 /// let first = custody::link(artifact_id, cid, None, draft.clone());
@@ -251,7 +251,7 @@ pub fn link(
         occurred_at: wanted.occurred_at,
         prev_hash: head.map(|head| head.hash),
         reason: wanted.reason,
-        seq: head.map_or(Seq::FIRST, |head| head.seq.next()),
+        seq: head.map_or(Seq::FIRST, |head| head.seq.next().unwrap_or(head.seq)),
         to_state: wanted.to_state,
     };
     link.hash = link_hash(&link);

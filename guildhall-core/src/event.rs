@@ -7,11 +7,12 @@ pub mod upcast;
 pub mod wire;
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::cid::{Cid, LinkHash};
-use crate::custody::CustodyState;
+use crate::custody::{self, ChainHead, CustodyState, Move};
 use crate::ids::{AccordId, ArtifactId, CeremonyId, Seq, StreamId};
 use crate::invariant::Violation;
 use crate::json::Json;
@@ -69,8 +70,24 @@ pub struct TierError {
 }
 
 impl Tier {
+    /// Tier 0, the most critical.
+    pub const ZERO: Self = Self(0);
+    /// Tier 1.
+    pub const ONE: Self = Self(1);
+    /// Tier 2.
+    pub const TWO: Self = Self(2);
+    /// Tier 3, the least critical.
+    pub const THREE: Self = Self(3);
     /// All four, the most critical first.
-    pub const ALL: [Self; 4] = [Self(0), Self(1), Self(2), Self(3)];
+    pub const ALL: [Self; 4] = [Self::ZERO, Self::ONE, Self::TWO, Self::THREE];
+
+    /// The tier of this number.
+    ///
+    /// # Errors
+    /// [`TierError`] where it is not 0, 1, 2 or 3.
+    pub const fn new(number: u8) -> Result<Self, TierError> {
+        if number <= 3 { Ok(Self(number)) } else { Err(TierError { found: number }) }
+    }
 
     /// The number, 0 to 3.
     pub const fn get(self) -> u8 {
@@ -81,8 +98,29 @@ impl Tier {
 impl TryFrom<u8> for Tier {
     type Error = TierError;
 
-    fn try_from(found: u8) -> Result<Self, TierError> {
-        if found <= 3 { Ok(Self(found)) } else { Err(TierError { found }) }
+    fn try_from(number: u8) -> Result<Self, TierError> {
+        Self::new(number)
+    }
+}
+
+impl FromStr for Tier {
+    type Err = UnknownWord;
+
+    /// Reads what [`Display`](fmt::Display) writes: one digit.
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        Ok(match text {
+            "0" => Self::ZERO,
+            "1" => Self::ONE,
+            "2" => Self::TWO,
+            "3" => Self::THREE,
+            _ => {
+                return Err(UnknownWord {
+                    what: "tier",
+                    found: text.chars().take(64).collect(),
+                    choices: &["0", "1", "2", "3"],
+                });
+            }
+        })
     }
 }
 
@@ -262,6 +300,26 @@ pub struct ArtifactRevised {
     pub previous_cid: Cid,
 }
 
+impl ArtifactRevised {
+    /// The revision to this content, with its CID. [`Command::revise`] fills in `previous_cid`.
+    ///
+    /// [`Command::revise`]: crate::command::Command::revise
+    pub fn new(
+        artifact_id: ArtifactId,
+        content: Json,
+        content_schema: impl Into<String>,
+        previous_cid: Cid,
+    ) -> Self {
+        Self {
+            artifact_id,
+            cid: Cid::of(&content),
+            content,
+            content_schema: content_schema.into(),
+            previous_cid,
+        }
+    }
+}
+
 /// Custody of an artifact moved: one link of its chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CustodyTransitioned {
@@ -291,6 +349,16 @@ pub struct CustodyTransitioned {
     pub to_state: CustodyState,
 }
 
+impl CustodyTransitioned {
+    /// The link that the move makes on a chain, as [`custody::link`] does. A recorder makes it from
+    /// a [`Command`], and finds the chain itself.
+    ///
+    /// [`Command`]: crate::command::Command
+    pub fn new(artifact_id: ArtifactId, cid: Cid, head: Option<&ChainHead>, wanted: Move) -> Self {
+        custody::link(artifact_id, cid, head, wanted)
+    }
+}
+
 /// Somebody looked at what runs on a target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeploymentObserved {
@@ -309,6 +377,22 @@ pub struct DeploymentObserved {
     pub target: String,
 }
 
+impl DeploymentObserved {
+    /// What was seen on a target: `observed_cid` where something runs there. `detail` may be
+    /// [`Json::null`].
+    pub fn new(
+        artifact_id: ArtifactId,
+        target: impl Into<String>,
+        desired_cid: Cid,
+        observed_cid: Option<Cid>,
+        detail: Json,
+        observed_at: Timestamp,
+    ) -> Self {
+        let target = target.into();
+        Self { artifact_id, desired_cid, detail, observed_at, observed_cid, target }
+    }
+}
+
 /// A verifier judged an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerificationRecorded {
@@ -324,6 +408,21 @@ pub struct VerificationRecorded {
     pub verified_at: Timestamp,
     /// Who judged.
     pub verifier: String,
+}
+
+impl VerificationRecorded {
+    /// A verdict on an artifact, or on what runs on one `target`. `evidence` may be [`Json::null`].
+    pub fn new(
+        artifact_id: ArtifactId,
+        target: Option<String>,
+        verifier: impl Into<String>,
+        outcome: Outcome,
+        evidence: Json,
+        verified_at: Timestamp,
+    ) -> Self {
+        let verifier = verifier.into();
+        Self { artifact_id, evidence, outcome, target, verified_at, verifier }
+    }
 }
 
 /// How long the name of an accord or artifact, an artifact's type and the target of a deployment
@@ -356,12 +455,14 @@ macro_rules! events {
     ($($(#[$doc:meta])* $variant:ident($type:literal, $id:ident),)+) => {
         /// One fact, typed. On the wire it is a CloudEvent ([`wire`]).
         #[derive(Debug, Clone, PartialEq, Eq)]
+        #[non_exhaustive]
         pub enum Event {
             $($(#[$doc])* $variant($variant),)+
         }
 
         /// Which of the six an event is, in its newest version.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
         pub enum EventKind {
             $($(#[$doc])* $variant,)+
         }

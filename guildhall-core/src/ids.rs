@@ -137,6 +137,14 @@ impl From<AccordId> for StreamId {
     }
 }
 
+/// A number that no counter reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{found} is above 2^53 - 1")]
+pub struct CounterError {
+    /// The number.
+    pub found: u64,
+}
+
 macro_rules! counter {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -152,7 +160,9 @@ macro_rules! counter {
             /// The largest that every JSON reader sees exactly: 2^53 - 1.
             pub const MAX: Self = Self((1 << 53) - 1);
 
-            /// The counter with this value; [`MAX`](Self::MAX) where `value` is beyond it.
+            /// The counter with this value, for a number of one's own or a bound ("after", "at
+            /// most"): [`MAX`](Self::MAX), which no entry is beyond, stands for all that is beyond
+            /// it. A number that somebody else says is a fact is for `try_from`, which refuses it.
             pub const fn new(value: u64) -> Self {
                 if value > Self::MAX.0 { Self::MAX } else { Self(value) }
             }
@@ -172,10 +182,10 @@ macro_rules! counter {
                 if value < 0 || value > Self::MAX.as_i64() { None } else { Some(Self(value.cast_unsigned())) }
             }
 
-            /// The one after this.
+            /// The one after this; none after [`MAX`](Self::MAX).
             #[must_use]
-            pub const fn next(self) -> Self {
-                Self(self.0 + 1)
+            pub const fn next(self) -> Option<Self> {
+                if self.0 < Self::MAX.0 { Some(Self(self.0 + 1)) } else { None }
             }
 
             /// The one before this, and [`ZERO`](Self::ZERO) before the first.
@@ -193,11 +203,15 @@ macro_rules! counter {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let value = u64::deserialize(deserializer)?;
-                if value > Self::MAX.0 {
-                    return Err(serde::de::Error::custom(format_args!("{value} is above 2^53 - 1")));
-                }
-                Ok(Self(value))
+                u64::deserialize(deserializer)?.try_into().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl TryFrom<u64> for $name {
+            type Error = CounterError;
+
+            fn try_from(found: u64) -> Result<Self, CounterError> {
+                if found > Self::MAX.0 { Err(CounterError { found }) } else { Ok(Self(found)) }
             }
         }
     };
@@ -250,6 +264,11 @@ mod tests {
         assert!(serde_json::from_str::<Position>("9007199254740992").is_err());
         assert!(serde_json::from_str::<Position>("-1").is_err());
         assert_eq!(Position::from_i64(-1), None);
+        let beyond = Position::MAX.get() + 1;
+        assert_eq!(Position::try_from(beyond), Err(CounterError { found: beyond }));
+        assert_eq!(Position::try_from(beyond - 1), Ok(Position::MAX));
+        assert_eq!(Position::new(beyond), Position::MAX);
+        assert_eq!((Position::MAX.next(), Position::ZERO.next()), (None, Some(Position::FIRST)));
         assert_eq!(Position::ZERO.previous(), Position::ZERO);
     }
 }

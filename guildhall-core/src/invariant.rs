@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 
 words!(
     /// The code of an invariant, as errors, quarantine rows and tests name it.
+    #[non_exhaustive]
     Code, "invariant code" {
         /// `data` decodes as its type, and the stream is the one its fields name.
         CC00 = "CC00",
@@ -334,8 +335,10 @@ fn follows(
     head: &ChainHead,
     policy: &CustodyPolicy,
 ) -> Result<(), Violation> {
-    let expected = head.seq.next();
-    ensure(link.seq == expected, || Violation::WrongSeq { found: link.seq, expected })?;
+    ensure(Some(link.seq) == head.seq.next(), || Violation::WrongSeq {
+        found: link.seq,
+        expected: head.seq.next().unwrap_or(Seq::MAX),
+    })?;
     ensure(link.prev_hash == Some(head.hash), || Violation::WrongPrevHash {
         found: link.prev_hash,
         expected: head.hash,

@@ -15,6 +15,7 @@ mod pointer;
 mod strict;
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -208,6 +209,15 @@ pub(crate) fn check_canonical(text: &str) -> Result<(), JsonError> {
 
 pub(crate) fn syntax(error: impl fmt::Display) -> JsonError {
     JsonError::Syntax { reason: error.to_string() }
+}
+
+impl FromStr for Json {
+    type Err = JsonError;
+
+    /// Reads I-JSON, as [`parse`](Self::parse) does.
+    fn from_str(text: &str) -> Result<Self, JsonError> {
+        Self::parse(text)
+    }
 }
 
 impl fmt::Display for Json {

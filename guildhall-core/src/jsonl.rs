@@ -52,6 +52,7 @@ impl Default for ImportOptions {
 
 /// How far an import has got. Everything that it counts is durable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Imported {
     /// Lines read, blank ones included.
     pub lines: u64,
@@ -271,7 +272,7 @@ fn place(
         if let Some(expected) = next.filter(|expected| *expected != found) {
             return Err(LineError::OutOfOrder { found, expected });
         }
-        *next = Some(found.next());
+        *next = found.next();
     }
     Ok(Some((line, place, origin)))
 }

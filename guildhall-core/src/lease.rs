@@ -16,7 +16,7 @@ use crate::time::Timestamp;
 /// use guildhall_core::{HolderId, Lease, LeaseState, Timestamp};
 ///
 /// let (one, other) = (HolderId::new(), HolderId::new());
-/// let now: Timestamp = "2026-11-23T10:05:00.000000Z".parse()?;
+/// let now: Timestamp = "2026-11-23T10:05:00Z".parse()?;
 /// let mut state = LeaseState::default();
 /// assert_eq!(state.take(one, None, Duration::from_secs(15), now), Lease::Held);
 /// assert!(matches!(

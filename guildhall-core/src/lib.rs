@@ -31,7 +31,7 @@
 //!     reason: "first draft".into(),
 //!     ceremony_id: None,
 //!     evidence: Json::null(),
-//!     occurred_at: "2026-11-23T10:05:00.000000Z".parse()?,
+//!     occurred_at: "2026-11-23T10:05:00Z".parse()?,
 //! };
 //! let genesis = custody::link(artifact_id, cid, None, draft.clone());
 //!
@@ -83,7 +83,8 @@ pub use event::{
     DeploymentObserved, Event, EventKind, EventType, Outcome, Tier, VerificationRecorded,
 };
 pub use ids::{
-    AccordId, ArtifactId, CeremonyId, EventId, HolderId, IdError, Position, Seq, StreamId, Version,
+    AccordId, ArtifactId, CeremonyId, CounterError, EventId, HolderId, IdError, Position, Seq,
+    StreamId, Version,
 };
 pub use invariant::{Code, Violation};
 pub use json::{Json, JsonError, MAX_DEPTH, MAX_PAYLOAD_BYTES};

@@ -13,7 +13,7 @@
 //!     accord_id: "0193a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b".parse()?,
 //!     accord_terms: Json::parse(r#"{"review_days": 90}"#)?,
 //!     bound_by: "council".to_owned(),
-//!     effective_at: "2026-11-23T10:05:00.000000Z".parse()?,
+//!     effective_at: "2026-11-23T10:05:00Z".parse()?,
 //!     name: "Workplace devices".to_owned(),
 //! };
 //! chronicle.append(Append::of([NewEntry::new(&bound.into())])).await?;

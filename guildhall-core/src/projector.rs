@@ -74,7 +74,7 @@ impl Batch {
     /// # Errors
     /// [`NotConsecutive`] where there is a gap or a repetition.
     pub fn new(origin: Origin, entries: Vec<DecodedEntry>) -> Result<Self, NotConsecutive> {
-        let gap = entries.windows(2).find(|pair| pair[1].position != pair[0].position.next());
+        let gap = entries.windows(2).find(|pair| Some(pair[1].position) != pair[0].position.next());
         if let Some([before, found]) = gap {
             return Err(NotConsecutive { before: before.position, found: found.position });
         }
@@ -119,7 +119,7 @@ impl Batch {
             });
         }
         let Some(first) = self.entries.first() else { return Ok(&[]) };
-        if first.position > checkpoint.position.next() {
+        if checkpoint.position.next().is_some_and(|next| first.position > next) {
             return Err(ContinuityError::Gap {
                 found: first.position,
                 checkpoint: checkpoint.position,

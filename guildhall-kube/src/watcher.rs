@@ -53,6 +53,7 @@ const MOST_FAILURES: u32 = 3;
 /// Memory: for each namespace, two pages or lines of 32 MiB at most and the
 /// [backlog](Self::backlog_bytes) of a list; some 100 bytes a ceremony for 100,000 of them, and some
 /// 200 bytes for each that is open.
+#[must_use = "it hears nothing until an orchestrator has it as a feed"]
 pub struct CeremonyWatcher {
     name: String,
     wire: Wire,
@@ -150,7 +151,6 @@ impl CeremonyWatcher {
 
     /// Watches these namespaces only, each by a connection of its own. Without any, every
     /// namespace.
-    #[must_use]
     pub fn namespaces<N: Into<String>>(self, namespaces: impl IntoIterator<Item = N>) -> Self {
         let mut scopes: Vec<Scope> = Vec::new();
         for namespace in namespaces {
@@ -167,28 +167,24 @@ impl CeremonyWatcher {
 
     /// Its name among feeds; [`FEED_NAME`] by default. It is part of the event ids: never change it
     /// for a cluster.
-    #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
     }
 
     /// How many objects a page of a list has at most; 250 by default. Fewer are asked for where a
     /// page is longer than 32 MiB.
-    #[must_use]
     pub fn page_size(self, page_size: u32) -> Self {
         Self { page_size: page_size.max(1), ..self }
     }
 
     /// How many bytes of ceremonies are held back to put a list in order; 16 MiB by default. Where
     /// a list has more that is new, it is asked for several times.
-    #[must_use]
     pub fn backlog_bytes(self, backlog_bytes: usize) -> Self {
         Self { backlog_bytes, ..self }
     }
 
     /// How long an answer may take, a whole page in the case of lists; 30 seconds by default. Over
     /// a slow line, ask for [smaller pages](Self::page_size): they are not made so by themselves.
-    #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.wire.patience = patience;
         self
@@ -196,7 +192,6 @@ impl CeremonyWatcher {
 
     /// How long the API server is asked to hold a watch before it is begun anew; 290 seconds by
     /// default, in whole seconds.
-    #[must_use]
     pub fn watch_for(mut self, watch_for: Duration) -> Self {
         self.wire.watch_for = watch_for;
         self
@@ -205,7 +200,6 @@ impl CeremonyWatcher {
     /// How long a watch may be silent before it is begun anew: its connection may be dead, which
     /// counts as listening until then. 150 seconds by default, since API servers send a bookmark
     /// about once a minute.
-    #[must_use]
     pub fn silence(mut self, silence: Duration) -> Self {
         self.wire.silence = silence;
         self
@@ -213,7 +207,6 @@ impl CeremonyWatcher {
 
     /// How long after a refusal everything is listed anew, and the refused tried again; five
     /// minutes by default.
-    #[must_use]
     pub fn retry_refused(self, retry_refused: Duration) -> Self {
         Self { retry_refused, ..self }
     }

@@ -25,9 +25,9 @@
 //! let mut ceremonies = orchestrator.subscribe([Topic::Ceremonies]).await?;
 //!
 //! let recorder = Recorder::new(chronicle, CustodyPolicy::standard());
-//! let act = || Ok::<_, TimestampError>(Act::new("ada", "why", "2026-11-23T10:05:00.000000Z".parse()?));
+//! let act = || Ok::<_, TimestampError>(Act::new("ada", "why", "2026-11-23T10:05:00Z".parse()?));
 //! let accord = AccordBound::new("change control", "board", Json::parse("{}")?, act()?.occurred_at);
-//! let zone = ArtifactRegistered::new(accord.accord_id, "dns_zone", "example.com", Tier::ALL[0],
+//! let zone = ArtifactRegistered::new(accord.accord_id, "dns_zone", "example.com", Tier::ZERO,
 //!     Json::parse("{}")?, "https://example.com/zone.json");
 //! let artifact_id = zone.artifact_id;
 //! recorder.record(accord).await?;
@@ -77,6 +77,7 @@ use subscription::Hub;
 pub const QUEUED_NOTICES: usize = 1024;
 
 /// What an orchestrator is made of, before it starts.
+#[must_use = "nothing is orchestrated until it is started"]
 pub struct OrchestratorOptions {
     chronicle: Arc<dyn Chronicle>,
     ops_db: Arc<dyn OpsDb>,
@@ -102,7 +103,6 @@ impl std::fmt::Debug for OrchestratorOptions {
 impl OrchestratorOptions {
     /// The policy that feeds are held to; [`CustodyPolicy::standard`] by default. Give it the
     /// projector's.
-    #[must_use]
     pub fn policy(self, policy: CustodyPolicy) -> Self {
         Self { policy, ..self }
     }
@@ -110,38 +110,34 @@ impl OrchestratorOptions {
     /// The clock that what feeds hear is compared with, and how much later it may be: what says that
     /// it happens after that is refused until it is mended or true. The host's and five minutes by
     /// default.
-    #[must_use]
     pub fn clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
     }
 
     /// Patience and pauses; of [`Settings`], reading and batches do not matter here.
-    #[must_use]
     pub fn settings(self, settings: Settings) -> Self {
         Self { settings, ..self }
     }
 
     /// How many deliveries wait for a subscriber at most; [`QUEUED_NOTICES`] by default.
-    #[must_use]
     pub fn queued_notices(self, queued_notices: usize) -> Self {
         Self { queued_notices, ..self }
     }
 
     /// Who tells that the Ops DB has moved, such as this process's [`Runtime`](crate::Runtime).
     /// Without, the Chronicle does, a little later.
-    #[must_use]
     pub fn woken_by(self, wakeup: Arc<dyn Wakeup>) -> Self {
         Self { wakeup: Some(wakeup), ..self }
     }
 
     /// A source of ceremonies' steps.
-    #[must_use]
     pub fn feed(mut self, feed: Arc<dyn CeremonyFeed>) -> Self {
         self.feeds.push(feed);
         self
     }
 
     /// Starts it, on the current Tokio runtime.
+    #[must_use = "the orchestrator stops when the last handle on it is dropped"]
     pub fn start(self) -> CeremonyOrchestrator {
         let (stop, stopping) = watch::channel(false);
         let (status_sender, status) = watch::channel(FollowStatus::starting());

@@ -17,7 +17,7 @@
 //! let runtime = Runtime::spawn(chronicle.clone(), projector, Settings::default());
 //!
 //! let recorder = Recorder::new(chronicle, CustodyPolicy::standard());
-//! let at = "2026-11-23T10:05:00.000000Z".parse()?;
+//! let at = "2026-11-23T10:05:00Z".parse()?;
 //! let accord = AccordBound::new("change control", "board", Json::parse("{}")?, at);
 //! let recorded = recorder.record(accord).await?;
 //!

@@ -30,6 +30,7 @@ pub struct Runtime {
 
 impl Runtime {
     /// Starts projecting, on the current Tokio runtime.
+    #[must_use = "the projector is shut down when the last handle on it is dropped"]
     pub fn spawn(
         chronicle: Arc<dyn Chronicle>,
         projector: Arc<dyn Projector>,

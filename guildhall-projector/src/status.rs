@@ -45,6 +45,7 @@ impl State {
 
 /// An error, and when it happened.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct LastError {
     /// Its message with those of its causes, on one line.
     pub message: String,

@@ -15,7 +15,7 @@
 //! let projector = Arc::new(store.projector().start()?);
 //! let runtime = Runtime::spawn(chronicle.clone(), projector, Settings::default());
 //!
-//! let effective_at = "2026-11-23T10:05:00.000000Z".parse()?;
+//! let effective_at = "2026-11-23T10:05:00Z".parse()?;
 //! let terms = Json::parse(r#"{"review_days": 90}"#)?;
 //! let bound = AccordBound::new("Workplace devices", "council", terms, effective_at);
 //! // Returned means durable, whatever happens to the power.

@@ -10,11 +10,11 @@
 //! let guild = Guild::in_memory();
 //! let (runtime, recorder) = (guild.run(), guild.recorder());
 //!
-//! let at = "2026-11-23T10:05:00.000000Z".parse()?;
-//! let accord = AccordBound::new("change control", "board", Json::parse("{}")?, at);
-//! let (content, schema) = (Json::parse(r#"{"ttl": 300}"#)?, "https://example.com/zone.json");
+//! let at = "2026-11-23T10:05:00Z".parse()?;
+//! let accord = AccordBound::new("change control", "board", "{}".parse()?, at);
+//! let (content, schema) = (r#"{"ttl": 300}"#.parse()?, "https://example.com/zone.json");
 //! let zone = ArtifactRegistered::new(
-//!     accord.accord_id, artifact_type::DNS_ZONE, "example.com", Tier::ALL[0], content, schema,
+//!     accord.accord_id, artifact_type::DNS_ZONE, "example.com", Tier::ZERO, content, schema,
 //! );
 //! let zone_id = zone.artifact_id;
 //! recorder.record(accord).await?;

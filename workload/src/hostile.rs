@@ -222,8 +222,8 @@ fn flawed(sound: &mut Workload, flaw: Flaw) -> Option<NewEntry> {
         }
         Flaw::SeqWrong => {
             let mut link = next_link(sound, |artifact| artifact.head.is_some(), None)?;
-            link.seq =
-                sound.random.pick(&[Seq::ZERO, link.seq.previous(), link.seq.next(), Seq::MAX]);
+            let next = link.seq.next().unwrap_or(Seq::MAX);
+            link.seq = sound.random.pick(&[Seq::ZERO, link.seq.previous(), next, Seq::MAX]);
             rehashed(sound, link)
         }
         Flaw::PrevHashWrong => {

@@ -148,7 +148,7 @@ pub async fn a_payload_that_is_not_canonical_is_quarantined<H: Harness>(harness:
     for payload in &spoilt {
         let mut entry = observed.clone();
         entry.event_id = EventId::new();
-        entry.position = entries.last().unwrap().position.next();
+        entry.position = entries.last().unwrap().position.next().unwrap();
         entry.payload = payload.as_str().into();
         entry.leaf_hash = leaf_hash(&entry, log.origin());
         entries.push(entry);

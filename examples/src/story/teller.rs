@@ -79,9 +79,10 @@ impl Teller {
     fn push_payload(&mut self, stream_id: StreamId, event_type: EventType, payload: Json) {
         let event_id = EventId::from_uuid(self.id());
         let version = self.versions.entry(stream_id).or_default();
-        *version = version.next();
+        *version = version.next().unwrap();
+        let last = self.entries.last().map_or(Position::ZERO, |last| last.position);
         let mut entry = Entry {
-            position: self.entries.last().map_or(Position::FIRST, |last| last.position.next()),
+            position: last.next().unwrap(),
             event_id,
             stream_id,
             version: *version,

@@ -128,8 +128,10 @@ impl AppendState {
         if !fresh.is_empty() || places.is_empty() {
             self.check_expected(&append.expected)?;
         }
+        self.check_room(&fresh)?;
         self.check_places(&append.places, &fresh)?;
-        let entries: Vec<Entry> = fresh.into_iter().map(|entry| self.record(entry, now)).collect();
+        let entries = fresh.into_iter().map(|entry| self.record(entry, now));
+        let entries: Vec<Entry> = entries.collect::<Result<_, _>>()?;
         let answers = places.into_iter().map(|place| match place {
             Err(recorded) => recorded,
             Ok((nth, was_recorded, differs)) => Appended {
@@ -185,6 +187,20 @@ impl AppendState {
         Ok(())
     }
 
+    /// Positions and versions end at 2^53 - 1.
+    fn check_room(&self, fresh: &[NewEntry]) -> Result<(), AppendError> {
+        let reached = |end: u64| end.checked_add(fresh.len() as u64);
+        let fits = |end| reached(end).is_some_and(|end| end <= Position::MAX.get());
+        let full = |entry: &&NewEntry| {
+            !fits(self.head.get()) || !fits(self.version(entry.stream_id).get())
+        };
+        fresh.iter().find(full).map_or(Ok(()), |entry| Err(self.full(entry.stream_id)))
+    }
+
+    fn full(&self, stream: StreamId) -> AppendError {
+        AppendError::Full { head: self.head, stream, version: self.version(stream) }
+    }
+
     fn check_places(
         &self,
         places: &[(EventId, Place)],
@@ -197,9 +213,10 @@ impl AppendState {
         let mut position = self.head;
         let mut coming = HashMap::new();
         for NewEntry { event_id, stream_id, .. } in fresh {
-            position = position.next();
+            let full = || self.full(*stream_id);
+            position = position.next().ok_or_else(full)?;
             let version = versions.entry(*stream_id).or_insert_with(|| self.version(*stream_id));
-            *version = version.next();
+            *version = version.next().ok_or_else(full)?;
             coming.insert(*event_id, Place { position, version: *version });
         }
         for &(event_id, expected) in places {
@@ -216,15 +233,16 @@ impl AppendState {
         Ok(())
     }
 
-    fn record(&mut self, new: NewEntry, now: Timestamp) -> Entry {
-        self.head = self.head.next();
-        let version = self.versions.entry(new.stream_id).or_insert(Version::ZERO);
-        *version = version.next();
+    fn record(&mut self, new: NewEntry, now: Timestamp) -> Result<Entry, AppendError> {
+        let next = self.head.next().zip(self.version(new.stream_id).next());
+        let (position, version) = next.ok_or_else(|| self.full(new.stream_id))?;
+        self.head = position;
+        self.versions.insert(new.stream_id, version);
         let mut entry = Entry {
-            position: self.head,
+            position,
             event_id: new.event_id,
             stream_id: new.stream_id,
-            version: *version,
+            version,
             event_type: new.event_type,
             payload: new.payload.into_string().into(),
             metadata: new.metadata,
@@ -244,7 +262,7 @@ impl AppendState {
                 recorded_at: entry.recorded_at,
             },
         );
-        entry
+        Ok(entry)
     }
 }
 
@@ -307,5 +325,25 @@ mod tests {
         }
         assert_eq!(state.head(), Position::ZERO);
         assert!(state.admit(Append::of([accord("ada", "{}")]), Timestamp::MIN).is_ok());
+    }
+
+    #[test]
+    fn no_position_and_no_version_goes_beyond_the_last_there_is() {
+        let last_but_one = Position::new(Position::MAX.get() - 1);
+        let mut state = AppendState::new(Origin::unique(), last_but_one, MAX_PAYLOAD_BYTES);
+        let (first, second) = (accord("ada", "{}"), accord("ada", "{}"));
+        let both = Append::of([first.clone(), second.clone()]);
+        let refused = state.admit(both, Timestamp::MIN).unwrap_err();
+        assert!(matches!(refused, AppendError::Full { .. }), "{refused}");
+        let admitted = state.admit(Append::of([first]), Timestamp::MIN).unwrap();
+        assert_eq!(admitted.entries[0].position, Position::MAX);
+        let refused = state.admit(Append::of([second.clone()]), Timestamp::MIN).unwrap_err();
+        assert!(matches!(refused, AppendError::Full { head: Position::MAX, .. }), "{refused}");
+
+        let mut state = AppendState::new(Origin::unique(), Position::ZERO, MAX_PAYLOAD_BYTES);
+        state.know_version(second.stream_id, Version::MAX);
+        let refused = state.admit(Append::of([second]), Timestamp::MIN).unwrap_err();
+        assert!(matches!(refused, AppendError::Full { version: Version::MAX, .. }), "{refused}");
+        assert_eq!(state.head(), Position::ZERO);
     }
 }

@@ -17,7 +17,7 @@ pub const TOLERANCE: Duration = Duration::from_secs(300);
 /// use guildhall_core::Timestamp;
 /// use guildhall_core::command::Clock;
 ///
-/// let noon: Timestamp = "2026-11-23T12:00:00.000000Z".parse()?;
+/// let noon: Timestamp = "2026-11-23T12:00:00Z".parse()?;
 /// let clock = Clock::from_fn(move || noon).tolerating(Duration::from_secs(90));
 /// assert_eq!(clock.limit().to_string(), "2026-11-23T12:01:30.000000Z");
 /// # Ok::<(), guildhall_core::TimestampError>(())

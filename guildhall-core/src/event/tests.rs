@@ -352,3 +352,74 @@ fn a_stored_payload_that_is_not_json_is_not_exported() {
     let broken = Entry { payload: "{".into(), ..recorded(&bound().into()) };
     assert!(matches!(wire::to_line(&broken, &origin()), Err(JsonError::Syntax { .. })));
 }
+
+#[test]
+fn every_event_has_a_constructor_that_makes_what_decodes() {
+    let (json, time) = (|text: &str| text.parse::<Json>().unwrap(), at(1));
+    let accord = AccordBound::new("terms", "board", json("{}"), time);
+    let zone = ArtifactRegistered::new(
+        accord.accord_id,
+        artifact_type::DNS_ZONE,
+        "example.com",
+        Tier::ZERO,
+        json("{\"ttl\": 300}"),
+        "https://example.com/zone.json",
+    );
+    let (id, cid) = (zone.artifact_id, zone.cid);
+    let content = json("{\"ttl\":60}");
+    let revised = ArtifactRevised::new(id, content.clone(), zone.content_schema.clone(), cid);
+    assert_eq!((revised.cid, revised.previous_cid), (Cid::of(&content), cid));
+    let (to_state, ceremony_id) = (CustodyState::Drafted, None);
+    let (actor, reason) = ("ada".to_owned(), "new".to_owned());
+    let evidence = Json::null();
+    let wanted = Move { to_state, actor, reason, ceremony_id, evidence, occurred_at: time };
+    let link = CustodyTransitioned::new(id, cid, None, wanted);
+    assert_eq!(link.hash, link_hash(&link));
+    let seen = DeploymentObserved::new(id, "eu", cid, None, Json::null(), time);
+    let target = Some("eu".to_owned());
+    let outcome = Outcome::Passed;
+    let verdict = VerificationRecorded::new(id, target, "probe", outcome, Json::null(), time);
+    let events = [
+        Event::from(accord),
+        zone.into(),
+        revised.into(),
+        link.into(),
+        seen.into(),
+        verdict.into(),
+    ];
+    assert!(events.iter().map(Event::kind).eq(EventKind::ALL.iter().copied()));
+    for event in events {
+        let payload = event.to_payload();
+        let decoded = decode(&event.kind().into(), event.stream(), payload.as_str());
+        assert_eq!(decoded, Ok(Decoded::Event(event)));
+    }
+}
+
+#[test]
+fn a_time_inside_data_has_one_form() {
+    let event = Event::from(verified(Outcome::Passed, 9));
+    let payload = event.to_payload().into_string();
+    let exact = format!("\"verified_at\":\"{}\"", at(9));
+    assert!(payload.contains(&exact), "{payload}");
+    let short = exact.replace(".000000Z", "Z");
+    for other in [short, exact.replace("000000Z", "000Z"), exact.replace('Z', "+00:00")] {
+        assert_ne!(other, exact);
+        let payload = payload.replace(&exact, &other);
+        let refused = decode(&event.kind().into(), event.stream(), &payload).unwrap_err();
+        assert_eq!(refused.code(), crate::invariant::Code::CC00, "{other}");
+    }
+}
+
+#[test]
+fn a_tier_is_one_of_four() {
+    const FIRST: Result<Tier, TierError> = Tier::new(0);
+    assert_eq!(FIRST, Ok(Tier::ZERO));
+    assert_eq!(Tier::new(4), Err(TierError { found: 4 }));
+    for (number, tier) in (0..).zip(Tier::ALL) {
+        assert_eq!((Tier::new(number), tier.to_string().parse()), (Ok(tier), Ok(tier)));
+    }
+    for text in ["4", "-1", "+1", "01", " 1", ""] {
+        let error = text.parse::<Tier>().unwrap_err();
+        assert_eq!(error.to_string(), format!("{text:?} is no tier: 0, 1, 2, 3"));
+    }
+}

@@ -283,21 +283,19 @@ impl Attributes<'_> {
             (None, _) => Err(LineError::Missing { name: "position" }),
             (_, None) => Err(LineError::Missing { name: "version" }),
             (Some(position), Some(version)) => {
-                let place =
-                    Place { position: Position::new(position), version: Version::new(version) };
-                Ok(Some(Stated { place, leaf_hash }))
+                Ok(Some(Stated { place: Place { position, version }, leaf_hash }))
             }
         }
     }
 
-    fn counter(&mut self, name: &'static str) -> Result<Option<u64>, LineError> {
+    fn counter<T: TryFrom<u64>>(&mut self, name: &'static str) -> Result<Option<T>, LineError> {
         let number = match self.take(name) {
             None | Some(Scalar::Null) => return Ok(None),
-            Some(Scalar::Number(literal)) => literal.parse().ok(),
+            Some(Scalar::Number(literal)) => literal.parse::<u64>().ok(),
             Some(Scalar::Text(_) | Scalar::Other) => None,
         };
         // A reader of JSON sees whole numbers exactly up to there.
-        let number = number.filter(|number| (1..=Position::MAX.get()).contains(number));
+        let number = number.filter(|number| *number > 0).and_then(|number| number.try_into().ok());
         number.map(Some).ok_or_else(|| wrong(name, "it is not a whole number from 1 to 2^53 - 1"))
     }
 }

@@ -146,6 +146,16 @@ fn cc02_a_link_that_skips_or_repeats_a_number_is_refused() {
 }
 
 #[test]
+fn cc02_no_link_follows_the_last_number_there_is() {
+    let (mut world, release) = release();
+    world.head().chain.as_mut().unwrap().seq = Seq::MAX;
+    for seq in [release.seq, Seq::MAX] {
+        let link = changed(release.clone(), |link| link.seq = seq);
+        assert_eq!(world.check(link).unwrap_err().code(), Code::CC02);
+    }
+}
+
+#[test]
 fn cc03_a_link_from_another_state_is_refused() {
     let (world, release) = release();
     for found in [None, Some(Drafted), Some(Deployed), Some(Suspended)] {

@@ -46,6 +46,7 @@ pub fn page_limit(wanted: u32) -> u32 {
 
 /// The counts that a dashboard opens with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Overview {
     /// Accords.
     pub accords: u64,
@@ -99,7 +100,7 @@ words!(
 /// use guildhall_core::{ArtifactQuery, Drift, Tier};
 ///
 /// let query = ArtifactQuery {
-///     tiers: vec![Tier::ALL[0], Tier::ALL[1]],
+///     tiers: vec![Tier::ZERO, Tier::ONE],
 ///     drifts: vec![Drift::Drifted, Drift::Unknown],
 ///     ..ArtifactQuery::default()
 /// };

@@ -124,6 +124,7 @@ pub enum Taken {
 
 /// A step that the chain of custody does not take, or that the feed itself cannot hand over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Refusal {
     /// What names the step.
     pub identity: String,

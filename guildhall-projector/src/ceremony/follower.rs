@@ -85,14 +85,16 @@ impl Source {
         through: Position,
     ) -> Result<HashSet<Position>, StoreError> {
         let mut found = HashSet::new();
-        let mut cursor = Some(Cursor::before(through.next()));
-        while cursor.is_some() {
+        let mut cursor = through.next().map(Cursor::before);
+        loop {
             let page = self.ops_db.quarantined(cursor, MAX_PAGE_ROWS).await?;
             let is_past = page.rows.last().is_none_or(|row| row.position <= after);
             found.extend(page.rows.iter().map(|row| row.position).filter(|at| *at > after));
             cursor = page.next.filter(|_| !is_past);
+            if cursor.is_none() {
+                return Ok(found);
+            }
         }
-        Ok(found)
     }
 }
 

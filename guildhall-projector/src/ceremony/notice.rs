@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 /// # Ok::<(), guildhall_projector::ceremony::TopicError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Topic {
     /// Ceremonies of every artifact.
     Ceremonies,
@@ -80,6 +81,7 @@ impl FromStr for Topic {
 
 /// One change that can be read from the Ops DB now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Notice {
     /// The entry that it comes from; no two notices have one position.
     pub position: Position,
@@ -230,9 +232,8 @@ impl Notice {
                     outcome: verdict.outcome,
                 },
             ),
-            Event::AccordBound(_) | Event::ArtifactRegistered(_) | Event::ArtifactRevised(_) => {
-                return None;
-            }
+            // Nor of an event that is newer than this: notices are told of what is named above.
+            _ => return None,
         };
         Some(Self { position: entry.position, artifact_id, recorded_at: entry.recorded_at, change })
     }

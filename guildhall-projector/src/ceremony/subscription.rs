@@ -22,6 +22,7 @@ pub enum Delivery {
 /// Notices that did not fit into a subscriber's queue. They can be
 /// [read again](super::CeremonyOrchestrator::catch_up) between the two positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Missed {
     /// How many of the subscriber's topics.
     pub count: u64,
@@ -165,6 +166,7 @@ impl Hub {
 
 /// A subscriber's end; dropping it unsubscribes.
 #[derive(Debug)]
+#[must_use = "dropping a subscription unsubscribes"]
 pub struct Subscription {
     queue: Arc<Queue>,
     position: Position,
