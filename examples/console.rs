@@ -3,22 +3,20 @@
 //! `cargo run --features console --example console -- --live`
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Parser;
-use guildhall_console::{Access, Console, serve};
+use guildhall::Guild;
+use guildhall_console::{Access, serve};
 use guildhall_core::jsonl::{self, ImportOptions};
 use guildhall_core::{Chronicle, OnViolation};
 use guildhall_examples::address::Address;
-use guildhall_examples::database::Store;
+use guildhall_examples::database;
 use guildhall_examples::ending::{Ending, conclude};
 use guildhall_examples::live::Live;
 use guildhall_examples::progress::say;
 use guildhall_examples::story;
-use guildhall_projector::ceremony::CeremonyOrchestrator;
-use guildhall_projector::{Runtime, Settings};
 
 /// Shows the state of governance in a browser, and keeps it up to date.
 #[derive(Parser)]
@@ -80,22 +78,18 @@ async fn run(args: &Args) -> Result<()> {
     let access = args.access()?;
     args.listen.check_is_free()?;
     let mut ending = Ending::listen()?;
-    let store = ending.or_ends(Store::open(&location)).await?;
-    let outcome = show(args, access, &store, &mut ending).await;
-    ending.closed(&store, outcome).await
+    let guild = ending.or_ends(database::open(&location, OnViolation::Quarantine)).await?;
+    let outcome = show(args, access, &guild, &mut ending).await;
+    ending.closed(&guild, outcome).await
 }
 
-async fn show(args: &Args, access: Access, store: &Store, ending: &mut Ending) -> Result<()> {
-    let chronicle = store.chronicle();
+async fn show(args: &Args, access: Access, guild: &Guild, ending: &mut Ending) -> Result<()> {
+    let chronicle = guild.chronicle();
     ending.or_ends(prepare(args, &*chronicle)).await?;
-    let projector = store.projector(OnViolation::Quarantine)?;
-    let runtime = Runtime::spawn(Arc::clone(&chronicle), projector, Settings::default());
-    let ops_db = store.ops_db();
-    let orchestrator = CeremonyOrchestrator::new(Arc::clone(&chronicle), Arc::clone(&ops_db))
-        .woken_by(Arc::new(runtime.clone()))
-        .start();
-    let console =
-        Console::new(Arc::clone(&ops_db), orchestrator.clone()).projector(&runtime).access(access);
+    let ops_db = guild.ops_db();
+    // Before the console, which shows how the projector is doing.
+    guild.run();
+    let console = guild.console().access(access);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async {
         // Dropped says the same.
@@ -119,8 +113,8 @@ async fn show(args: &Args, access: Access, store: &Store, ending: &mut Ending) -
     }
     drop(stop);
     served.finished().await;
-    orchestrator.shutdown().await;
-    Ok(runtime.shutdown().await?)
+    // What runs ends as the guild is closed.
+    Ok(())
 }
 
 /// The bundled story, where there is nothing yet.

@@ -10,12 +10,13 @@ use std::time::Instant;
 use anyhow::{Context as _, Error, Result, ensure};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
+use guildhall::Guild;
 use guildhall_core::event::TYPE_PREFIX;
 use guildhall_core::jsonl::{self, ImportOptions, Imported, Noted};
 use guildhall_core::text::escape_for_terminal;
 use guildhall_core::{Append, Chronicle, OnViolation, Position, ReadLimit, Rebuild};
 use guildhall_examples::address::Address;
-use guildhall_examples::database::{Location, Store};
+use guildhall_examples::database::{self, Location};
 use guildhall_examples::ending::{Ending, conclude};
 use guildhall_examples::output::{Target, print};
 use guildhall_examples::progress::{Progress, say};
@@ -205,21 +206,21 @@ impl Named {
 async fn run(args: &Args, location: &Location) -> Result<()> {
     let mut ending = Ending::listen()?;
     let named = ending.or_ends(Named::find(args)).await?;
-    let store = ending.or_ends(Store::open(location)).await?;
-    let outcome = work(args, location, named, &store, &mut ending).await;
-    ending.closed(&store, outcome).await
+    let guild = ending.or_ends(database::open(location, args.on_violation())).await?;
+    let outcome = work(args, location, named, &guild, &mut ending).await;
+    ending.closed(&guild, outcome).await
 }
 
 async fn work(
     args: &Args,
     location: &Location,
     named: Named,
-    store: &Store,
+    guild: &Guild,
     ending: &mut Ending,
 ) -> Result<()> {
-    let projector = store.projector(args.on_violation())?;
+    let projector = guild.projector();
     let done = async {
-        let chronicle = store.chronicle();
+        let chronicle = guild.chronicle();
         fill(args, named.input, &*chronicle).await?;
         project(args, Arc::clone(&chronicle), Arc::clone(&projector)).await?;
         if let Some(target) = &named.export {
@@ -228,10 +229,10 @@ async fn work(
         if named.export.as_ref().is_some_and(Target::is_stdout) {
             return Ok(());
         }
-        show(args, store, location).await
+        show(args, guild, location).await
     };
     ending.or_ends(done).await?;
-    if args.stays() { follow(args, store, location, projector, ending).await } else { Ok(()) }
+    if args.stays() { follow(args, guild, location, projector, ending).await } else { Ok(()) }
 }
 
 /// Brings in what the arguments ask for.
@@ -335,7 +336,7 @@ async fn project(
 /// Projects what is appended, by this process or another, until it is to end.
 async fn follow(
     args: &Args,
-    store: &Store,
+    guild: &Guild,
     location: &Location,
     projector: Arc<dyn Rebuild>,
     ending: &mut Ending,
@@ -343,12 +344,12 @@ async fn follow(
     if !args.json {
         print("\nfollowing; Ctrl-C ends it\n")?;
     }
-    let chronicle = store.chronicle();
+    let chronicle = guild.chronicle();
     let mut shown = projector.checkpoint().await?.position;
     let runtime = Runtime::spawn(Arc::clone(&chronicle), projector, Settings::default());
     #[cfg(feature = "console")]
     let shown_console = match args.serve {
-        Some(address) => Some(ShownConsole::at(address, store, &runtime).await?),
+        Some(address) => Some(ShownConsole::at(address, guild, &runtime).await?),
         None => None,
     };
     let mut status = runtime.watch_status();
@@ -363,7 +364,7 @@ async fn follow(
             },
         };
         let told = if args.json {
-            show(args, store, location).await
+            show(args, guild, location).await
         } else {
             changes(&*chronicle, shown, position).await.and_then(|line| Ok(print(&line)?))
         };
@@ -391,12 +392,12 @@ struct ShownConsole {
 
 #[cfg(feature = "console")]
 impl ShownConsole {
-    async fn at(address: Address, store: &Store, runtime: &Runtime) -> Result<Self> {
+    async fn at(address: Address, guild: &Guild, runtime: &Runtime) -> Result<Self> {
         use guildhall_console::{Console, serve};
         use guildhall_projector::ceremony::CeremonyOrchestrator;
 
-        let ops_db = store.ops_db();
-        let orchestrator = CeremonyOrchestrator::new(store.chronicle(), Arc::clone(&ops_db))
+        let ops_db = guild.ops_db();
+        let orchestrator = CeremonyOrchestrator::new(guild.chronicle(), Arc::clone(&ops_db))
             .woken_by(Arc::new(runtime.clone()))
             .start();
         let console = Console::new(ops_db, orchestrator.clone()).projector(runtime);
@@ -440,8 +441,8 @@ async fn export(chronicle: &dyn Chronicle, target: &Target) -> Result<()> {
     Ok(())
 }
 
-async fn show(args: &Args, store: &Store, location: &Location) -> Result<()> {
-    let report = Report::load(&*store.chronicle(), &*store.ops_db()).await?;
+async fn show(args: &Args, guild: &Guild, location: &Location) -> Result<()> {
+    let report = Report::load(&*guild.chronicle(), &*guild.ops_db()).await?;
     if args.json {
         print(&(report.to_json()? + "\n"))?;
     } else {

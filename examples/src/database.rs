@@ -2,15 +2,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use guildhall::sqlite::CloseError;
+use guildhall::{Guild, GuildError, Source};
+use guildhall_core::OnViolation;
 use guildhall_core::text::escape_for_terminal;
-use guildhall_core::{Chronicle, OnViolation, OpsDb, Rebuild, StoreError};
-#[cfg(feature = "postgres")]
-use guildhall_store_postgres::{Options as PostgresOptions, PostgresStore};
-use guildhall_store_sqlite::{CloseError, Options as SqliteOptions, SqliteStore};
 
 use crate::progress::say;
 
@@ -72,87 +70,32 @@ fn postgres(_url: &str) -> Result<Location, &'static str> {
     Err("this program was built without PostgreSQL: cargo run --features postgres …")
 }
 
-/// An open store.
-#[derive(Debug, Clone)]
-pub enum Store {
-    /// In a file.
-    Sqlite(SqliteStore),
-    /// In a schema of a database.
-    #[cfg(feature = "postgres")]
-    Postgres(PostgresStore),
+/// Opens what is there, and makes what is missing.
+///
+/// # Errors
+/// The store's own.
+pub async fn open(location: &Location, on_violation: OnViolation) -> Result<Guild> {
+    let source = match location {
+        Location::Sqlite(path) => Source::File(path.clone()),
+        #[cfg(feature = "postgres")]
+        Location::Postgres(url) => Source::Url(url.clone()),
+    };
+    let builder = Guild::builder(source).on_violation(on_violation).lease_time(LEASE_TIME);
+    Ok(builder.open().await?)
 }
 
-impl Store {
-    /// Opens what is there, and makes what is missing.
-    ///
-    /// # Errors
-    /// The store's own.
-    pub async fn open(location: &Location) -> Result<Self> {
-        match location {
-            Location::Sqlite(path) => {
-                let mut options = SqliteOptions::at(path);
-                options.lease_time = LEASE_TIME;
-                Ok(Self::Sqlite(SqliteStore::open_with(options).await?))
-            }
-            #[cfg(feature = "postgres")]
-            Location::Postgres(url) => {
-                let mut options = PostgresOptions::at(url);
-                options.lease_time = LEASE_TIME;
-                Ok(Self::Postgres(PostgresStore::open_with(options).await?))
-            }
+/// Closes it, so that a file stands alone and can be copied. Where another process has it open, it
+/// says what stays beside the file.
+///
+/// # Errors
+/// The store's own.
+pub async fn close(guild: &Guild) -> Result<()> {
+    match guild.close().await {
+        Err(GuildError::Close(busy @ CloseError::InUse { .. })) => {
+            say(&escape_for_terminal(&busy.to_string()));
+            Ok(())
         }
-    }
-
-    /// Closes it, so that a file stands alone and can be copied. Where another process has it
-    /// open, it says what stays beside the file.
-    ///
-    /// # Errors
-    /// The store's own.
-    pub async fn close(&self) -> Result<()> {
-        match self {
-            Self::Sqlite(store) => match store.close().await {
-                Err(busy @ CloseError::InUse { .. }) => {
-                    say(&escape_for_terminal(&busy.to_string()))
-                }
-                closed => closed?,
-            },
-            // What it answered is on the server.
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => {}
-        }
-        Ok(())
-    }
-
-    /// The Chronicle.
-    pub fn chronicle(&self) -> Arc<dyn Chronicle> {
-        match self {
-            Self::Sqlite(store) => Arc::new(store.chronicle()),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => Arc::new(store.chronicle()),
-        }
-    }
-
-    /// The Ops DB's queries.
-    pub fn ops_db(&self) -> Arc<dyn OpsDb> {
-        match self {
-            Self::Sqlite(store) => Arc::new(store.ops_db()),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => Arc::new(store.ops_db()),
-        }
-    }
-
-    /// A projector of the Ops DB.
-    ///
-    /// # Errors
-    /// The store's own.
-    pub fn projector(&self, on_violation: OnViolation) -> Result<Arc<dyn Rebuild>, StoreError> {
-        Ok(match self {
-            Self::Sqlite(store) => Arc::new(store.projector().on_violation(on_violation).start()?),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => {
-                Arc::new(store.projector().on_violation(on_violation).start()?)
-            }
-        })
+        closed => Ok(closed?),
     }
 }
 

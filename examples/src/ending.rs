@@ -4,9 +4,10 @@ use std::io;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Error, Result};
+use guildhall::Guild;
 use guildhall_core::text::escape_for_terminal;
 
-use crate::database::Store;
+use crate::database::close;
 use crate::progress::say;
 
 /// Hears that the program is to end: by Ctrl-C, or by SIGTERM, which service managers and
@@ -76,9 +77,9 @@ impl Ending {
     ///
     /// # Errors
     /// The work's own, or else the store's.
-    pub async fn closed(&mut self, store: &Store, outcome: Result<()>) -> Result<()> {
+    pub async fn closed(&mut self, guild: &Guild, outcome: Result<()>) -> Result<()> {
         let closed = tokio::select! {
-            closed = store.close() => closed,
+            closed = close(guild) => closed,
             () = self.asked() => Err(Error::msg(
                 "interrupted again: the database was not closed, so keep what stands beside its file",
             )),
