@@ -8,8 +8,9 @@ use std::error::Error;
 use std::time::Duration;
 
 use guildhall_core::{
-    Append, AppendError, ApplyError, Chronicle, Disagreement, Lease, LogFault, NewEntry, OpsDb,
-    Position, Projector, ReadLimit, Rebuild, StoreError, Version,
+    Append, AppendError, ApplyError, ArtifactRevised, Chronicle, Cid, Disagreement, Event, Json,
+    Lease, LogFault, NewEntry, OpsDb, Outcome, Position, Projector, ReadLimit, Rebuild, StoreError,
+    VerificationRecorded, Version,
 };
 use guildhall_store_sqlite::{SqliteStore, rusqlite};
 use ops_support::{append, batch, catch_up, log, raw, store_with};
@@ -242,13 +243,31 @@ async fn a_row_that_is_there_already_is_said_with_its_constraint() {
 
 #[tokio::test]
 async fn a_row_that_is_missing_is_said() {
-    for (event_type, expected) in
-        [("verification.recorded.v1", "FOREIGN KEY"), ("artifact.revised.v1", "governed_artifacts")]
-    {
-        let (_folder, store) = store_with(&log(3, 60)).await;
-        let entries = store.chronicle().read(Position::ZERO, ALL).await.unwrap();
-        let before = entries.iter().position(|entry| entry.event_type.as_str() == event_type);
-        let before = before.unwrap();
+    let artifact_id = ops_support::artifact(0);
+    let content = ops_support::json(r#"{"nth":0,"ttl":300,"zone":"z0"}"#);
+    let revised = ops_support::json(r#"{"nth":0}"#);
+    let revision = ArtifactRevised {
+        artifact_id,
+        cid: Cid::of(&revised),
+        content: revised,
+        content_schema: "https://example.com/schema".to_owned(),
+        previous_cid: Cid::of(&content),
+    };
+    let verification = VerificationRecorded {
+        artifact_id,
+        evidence: Json::null(),
+        outcome: Outcome::Passed,
+        target: None,
+        verified_at: ops_support::at(1),
+        verifier: "bo".to_owned(),
+    };
+    let events: [(Event, &str); 2] =
+        [(verification.into(), "FOREIGN KEY"), (revision.into(), "governed_artifacts")];
+    for (event, expected) in events {
+        let mut events = log(3, 0);
+        let before = events.len();
+        events.push(event);
+        let (_folder, store) = store_with(&events).await;
         let projector = store.projector().start().unwrap();
         projector.apply(batch(&store, 0, before).await).await.unwrap();
         attack(&store, "PRAGMA foreign_keys = off; DELETE FROM governed_artifacts");
@@ -261,7 +280,7 @@ async fn a_row_that_is_missing_is_said() {
                 assert_eq!(checkpoint, at);
                 assert!(constraint.contains(expected), "{constraint}");
             }
-            other => panic!("{event_type}: {other:?}"),
+            other => panic!("{expected}: {other:?}"),
         }
     }
 }
