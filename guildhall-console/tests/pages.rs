@@ -1012,8 +1012,8 @@ async fn a_failed_verdict_needs_attention_until_its_verifier_finds_otherwise() {
     assert_eq!(stands["rows"].as_array().unwrap().len(), 0);
 }
 
-/// An Ops DB that counts the verdicts that it hands out.
-struct Counted(Arc<dyn OpsDb>, AtomicUsize);
+/// An Ops DB that counts the verdicts that it hands out, and whose pages of artifacts are short.
+struct Counted(Arc<dyn OpsDb>, AtomicUsize, u32);
 
 #[async_trait]
 impl OpsDb for Counted {
@@ -1022,7 +1022,8 @@ impl OpsDb for Counted {
     }
 
     async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactSummary>, StoreError> {
-        self.0.artifacts(query).await
+        let limit = query.limit.min(self.2);
+        self.0.artifacts(&ArtifactQuery { limit, ..query.clone() }).await
     }
 
     async fn artifact(&self, id: ArtifactId) -> Result<Option<ArtifactDetail>, StoreError> {
@@ -1107,7 +1108,7 @@ async fn the_dashboard_loads_few_verdicts_however_many_failed() {
         guild.record(failed(id, nth)).await;
     }
     guild.record(failed(other, -10)).await;
-    let counted = Arc::new(Counted(Arc::clone(&guild.ops_db), AtomicUsize::new(0)));
+    let counted = Arc::new(Counted(Arc::clone(&guild.ops_db), AtomicUsize::new(0), 500));
     let router = Console::new(counted.clone(), guild.orchestrator.clone()).router();
     let page = text(get(&router, "/").await).await;
     // The latest five, the latest failed twenty, and three of one artifact and one of the other.
@@ -1180,6 +1181,21 @@ async fn a_new_drift_is_seen_however_many_older_ones_there_are() {
     // What is over and what nobody took into custody is neither listed nor counted.
     assert!(page.contains("data-count=\"8\"") && page.contains("All of them: 8"), "{attention}");
     assert!(page.contains("<title>(8) Dashboard"), "{page}");
+}
+
+#[tokio::test]
+async fn what_is_not_counted_to_its_end_is_said_to_be_more() {
+    let guild = Guild::empty().await;
+    for nth in 0..7 {
+        drifted(&guild, &format!("zone-{nth}"), 0, 10 + nth, Some(false)).await;
+    }
+    for (page, total) in [(6, "6+"), (7, "7")] {
+        let counted = Counted(Arc::clone(&guild.ops_db), AtomicUsize::new(0), page);
+        let console = Console::new(Arc::new(counted), guild.orchestrator.clone());
+        let shown = text(get(&console.router(), "/").await).await;
+        assert!(shown.contains(&format!("All of them: {total}<")), "{shown}");
+        assert!(shown.contains(&format!("<title>({total}) Dashboard")), "{shown}");
+    }
 }
 
 /// Hands in one step that no chain takes.

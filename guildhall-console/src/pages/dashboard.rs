@@ -53,6 +53,12 @@ impl<D> Group<D> {
     fn has_more(&self) -> bool {
         self.count > self.rows.len() as u64
     }
+
+    /// How many there are, as a text.
+    fn total(&self) -> String {
+        let more = if self.is_cut { "+" } else { "" };
+        format!("{}{more}", count(self.count))
+    }
 }
 
 /// What is over needs nobody's attention, nor does what nobody has taken into custody.
@@ -73,7 +79,7 @@ async fn first_few<T: Ord>(
 ) -> Result<(Vec<ArtifactSummary>, u64, bool), StoreError> {
     let mut found = app.ops_db.artifacts(query).await?;
     let count = found.rows.len() as u64;
-    // Whatever fills a tier, what has just come is seen.
+    // Whatever fills a tier, what has just come is seen, as far as one page goes.
     found.rows.sort_by_key(|row| (row.tier, Reverse(newest(row))));
     found.rows.truncate(LISTED);
     Ok((found.rows, count, found.next.is_some()))
@@ -308,7 +314,7 @@ fn needs(
                             }
                         }
                     }
-                    @if attention.failed.has_more() { p.more { a href={ (base) "/artifacts?verdict=failed&" (STATES) "&sort=tier" } { "All of them: " (count(attention.failed.count)) } } }
+                    @if attention.failed.has_more() { p.more { a href={ (base) "/artifacts?verdict=failed&" (STATES) "&sort=tier" } { "All of them: " (attention.failed.total()) } } }
                 }
             }
             @if !attention.stale.rows.is_empty() {
@@ -319,7 +325,7 @@ fn needs(
                             li id={ "stale-" (row.id) } { (artifact(base, row.id, &row.name)) span.muted { (format::words(&row.artifact_type)) " · tier " (row.tier.get()) } }
                         }
                     }
-                    @if attention.stale.has_more() { p.more { a href={ (base) "/artifacts?" (stale) } { "All of them: " (count(attention.stale.count)) } } }
+                    @if attention.stale.has_more() { p.more { a href={ (base) "/artifacts?" (stale) } { "All of them: " (attention.stale.total()) } } }
                 }
             }
             @if !attention.quarantined.rows.is_empty() {
@@ -368,7 +374,7 @@ fn group(
                         }
                     }
                 }
-                @if group.has_more() { p.more { a href=(all) { "All of them: " (count(group.count)) } } }
+                @if group.has_more() { p.more { a href=(all) { "All of them: " (group.total()) } } }
             }
         }
     }
