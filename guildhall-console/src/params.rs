@@ -41,9 +41,14 @@ pub(crate) const OF_ARTIFACTS: [&str; 14] = [
     "limit",
 ];
 
-/// Refuses what a route does not take, and U+0000 in any parameter: no text of the Chronicle holds
-/// it, and PostgreSQL takes none that does, not even to compare with.
+/// Refuses what a route does not take, what is not UTF-8 once it is decoded, and U+0000 in any
+/// parameter: no text of the Chronicle holds it, and PostgreSQL takes none that does, not even to
+/// compare with.
 pub(crate) fn check(query: Option<&str>, names: Names) -> Result<(), RequestError> {
+    if !is_text(query.unwrap_or_default()) {
+        let reason = "what its percent signs stand for is not UTF-8".to_owned();
+        return Err(RequestError::BadParameter { name: "query", reason });
+    }
     let Params(pairs) = Params::parse(query);
     for (name, value) in &pairs {
         if name.contains('\0') || value.contains('\0') {
@@ -56,6 +61,27 @@ pub(crate) fn check(query: Option<&str>, names: Names) -> Result<(), RequestErro
         }
     }
     Ok(())
+}
+
+/// Whether the bytes that a query stands for are UTF-8. What separates parameters is ASCII, so that
+/// it is so of each where it is so of all.
+fn is_text(query: &str) -> bool {
+    let digit =
+        |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (mut rest, mut bytes) = (query.as_bytes(), Vec::with_capacity(query.len()));
+    while let [first, after @ ..] = rest {
+        rest = after;
+        bytes.push(*first);
+        // A percent sign without two digits stands for itself.
+        if let (b'%', [high, low, after @ ..]) = (first, after)
+            && let (Some(high), Some(low)) = (digit(high), digit(low))
+        {
+            bytes.pop();
+            bytes.push(high << 4 | low);
+            rest = after;
+        }
+    }
+    std::str::from_utf8(&bytes).is_ok()
 }
 
 impl Params {
@@ -279,6 +305,22 @@ mod tests {
         }
         let escaped = Params::parse(Some("content=%22%5Cu0000%22")).artifacts(50);
         assert!(escaped.is_err(), "nor does a fragment of JSON in its escapes");
+    }
+
+    #[test]
+    fn what_is_not_utf_8_is_refused_and_not_read_as_something_else() {
+        for query in ["name=%ff", "name=a%C3", "name=%C3&name=%A9", "%ff=1", "name=%ED%A0%80"] {
+            let error = check(Some(query), &["name"]).unwrap_err().to_string();
+            assert!(
+                error.starts_with("query: ") && error.contains("not UTF-8"),
+                "{query}: {error}"
+            );
+        }
+        for query in
+            ["name=%C3%a9", "name=é", "name=%EF%BF%BD", "name=100%", "name=%+f", "name=%%41"]
+        {
+            assert!(check(Some(query), &["name"]).is_ok(), "{query}");
+        }
     }
 
     #[test]

@@ -352,6 +352,8 @@ async fn what_does_not_exist_or_cannot_be_read_is_said_so() {
         ("/api/v1/verifications?outcome=maybe".to_owned(), 400),
         ("/events?topic=weather".to_owned(), 400),
         ("/artifacts?name=%00".to_owned(), 400),
+        ("/artifacts?name=%ff".to_owned(), 400),
+        ("/api/v1/artifacts?name=%ff".to_owned(), 400),
         ("/artifacts?after=%00nonsense".to_owned(), 400),
         ("/ceremonies?closed_after=%00".to_owned(), 400),
         ("/quarantine?after=a%00".to_owned(), 400),
