@@ -370,7 +370,7 @@ async fn what_does_not_exist_or_cannot_be_read_is_said_so() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_is_not_taken_and_a_cursor_of_elsewhere_are_refused_everywhere() {
+async fn a_parameter_that_is_not_taken_and_a_cursor_of_another_form_are_refused_everywhere() {
     let guild = Guild::with_story().await;
     let router = guild.console().router();
     let id = guild.ops_db.artifacts(&ArtifactQuery::default()).await.unwrap().rows[0].id;
@@ -387,7 +387,7 @@ async fn a_parameter_that_is_not_taken_and_a_cursor_of_elsewhere_are_refused_eve
             assert!(said.contains("type, tier, state, drift"), "{said}");
         }
     }
-    // A cursor is good where it came from, and nowhere else.
+    // A cursor is good where those of its form are, and nowhere else.
     let query = ArtifactQuery { limit: 2, ..ArtifactQuery::default() };
     let artifacts = guild.ops_db.artifacts(&query).await.unwrap().next.unwrap();
     let closed = guild.ops_db.closed_ceremonies(None, 2).await.unwrap().next.unwrap();
@@ -406,6 +406,9 @@ async fn a_parameter_that_is_not_taken_and_a_cursor_of_elsewhere_are_refused_eve
     for asked in [
         format!("/ceremonies?closed_after={closed}"),
         format!("/api/v1/ceremonies/closed?after={closed}"),
+        // Of one form: a moment and a position.
+        format!("/api/v1/ceremonies/open?after={closed}"),
+        format!("/api/v1/verifications?after={closed}"),
     ] {
         assert_eq!(get(&router, &asked).await.status(), StatusCode::OK, "{asked}");
     }
@@ -430,6 +433,9 @@ async fn a_parameter_that_is_not_taken_and_a_cursor_of_elsewhere_are_refused_eve
         }
         if !asked.contains("artifacts?") {
             refused(&format!("{asked}{artifacts}")).await;
+        }
+        if !asked.contains("ceremonies") && !asked.contains("verifications") {
+            refused(&format!("{asked}{closed}")).await;
         }
     }
     refused(&format!("/artifacts/{id}?links=some")).await;
