@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use guildhall_core::StoreError;
+use guildhall_core::{LogFault, StoreError};
 use serde::Serialize;
 
 /// Why a request has no answer.
@@ -53,9 +53,13 @@ fn taken(choices: &[&str]) -> String {
 }
 
 /// What whoever looks is told of a store's failure: that the log is not what it was, where it is that,
-/// and nothing of the driver's.
+/// and nothing of the driver's, nor where the file lies. The host's own log has all of it.
 pub(crate) fn told(error: &StoreError) -> String {
     match error.log_fault() {
+        Some(LogFault::FileReplaced { .. }) => {
+            "the log is not what it was: its file was removed or replaced while it was open"
+                .to_owned()
+        }
         Some(fault) => format!("the log is not what it was: {fault}"),
         None => "the Ops DB did not answer".to_owned(),
     }

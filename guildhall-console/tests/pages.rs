@@ -804,13 +804,15 @@ async fn where_the_log_is_not_what_it_was_pages_and_readiness_say_so() {
         assert_eq!(page.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
         let page = text(page).await;
         assert!(page.contains(said) && !page.contains("chain holds"), "{path}: {page}");
+        assert!(!page.contains("/var/lib"), "where the file lies is nobody's business: {page}");
     }
     let ready = get(&router, "/readyz").await;
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
     let ready: Value = serde_json::from_str(&text(ready).await).unwrap();
-    assert!(ready["reason"].as_str().unwrap().starts_with(said), "{ready}");
+    let reason = ready["reason"].as_str().unwrap();
+    assert!(reason.starts_with(said) && !reason.contains("/var/lib"), "{ready}");
     let status = text(get(&router, "/api/v1/status").await).await;
-    assert!(status.contains(said), "{status}");
+    assert!(status.contains(said) && !status.contains("/var/lib"), "{status}");
 }
 
 /// A Chronicle that grows just when somebody asks where it ends.
