@@ -54,6 +54,10 @@
 //! [`watch_for`](CeremonyWatcher::watch_for) (290 seconds) and what the server adds; the next request
 //! is refused, and said. To cut it off at once, stop the watcher.
 //!
+//! Where one Chronicle is told of several clusters, give each watcher the name of its own
+//! ([`cluster`](CeremonyWatcher::cluster)): without, they report each other's open ceremonies as
+//! deleted.
+//!
 //! # What is heard, whatever happens
 //!
 //! | what happens | what the watcher does |

@@ -36,8 +36,8 @@ struct Candidate {
 impl Missing {
     /// What the Ops DB holds open, as far as it was opened by what a watcher heard. That it cannot
     /// be asked is reported, and keeps nothing from being heard.
-    pub(crate) async fn load(memory: &Memory, intake: &Intake) -> Self {
-        match Self::try_load(intake).await {
+    pub(crate) async fn load(memory: &Memory, intake: &Intake, cluster: Option<&str>) -> Self {
+        match Self::try_load(intake, cluster).await {
             Ok(missing) => {
                 intake.resolve(OPS_DB);
                 missing
@@ -56,12 +56,12 @@ impl Missing {
         }
     }
 
-    async fn try_load(intake: &Intake) -> Result<Self, StoreError> {
+    async fn try_load(intake: &Intake, cluster: Option<&str>) -> Result<Self, StoreError> {
         let (mut open, mut after) = (HashMap::new(), None);
         loop {
             let page = intake.open_ceremonies(after).await?;
             for ceremony in page.rows {
-                let named = ceremony.ceremony_id.zip(identity(&ceremony));
+                let named = ceremony.ceremony_id.zip(identity(&ceremony, cluster));
                 if let Some((ceremony_id, identity)) = named {
                     let (artifact_id, opened) =
                         (ceremony.opened.artifact_id, Some(ceremony.opened.position));
@@ -136,6 +136,7 @@ pub(crate) async fn report(
 
 #[derive(Deserialize)]
 struct Grounds {
+    cluster: Option<String>,
     object: Object,
 }
 
@@ -146,10 +147,11 @@ struct Object {
     uid: String,
 }
 
-/// The identity of the object that a ceremony was opened for, if its opening names one.
-fn identity(ceremony: &OpenCeremony) -> Option<String> {
+/// The identity of the object that a ceremony was opened for, if its opening names one of this
+/// cluster.
+fn identity(ceremony: &OpenCeremony, of: Option<&str>) -> Option<String> {
     let grounds = serde_json::from_str(ceremony.opened.evidence.as_str());
-    let Grounds { object: Object { name, namespace, uid } } = grounds.ok()?;
-    let is_its = uid.parse().ok() == ceremony.ceremony_id;
+    let Grounds { cluster, object: Object { name, namespace, uid } } = grounds.ok()?;
+    let is_its = uid.parse().ok() == ceremony.ceremony_id && cluster.as_deref() == of;
     is_its.then(|| format!("{}/{name}/{uid}", namespace.unwrap_or_default()))
 }

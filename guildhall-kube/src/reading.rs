@@ -147,8 +147,8 @@ impl Status<'_> {
     }
 }
 
-/// Reads an object.
-pub(crate) fn read(object: &RawValue) -> Reading {
+/// Reads an object of the cluster of this name, if it has one.
+pub(crate) fn read(object: &RawValue, cluster: Option<&str>) -> Reading {
     let object: Object<'_> = match serde_json::from_str(object.get()) {
         Ok(object) => object,
         Err(error) => {
@@ -162,7 +162,7 @@ pub(crate) fn read(object: &RawValue) -> Reading {
     let identity = format!("{}/{name}/{uid}", namespace.as_deref().unwrap_or_default());
     let ceremony_id: Option<CeremonyId> = uid.parse().ok();
     let mut artifact_id = None;
-    let says = match happened(&object, &identity, ceremony_id, &mut artifact_id) {
+    let says = match happened(&object, cluster, &identity, ceremony_id, &mut artifact_id) {
         Ok(Some(happened)) => Says::Happened(Box::new(happened)),
         Ok(None) => Says::Nothing,
         Err(reason) => Says::Unreadable { artifact_id, reason },
@@ -175,6 +175,7 @@ pub(crate) fn read(object: &RawValue) -> Reading {
 /// unreadable.
 fn happened(
     object: &Object<'_>,
+    cluster: Option<&str>,
     identity: &str,
     ceremony_id: Option<CeremonyId>,
     artifact: &mut Option<ArtifactId>,
@@ -211,10 +212,13 @@ fn happened(
         .map_err(|error| format!("metadata.creationTimestamp: {error}"))?;
     keepable("spec.requester", &spec.requester)?;
     keepable("spec.reason", &spec.reason)?;
-    let grounds = serde_json::json!({
+    let mut grounds = serde_json::json!({
         "accord": accord_id,
         "object": { "name": metadata.name, "namespace": metadata.namespace, "uid": metadata.uid },
     });
+    if let Some(cluster) = cluster {
+        grounds["cluster"] = cluster.into();
+    }
     let told = opened_at(&status)?;
     let closed = match phase.outcome() {
         None => None,

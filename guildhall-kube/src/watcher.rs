@@ -56,6 +56,7 @@ const MOST_FAILURES: u32 = 3;
 #[must_use = "it hears nothing until an orchestrator has it as a feed"]
 pub struct CeremonyWatcher {
     name: String,
+    cluster: Option<String>,
     wire: Wire,
     page_size: u32,
     backlog_bytes: usize,
@@ -140,6 +141,7 @@ impl CeremonyWatcher {
     pub fn new(client: Client) -> Self {
         Self {
             name: FEED_NAME.to_owned(),
+            cluster: None,
             wire: Wire::new(client),
             page_size: 250,
             backlog_bytes: 16 << 20,
@@ -169,6 +171,18 @@ impl CeremonyWatcher {
     /// for a cluster.
     pub fn named(self, name: impl Into<String>) -> Self {
         Self { name: name.into(), ..self }
+    }
+
+    /// The name of its cluster, which the evidence of each opening then tells. It is required where
+    /// one Chronicle is told of more than one cluster, each by another name: a watcher looks for the
+    /// objects of those open ceremonies alone that name its cluster; without a name, of those that
+    /// name none, so that two watchers without would report each other's as deleted.
+    ///
+    /// It is no part of the event ids: what was recorded without it stays as it is, and is looked for
+    /// by a watcher without it alone.
+    #[must_use]
+    pub fn cluster(self, cluster: impl Into<String>) -> Self {
+        Self { cluster: Some(cluster.into()), ..self }
     }
 
     /// How many objects a page of a list has at most; 250 by default. Fewer are asked for where a
@@ -301,7 +315,7 @@ impl CeremonyWatcher {
         if !places.iter().any(is_fresh) {
             return Ok(failed);
         }
-        let mut missing = Missing::load(&self.memory, intake).await;
+        let mut missing = Missing::load(&self.memory, intake, self.cluster.as_deref()).await;
         let list = self.memory.begin_list();
         let mut backlog = Backlog::new(self.backlog_bytes);
         // Later passes are over the very list that the first was over.
@@ -352,7 +366,7 @@ impl CeremonyWatcher {
         loop {
             let page = self.wire.page(scope, again.as_deref(), &mut limit, next).await?;
             for object in &page.items {
-                let reading = read(object);
+                let reading = read(object, self.cluster.as_deref());
                 if let Some(ceremony_id) = reading.ceremony_id {
                     self.memory.listed(ceremony_id);
                     missing.listed(ceremony_id);
@@ -422,7 +436,7 @@ impl CeremonyWatcher {
         place: &mut Place,
         intake: &Intake,
     ) -> Result<(), RecordError> {
-        let reading = read(object);
+        let reading = read(object, self.cluster.as_deref());
         match reading.says {
             Says::Nothing => intake.resolve(&reading.identity),
             Says::Happened(happened) => self.hand_over(&happened, intake).await?,
@@ -443,7 +457,7 @@ impl CeremonyWatcher {
         place: &mut Place,
         intake: &Intake,
     ) -> Result<(), RecordError> {
-        let reading = read(object);
+        let reading = read(object, self.cluster.as_deref());
         let artifact_id = match &reading.says {
             Says::Happened(happened) => Some(happened.artifact_id),
             Says::Unreadable { artifact_id, .. } => *artifact_id,

@@ -584,6 +584,35 @@ async fn what_another_watcher_opened_or_another_namespace_has_is_not_missed() {
 }
 
 #[tokio::test]
+async fn clusters_are_told_apart_by_their_names_and_not_by_their_feeds() {
+    let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
+    let (before, id) = (guild.draft().await, guild.draft().await);
+    cluster.put(guild.with_status("before", before, 1, open()));
+    let orchestrator = guild.hears(watcher(&cluster));
+    until(&orchestrator, |feed| feed.recorded == 1).await;
+    within(orchestrator.shutdown()).await;
+    cluster.put(guild.with_status("zone", id, 2, open()));
+    let orchestrator = guild.hears(watcher(&cluster).cluster("north"));
+    let feed = until(&orchestrator, |feed| feed.recorded == 1 && feed.is_healthy()).await;
+    assert_eq!((feed.known, feed.ever_refused), (1, 0), "a name makes no other event ids");
+    let opened = guild.chain(id).await.pop().unwrap();
+    assert!(opened.evidence.as_str().contains(r#""cluster":"north""#), "{opened:?}");
+    within(orchestrator.shutdown()).await;
+
+    // Another cluster has neither, and its feed has the same name.
+    let other = Cluster::start().await.unwrap();
+    let orchestrator = guild.hears(watcher(&other).cluster("south"));
+    let feed = until(&orchestrator, |feed| feed.is_healthy()).await;
+    assert_eq!(feed.ever_refused, 0);
+    within(orchestrator.shutdown()).await;
+    cluster.delete("change", "zone");
+    cluster.forget();
+    let orchestrator = guild.hears(watcher(&cluster).cluster("north"));
+    let feed = until(&orchestrator, |feed| feed.is_healthy()).await;
+    assert_eq!((feed.known, feed.ever_refused), (1, 1), "its own it misses");
+}
+
+#[tokio::test]
 async fn an_ops_db_that_does_not_answer_is_reported_and_keeps_nothing_from_being_heard() {
     let (guild, cluster) = (Guild::new().await, Cluster::start().await.unwrap());
     let id = guild.draft().await;
