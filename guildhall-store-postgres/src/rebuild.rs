@@ -11,8 +11,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use guildhall_core::fold::Fold;
 use guildhall_core::{
-    Applied, ApplyError, Batch, Checkpoint, Difference, Generation, HolderId, OnViolation,
-    Position, StoreError, Table, VerificationResult,
+    Applied, ApplyError, Batch, Checkpoint, Difference, DifferenceKind, Generation, HolderId,
+    OnViolation, Position, StoreError, Table, VerificationResult,
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Row, Transaction};
 use tokio::time::sleep;
@@ -63,6 +63,9 @@ const PLAN_LOOKUPS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_has
 /// Whole tables are compared.
 const PLAN_SCANS: &str = "SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; \
     SET LOCAL enable_mergejoin = on";
+
+/// The table whose months can be retired.
+const DIVIDED_BY_MONTH: &str = "verification_results";
 
 /// The columns that queries choose by; texts and JSON would take three times as long.
 const ANALYZE: &str = "ANALYZE {schema}.accord_bindings{next} (id, name), \
@@ -327,10 +330,29 @@ impl PostgresGeneration {
             greatest = greatest.max(found.unwrap_or(Position::ZERO));
         }
         let upto = Table::compared_up_to(live, greatest, self.checkpoint.position);
+        let first_month: Option<Option<String>> =
+            sqlx::query_scalar(include_str!("sql/find_first_month.sql"))
+                .bind(self.database.schema().name())
+                .fetch_optional(&mut *connection)
+                .await?;
+        let first_month = first_month.flatten();
         let mut differences = Vec::new();
         for table in Table::ALL {
             let live = format!("{{schema}}.{}", table.name);
-            for (kind, sql) in table.comparisons(&live, &format!("{live}{{next}}")) {
+            let next = format!("{live}{{next}}");
+            let mut comparisons = table.comparisons(&live, &next);
+            if let Some(first) = first_month.as_ref().filter(|_| table.name == DIVIDED_BY_MONTH) {
+                // A month that was retired comes back: it is no news.
+                let kept = format!("(SELECT * FROM {next} WHERE verified_at >= {first})");
+                for (comparison, of_kept) in
+                    comparisons.iter_mut().zip(table.comparisons(&live, &kept))
+                {
+                    if comparison.0 == DifferenceKind::New {
+                        *comparison = of_kept;
+                    }
+                }
+            }
+            for (kind, sql) in comparisons {
                 let row = sqlx::query(self.tables.sql(&sql))
                     .persistent(false)
                     .bind(upto.as_i64())

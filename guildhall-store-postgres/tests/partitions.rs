@@ -1,13 +1,17 @@
 //! Tables with partitions: turned on and off by a rebuild, extended ahead of time, retired by month.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod projecting;
 mod read_tables;
 mod server;
+
+use std::sync::Arc;
 
 use guildhall_conformance::Compare as _;
 use guildhall_conformance::log::Log;
 use guildhall_conformance::workload::{Mix, Workload};
 use guildhall_core::{Position, Projector as _, Rebuild as _, Tables};
+use guildhall_projector::{RuntimeError, Settings as RuntimeSettings, catch_up};
 use guildhall_store_postgres::{DEFAULT_SCHEMA, Options, Partitions, PostgresStore};
 use read_tables::read_tables;
 use server::{Database, execute};
@@ -166,6 +170,46 @@ async fn the_oldest_month_is_retired_and_its_rows_are_in_its_table() {
         rebuild(&store, &log, Partitions::AsLive).await;
     }
     assert_eq!(tables(&database, DEFAULT_SCHEMA).await.verification_results, all);
+}
+
+/// A rebuild that compares takes no month that was retired for a log that was rewritten, and still finds
+/// what is missing in the others.
+#[tokio::test]
+async fn a_month_that_was_retired_comes_back_with_a_rebuild() {
+    let database = Database::create();
+    let store = PostgresStore::open(database.url()).await.unwrap();
+    let chronicle = Arc::new(store.chronicle());
+    projecting::append_all(&*chronicle, &projecting::log(400)).await;
+    let settings = RuntimeSettings::default();
+    let projector = store.projector().partitions(Partitions::On).start().unwrap();
+    catch_up(chronicle.clone(), Arc::new(projector.clone()), &settings, |_| {}).await.unwrap();
+    let rebuild = async || {
+        guildhall_projector::rebuild(chronicle.clone(), &projector, &settings, |_| {}).await
+    };
+    rebuild().await.unwrap();
+    let all = tables(&database, DEFAULT_SCHEMA).await.verification_results;
+    let retire = "SELECT guildhall.retire_verification_month()";
+    while tables(&database, DEFAULT_SCHEMA).await.verification_results.len() == all.len() {
+        assert_ne!(ask(&database, retire).await, [None]);
+    }
+    rebuild().await.unwrap();
+    assert_eq!(tables(&database, DEFAULT_SCHEMA).await.verification_results, all);
+
+    execute(
+        database.url(),
+        "DELETE FROM guildhall.verification_results WHERE id = \
+         (SELECT id FROM guildhall.verification_results ORDER BY verified_at DESC LIMIT 1)",
+    );
+    match rebuild().await {
+        Err(RuntimeError::Rewritten { differences, .. }) => {
+            let said: Vec<_> = differences.iter().map(ToString::to_string).collect();
+            assert!(
+                said.len() == 1 && said[0].starts_with("verification_results: 1 row new"),
+                "{said:?}"
+            );
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 /// Readers would queue up behind whoever waits.
