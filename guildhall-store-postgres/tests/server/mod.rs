@@ -344,12 +344,14 @@ impl Server {
         if output.status.success() { Ok(said) } else { Err(said) }
     }
 
-    /// What makes the schema `guildhall` of the database at this URL, without a row.
+    /// What makes the schema `guildhall` of the database at this URL, without a row but
+    /// for the list of migrations.
     pub(crate) fn dump_schema(&self, url: &str) -> String {
-        let dump = self.programs.join("pg_dump");
-        let mut dump = Command::new(dump);
-        let said =
-            run(dump.args(["--schema-only", "--schema=guildhall", "--no-publications", url]));
+        let dump = |arguments: &[&str]| {
+            run(Command::new(self.programs.join("pg_dump")).args(arguments).arg(url))
+        };
+        let mut said = dump(&["--schema-only", "--schema=guildhall", "--no-publications"]);
+        said += &dump(&["--data-only", "--inserts", "--table=guildhall.guildhall_migrations"]);
         // What is psql's own.
         said.lines().filter(|line| !line.starts_with('\\')).collect::<Vec<_>>().join("\n")
     }
