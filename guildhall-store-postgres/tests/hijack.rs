@@ -82,6 +82,7 @@ async fn ask_everything(ops_db: &impl OpsDb) {
         content_contains: fragment(),
         terms_contain: fragment(),
         verified_before: Some(Timestamp::MAX),
+        verdicts: vec![Outcome::Failed, Outcome::Passed],
         drifts: vec![Drift::Undeployed, Drift::Drifted, Drift::Unknown, Drift::Healthy],
         ..ArtifactQuery::default()
     };
@@ -104,6 +105,7 @@ async fn ask_everything(ops_db: &impl OpsDb) {
     query.after = ops_db.verifications(&query).await.unwrap().next;
     query.outcomes = vec![Outcome::Passed, Outcome::Failed];
     query.artifact_id = Some(id);
+    query.is_standing = true;
     ops_db.verifications(&query).await.unwrap();
     let next = ops_db.quarantined(None, 1).await.unwrap().next;
     ops_db.quarantined(next, 1).await.unwrap();
