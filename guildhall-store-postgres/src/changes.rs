@@ -111,18 +111,19 @@ impl OpsTables {
         let moved: Vec<(&ArtifactUpdate, &CustodyUpdate)> =
             updates.iter().filter_map(|it| Some((it, it.custody.as_ref()?))).collect();
         if !moved.is_empty() {
-            sqlx::query(self.sql(include_str!("sql/update_custody.sql")))
+            let written = sqlx::query(self.sql(include_str!("sql/update_custody.sql")))
                 .bind(column(&moved, |(it, _)| *it.id.as_uuid()))
                 .bind(column(&moved, |(_, custody)| custody.state.as_str()))
                 .bind(column(&moved, |(_, custody)| custody.seq.as_i64()))
                 .bind(column(&moved, |(it, _)| it.position.as_i64()))
                 .execute(&mut *connection)
                 .await?;
+            check_written(written.rows_affected(), moved.len())?;
         }
         let revised: Vec<(&ArtifactUpdate, &ContentUpdate)> =
             updates.iter().filter_map(|it| Some((it, it.content.as_ref()?))).collect();
         if !revised.is_empty() {
-            sqlx::query(self.sql(include_str!("sql/update_content.sql")))
+            let written = sqlx::query(self.sql(include_str!("sql/update_content.sql")))
                 .bind(column(&revised, |(it, _)| *it.id.as_uuid()))
                 .bind(column(&revised, |(_, content)| content.cid.to_string()))
                 .bind(column(&revised, |(_, content)| content.content.as_str()))
@@ -131,6 +132,7 @@ impl OpsTables {
                 .bind(column(&revised, |(it, _)| it.position.as_i64()))
                 .execute(connection)
                 .await?;
+            check_written(written.rows_affected(), revised.len())?;
         }
         Ok(())
     }
@@ -166,6 +168,12 @@ impl OpsTables {
 /// One column of rows, as an array.
 fn column<'r, R, T>(rows: &'r [R], of: impl Fn(&'r R) -> T) -> Vec<T> {
     rows.iter().map(of).collect()
+}
+
+/// Fails with [`sqlx::Error::RowNotFound`] where a row that was to be changed is not there.
+fn check_written(found: u64, expected: usize) -> Result<(), sqlx::Error> {
+    let is_whole = usize::try_from(found).is_ok_and(|found| found == expected);
+    if is_whole { Ok(()) } else { Err(sqlx::Error::RowNotFound) }
 }
 
 const COPY_ACCORDS: &str = "COPY {schema}.accord_bindings{next} \

@@ -16,7 +16,7 @@ use sqlx::PgConnection;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
-use crate::changes::{Deployments, OpsTables};
+use crate::changes::{Deployments, OpsTables, TABLES};
 use crate::database::Database;
 use crate::error::{Doing, NoAnswer, ReadOnly, Silent, fault, has_sqlstate};
 use crate::heads::load_heads;
@@ -416,16 +416,48 @@ impl Projecting {
 /// Why rows were not written to tables that stand at `checkpoint`.
 fn of_write(error: sqlx::Error, checkpoint: Position) -> ApplyError {
     match &error {
-        sqlx::Error::Database(found) if has_sqlstate(&error, "23505") => {
+        sqlx::Error::Database(found)
+            if found.constraint().is_some_and(constrains_rows)
+                && ["23503", "23505"].iter().any(|it| has_sqlstate(&error, it)) =>
+        {
             let names = [found.table(), found.constraint()];
             let constraint = names.into_iter().flatten().collect::<Vec<_>>().join(", ");
-            ApplyError::Disagrees { checkpoint, found: Disagreement::RowExists { constraint } }
+            let found = if has_sqlstate(&error, "23505") {
+                Disagreement::RowExists { constraint }
+            } else {
+                Disagreement::RowMissing { constraint }
+            };
+            ApplyError::Disagrees { checkpoint, found }
+        }
+        // Only artifacts are changed that were there.
+        sqlx::Error::RowNotFound => {
+            let constraint = "governed_artifacts".to_owned();
+            ApplyError::Disagrees { checkpoint, found: Disagreement::RowMissing { constraint } }
         }
         _ => {
             let fault = fault(&error);
             StoreError { doing: "projecting", fault, source: error.into() }.into()
         }
     }
+}
+
+/// Whether the key, or the foreign key, is one that the migrations make. Others are an embedder's own.
+fn constrains_rows(name: &str) -> bool {
+    const FOREIGN_KEYS: [&str; 4] = [
+        "governed_artifacts_accord",
+        "custody_transitions_artifact",
+        "deployment_states_artifact",
+        "verification_results_artifact",
+    ];
+    FOREIGN_KEYS.contains(&name)
+        || TABLES.iter().any(|table| {
+            let Some(rest) = name.strip_prefix(table) else { return false };
+            // Of a part, it has the name that a rebuild gave it, or that PostgreSQL gave it.
+            let is_part = |it: &str| it.bytes().all(|it| it.is_ascii_digit() || it == b'_');
+            rest.strip_prefix("_key")
+                .is_some_and(|part| is_part(part) || part == "_earlier" || part == "_later")
+                || rest.strip_suffix("_pkey").is_some_and(is_part)
+        })
 }
 
 /// Tells how far the Ops DB reaches, aside: the next batch does not wait for it. Nor is it in the
@@ -486,4 +518,26 @@ pub(crate) fn fold_entries(
     checkpoint: Position,
 ) -> Result<Option<Halt>, ApplyError> {
     fold.apply(entries).map_err(|error| ApplyError::of_fold(error, checkpoint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_an_embedder_is_none_of_ours() {
+        for name in [
+            "accord_bindings_key",
+            "custody_transitions_key_7",
+            "verification_results_key_2026_11",
+            "verification_results_key_earlier",
+            "verification_results_2026_11_pkey",
+            "verification_results_artifact",
+        ] {
+            assert!(constrains_rows(name), "{name}");
+        }
+        for name in ["governed_artifacts_by_my_name", "accord_bindings_key_of_mine", "my_key", ""] {
+            assert!(!constrains_rows(name), "{name}");
+        }
+    }
 }

@@ -290,3 +290,36 @@ async fn a_checkpoint_that_was_set_back_or_deleted_is_named_as_what_it_is() {
         other => panic!("{other:?}"),
     }
 }
+
+/// The heads that it remembers are of rows that somebody deleted; a unique index of the embedder's own is
+/// not mended by a rebuild.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_somebody_deleted_is_named_and_a_key_of_the_embedder_is_no_disagreement() {
+    let delete = "DELETE FROM guildhall.custody_transitions; DELETE FROM guildhall.deployment_states; \
+        DELETE FROM guildhall.verification_results; DELETE FROM guildhall.governed_artifacts";
+    let undo = "ALTER TABLE guildhall.custody_transitions DISABLE TRIGGER USER";
+    let own = "CREATE UNIQUE INDEX mine ON guildhall.quarantined_entries ((true)); \
+        CREATE UNIQUE INDEX mine_too ON guildhall.custody_transitions ((seq > 0))";
+    for (change, is_disagreement) in [(format!("{undo}; {delete}"), true), (own.to_owned(), false)]
+    {
+        let database = Database::create();
+        let store = PostgresStore::open(database.url()).await.unwrap();
+        let chronicle = store.chronicle();
+        append_all(&chronicle, &log(300)).await;
+        let origin = chronicle.origin().await.unwrap().unwrap();
+        let projector = store.projector().start().unwrap();
+        let entries = chronicle
+            .read(Position::ZERO, ReadLimit::entries(if is_disagreement { 200 } else { 1 }))
+            .await
+            .unwrap();
+        let last = entries.last().unwrap().position;
+        projector.apply(Batch::decode(origin.clone(), entries).unwrap()).await.unwrap();
+        execute(database.url(), &change);
+        let entries = chronicle.read(last, ReadLimit::entries(300)).await.unwrap();
+        let error = projector.apply(Batch::decode(origin, entries).unwrap()).await.unwrap_err();
+        let is_named =
+            matches!(error, ApplyError::Disagrees { found: Disagreement::RowMissing { .. }, .. });
+        assert_eq!(is_named, is_disagreement, "{error:?}");
+        assert_eq!(matches!(error, ApplyError::Store(_)), !is_disagreement, "{error:?}");
+    }
+}
