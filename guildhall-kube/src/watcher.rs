@@ -180,7 +180,6 @@ impl CeremonyWatcher {
     ///
     /// It is no part of the event ids: what was recorded without it stays as it is, and is looked for
     /// by a watcher without it alone.
-    #[must_use]
     pub fn cluster(self, cluster: impl Into<String>) -> Self {
         Self { cluster: Some(cluster.into()), ..self }
     }
