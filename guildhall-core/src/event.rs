@@ -335,7 +335,7 @@ pub struct CustodyTransitioned {
     pub evidence: Json,
     /// The state before; none at genesis.
     pub from_state: Option<CustodyState>,
-    /// The hash over the other eleven fields ([`custody::link_hash`](crate::custody::link_hash)).
+    /// The hash over the other eleven fields ([`custody::link_hash`]).
     pub hash: LinkHash,
     /// When it happened.
     pub occurred_at: Timestamp,
