@@ -60,7 +60,7 @@ struct Args {
     #[arg(long, value_name = "N")]
     generate: Option<u64>,
 
-    /// Build the Ops DB anew from the Chronicle and swap it in
+    /// Build the Ops DB anew from the Chronicle as it is and swap it in, before anything is appended
     #[arg(long)]
     rebuild: bool,
 
@@ -221,8 +221,12 @@ async fn work(
     let projector = guild.projector();
     let done = async {
         let chronicle = guild.chronicle();
+        // A log that was cut takes no entry before the tables agree with it again.
+        if args.rebuild {
+            project(args, Way::Rebuild, &chronicle, &projector).await?;
+        }
         fill(args, named.input, &*chronicle).await?;
-        project(args, Arc::clone(&chronicle), Arc::clone(&projector)).await?;
+        project(args, Way::CatchUp, &chronicle, &projector).await?;
         if let Some(target) = &named.export {
             export(&*chronicle, target).await?;
         }
@@ -301,10 +305,18 @@ async fn import(
     Ok(())
 }
 
+/// How the tables come to hold what the Chronicle says.
+#[derive(Clone, Copy)]
+enum Way {
+    Rebuild,
+    CatchUp,
+}
+
 async fn project(
     args: &Args,
-    chronicle: Arc<dyn Chronicle>,
-    projector: Arc<dyn Rebuild>,
+    way: Way,
+    chronicle: &Arc<dyn Chronicle>,
+    projector: &Arc<dyn Rebuild>,
 ) -> Result<()> {
     let head = chronicle.head().await?.position.get();
     // Whoever waits at a terminal wants to hear of it, not wait for ever.
@@ -313,10 +325,14 @@ async fn project(
     let begun = Instant::now();
     let mut progress = Progress::start("projecting", Some(head));
     let counted = |status: &Status| progress.set(status.position.get());
-    let done = if args.rebuild {
-        rebuild(chronicle, &*projector, &settings, counted).await.context("rebuilding")?
-    } else {
-        catch_up(chronicle, projector, &settings, counted).await.context("projecting")?
+    let (chronicle, projector) = (Arc::clone(chronicle), Arc::clone(projector));
+    let done = match way {
+        Way::Rebuild => {
+            rebuild(chronicle, &*projector, &settings, counted).await.context("rebuilding")?
+        }
+        Way::CatchUp => {
+            catch_up(chronicle, projector, &settings, counted).await.context("projecting")?
+        }
     };
     let Status { entries, position, quarantined, skipped, differences, .. } = done;
     progress.finish(&match entries {

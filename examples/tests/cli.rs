@@ -8,6 +8,7 @@ use std::process::Stdio;
 
 use common::{Folder, Follower, stderr};
 use guildhall_examples::story;
+use guildhall_store_sqlite::rusqlite::Connection;
 use serde_json::{Value, json};
 
 #[test]
@@ -286,6 +287,41 @@ fn a_rebuild_gives_the_same_report() {
     let before = folder.json(&[]);
     assert_eq!(folder.json(&["--rebuild"]), before);
     assert_eq!(Folder::new().json(&["--rebuild"]), before);
+}
+
+/// Cuts off the log after a position, as only the owner of its file can.
+fn cut(folder: &Folder, after: u64) {
+    let connection = Connection::open(folder.path("guildhall.db")).unwrap();
+    let of_the_log = "SELECT name, sql FROM sqlite_schema
+        WHERE type = 'trigger' AND tbl_name = 'chronicle_entries'";
+    let triggers: Vec<(String, String)> = {
+        let mut found = connection.prepare(of_the_log).unwrap();
+        let rows = found.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    for (name, _) in &triggers {
+        connection.execute_batch(&format!("DROP TRIGGER {name}")).unwrap();
+    }
+    let delete = format!("DELETE FROM chronicle_entries WHERE position > {after}");
+    connection.execute_batch(&delete).unwrap();
+    for (_, sql) in &triggers {
+        connection.execute_batch(sql).unwrap();
+    }
+}
+
+#[test]
+fn after_its_log_was_cut_a_rebuild_with_consent_lets_it_go_on() {
+    let folder = Folder::new();
+    let whole = folder.json(&[]);
+    cut(&folder, 140);
+    let error = folder.fail(&[]);
+    assert!(error.contains("140") && error.contains("150"), "{error}");
+    let refused = folder.fail(&["--rebuild"]);
+    assert!(refused.contains("custody_transitions: 2 rows gone"), "{refused}");
+    assert_eq!(folder.entries_in("guildhall.db"), 140, "nothing was appended meanwhile");
+    let again = folder.json(&["--rebuild", "--accept-rewritten"]);
+    assert_eq!(again, whole, "the story is imported again");
+    assert_eq!(folder.json(&[]), whole);
 }
 
 #[test]
