@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::bail;
 use guildhall_core::{Append, Chronicle, NewEntry};
 use guildhall_projector::{Settings, catch_up, rebuild};
-use guildhall_store_sqlite::{Options, SqliteStore};
+use guildhall_store_sqlite::{SqliteOptions, SqliteStore};
 use guildhall_workload::{Mix, Workload};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -81,7 +81,7 @@ impl Files {
     }
 
     async fn open(&self, ops: &Path) -> anyhow::Result<SqliteStore> {
-        let mut options = Options::at(&self.chronicle);
+        let mut options = SqliteOptions::at(&self.chronicle);
         options.ops_path = Some(ops.to_owned());
         Ok(SqliteStore::open_with(options).await?)
     }

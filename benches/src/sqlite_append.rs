@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use guildhall_core::{Append, Chronicle, NewEntry};
-use guildhall_store_sqlite::{Options, SqliteChronicle, SqliteStore};
+use guildhall_store_sqlite::{SqliteChronicle, SqliteOptions, SqliteStore};
 use guildhall_workload::{Mix, Workload};
 use rusqlite::{Connection, params};
 
@@ -54,9 +54,9 @@ impl Appending<Way> {
         let folder = tempfile::tempdir_in(folder)?;
         let path = folder.path().join("chronicle.db");
         match self.way {
-            Way::GroupCommit => self.append(Options::at(path), time).await,
+            Way::GroupCommit => self.append(SqliteOptions::at(path), time).await,
             Way::OneEach => {
-                let mut options = Options::at(path);
+                let mut options = SqliteOptions::at(path);
                 options.group_entries = 1;
                 self.append(options, time).await
             }
@@ -64,7 +64,7 @@ impl Appending<Way> {
         }
     }
 
-    async fn append(self, options: Options, time: Duration) -> anyhow::Result<Turn> {
+    async fn append(self, options: SqliteOptions, time: Duration) -> anyhow::Result<Turn> {
         let chronicle = SqliteStore::open_with(options).await?.chronicle();
         append(self.logs().map(|log| (Guildhall(chronicle.clone()), log)), time).await
     }

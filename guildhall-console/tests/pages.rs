@@ -29,7 +29,8 @@ use guildhall_core::{
     Version,
 };
 use guildhall_projector::ceremony::{
-    CeremonyFeed, CeremonyOrchestrator, CeremonyOutcome, FeedError, FeedState, Heard, Intake, Step,
+    CeremonyFeed, CeremonyOrchestrator, CeremonyOutcome, CeremonyReport, FeedError, FeedState,
+    Intake, Step,
 };
 use guildhall_projector::{Runtime, Settings};
 use http_body_util::BodyExt;
@@ -1222,7 +1223,9 @@ impl CeremonyFeed for Confused {
         let step = Step::Closed(CeremonyOutcome::Ratified);
         let (artifact_id, ceremony_id) = (self.0, CeremonyId::new());
         let identity = "object <7>".to_owned();
-        intake.take(Heard { identity, artifact_id, ceremony_id, cid: None, step, act }).await?;
+        intake
+            .take(CeremonyReport { identity, artifact_id, ceremony_id, cid: None, step, act })
+            .await?;
         Ok(())
     }
 }

@@ -52,7 +52,7 @@ enum Wanted {
         artifact_id: ArtifactId,
         cid: Option<Cid>,
         wanted: Move,
-        known_to: Duration,
+        clock_resolution: Duration,
         latest: Option<Timestamp>,
     },
 }
@@ -68,9 +68,9 @@ impl Command {
         ceremony_id: Option<CeremonyId>,
         act: Act,
     ) -> Self {
-        let Act { actor, reason, evidence, occurred_at, known_to, latest } = act;
+        let Act { actor, reason, evidence, occurred_at, clock_resolution, latest } = act;
         let wanted = Move { to_state, actor, reason, ceremony_id, evidence, occurred_at };
-        Self::new(Wanted::Move { artifact_id, cid: None, wanted, known_to, latest })
+        Self::new(Wanted::Move { artifact_id, cid: None, wanted, clock_resolution, latest })
     }
 
     /// Replaces the artifact's content; `cid` and `previous_cid` are computed.
@@ -107,8 +107,8 @@ impl Command {
     /// Other commands name their content already.
     pub fn of_content(self, cid: Cid) -> Self {
         let wanted = match self.wanted {
-            Wanted::Move { artifact_id, wanted, known_to, latest, .. } => {
-                Wanted::Move { artifact_id, cid: Some(cid), wanted, known_to, latest }
+            Wanted::Move { artifact_id, wanted, clock_resolution, latest, .. } => {
+                Wanted::Move { artifact_id, cid: Some(cid), wanted, clock_resolution, latest }
             }
             other @ (Wanted::Event(_) | Wanted::Revision { .. }) => other,
         };
@@ -149,10 +149,10 @@ impl Command {
                 let (content, schema) = (content.clone(), content_schema);
                 ArtifactRevised::new(*artifact_id, content, schema, previous_cid).into()
             }
-            Wanted::Move { artifact_id, cid, wanted, known_to, latest } => {
+            Wanted::Move { artifact_id, cid, wanted, clock_resolution, latest } => {
                 let head = existing(*artifact_id)?;
                 let (cid, chain) = (cid.unwrap_or(head.cid), head.chain.as_ref());
-                let occurred_at = act::dated(wanted.occurred_at, *known_to, *latest, chain);
+                let occurred_at = act::dated(wanted.occurred_at, *clock_resolution, *latest, chain);
                 let wanted = Move { occurred_at, ..wanted.clone() };
                 custody::link(*artifact_id, cid, chain, wanted).into()
             }

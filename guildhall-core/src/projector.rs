@@ -427,11 +427,11 @@ pub trait Generation: Send {
 
     /// Puts this generation in the live one's place, in one transaction, if it stands no further
     /// back; answers false, and changes nothing, if the live one has gone further meanwhile. It
-    /// goes back all the same where the live one stands at `beyond`: there the log does not reach
-    /// any more, because it was restored from an older copy.
+    /// goes back all the same where the live one stands at `rewind_from`: there the log does not
+    /// reach any more, because it was restored from an older copy.
     ///
     /// # Errors
     /// The store's own. After a transient one this generation is as it was, and can be swapped in
     /// later; where it is lost, the error is permanent, at the latest that of the next call.
-    async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError>;
+    async fn swap(&mut self, rewind_from: Option<Position>) -> Result<bool, StoreError>;
 }

@@ -94,7 +94,7 @@
 //! | what an object says, and when it is believed | `reading.rs` |
 //! | what is listed and watched when, and handed over | `watcher.rs` |
 //! | the order of what was missed, and the memory for it | `backlog.rs` |
-//! | what was handed over before, what is open | `memory.rs` |
+//! | what was handed over before, what is open | `seen.rs` |
 //! | which open ceremonies have lost their objects | `missing.rs` |
 //! | whether it counts as listening | `standing.rs` |
 //! | requests, pages, lines, and their limits | `wire.rs` |
@@ -114,9 +114,9 @@
 mod backlog;
 mod ceremony;
 mod error;
-mod memory;
 mod missing;
 mod reading;
+mod seen;
 mod standing;
 mod watcher;
 mod wire;

@@ -10,7 +10,7 @@ use guildhall_core::{ArtifactId, CeremonyId, OpenCeremony, Position, StoreError}
 use guildhall_projector::ceremony::Intake;
 use serde::Deserialize;
 
-use crate::memory::{Memory, Open};
+use crate::seen::{Open, Seen};
 
 /// Under which identity it is told that the Ops DB does not answer.
 const OPS_DB: &str = "the Ops DB";
@@ -36,7 +36,7 @@ struct Candidate {
 impl Missing {
     /// What the Ops DB holds open, as far as it was opened by what a watcher heard. That it cannot
     /// be asked is reported, and keeps nothing from being heard.
-    pub(crate) async fn load(memory: &Memory, intake: &Intake, cluster: Option<&str>) -> Self {
+    pub(crate) async fn load(seen: &Seen, intake: &Intake, cluster: Option<&str>) -> Self {
         match Self::try_load(intake, cluster).await {
             Ok(missing) => {
                 intake.resolve(OPS_DB);
@@ -50,7 +50,7 @@ impl Missing {
                     source = error.source();
                 }
                 intake.refuse(OPS_DB.to_owned(), None, reason);
-                memory.refused();
+                seen.refused();
                 Self::default()
             }
         }
@@ -86,11 +86,10 @@ impl Missing {
         &mut self,
         list: u64,
         was_listed: impl Fn(&str) -> bool,
-        memory: &Memory,
+        seen: &Seen,
         intake: &Intake,
     ) -> Result<(), StoreError> {
-        for (ceremony_id, Open { identity, artifact_id, .. }) in memory.end_list(list, &was_listed)
-        {
+        for (ceremony_id, Open { identity, artifact_id, .. }) in seen.end_list(list, &was_listed) {
             self.open.insert(ceremony_id, Candidate { identity, artifact_id, opened: None });
         }
         let here = |identity: &str| was_listed(identity.split('/').next().unwrap_or_default());
@@ -102,18 +101,18 @@ impl Missing {
                 None => true,
             };
             if is_ours {
-                report(ceremony_id, identity, artifact_id, memory, intake).await?;
+                report(ceremony_id, identity, artifact_id, seen, intake).await?;
             }
         }
-        for (ceremony_id, open) in memory.all_missed() {
+        for (ceremony_id, open) in seen.all_missed() {
             if here(&open.identity) && !intake.is_open(open.artifact_id, ceremony_id).await? {
-                memory.found(ceremony_id);
+                seen.found(ceremony_id);
                 intake.resolve(&open.identity);
             }
         }
-        if !memory.all_missed().is_empty() {
+        if !seen.all_missed().is_empty() {
             // They are looked at again with the next list.
-            memory.refused();
+            seen.refused();
         }
         Ok(())
     }
@@ -124,11 +123,11 @@ pub(crate) async fn report(
     ceremony_id: CeremonyId,
     identity: String,
     artifact_id: ArtifactId,
-    memory: &Memory,
+    seen: &Seen,
     intake: &Intake,
 ) -> Result<(), StoreError> {
     if intake.is_open(artifact_id, ceremony_id).await? {
-        memory.missed(ceremony_id, identity.clone(), artifact_id);
+        seen.missed(ceremony_id, identity.clone(), artifact_id);
         intake.refuse(identity, Some(artifact_id), REASON.to_owned());
     }
     Ok(())

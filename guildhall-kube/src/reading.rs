@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use guildhall_core::command::Act;
 use guildhall_core::{AccordId, ArtifactId, CeremonyId, Cid, Json, JsonError, Timestamp};
-use guildhall_projector::ceremony::{CeremonyOutcome, Heard, Step};
+use guildhall_projector::ceremony::{CeremonyOutcome, CeremonyReport, Step};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -51,20 +51,20 @@ pub(crate) struct Happened {
 
 impl Happened {
     /// Its opening, as a feed hears of it.
-    pub(crate) fn opening(&self) -> Heard {
+    pub(crate) fn opening(&self) -> CeremonyReport {
         self.heard(Step::Opened, self.opened.clone())
     }
 
     /// Its closing, if it is closed.
-    pub(crate) fn closing(&self) -> Option<Heard> {
+    pub(crate) fn closing(&self) -> Option<CeremonyReport> {
         let (outcome, act) = self.closed.clone()?;
         Some(self.heard(Step::Closed(outcome), act))
     }
 
-    fn heard(&self, step: Step, act: Act) -> Heard {
+    fn heard(&self, step: Step, act: Act) -> CeremonyReport {
         let Self { artifact_id, ceremony_id, cid, .. } = *self;
         let identity = self.identity.clone();
-        Heard { identity, artifact_id, ceremony_id, cid: Some(cid), step, act }
+        CeremonyReport { identity, artifact_id, ceremony_id, cid: Some(cid), step, act }
     }
 
     /// Where its object is.
@@ -224,7 +224,7 @@ fn happened(
         None => None,
         Some(outcome) => Some((outcome, decision(&status, outcome)?)),
     };
-    let opened = |at| Act::new(&spec.requester, &spec.reason, at).known_to(unit(at));
+    let opened = |at| Act::new(&spec.requester, &spec.reason, at).clock_resolution(unit(at));
     let opened = match (told, &closed) {
         (Some(told), _) => opened(told),
         (None, Some((_, act))) => some_time_until(act, opened(created.min(act.occurred_at))),
@@ -248,7 +248,7 @@ fn opened_at(status: &Status<'_>) -> Result<Option<Timestamp>, String> {
 
 /// An opening that nobody told the time of: not after it was decided, by the clock that tells that.
 fn some_time_until(decided: &Act, opened: Act) -> Act {
-    opened.known_to(decided.known_to).at_the_latest(decided.occurred_at)
+    opened.clock_resolution(decided.clock_resolution).at_the_latest(decided.occurred_at)
 }
 
 /// Who decided, when, why and on what grounds.
@@ -264,7 +264,7 @@ fn decision(status: &Status<'_>, outcome: CeremonyOutcome) -> Result<Act, String
     keepable("status.decidedBy", by)?;
     keepable("the message of the condition Decided", reason)?;
     let evidence = json("status.evidence", status.evidence.map_or("null", RawValue::get))?;
-    Ok(Act::new(by, reason, at).with_evidence(evidence).known_to(unit(at)))
+    Ok(Act::new(by, reason, at).with_evidence(evidence).clock_resolution(unit(at)))
 }
 
 /// In which unit the clock counts that told this time: Kubernetes' own times are whole seconds.

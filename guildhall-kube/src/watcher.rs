@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use futures::future::{FutureExt as _, select_all};
 use guildhall_core::command::RecordError;
-use guildhall_projector::ceremony::{CeremonyFeed, FeedError, Intake, Taken};
+use guildhall_projector::ceremony::{CeremonyFeed, FeedError, Intake, IntakeOutcome};
 use kube::Client;
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
 use crate::backlog::Backlog;
 use crate::error::WatchError;
-use crate::memory::{Memory, Told};
 use crate::missing::{self, Missing};
 use crate::reading::{Happened, Says, read};
+use crate::seen::{HandedOver, Seen};
 use crate::standing::Standing;
 use crate::wire::{Line, Scope, Wire};
 
@@ -63,7 +63,7 @@ pub struct CeremonyWatcher {
     retry_refused: Duration,
     /// Where each scope's watch stands; kept from run to run.
     places: Mutex<Vec<Place>>,
-    memory: Memory,
+    seen: Seen,
 }
 
 /// How far one scope was heard.
@@ -147,7 +147,7 @@ impl CeremonyWatcher {
             backlog_bytes: 16 << 20,
             retry_refused: Duration::from_secs(300),
             places: Mutex::new(vec![Place::new(Scope::Everywhere)]),
-            memory: Memory::default(),
+            seen: Seen::default(),
         }
     }
 
@@ -227,7 +227,7 @@ impl CeremonyWatcher {
     /// Lists and watches until nothing is heard any more.
     async fn follow(&self, places: &mut [Place], intake: &Intake) -> Result<Infallible, FeedError> {
         let standing = Standing::new(places.len(), intake);
-        self.memory.remind();
+        self.seen.remind();
         let mut retry = std::pin::pin!(self.retry_is_due().fuse());
         loop {
             let failed = self.list(places, intake).await?;
@@ -238,14 +238,14 @@ impl CeremonyWatcher {
                 (outcome, ..) = select_all(scopes) => return outcome,
                 () = &mut retry => {}
             }
-            self.memory.retries();
+            self.seen.retries();
             retry.set(self.retry_is_due().fuse());
             places.iter_mut().for_each(|place| place.resource_version = None);
         }
     }
 
     async fn retry_is_due(&self) {
-        self.memory.refusal().await;
+        self.seen.refusal().await;
         tokio::time::sleep(self.retry_refused).await;
     }
 
@@ -314,8 +314,8 @@ impl CeremonyWatcher {
         if !places.iter().any(is_fresh) {
             return Ok(failed);
         }
-        let mut missing = Missing::load(&self.memory, intake, self.cluster.as_deref()).await;
-        let list = self.memory.begin_list();
+        let mut missing = Missing::load(&self.seen, intake, self.cluster.as_deref()).await;
+        let list = self.seen.begin_list();
         let mut backlog = Backlog::new(self.backlog_bytes);
         // Later passes are over the very list that the first was over.
         let mut versions: Vec<Option<String>> = vec![None; places.len()];
@@ -345,7 +345,7 @@ impl CeremonyWatcher {
                 continue;
             }
             let was_listed = |namespace: &str| place.scope.has(namespace);
-            missing.report(list, was_listed, &self.memory, intake).await?;
+            missing.report(list, was_listed, &self.seen, intake).await?;
             (place.resource_version, place.is_listed) = (version, true);
         }
         Ok(failed)
@@ -367,7 +367,7 @@ impl CeremonyWatcher {
             for object in &page.items {
                 let reading = read(object, self.cluster.as_deref());
                 if let Some(ceremony_id) = reading.ceremony_id {
-                    self.memory.listed(ceremony_id);
+                    self.seen.listed(ceremony_id);
                     missing.listed(ceremony_id);
                 }
                 match reading.says {
@@ -471,14 +471,14 @@ impl CeremonyWatcher {
             }
         }
         if let Some(id) = reading.ceremony_id {
-            let may_be_open = match self.memory.gone(id) {
-                Some(Told::Open(open)) => Some(open.artifact_id),
-                Some(Told::Closed(_)) => None,
+            let may_be_open = match self.seen.gone(id) {
+                Some(HandedOver::Open(open)) => Some(open.artifact_id),
+                Some(HandedOver::Closed(_)) => None,
                 // An earlier process may have opened it.
                 None => artifact_id,
             };
             if let Some(artifact_id) = may_be_open {
-                missing::report(id, reading.identity, artifact_id, &self.memory, intake).await?;
+                missing::report(id, reading.identity, artifact_id, &self.seen, intake).await?;
             }
         }
         place.reached(reading.resource_version);
@@ -487,10 +487,10 @@ impl CeremonyWatcher {
 
     /// Whether there is nothing in it that was not handed over.
     fn is_known(&self, happened: &Happened) -> bool {
-        match (self.memory.told(happened.ceremony_id), &happened.closed) {
-            (None, _) | (Some(Told::Open(_)), Some(_)) => false,
+        match (self.seen.handed_over(happened.ceremony_id), &happened.closed) {
+            (None, _) | (Some(HandedOver::Open(_)), Some(_)) => false,
             (Some(_), None) => true,
-            (Some(Told::Closed(was)), Some((is, _))) => was == *is,
+            (Some(HandedOver::Closed(was)), Some((is, _))) => was == *is,
         }
     }
 
@@ -500,23 +500,23 @@ impl CeremonyWatcher {
             intake.resolve(&happened.identity);
             return Ok(());
         }
-        let told = self.memory.told(happened.ceremony_id);
-        if let (Some(Told::Closed(was)), Some((is, _))) = (&told, &happened.closed) {
+        let handed_over = self.seen.handed_over(happened.ceremony_id);
+        if let (Some(HandedOver::Closed(was)), Some((is, _))) = (&handed_over, &happened.closed) {
             let reason = format!("it ended {was}, and is now said to have ended {is}");
             intake.refuse(happened.identity.clone(), Some(happened.artifact_id), reason);
             return Ok(());
         }
-        if told.is_none() {
-            if let Taken::Refused(_) = intake.take(happened.opening()).await? {
-                self.memory.refused();
+        if handed_over.is_none() {
+            if let IntakeOutcome::Refused(_) = intake.take(happened.opening()).await? {
+                self.seen.refused();
                 return Ok(());
             }
-            self.memory.opened(happened);
+            self.seen.opened(happened);
         }
         if let (Some(closing), Some((outcome, _))) = (happened.closing(), &happened.closed) {
             match intake.take(closing).await? {
-                Taken::Refused(_) => self.memory.refused(),
-                _ => self.memory.closed(happened.ceremony_id, *outcome),
+                IntakeOutcome::Refused(_) => self.seen.refused(),
+                _ => self.seen.closed(happened.ceremony_id, *outcome),
             }
         }
         Ok(())

@@ -58,8 +58,8 @@ use tokio::task::JoinSet;
 use tracing::Instrument;
 
 pub use feed::{
-    COUNTED_REFUSALS, CeremonyFeed, FeedError, FeedState, FeedStatus, Heard, Intake, KEPT_REFUSALS,
-    Refusal, Step, Taken,
+    COUNTED_REFUSALS, CeremonyFeed, CeremonyReport, FeedError, FeedState, FeedStatus, Intake,
+    IntakeOutcome, KEPT_REFUSALS, Refusal, Step,
 };
 pub use guildhall_core::Wakeup;
 pub use notice::{CeremonyOutcome, Change, Notice, Topic, TopicError};

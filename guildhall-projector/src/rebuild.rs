@@ -63,8 +63,8 @@ where
         let live = live_checkpoint(target).await?.position;
         fill(&chronicle, generation.as_mut(), settings, &mut status, &mut progress).await?;
         // The log only grows, so a live one that stands beyond its end stands there for good.
-        let beyond = (live > status.head).then_some(live);
-        if swap(generation.as_mut(), beyond, settings).await? {
+        let rewind_from = (live > status.head).then_some(live);
+        if swap(generation.as_mut(), rewind_from, settings).await? {
             status.state = State::Stopped;
             progress(&status);
             return Ok(status);
@@ -82,16 +82,16 @@ async fn live_checkpoint<P: Rebuild + ?Sized>(target: &P) -> Result<Checkpoint, 
 /// Swaps, again where that fails in a way that may pass and leaves the generation whole.
 async fn swap(
     generation: &mut dyn Generation,
-    beyond: Option<Position>,
+    rewind_from: Option<Position>,
     settings: &Settings,
 ) -> Result<bool, StoreError> {
-    let mut outcome = generation.swap(beyond).await;
+    let mut outcome = generation.swap(rewind_from).await;
     for _ in 0..MAX_RETRIES {
         if !outcome.as_ref().is_err_and(StoreError::is_transient) {
             break;
         }
         sleep(settings.backoff_first).await;
-        match generation.swap(beyond).await {
+        match generation.swap(rewind_from).await {
             // It was lost with the failure before, which says why.
             Err(error) if !error.is_transient() => break,
             next => outcome = next,

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use guildhall_core::Applied;
 
-use crate::ceremony::Taken;
+use crate::ceremony::IntakeOutcome;
 use crate::status::Status;
 
 /// The last position whose effects are durable.
@@ -91,11 +91,11 @@ pub(crate) fn notices_told(notices: u64, missed: u64) {
     metrics::counter!(MISSED).increment(missed);
 }
 
-pub(crate) fn step_heard(feed: &str, taken: &Taken) {
-    let taken = match taken {
-        Taken::Recorded { .. } => "recorded",
-        Taken::Known { .. } => "known",
-        Taken::Refused(_) => "refused",
+pub(crate) fn step_heard(feed: &str, outcome: &IntakeOutcome) {
+    let taken = match outcome {
+        IntakeOutcome::Recorded { .. } => "recorded",
+        IntakeOutcome::Known { .. } => "known",
+        IntakeOutcome::Refused(_) => "refused",
     };
     metrics::counter!(STEPS, "feed" => feed.to_owned(), "taken" => taken).increment(1);
 }

@@ -15,7 +15,7 @@ use guildhall_core::{
 };
 use guildhall_projector::{Runtime, RuntimeError, Settings, catch_up, rebuild};
 use guildhall_store_sqlite::rusqlite::{self, Transaction};
-use guildhall_store_sqlite::{Options, ReadModel, SqliteStore};
+use guildhall_store_sqlite::{ReadModel, SqliteOptions, SqliteStore};
 use support::{append, settings, stores};
 use tokio::time::timeout;
 
@@ -399,7 +399,7 @@ async fn a_checkpoint_that_was_deleted_does_not_hide_what_a_rebuild_differs_in()
 async fn a_read_model_beyond_a_restored_log_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let mut options = Options::at(path("chronicle.db"));
+    let mut options = SqliteOptions::at(path("chronicle.db"));
     options.ops_path = Some(path("ops.db"));
     let store = SqliteStore::open_with(options.clone()).await.unwrap();
     append(&store.chronicle(), 10).await;

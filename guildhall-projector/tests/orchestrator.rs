@@ -18,8 +18,8 @@ use guildhall_core::{
     Tier, Timestamp, VerificationRecorded,
 };
 use guildhall_projector::ceremony::{
-    CeremonyFeed, CeremonyOrchestrator, CeremonyOutcome, Change, Delivery, FeedError, FeedState,
-    Heard, Intake, Missed, Notice, Step, Subscription, Topic,
+    CeremonyFeed, CeremonyOrchestrator, CeremonyOutcome, CeremonyReport, Change, Delivery,
+    FeedError, FeedState, Intake, Missed, Notice, Step, Subscription, Topic,
 };
 use guildhall_projector::{Runtime, Settings, State};
 use guildhall_store_sqlite::SqliteStore;
@@ -255,7 +255,7 @@ struct Scripted {
 }
 
 enum Script {
-    Hears(Vec<Heard>),
+    Hears(Vec<CeremonyReport>),
     Fails,
     Panics,
 }
@@ -293,9 +293,14 @@ impl CeremonyFeed for Scripted {
     }
 }
 
-fn heard(artifact_id: ArtifactId, ceremony_id: CeremonyId, step: Step, second: i64) -> Heard {
+fn heard(
+    artifact_id: ArtifactId,
+    ceremony_id: CeremonyId,
+    step: Step,
+    second: i64,
+) -> CeremonyReport {
     let identity = format!("ceremony-{ceremony_id}");
-    Heard { identity, artifact_id, ceremony_id, cid: None, step, act: act(second) }
+    CeremonyReport { identity, artifact_id, ceremony_id, cid: None, step, act: act(second) }
 }
 
 async fn until(orchestrator: &CeremonyOrchestrator, what: impl Fn(&CeremonyOrchestrator) -> bool) {
@@ -349,7 +354,7 @@ async fn a_step_that_breaks_an_invariant_is_shown_and_stops_nothing() {
     let guild = Guild::in_memory();
     let (id, ceremony) = (guild.draft().await, CeremonyId::new());
     let ratified = Step::Closed(CeremonyOutcome::Ratified);
-    let elsewhere = Heard {
+    let elsewhere = CeremonyReport {
         cid: Some(Cid::from_digest([7; 32])),
         ..heard(id, CeremonyId::new(), Step::Opened, 1)
     };
@@ -357,7 +362,7 @@ async fn a_step_that_breaks_an_invariant_is_shown_and_stops_nothing() {
         heard(id, CeremonyId::new(), ratified, 1),
         elsewhere,
         heard(ArtifactId::new(), CeremonyId::new(), Step::Opened, 1),
-        Heard { cid: Some(Cid::of(&content())), ..heard(id, ceremony, Step::Opened, 1) },
+        CeremonyReport { cid: Some(Cid::of(&content())), ..heard(id, ceremony, Step::Opened, 1) },
         heard(id, CeremonyId::new(), ratified, 2),
         heard(id, ceremony, ratified, 2),
     ];
@@ -371,12 +376,12 @@ async fn a_step_that_breaks_an_invariant_is_shown_and_stops_nothing() {
 
 /// Hands over the same steps whenever it is told to.
 struct Insistent {
-    steps: Vec<Heard>,
+    steps: Vec<CeremonyReport>,
     again: tokio::sync::Notify,
 }
 
 impl Insistent {
-    fn new(steps: impl IntoIterator<Item = Heard>) -> Arc<Self> {
+    fn new(steps: impl IntoIterator<Item = CeremonyReport>) -> Arc<Self> {
         Arc::new(Self { steps: steps.into_iter().collect(), again: tokio::sync::Notify::new() })
     }
 }

@@ -20,8 +20,8 @@ use tokio::time::{sleep, timeout};
 use crate::database::Database;
 use crate::error::{NoAnswer, has_sqlstate};
 use crate::holder::find_head_holder;
-use crate::log::{Known, Repeated, append_entries, insert_origin, is_recorded, lock_head};
-use crate::options::Options;
+use crate::log::{LogState, Repeated, append_entries, insert_origin, is_recorded, lock_head};
+use crate::options::PostgresOptions;
 use crate::row::{Failure, now};
 use crate::watch::Signal;
 
@@ -48,7 +48,7 @@ impl Appender {
         database: &Database,
         signal: &Arc<Signal>,
         seen: &Arc<Seen>,
-        options: &Options,
+        options: &PostgresOptions,
     ) -> Self {
         let (requests, queue) = mpsc::channel(Self::QUEUED_REQUESTS);
         let committer = Committer {
@@ -62,7 +62,7 @@ impl Appender {
             payload_limit_bytes: options.payload_limit_bytes,
             last_group: (0, Duration::ZERO),
             connection: None,
-            known: None,
+            log: None,
             is_alone: true,
             expects_repeats: false,
         };
@@ -202,7 +202,7 @@ struct Committer {
     /// Kept while there is work, and a moment longer, unless others may be waiting for one.
     connection: Option<PoolConnection<Postgres>>,
     /// What the log holds, unless somebody else appended since.
-    known: Option<Known>,
+    log: Option<LogState>,
     /// Whether nobody else appended lately.
     is_alone: bool,
     /// Whether the last group had events that were recorded before.
@@ -243,12 +243,12 @@ impl Committer {
         if let Some(request) = self.left_over.take() {
             return Some(request);
         }
-        if self.connection.is_some() || self.known.is_some() {
+        if self.connection.is_some() || self.log.is_some() {
             if let Ok(request) = timeout(Self::LINGER, self.queue.recv()).await {
                 return request;
             }
             // What happens to the database meanwhile, a restore say, no head row would tell.
-            (self.connection, self.known) = (None, None);
+            (self.connection, self.log) = (None, None);
         }
         self.queue.recv().await
     }
@@ -296,7 +296,7 @@ impl Committer {
                 Ok(outcomes) => return Ok(outcomes),
                 Err(failure) => failure,
             };
-            self.known = None;
+            self.log = None;
             // Silence has one attempt more, which finds out what became of the first.
             let is_late = attempt > 1 && began.elapsed() >= self.database.answer_timeout();
             let is_last = attempt >= Self::ATTEMPTS || is_late;
@@ -376,38 +376,38 @@ impl Committer {
         group: &[Request],
         sent: &mut Option<Judged>,
     ) -> Result<Option<Vec<Outcome>>, Failure> {
-        let mut before = self.known.take();
-        let mut needs_look = self.expects_repeats
-            || !before.as_ref().is_some_and(|known| known.covers(appends(group)));
-        let (mut known, judged) = loop {
-            let (known, repeated) = match before.take() {
-                Some(known) if !needs_look => (known, Vec::new()),
+        let mut before = self.log.take();
+        let mut needs_look =
+            self.expects_repeats || !before.as_ref().is_some_and(|log| log.covers(appends(group)));
+        let (mut log, judged) = loop {
+            let (log, repeated) = match before.take() {
+                Some(log) if !needs_look => (log, Vec::new()),
                 before => {
-                    Known::load(connection, &self.database, &self.seen, before, appends(group))
+                    LogState::load(connection, &self.database, &self.seen, before, appends(group))
                         .await?
                 }
             };
             // Who names the log does so in turn.
-            let Some(origin) = known.origin().cloned() else { return Ok(None) };
-            let judged = self.judge(group, &known, repeated, origin);
+            let Some(origin) = log.origin().cloned() else { return Ok(None) };
+            let judged = self.judge(group, &log, repeated, origin);
             if needs_look || !judged.entries.is_empty() {
-                break (known, judged);
+                break (log, judged);
             }
             // Without an entry, no statement verifies what this was judged against.
-            (before, needs_look) = (Some(known), true);
+            (before, needs_look) = (Some(log), true);
         };
         if judged.entries.is_empty() {
             if judged.acknowledges() {
                 // A transaction of its own.
                 lock_head(connection, &self.database).await?;
             }
-            self.known = Some(known);
+            self.log = Some(log);
             return Ok(Some(judged.outcomes));
         }
         let head = judged.head;
         let judged = sent.insert(judged);
         match append_entries(connection, &self.database, head, &judged.entries).await {
-            Ok(true) => known.extend(&judged.entries),
+            Ok(true) => log.extend(&judged.entries),
             Ok(false) => {
                 self.is_alone = false;
                 return Ok(None);
@@ -419,8 +419,8 @@ impl Committer {
             }
             Err(error) => return Err(error.into()),
         }
-        self.acknowledge(sent.as_ref(), &known);
-        self.known = Some(known);
+        self.acknowledge(sent.as_ref(), &log);
+        self.log = Some(log);
         Ok(sent.take().map(|judged| judged.outcomes))
     }
 
@@ -432,8 +432,8 @@ impl Committer {
         group: &[Request],
         sent: &mut Option<Judged>,
     ) -> Result<Vec<Outcome>, Failure> {
-        let before = self.known.take();
-        let expected = before.as_ref().map(Known::head);
+        let before = self.log.take();
+        let expected = before.as_ref().map(LogState::head);
         let mut transaction = self.database.begin(connection).await?;
         // A statement that is still under way from a connection that broke either holds this row,
         // or will find that the head has moved.
@@ -448,16 +448,16 @@ impl Committer {
             self.signal.tell(last.0);
             return Ok(sent.take().map(|judged| judged.outcomes).unwrap_or_default());
         }
-        let (mut known, repeated) =
-            Known::load(&mut transaction, &self.database, &self.seen, before, appends(group))
+        let (mut log, repeated) =
+            LogState::load(&mut transaction, &self.database, &self.seen, before, appends(group))
                 .await?;
-        self.is_alone = expected.is_none_or(|expected| expected == known.head());
+        self.is_alone = expected.is_none_or(|expected| expected == log.head());
         let wanted = group.iter().find_map(Request::origin);
-        let origin = known.origin().or(wanted).cloned().unwrap_or_else(Origin::unique);
-        let judged = self.judge(group, &known, repeated, origin.clone());
-        if known.origin().is_none() && (wanted.is_some() || !judged.entries.is_empty()) {
+        let origin = log.origin().or(wanted).cloned().unwrap_or_else(Origin::unique);
+        let judged = self.judge(group, &log, repeated, origin.clone());
+        if log.origin().is_none() && (wanted.is_some() || !judged.entries.is_empty()) {
             insert_origin(&mut transaction, &self.database, &origin).await?;
-            known.name(origin);
+            log.name(origin);
         }
         let head = judged.head;
         let judged = sent.insert(judged);
@@ -468,30 +468,30 @@ impl Committer {
             return Err(sqlx::Error::RowNotFound.into());
         }
         transaction.commit().await?;
-        known.extend(&judged.entries);
-        self.acknowledge(sent.as_ref(), &known);
-        self.known = Some(known);
+        log.extend(&judged.entries);
+        self.acknowledge(sent.as_ref(), &log);
+        self.log = Some(log);
         Ok(sent.take().map(|judged| judged.outcomes).unwrap_or_default())
     }
 
     /// Takes in what is durable, and tells those who wait for it.
-    fn acknowledge(&self, committed: Option<&Judged>, known: &Known) {
+    fn acknowledge(&self, committed: Option<&Judged>, log: &LogState) {
         if let Some((position, leaf_hash)) = committed.and_then(Judged::last) {
             self.seen.note(position, leaf_hash);
         }
-        self.signal.tell(known.head());
+        self.signal.tell(log.head());
     }
 
     /// Judges the appends of a group, one after the other.
     fn judge(
         &mut self,
         group: &[Request],
-        known: &Known,
+        log: &LogState,
         repeated: Repeated,
         origin: Origin,
     ) -> Judged {
         let limit = self.payload_limit_bytes;
-        let mut state = known.state(origin.clone(), repeated, appends(group), limit);
+        let mut state = log.state(origin.clone(), repeated, appends(group), limit);
         let mut judged = Judged { head: state.head(), entries: Vec::new(), outcomes: Vec::new() };
         let now = now();
         for request in group {

@@ -15,7 +15,7 @@ use sqlx::pool::PoolConnection;
 use crate::append::Appender;
 use crate::database::Database;
 use crate::error::{Doing, ReadOnly};
-use crate::options::Options;
+use crate::options::PostgresOptions;
 use crate::row::{BadRow, Failure, Part, Range, Stored, load_entries, load_head, load_origin};
 use crate::watch::Signal;
 
@@ -40,7 +40,11 @@ pub struct PostgresChronicle {
 
 impl PostgresChronicle {
     /// Starts the appending task.
-    pub(crate) fn start(database: &Database, signal: &Arc<Signal>, options: &Options) -> Self {
+    pub(crate) fn start(
+        database: &Database,
+        signal: &Arc<Signal>,
+        options: &PostgresOptions,
+    ) -> Self {
         let seen = Arc::new(Seen::default());
         Self {
             database: database.clone(),

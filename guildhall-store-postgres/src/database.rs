@@ -14,7 +14,7 @@ use sqlx::{
 use tokio::time::timeout;
 
 use crate::error::OpenError;
-use crate::options::{Options, Source};
+use crate::options::{PostgresOptions, Source};
 
 /// A pool and a schema. Clones are cheap and share the pool.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ impl Database {
     const LEAST_CONNECTIONS: u32 = 3;
 
     /// The database that the options name. Nothing is connected yet.
-    pub(crate) fn new(options: &Options, is_read_only: bool) -> Result<Self, OpenError> {
+    pub(crate) fn new(options: &PostgresOptions, is_read_only: bool) -> Result<Self, OpenError> {
         let schema = options.schema.parse()?;
         let pool = match &options.source {
             Source::Pool(pool) => pool.clone(),
@@ -183,7 +183,7 @@ const PLAIN_STRINGS: &str = "standard_conforming_strings = on";
 
 /// What the connections of a pool of the store's own begin with: an append is one statement, of which
 /// only the session's defaults say how it runs. Not told when connecting: PgBouncer would refuse it.
-fn session_defaults(options: &Options, is_read_only: bool) -> String {
+fn session_defaults(options: &PostgresOptions, is_read_only: bool) -> String {
     let access = if is_read_only { "READ ONLY" } else { "READ WRITE" };
     let patience = setting(lock_patience(options.answer_timeout));
     format!(

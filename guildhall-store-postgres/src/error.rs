@@ -97,7 +97,7 @@ pub enum OpenError {
         found: u32,
     },
     /// Payloads may be longer than what `jsonb` surely takes: lower
-    /// [`payload_limit_bytes`](crate::Options::payload_limit_bytes).
+    /// [`payload_limit_bytes`](crate::PostgresOptions::payload_limit_bytes).
     #[error("payloads of {found} bytes may not fit into jsonb, the limit is {MOST_PAYLOAD_BYTES}")]
     LongPayloads {
         /// How many bytes they may have.

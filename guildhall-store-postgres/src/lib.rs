@@ -27,7 +27,7 @@
 //! # }
 //! ```
 //!
-//! PostgreSQL 14 or newer. Everything is in one schema, `guildhall` unless [`Options`] say
+//! PostgreSQL 14 or newer. Everything is in one schema, `guildhall` unless [`PostgresOptions`] say
 //! otherwise, so several Guildhalls and other programs can share a database. Any number of
 //! processes may append: each commits its callers in [groups](PostgresChronicle), and they take
 //! turns on the row that holds the head of the log. Any number may project: one has the lease, the
@@ -65,7 +65,7 @@ pub use chronicle::PostgresChronicle;
 pub use error::OpenError;
 pub use holder::{LockHolder, LockedByOther};
 pub use migrate::Family;
-pub use options::{DEFAULT_SCHEMA, Options};
+pub use options::{DEFAULT_SCHEMA, PostgresOptions};
 pub use partitions::Partitions;
 pub use projector::{PostgresProjector, ProjectorBuilder};
 pub use query::PostgresOpsDb;

@@ -14,7 +14,7 @@ use crate::row::{BadRow, Failure, Stored, bind_entries, check_mark, load_leaf_ha
 
 /// What this process knows of the log; right as long as the log ends at its head.
 #[derive(Debug, Clone)]
-pub(crate) struct Known {
+pub(crate) struct LogState {
     origin: Option<Origin>,
     head: Position,
     versions: HashMap<StreamId, Version>,
@@ -23,7 +23,7 @@ pub(crate) struct Known {
 /// Entries that have event ids of appends already.
 pub(crate) type Repeated = Vec<(EventId, Recorded)>;
 
-impl Known {
+impl LogState {
     /// How many versions are remembered; some 4 MiB.
     const MAX_STREAMS: usize = 1 << 16;
 

@@ -16,18 +16,18 @@ pub const DEFAULT_SCHEMA: &str = "guildhall";
 /// times the text at most, for numbers of one digit.
 pub(crate) const MOST_PAYLOAD_BYTES: usize = 32 << 20;
 
-/// Where a store lives and what it may use. [`Options::at`] and [`Options::with_pool`] hold the
-/// defaults; set what differs:
+/// Where a store lives and what it may use. [`PostgresOptions::at`] and [`PostgresOptions::with_pool`]
+/// hold the defaults; set what differs:
 ///
 /// ```
-/// use guildhall_store_postgres::Options;
+/// use guildhall_store_postgres::PostgresOptions;
 ///
-/// let mut options = Options::at("postgres://guildhall@db.example/ops?sslmode=verify-full");
+/// let mut options = PostgresOptions::at("postgres://guildhall@db.example/ops?sslmode=verify-full");
 /// options.schema = "guild_north".to_owned();
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Options {
+pub struct PostgresOptions {
     /// How to reach the database.
     pub(crate) source: Source,
     /// The schema of every table; created where there is none. `guildhall` by default. Stores in
@@ -78,7 +78,7 @@ impl fmt::Debug for Source {
     }
 }
 
-impl Options {
+impl PostgresOptions {
     /// The defaults, with a pool of the store's own for this URL, as libpq writes it:
     /// `postgres://user:password@host:port/database?sslmode=verify-full`.
     ///

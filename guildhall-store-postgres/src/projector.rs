@@ -79,7 +79,7 @@ impl ProjectorBuilder {
         self
     }
 
-    /// How long the lease holds without being renewed; the [store's](crate::Options::lease_time)
+    /// How long the lease holds without being renewed; the [store's](crate::PostgresOptions::lease_time)
     /// by default. The server ends a transaction in which the projector is silent for so long (a
     /// second at least), and one of a rebuild in which it is silent for twenty times as long.
     pub fn lease_time(mut self, lease_time: Duration) -> Self {

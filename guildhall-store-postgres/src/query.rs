@@ -75,7 +75,7 @@ impl OpsDb for PostgresOpsDb {
 
     async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactSummary>, StoreError> {
         // PostgreSQL takes no U+0000, not even to compare with.
-        let Some(query) = query.askable() else { return Ok(Page::EMPTY) };
+        let Some(query) = query.without_nul() else { return Ok(Page::EMPTY) };
         let select = artifacts::select_page(self.select(artifacts::PAGE), &query);
         let rows = self.load(select, artifacts::summary).await?;
         Ok(Page::from_rows(rows, page_limit(query.limit), |row| ArtifactKey::of(row, &query)))

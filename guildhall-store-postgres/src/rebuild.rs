@@ -373,7 +373,7 @@ impl PostgresGeneration {
     async fn exchange(
         &self,
         connection: &mut PgConnection,
-        beyond: Option<Position>,
+        rewind_from: Option<Position>,
         waits_for: &mut &'static str,
     ) -> Result<bool, sqlx::Error> {
         *waits_for = "projector_checkpoints";
@@ -381,7 +381,7 @@ impl PostgresGeneration {
         let (mut row, _) =
             CheckpointRow::lock(connection, &self.database, name, SWAP_SILENCE).await?;
         let live = row.checkpoint.position;
-        if live > self.checkpoint.position && beyond != Some(live) {
+        if live > self.checkpoint.position && rewind_from != Some(live) {
             return Ok(false);
         }
         let live_tables = OpsTables::live(self.database.schema());
@@ -517,7 +517,7 @@ impl Generation for PostgresGeneration {
         Ok(differences)
     }
 
-    async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {
+    async fn swap(&mut self, rewind_from: Option<Position>) -> Result<bool, StoreError> {
         const DOING: &str = "swapping in a rebuild";
         /// Whoever waits for the tables makes all who come later wait, so each wait is short.
         const ATTEMPTS: u32 = 50;
@@ -531,7 +531,7 @@ impl Generation for PostgresGeneration {
         for _ in 0..ATTEMPTS {
             // Rolled back, it gives back its locks.
             let mut attempt = transaction.begin().await.doing(DOING)?;
-            match self.exchange(&mut attempt, beyond, &mut waits_for).await {
+            match self.exchange(&mut attempt, rewind_from, &mut waits_for).await {
                 Ok(true) => {
                     attempt.commit().await.doing(DOING)?;
                     transaction.commit().await.doing(DOING)?;

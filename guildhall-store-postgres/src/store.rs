@@ -6,7 +6,7 @@ use crate::chronicle::PostgresChronicle;
 use crate::database::Database;
 use crate::error::OpenError;
 use crate::migrate::{Family, prepare};
-use crate::options::Options;
+use crate::options::PostgresOptions;
 use crate::watch::Signal;
 
 /// An open store: its Chronicle and its Ops DB, in a schema of a database. Clones are cheap and
@@ -14,7 +14,7 @@ use crate::watch::Signal;
 ///
 /// It belongs to the Tokio runtime that it was opened on. It needs three connections: one that
 /// reads, one that writes and one that listens. A pool of three is enough for all that it does; a
-/// larger one, which [`Options::max_connections`] bounds, lets more happen at a time.
+/// larger one, which [`PostgresOptions::max_connections`] bounds, lets more happen at a time.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     shared: Arc<Shared>,
@@ -22,7 +22,7 @@ pub struct PostgresStore {
 
 #[derive(Debug)]
 struct Shared {
-    options: Options,
+    options: PostgresOptions,
     database: Database,
     signal: Arc<Signal>,
     chronicle: PostgresChronicle,
@@ -30,12 +30,12 @@ struct Shared {
 
 impl PostgresStore {
     /// Opens the store in the schema `guildhall` of the database at this URL, with the default
-    /// [`Options`], and creates what is missing.
+    /// [`PostgresOptions`], and creates what is missing.
     ///
     /// # Errors
     /// [`OpenError`]; the database is as it was.
     pub async fn open(url: impl Into<String>) -> Result<Self, OpenError> {
-        Self::open_with(Options::at(url)).await
+        Self::open_with(PostgresOptions::at(url)).await
     }
 
     /// Opens the store as `options` say, and creates what is missing. A role that may create
@@ -43,7 +43,7 @@ impl PostgresStore {
     ///
     /// # Errors
     /// [`OpenError`]; the database is as it was.
-    pub async fn open_with(options: Options) -> Result<Self, OpenError> {
+    pub async fn open_with(options: PostgresOptions) -> Result<Self, OpenError> {
         Self::open_as(options, false).await
     }
 
@@ -52,23 +52,23 @@ impl PostgresStore {
     ///
     /// Nothing is ever written: tables are not made or changed, an append and a projector are refused.
     /// A standby tells nobody what is new, so who waits there looks every
-    /// [`poll_interval`](Options::poll_interval).
+    /// [`poll_interval`](PostgresOptions::poll_interval).
     ///
     /// # Errors
     /// [`OpenError`]; [`OpenError::OlderSchema`] where tables would have to be made first.
     pub async fn open_read_only(url: impl Into<String>) -> Result<Self, OpenError> {
-        Self::open_read_only_with(Options::at(url)).await
+        Self::open_read_only_with(PostgresOptions::at(url)).await
     }
 
     /// Opens the store for reading as `options` say; see [`open_read_only`](Self::open_read_only).
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open_read_only_with(options: Options) -> Result<Self, OpenError> {
+    pub async fn open_read_only_with(options: PostgresOptions) -> Result<Self, OpenError> {
         Self::open_as(options, true).await
     }
 
-    async fn open_as(options: Options, is_read_only: bool) -> Result<Self, OpenError> {
+    async fn open_as(options: PostgresOptions, is_read_only: bool) -> Result<Self, OpenError> {
         options.check()?;
         let database = Database::new(&options, is_read_only)?;
         prepare(&database, &[Family::Chronicle, Family::Ops]).await?;
@@ -83,7 +83,7 @@ impl PostgresStore {
     }
 
     /// What the store was opened with.
-    pub fn options(&self) -> &Options {
+    pub fn options(&self) -> &PostgresOptions {
         &self.shared.options
     }
 

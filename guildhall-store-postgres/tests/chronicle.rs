@@ -13,7 +13,7 @@ use guildhall_core::{
     Append, AppendError, Chronicle, EventId, Expected, NewEntry, Position, ReadLimit, StreamId,
     Version,
 };
-use guildhall_store_postgres::{BadRow, Options, PostgresChronicle, PostgresStore};
+use guildhall_store_postgres::{BadRow, PostgresChronicle, PostgresOptions, PostgresStore};
 use proxy::{Cut, Proxy};
 use server::{Database, Server, Settings, Stop, execute};
 use sqlx::postgres::PgPoolOptions;
@@ -37,7 +37,7 @@ async fn three_connections_suffice() {
         .connect(database.url())
         .await
         .unwrap();
-    let store = PostgresStore::open_with(Options::with_pool(pool.clone())).await.unwrap();
+    let store = PostgresStore::open_with(PostgresOptions::with_pool(pool.clone())).await.unwrap();
     let chronicle = store.chronicle();
     let readers = (0..8).map(|_| {
         let chronicle = chronicle.clone();
@@ -86,7 +86,7 @@ async fn an_append_is_synced_whatever_the_session_says() {
         .connect(database.url())
         .await
         .unwrap();
-    let store = PostgresStore::open_with(Options::with_pool(pool)).await.unwrap();
+    let store = PostgresStore::open_with(PostgresOptions::with_pool(pool)).await.unwrap();
     // The commit of a transaction that is asynchronous leaves the log unflushed for a while; what
     // the trigger sets shows at the end of a statement of the same transaction.
     execute(

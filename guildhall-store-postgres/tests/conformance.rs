@@ -9,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use guildhall_conformance::{Harness, ProjectorSettings};
 use guildhall_core::{Chronicle, OpsDb, Rebuild, Tables};
-use guildhall_store_postgres::{DEFAULT_SCHEMA, Options, Partitions, PostgresStore};
+use guildhall_store_postgres::{DEFAULT_SCHEMA, Partitions, PostgresOptions, PostgresStore};
 use read_tables::read_tables;
 use server::Database;
 
@@ -24,7 +24,7 @@ struct PostgresHarness<const DIVIDED: bool> {
 
 impl<const DIVIDED: bool> PostgresHarness<DIVIDED> {
     async fn open(database: &Database) -> PostgresStore {
-        let mut options = Options::at(database.url());
+        let mut options = PostgresOptions::at(database.url());
         options.payload_limit_bytes = PAYLOAD_LIMIT_BYTES;
         PostgresStore::open_with(options).await.unwrap()
     }

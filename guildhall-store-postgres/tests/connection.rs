@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use common::append_one;
 use guildhall_core::{Chronicle, Position, ReadLimit};
-use guildhall_store_postgres::{OpenError, Options, PostgresStore};
+use guildhall_store_postgres::{OpenError, PostgresOptions, PostgresStore};
 use server::{Server, Settings, execute};
 use tokio::time::timeout;
 
@@ -118,7 +118,7 @@ async fn tls_and_scram_work_and_nothing_shows_the_password() {
     let mut said = String::new();
 
     for mode in ["require", "verify-ca", "verify-full"] {
-        let options = Options::at(guarded.url(PASSWORD, mode));
+        let options = PostgresOptions::at(guarded.url(PASSWORD, mode));
         said.push_str(&shown(&options));
         let store = PostgresStore::open_with(options).await.unwrap();
         append_one(&store.chronicle(), 1).await;
@@ -128,7 +128,7 @@ async fn tls_and_scram_work_and_nothing_shows_the_password() {
     }
     // An embedder's pool logs its statements.
     let pool = sqlx::PgPool::connect(&guarded.url(PASSWORD, "verify-full")).await.unwrap();
-    let store = PostgresStore::open_with(Options::with_pool(pool)).await.unwrap();
+    let store = PostgresStore::open_with(PostgresOptions::with_pool(pool)).await.unwrap();
     said.push_str(&shown(&store));
     assert_eq!(
         store.chronicle().read(Position::ZERO, ReadLimit::entries(9)).await.unwrap().len(),
@@ -147,7 +147,7 @@ async fn tls_and_scram_work_and_nothing_shows_the_password() {
         (good.replace(&format!(":{}/", guarded.port), ":1/"), true),
     ];
     for (url, is_transient) in failing {
-        let mut options = Options::at(url);
+        let mut options = PostgresOptions::at(url);
         // What may pass is tried until then.
         let patience =
             if is_transient { Duration::from_millis(300) } else { Duration::from_secs(10) };
@@ -194,7 +194,7 @@ async fn a_pooler_that_refuses_what_the_driver_asks_for_is_not_asked_again() {
             client.write_all(&[b"E", length.as_slice(), fields].concat()).unwrap();
         }
     });
-    let options = Options::at(format!("postgres://app@{address}/ops?sslmode=disable"));
+    let options = PostgresOptions::at(format!("postgres://app@{address}/ops?sslmode=disable"));
     let error = PostgresStore::open_with(options).await.unwrap_err();
     assert!(!error.is_transient(), "{error:?}");
     assert!(faces(&error).contains("extra_float_digits"), "{error:?}");
@@ -204,7 +204,8 @@ async fn a_pooler_that_refuses_what_the_driver_asks_for_is_not_asked_again() {
 async fn a_server_that_says_nothing_is_waited_for_as_long_as_told() {
     // Connections wait in its queue, and nobody takes them.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut options = Options::at(format!("postgres://app@{}/ops", silent.local_addr().unwrap()));
+    let mut options =
+        PostgresOptions::at(format!("postgres://app@{}/ops", silent.local_addr().unwrap()));
     options.acquire_timeout = Duration::from_secs(1);
     let begun = Instant::now();
     let opening = timeout(Duration::from_secs(30), PostgresStore::open_with(options));

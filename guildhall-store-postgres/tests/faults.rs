@@ -16,7 +16,7 @@ use guildhall_core::{
     Append, AppendError, Chronicle, OPS_DB, OpsDb, Position, ReadLimit, Rebuild as _,
 };
 use guildhall_projector::{Runtime, RuntimeError, Settings as RuntimeSettings, State, rebuild};
-use guildhall_store_postgres::{DEFAULT_SCHEMA, Options, PostgresStore};
+use guildhall_store_postgres::{DEFAULT_SCHEMA, PostgresOptions, PostgresStore};
 use projecting::{append_all, assert_projected, log, project, settings, status_where, within};
 use proxy::{Cut, Proxy};
 use read_tables::read_tables;
@@ -33,7 +33,7 @@ async fn store_on(server: &Server) -> (Database, PostgresStore) {
 
 /// The store at a URL, without much patience for a server that does not answer.
 async fn open(url: &str) -> PostgresStore {
-    let mut options = Options::at(url);
+    let mut options = PostgresOptions::at(url);
     options.acquire_timeout = Duration::from_secs(2);
     PostgresStore::open_with(options).await.unwrap()
 }
@@ -109,7 +109,7 @@ async fn a_server_that_falls_silent_is_given_up_and_found_again() {
     let (database, log_store) = store_on(&server).await;
     append_all(&log_store.chronicle(), &log(50)).await;
     let proxy = Proxy::start(&server).await;
-    let mut options = Options::at(proxy.url(database.name()));
+    let mut options = PostgresOptions::at(proxy.url(database.name()));
     options.lease_time = Duration::from_millis(50);
     options.answer_timeout = Duration::from_secs(2);
     options.acquire_timeout = Duration::from_secs(2);
@@ -134,7 +134,7 @@ async fn a_server_that_is_not_there_yet_is_waited_for() {
     server.stop(Stop::Fast);
 
     // Opening says that it may pass; a runtime that is given an open pool waits.
-    let mut options = Options::at(database.url());
+    let mut options = PostgresOptions::at(database.url());
     options.acquire_timeout = Duration::from_millis(300);
     let error = PostgresStore::open_with(options).await.unwrap_err();
     assert!(error.is_transient(), "{error:?}");
@@ -309,7 +309,7 @@ async fn timeouts_of_the_server_are_survived() {
     }
     drop(store);
     let proxy = Proxy::start(&server).await;
-    let mut options = Options::at(proxy.url(database.name()));
+    let mut options = PostgresOptions::at(proxy.url(database.name()));
     options.acquire_timeout = Duration::from_millis(500);
     options.lease_time = Duration::from_secs(1);
     let store = PostgresStore::open_with(options).await.unwrap();

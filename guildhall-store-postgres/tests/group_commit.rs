@@ -13,7 +13,7 @@ use common::{append_one, event};
 use guildhall_core::{
     Append, AppendError, Chronicle, Lease, NewEntry, OpsDb, Position, Projector, ReadLimit,
 };
-use guildhall_store_postgres::{Options, PostgresChronicle, PostgresStore};
+use guildhall_store_postgres::{PostgresChronicle, PostgresOptions, PostgresStore};
 use proxy::{Cut, Proxy};
 use server::{Database, Server, Settings};
 use tokio::task::JoinHandle;
@@ -88,7 +88,7 @@ async fn a_silent_server_holds_up_neither_a_question_nor_a_shutdown() {
     let server = Server::start(Settings::default());
     let database = Database::create_on(&server.url("postgres"));
     let proxy = Proxy::start(&server).await;
-    let mut options = Options::at(proxy.url(database.name()));
+    let mut options = PostgresOptions::at(proxy.url(database.name()));
     options.answer_timeout = Duration::from_secs(1);
     options.acquire_timeout = Duration::from_secs(1);
     let store = PostgresStore::open_with(options).await.unwrap();
@@ -112,7 +112,7 @@ async fn a_server_that_falls_silent_is_a_transient_error_and_then_none() {
     let server = Server::start(Settings::default());
     let database = Database::create_on(&server.url("postgres"));
     let proxy = Proxy::start(&server).await;
-    let mut options = Options::at(proxy.url(database.name()));
+    let mut options = PostgresOptions::at(proxy.url(database.name()));
     options.answer_timeout = Duration::from_secs(2);
     options.acquire_timeout = Duration::from_secs(2);
     let chronicle = PostgresStore::open_with(options).await.unwrap().chronicle();

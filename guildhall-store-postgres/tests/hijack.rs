@@ -19,7 +19,7 @@ use guildhall_core::{
     OPS_DB, OpsDb, Outcome, Position, ReadLimit, Seq, Timestamp, VerificationQuery, Version,
 };
 use guildhall_projector::{Settings as RuntimeSettings, catch_up, rebuild};
-use guildhall_store_postgres::{Options, Partitions, PostgresStore};
+use guildhall_store_postgres::{Partitions, PostgresOptions, PostgresStore};
 use projecting::{append_all, log};
 use server::{Database, Server, Settings, execute};
 use sqlx::{Connection, PgConnection, PgPool};
@@ -121,11 +121,11 @@ async fn nothing_that_is_planted_in_public_is_run() {
     server.psql(database.url(), &[], script).unwrap();
     assert_nothing_ran(&database, "by roles.sql").await;
 
-    let mut of_its_own = Options::at(database.url());
+    let mut of_its_own = PostgresOptions::at(database.url());
     of_its_own.schema = "of_its_own".to_owned();
     // The embedder's other statements find what is in public, so its path is left as it is.
     let pool = PgPool::connect(database.url()).await.unwrap();
-    let mut of_a_pool = Options::with_pool(pool);
+    let mut of_a_pool = PostgresOptions::with_pool(pool);
     of_a_pool.schema = "of_a_pool".to_owned();
     for options in [of_its_own, of_a_pool] {
         let at = |what: &str| format!("{what}, {}", options.schema);

@@ -16,7 +16,7 @@ use std::{env, thread};
 
 use guildhall_core::{HolderId, Lease, Position, Projector as _, Timestamp};
 use guildhall_projector::State;
-use guildhall_store_postgres::{Options, PostgresStore};
+use guildhall_store_postgres::{PostgresOptions, PostgresStore};
 use projecting::{append_all, assert_projected, log, project, settings, within};
 use proxy::Proxy;
 use server::{Database, Server, Settings};
@@ -39,7 +39,7 @@ async fn a_process_that_projects() {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);
     });
-    let mut options = Options::at(env::var(URL).unwrap());
+    let mut options = PostgresOptions::at(env::var(URL).unwrap());
     options.lease_time = LEASE;
     let store = PostgresStore::open_with(options).await.unwrap();
     let runtime = project(&store, &store, settings());

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::{append_one, event};
 use guildhall_core::{Append, AppendError, Chronicle, NewEntry, Rebuild, StoreError};
-use guildhall_store_postgres::{LockedByOther, OpenError, Options, PostgresStore};
+use guildhall_store_postgres::{LockedByOther, OpenError, PostgresOptions, PostgresStore};
 use server::{Database, Server, Settings, execute};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::time::timeout;
@@ -38,7 +38,7 @@ fn named(error: &StoreError) -> &LockedByOther {
 async fn a_writer_that_idles_on_the_head_is_named_to_those_who_wait() {
     let database = Database::create();
     let pool = sqlx::PgPool::connect(database.url()).await.unwrap();
-    for mut options in [Options::at(database.url()), Options::with_pool(pool)] {
+    for mut options in [PostgresOptions::at(database.url()), PostgresOptions::with_pool(pool)] {
         options.answer_timeout = Duration::from_secs(1);
         let chronicle = PostgresStore::open_with(options).await.unwrap().chronicle();
         append_one(&chronicle, 1).await;
@@ -71,7 +71,7 @@ async fn a_migration_that_does_not_end_is_named_to_those_who_open() {
     );
     let lock = "BEGIN; LOCK TABLE guildhall.guildhall_migrations IN SHARE ROW EXCLUSIVE MODE";
     let (holder, pid) = culprit(database.url(), lock).await;
-    let mut options = Options::at(database.url());
+    let mut options = PostgresOptions::at(database.url());
     options.answer_timeout = Duration::from_millis(500);
     let opening = timeout(SOON, PostgresStore::open_with(options.clone()));
     match opening.await.expect("a bounded wait") {

@@ -6,13 +6,13 @@ mod server;
 
 use common::append_one;
 use guildhall_core::{Chronicle, Rebuild as _};
-use guildhall_store_postgres::{Family, OpenError, Options, Partitions, PostgresStore};
+use guildhall_store_postgres::{Family, OpenError, Partitions, PostgresOptions, PostgresStore};
 use server::{Database, execute};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 async fn open(database: &Database, schema: &str) -> Result<PostgresStore, OpenError> {
-    let mut options = Options::at(database.url());
+    let mut options = PostgresOptions::at(database.url());
     options.schema = schema.to_owned();
     PostgresStore::open_with(options).await
 }
@@ -85,9 +85,9 @@ async fn a_pool_that_would_wait_for_itself_is_refused() {
     let database = Database::create();
     for few in [1, 2] {
         let pool = PgPoolOptions::new().max_connections(few).connect_lazy(database.url()).unwrap();
-        let mut by_url = Options::at(database.url());
+        let mut by_url = PostgresOptions::at(database.url());
         by_url.max_connections = few;
-        for options in [Options::with_pool(pool), by_url] {
+        for options in [PostgresOptions::with_pool(pool), by_url] {
             match PostgresStore::open_with(options).await {
                 Err(OpenError::SmallPool { found }) => assert_eq!(found, few),
                 other => panic!("{other:?}"),
@@ -100,7 +100,7 @@ async fn a_pool_that_would_wait_for_itself_is_refused() {
 async fn payloads_that_jsonb_may_not_take_are_refused() {
     let database = Database::create();
     for (mebibytes, is_taken) in [(32, true), (33, false)] {
-        let mut options = Options::at(database.url());
+        let mut options = PostgresOptions::at(database.url());
         options.payload_limit_bytes = mebibytes << 20;
         match PostgresStore::open_with(options).await {
             Ok(_) => assert!(is_taken),
@@ -133,8 +133,8 @@ async fn a_backslash_in_a_name_is_one_whatever_sessions_take_it_for() {
     execute(database.admin_url(), &set);
     let pool = PgPoolOptions::new().connect(database.url()).await.unwrap();
     for (mut options, schema) in [
-        (Options::at(database.url()), r"it\'s"),
-        (Options::with_pool(pool), r"\'; DROP SCHEMA public; --\"),
+        (PostgresOptions::at(database.url()), r"it\'s"),
+        (PostgresOptions::with_pool(pool), r"\'; DROP SCHEMA public; --\"),
     ] {
         options.schema = schema.to_owned();
         let store = PostgresStore::open_with(options).await.unwrap();

@@ -13,13 +13,13 @@ use guildhall_conformance::workload::{Mix, Workload};
 use guildhall_core::{Chronicle, NewEntry, Position, Wakeup};
 use guildhall_projector::ceremony::{CeremonyOrchestrator, Topic};
 use guildhall_projector::{Runtime, Settings, rebuild};
-use guildhall_store_postgres::{Options, Partitions, PostgresStore};
+use guildhall_store_postgres::{Partitions, PostgresOptions, PostgresStore};
 use projecting::{append_all, expected, project, within};
 use read_tables::read_tables;
 use server::Database;
 
 async fn open(database: &Database, schema: &str) -> PostgresStore {
-    let mut options = Options::at(database.url());
+    let mut options = PostgresOptions::at(database.url());
     options.schema = schema.to_owned();
     PostgresStore::open_with(options).await.unwrap()
 }
@@ -36,7 +36,7 @@ async fn an_orchestrator_hears_of_the_projector_of_another_process() {
     let database = Database::create();
     let here = open(&database, "guildhall").await;
     let runtime = project(&here, &here, Settings::default());
-    let mut options = Options::at(database.url());
+    let mut options = PostgresOptions::at(database.url());
     options.poll_interval = LONG;
     let there = PostgresStore::open_with(options).await.unwrap();
     let mut followers = Vec::new();

@@ -12,7 +12,7 @@ use guildhall_conformance::log::Log;
 use guildhall_conformance::workload::{Mix, Workload};
 use guildhall_core::{Position, Projector as _, Rebuild as _, Tables};
 use guildhall_projector::{RuntimeError, Settings as RuntimeSettings, catch_up};
-use guildhall_store_postgres::{DEFAULT_SCHEMA, Options, Partitions, PostgresStore};
+use guildhall_store_postgres::{DEFAULT_SCHEMA, Partitions, PostgresOptions, PostgresStore};
 use read_tables::read_tables;
 use server::{Database, execute};
 use sqlx::postgres::PgPoolOptions;
@@ -21,7 +21,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 /// A store whose schema has an awkward name, and a log of the year 2026.
 async fn opened(schema: &str) -> (Database, PostgresStore, Log) {
     let database = Database::create();
-    let mut options = Options::at(database.url());
+    let mut options = PostgresOptions::at(database.url());
     options.schema = schema.to_owned();
     let store = PostgresStore::open_with(options).await.unwrap();
     (database, store, Log::of(Workload::new(5, Mix::DENSE).take(400)))
@@ -249,7 +249,7 @@ async fn months_that_cannot_be_made_do_not_stop_the_projector() {
         })
     });
     let pool = pool.connect(database.url()).await.unwrap();
-    let store = PostgresStore::open_with(Options::with_pool(pool.clone())).await.unwrap();
+    let store = PostgresStore::open_with(PostgresOptions::with_pool(pool.clone())).await.unwrap();
     let projector = store.projector().start().unwrap();
     projector.apply(log.batch(Position::ZERO, 10)).await.unwrap();
     projector.release_lease().await.unwrap();

@@ -9,7 +9,7 @@ use guildhall_core::{
     Json, NewEntry, OpsDb, Outcome, Position, ReadLimit, Rebuild, Seq, Tier, Timestamp,
     VerificationQuery, VerificationRecorded,
 };
-use guildhall_store_postgres::{Options, Partitions, PostgresStore};
+use guildhall_store_postgres::{Partitions, PostgresOptions, PostgresStore};
 use server::{Database, Server, Settings};
 
 const ACCORDS: usize = 2000;
@@ -85,7 +85,7 @@ fn events() -> Vec<Event> {
 }
 
 async fn filled(url: &str, partitions: Partitions) -> PostgresStore {
-    let store = PostgresStore::open_with(Options::at(url)).await.unwrap();
+    let store = PostgresStore::open_with(PostgresOptions::at(url)).await.unwrap();
     let chronicle = store.chronicle();
     chronicle.append(Append::of(events().iter().map(NewEntry::new))).await.unwrap();
     let entries = chronicle.read(Position::ZERO, ReadLimit::entries(100_000)).await.unwrap();

@@ -15,7 +15,7 @@ use guildhall_core::{
 };
 use guildhall_projector::ceremony::{CeremonyOrchestrator, Topic};
 use guildhall_projector::{Settings, rebuild};
-use guildhall_store_postgres::{Options, PostgresStore};
+use guildhall_store_postgres::{PostgresOptions, PostgresStore};
 use projecting::{append_all, assert_projected, log, project, settings, within};
 use server::Database;
 use sqlx::postgres::PgPoolOptions;
@@ -108,7 +108,7 @@ async fn work(store: &PostgresStore, entries: usize) {
 async fn an_embedders_pool_of_three_is_enough_for_everything() {
     let database = Database::create();
     let pool = pool_of_three(&database).await;
-    let store = PostgresStore::open_with(Options::with_pool(pool)).await.unwrap();
+    let store = PostgresStore::open_with(PostgresOptions::with_pool(pool)).await.unwrap();
     work(&store, 800).await;
     assert_projected(database.url(), &store.chronicle()).await;
 }
@@ -116,7 +116,7 @@ async fn an_embedders_pool_of_three_is_enough_for_everything() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_url_with_three_connections_is_enough_for_everything() {
     let database = Database::create();
-    let mut options = Options::at(database.url());
+    let mut options = PostgresOptions::at(database.url());
     options.max_connections = THREE;
     options.acquire_timeout = Duration::from_secs(20);
     let (end, ended) = tokio::sync::oneshot::channel();
@@ -132,7 +132,7 @@ async fn a_url_with_three_connections_is_enough_for_everything() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rebuild_beside_appends_without_a_pause_needs_no_fourth() {
     let database = Database::create();
-    let options = Options::with_pool(pool_of_three(&database).await);
+    let options = PostgresOptions::with_pool(pool_of_three(&database).await);
     let store = PostgresStore::open_with(options).await.unwrap();
     let chronicle = Arc::new(store.chronicle());
     append_all(&*chronicle, &log(300)).await;

@@ -15,7 +15,7 @@ use guildhall_core::{
     Append, AppendError, ArtifactQuery, Chronicle, NewEntry, OPS_DB, OpsDb, Position, ReadLimit,
 };
 use guildhall_projector::{Settings as RuntimeSettings, catch_up};
-use guildhall_store_postgres::{Family, OpenError, Options, PostgresStore};
+use guildhall_store_postgres::{Family, OpenError, PostgresOptions, PostgresStore};
 use projecting::{append_all, log, within};
 use server::{Database, Server, Settings, execute};
 
@@ -70,7 +70,8 @@ async fn a_standby_and_a_role_without_rights_show_everything_and_write_nothing()
     let copy = PostgresStore::open_read_only(&there).await.unwrap();
     assert_reads(&copy, 200).await;
     let pool = sqlx::PgPool::connect(&there).await.unwrap();
-    let by_pool = PostgresStore::open_read_only_with(Options::with_pool(pool)).await.unwrap();
+    let by_pool =
+        PostgresStore::open_read_only_with(PostgresOptions::with_pool(pool)).await.unwrap();
     append_all(&*chronicle, &log(201)[200..]).await;
     for store in [&copy, &by_pool] {
         assert_reads(store, 201).await;

@@ -17,7 +17,9 @@ use guildhall_core::{
     Rebuild,
 };
 use guildhall_projector::{Settings as RuntimeSettings, catch_up, rebuild};
-use guildhall_store_postgres::{OpenError, Options, Partitions, PostgresProjector, PostgresStore};
+use guildhall_store_postgres::{
+    OpenError, Partitions, PostgresOptions, PostgresProjector, PostgresStore,
+};
 use projecting::{append_all, assert_projected, log, within};
 use proxy::Proxy;
 use server::{Database, Server, Settings, execute};
@@ -95,7 +97,7 @@ impl Guild {
     }
 
     async fn open(&self, user: &str) -> Result<PostgresStore, OpenError> {
-        let mut options = Options::at(self.url(user));
+        let mut options = PostgresOptions::at(self.url(user));
         options.schema = self.schema.to_owned();
         PostgresStore::open_with(options).await
     }
@@ -315,7 +317,7 @@ async fn the_library_says_what_a_role_was_refused() {
     execute(guild.database.url(), "CREATE ROLE nobody LOGIN");
     denied(&guild.open("nobody").await.unwrap_err());
     execute(guild.database.url(), "CREATE SCHEMA other");
-    let mut options = Options::at(guild.url("as_projector"));
+    let mut options = PostgresOptions::at(guild.url("as_projector"));
     options.schema = "other".to_owned();
     denied(&PostgresStore::open_with(options).await.unwrap_err());
 }
@@ -380,7 +382,7 @@ async fn names_are_chosen_and_a_superuser_is_not_needed() {
         .await
         .unwrap();
     // The two Guildhalls of this database are strangers.
-    let mut options = Options::at(guild.url("as_writer"));
+    let mut options = PostgresOptions::at(guild.url("as_writer"));
     options.schema = guild.schema.to_owned();
     assert!(PostgresStore::open_with(options).await.is_err());
 }

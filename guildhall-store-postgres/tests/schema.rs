@@ -16,7 +16,9 @@ use guildhall_core::{
     ReadLimit, VerificationQuery,
 };
 use guildhall_projector::{Settings as RuntimeSettings, catch_up, rebuild};
-use guildhall_store_postgres::{OpenError, Options, Partitions, PostgresStore, SchemaFault};
+use guildhall_store_postgres::{
+    OpenError, Partitions, PostgresOptions, PostgresStore, SchemaFault,
+};
 use projecting::{append_all, log};
 use server::{Database, Server, Settings, execute};
 use sqlx::postgres::PgRow;
@@ -216,7 +218,7 @@ async fn a_right_that_was_taken_away_is_named_at_opening() {
 
 /// The Ops DB, projected, of a log of so many entries.
 async fn projected(database: &Database, entries: usize) -> PostgresStore {
-    let store = PostgresStore::open_with(Options::at(database.url())).await.unwrap();
+    let store = PostgresStore::open_with(PostgresOptions::at(database.url())).await.unwrap();
     let chronicle = Arc::new(store.chronicle());
     append_all(&*chronicle, &log(entries)).await;
     let projector = Arc::new(store.projector().start().unwrap());

@@ -11,7 +11,7 @@ use common::{append_one, event};
 use guildhall_core::{
     Append, AppendError, Appended, Chronicle, NewEntry, Position, ReadLimit, StoreError,
 };
-use guildhall_store_postgres::{Options, PostgresChronicle, PostgresStore};
+use guildhall_store_postgres::{PostgresChronicle, PostgresOptions, PostgresStore};
 use server::{Database, Server, Settings, Stop, execute};
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::task::JoinHandle;
@@ -142,7 +142,7 @@ async fn a_standby_that_lags_is_waited_for_and_not_taken_for_a_log_that_went_bac
     let primary = Server::start(Settings::for_standbys());
     let database = Database::create_on(&primary.url("postgres"));
     let pool = PgPool::connect(database.url()).await.unwrap();
-    let options = Options::with_pool(pool.clone());
+    let options = PostgresOptions::with_pool(pool.clone());
     let chronicle = PostgresStore::open_with(options).await.unwrap().chronicle();
     append_one(&chronicle, 1).await;
     let standby = primary.start_standby();

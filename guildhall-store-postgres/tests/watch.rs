@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::append_one;
 use guildhall_core::{Chronicle, Position};
-use guildhall_store_postgres::{Options, PostgresChronicle, PostgresStore};
+use guildhall_store_postgres::{PostgresChronicle, PostgresOptions, PostgresStore};
 use server::{Database, execute};
 use sqlx::{Connection, PgConnection};
 use tokio::time::timeout;
@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(3600);
 
 async fn open(database: &Database, poll_interval: Duration) -> PostgresChronicle {
-    let mut options = Options::at(database.url());
+    let mut options = PostgresOptions::at(database.url());
     options.poll_interval = poll_interval;
     PostgresStore::open_with(options).await.unwrap().chronicle()
 }
@@ -144,7 +144,7 @@ async fn a_flood_of_false_notices_fools_nobody() {
 #[tokio::test]
 async fn stores_in_two_schemas_do_not_wake_each_other() {
     let database = Database::create();
-    let mut options = Options::at(database.url());
+    let mut options = PostgresOptions::at(database.url());
     options.schema = "guild \"north\"".to_owned();
     options.poll_interval = LONG;
     let north = PostgresStore::open_with(options.clone()).await.unwrap().chronicle();

@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::connection::{DatabaseFile, Gate, Role};
 use crate::lease::ops_checkpoint;
 use crate::migrate::now;
-use crate::options::Options;
+use crate::options::SqliteOptions;
 use crate::place::Place;
 use crate::row::{Failure, Stored, View, check_mark};
 use crate::watch::Signal;
@@ -65,7 +65,7 @@ impl Appender {
         ops_file: Option<&DatabaseFile>,
         seen: Arc<Seen>,
         crew: &Arc<Crew>,
-        options: &Options,
+        options: &SqliteOptions,
     ) -> Result<Self, StoreError> {
         let (requests, queue) = mpsc::channel(Self::QUEUED_REQUESTS);
         let mut committer = Committer {

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use crate::append::Appender;
 use crate::connection::DatabaseFile;
 use crate::error::ReadOnly;
-use crate::options::Options;
+use crate::options::SqliteOptions;
 use crate::reader::Reader;
 use crate::row::{BadRow, Failure, HasLeaf, Stored, View};
 use crate::watch::Signal;
@@ -49,7 +49,7 @@ impl SqliteChronicle {
         file: &DatabaseFile,
         ops_file: Option<&DatabaseFile>,
         readers: Workers<Reader>,
-        options: &Options,
+        options: &SqliteOptions,
     ) -> Result<Self, StoreError> {
         let seen = Arc::default();
         let appender = if file.is_read_only() {

@@ -13,7 +13,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::error::{Doing, ReadOnly};
-use crate::options::Options;
+use crate::options::SqliteOptions;
 use crate::place::Place;
 
 /// What a connection is for.
@@ -41,7 +41,7 @@ pub(crate) struct DatabaseFile {
 
 impl DatabaseFile {
     /// The file at a canonical path.
-    pub(crate) fn new(path: PathBuf, options: &Options) -> io::Result<Self> {
+    pub(crate) fn new(path: PathBuf, options: &SqliteOptions) -> io::Result<Self> {
         Ok(Self {
             gate: Gate::of(&path),
             // Whatever log is there now goes with the last connection; see `with_log`.
@@ -54,7 +54,7 @@ impl DatabaseFile {
     }
 
     /// The file at a canonical path, which nobody here writes.
-    pub(crate) fn read_only(path: PathBuf, options: &Options) -> io::Result<Self> {
+    pub(crate) fn read_only(path: PathBuf, options: &SqliteOptions) -> io::Result<Self> {
         Ok(Self { is_read_only: true, ..Self::new(path, options)? })
     }
 
@@ -273,7 +273,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("g.db");
         Connection::open(&path).unwrap();
-        let options = Options::at(&path);
+        let options = SqliteOptions::at(&path);
         (folder, DatabaseFile::new(path, &options).unwrap())
     }
 

@@ -67,7 +67,7 @@ mod workers;
 pub use chronicle::SqliteChronicle;
 pub use error::{CloseError, OpenError};
 pub use migrate::{APPLICATION_ID, Family};
-pub use options::Options;
+pub use options::SqliteOptions;
 pub use projector::{ProjectorBuilder, SqliteProjector};
 pub use query::SqliteOpsDb;
 pub use read_model::ReadModel;

@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 use crate::connection::{DatabaseFile, Role, retry_busy};
 use crate::error::{OpenError, open_error};
 use crate::migrate::{APPLICATION_ID, CREATE_MIGRATIONS, Family, check, pending, run};
-use crate::options::Options;
+use crate::options::SqliteOptions;
 use crate::reader::Reader;
 use crate::schema::definition;
 
@@ -22,7 +22,7 @@ use crate::schema::definition;
 pub(crate) fn open_file(
     path: &Path,
     families: &[Family],
-    options: &Options,
+    options: &SqliteOptions,
 ) -> Result<DatabaseFile, OpenError> {
     check_path(path)?;
     create(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
@@ -40,7 +40,7 @@ pub(crate) fn open_file(
 pub(crate) fn find_file(
     path: &Path,
     families: &[Family],
-    options: &Options,
+    options: &SqliteOptions,
 ) -> Result<DatabaseFile, OpenError> {
     check_path(path)?;
     let (path, bytes) = locate(path)?;
@@ -250,7 +250,11 @@ fn immutable_uri(path: &Path) -> String {
 }
 
 /// Creates what is missing.
-fn prepare(file: &DatabaseFile, families: &[Family], options: &Options) -> Result<(), OpenError> {
+fn prepare(
+    file: &DatabaseFile,
+    families: &[Family],
+    options: &SqliteOptions,
+) -> Result<(), OpenError> {
     let path = file.path();
     let sqlite = |error| open_error(path, error);
     let mut connection = file
@@ -293,7 +297,7 @@ fn claim(connection: &Connection, path: &Path) -> Result<(), OpenError> {
 fn use_write_ahead_log(
     connection: &Connection,
     path: &Path,
-    options: &Options,
+    options: &SqliteOptions,
 ) -> Result<(), OpenError> {
     // Switching over needs the file for itself and does not call the busy handler.
     let mode: String = retry_busy(options.busy_timeout, || {

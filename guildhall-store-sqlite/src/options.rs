@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use guildhall_core::MAX_PAYLOAD_BYTES;
 
-/// Where a store lives and what it may use. [`Options::at`] holds the defaults; set what differs:
+/// Where a store lives and what it may use. [`SqliteOptions::at`] holds the defaults; set what
+/// differs:
 ///
 /// ```
-/// use guildhall_store_sqlite::Options;
+/// use guildhall_store_sqlite::SqliteOptions;
 ///
-/// let mut options = Options::at("chronicle.db");
+/// let mut options = SqliteOptions::at("chronicle.db");
 /// options.ops_path = Some("ops.db".into());
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Options {
+pub struct SqliteOptions {
     /// The file of the Chronicle; created where there is none.
     pub chronicle_path: PathBuf,
     /// The file of the Ops DB; none, the default, puts it into the Chronicle's.
@@ -44,7 +45,7 @@ pub struct Options {
     pub lease_time: Duration,
 }
 
-impl Options {
+impl SqliteOptions {
     /// The defaults, with this file for everything.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self {

@@ -77,7 +77,7 @@ impl ProjectorBuilder {
         self
     }
 
-    /// How long the lease holds without being renewed; the [store's](crate::Options::lease_time)
+    /// How long the lease holds without being renewed; the [store's](crate::SqliteOptions::lease_time)
     /// by default.
     pub fn lease_time(mut self, lease_time: Duration) -> Self {
         self.settings.lease_time = lease_time;

@@ -106,8 +106,8 @@ impl Generation for SqliteGeneration {
         self.worker.run(DOING, move |building| building.differences(live).doing(DOING)).await
     }
 
-    async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {
-        self.worker.run("swapping in a rebuild", move |building| building.swap(beyond)).await
+    async fn swap(&mut self, rewind_from: Option<Position>) -> Result<bool, StoreError> {
+        self.worker.run("swapping in a rebuild", move |building| building.swap(rewind_from)).await
     }
 }
 
@@ -351,7 +351,7 @@ impl Building {
         Ok(differences)
     }
 
-    fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {
+    fn swap(&mut self, rewind_from: Option<Position>) -> Result<bool, StoreError> {
         const DOING: &str = "swapping in a rebuild";
         self.seal()?;
         if self.stage == Stage::Swapped {
@@ -361,7 +361,7 @@ impl Building {
         let is_swapped = self.write(DOING, |transaction, _| {
             let mut row = CheckpointRow::load(transaction, &name).doing(DOING)?;
             let live = row.checkpoint.position;
-            if live > checkpoint.position && beyond != Some(live) {
+            if live > checkpoint.position && rewind_from != Some(live) {
                 return Ok(false);
             }
             rename(transaction).doing(DOING)?;

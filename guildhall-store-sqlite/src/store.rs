@@ -8,7 +8,7 @@ use crate::connection::{DatabaseFile, Role};
 use crate::error::{CloseError, Doing, OpenError};
 use crate::migrate::Family;
 use crate::open::{find_file, open_file};
-use crate::options::Options;
+use crate::options::SqliteOptions;
 use crate::reader::Reader;
 use crate::workers::{Crew, Workers, run_blocking};
 
@@ -25,26 +25,26 @@ pub struct SqliteStore {
 
 #[derive(Debug)]
 struct Shared {
-    options: Options,
+    options: SqliteOptions,
     chronicle: SqliteChronicle,
     ops_file: DatabaseFile,
     ops_readers: Workers<Reader>,
 }
 
 impl SqliteStore {
-    /// Opens the store in one file with the default [`Options`], and creates what is missing.
+    /// Opens the store in one file with the default [`SqliteOptions`], and creates what is missing.
     ///
     /// # Errors
     /// [`OpenError`]; the file is as it was.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, OpenError> {
-        Self::open_with(Options::at(path)).await
+        Self::open_with(SqliteOptions::at(path)).await
     }
 
     /// Opens the store as `options` say, and creates what is missing.
     ///
     /// # Errors
     /// [`OpenError`]; the file that it names is as it was.
-    pub async fn open_with(options: Options) -> Result<Self, OpenError> {
+    pub async fn open_with(options: SqliteOptions) -> Result<Self, OpenError> {
         Self::open_by(options, open_file).await
     }
 
@@ -78,25 +78,25 @@ impl SqliteStore {
     /// [`OpenError`], such as [`OlderSchema`](OpenError::OlderSchema) and
     /// [`LogUnreadable`](OpenError::LogUnreadable).
     pub async fn open_read_only(path: impl Into<PathBuf>) -> Result<Self, OpenError> {
-        Self::open_read_only_with(Options::at(path)).await
+        Self::open_read_only_with(SqliteOptions::at(path)).await
     }
 
     /// Opens the store for reading as `options` say; see [`open_read_only`](Self::open_read_only).
     ///
     /// # Errors
     /// [`OpenError`].
-    pub async fn open_read_only_with(options: Options) -> Result<Self, OpenError> {
+    pub async fn open_read_only_with(options: SqliteOptions) -> Result<Self, OpenError> {
         Self::open_by(options, find_file).await
     }
 
-    async fn open_by(options: Options, open: OpenFile) -> Result<Self, OpenError> {
+    async fn open_by(options: SqliteOptions, open: OpenFile) -> Result<Self, OpenError> {
         let path = options.chronicle_path.clone();
         let opened =
             run_blocking("opening the database", move || Self::open_blocking(options, open)).await;
         opened.map_err(|source| OpenError::Store { path, source })?
     }
 
-    fn open_blocking(options: Options, open: OpenFile) -> Result<Self, OpenError> {
+    fn open_blocking(options: SqliteOptions, open: OpenFile) -> Result<Self, OpenError> {
         let (chronicle_file, ops_file) = match &options.ops_path {
             None => {
                 let families = [Family::Chronicle, Family::Ops];
@@ -177,7 +177,7 @@ impl SqliteStore {
     }
 
     /// What the store was opened with.
-    pub fn options(&self) -> &Options {
+    pub fn options(&self) -> &SqliteOptions {
         &self.shared.options
     }
 
@@ -193,12 +193,12 @@ impl SqliteStore {
 }
 
 /// Opens a file with the tables of these families.
-type OpenFile = fn(&Path, &[Family], &Options) -> Result<DatabaseFile, OpenError>;
+type OpenFile = fn(&Path, &[Family], &SqliteOptions) -> Result<DatabaseFile, OpenError>;
 
 fn spawn_readers(
     file: &DatabaseFile,
     crew: &Arc<Crew>,
-    options: &Options,
+    options: &SqliteOptions,
 ) -> Result<Workers<Reader>, OpenError> {
     let readers = (0..options.readers.max(1)).map(|_| Reader::connect(file));
     Workers::spawn(crew, "guildhall-read", readers.collect::<Result<_, _>>()?)

@@ -8,7 +8,7 @@ use guildhall_core::{
     Append, AppendError, Chronicle, EventId, Expected, NewEntry, Origin, Position, ReadLimit,
     Version,
 };
-use guildhall_store_sqlite::{BadRow, Options, SqliteStore};
+use guildhall_store_sqlite::{BadRow, SqliteOptions, SqliteStore};
 
 const ALL: ReadLimit = ReadLimit::entries(usize::MAX);
 
@@ -132,7 +132,7 @@ async fn a_known_event_is_answered_and_not_recorded_again() {
 #[tokio::test]
 async fn a_refused_append_leaves_nothing_and_hurts_no_other() {
     let folder = new_folder();
-    let mut options = Options::at(folder.path().join("g.db"));
+    let mut options = SqliteOptions::at(folder.path().join("g.db"));
     options.payload_limit_bytes = 300;
     let chronicle = SqliteStore::open_with(options).await.unwrap().chronicle();
     let mut long = NewEntry::new(&event(1));
@@ -234,7 +234,7 @@ async fn a_row_that_is_no_entry_is_a_permanent_error_that_names_it() {
 #[tokio::test]
 async fn a_lock_held_by_another_process_is_a_transient_error() {
     let folder = new_folder();
-    let mut options = Options::at(folder.path().join("g.db"));
+    let mut options = SqliteOptions::at(folder.path().join("g.db"));
     options.busy_timeout = std::time::Duration::from_millis(50);
     let chronicle = SqliteStore::open_with(options).await.unwrap().chronicle();
     let stranger = rusqlite::Connection::open(folder.path().join("g.db")).unwrap();

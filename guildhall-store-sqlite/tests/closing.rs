@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::{append_one, batch_of_all, new_folder};
 use guildhall_core::{Chronicle, OPS_DB, OpsDb, Position, Projector, ReadLimit, Rebuild};
-use guildhall_store_sqlite::{CloseError, Options, SqliteStore};
+use guildhall_store_sqlite::{CloseError, SqliteOptions, SqliteStore};
 use rusqlite::Connection;
 
 fn names(folder: &Path) -> Vec<String> {
@@ -89,7 +89,7 @@ async fn dropping_the_last_handle_closes_whichever_it_is() {
 #[tokio::test]
 async fn two_files_are_closed_both() {
     let folder = new_folder();
-    let mut options = Options::at(folder.path().join("chronicle.db"));
+    let mut options = SqliteOptions::at(folder.path().join("chronicle.db"));
     options.ops_path = Some(folder.path().join("ops.db"));
     let store = SqliteStore::open_with(options).await.unwrap();
     append_one(&store.chronicle(), 1).await;
@@ -117,7 +117,7 @@ async fn another_store_may_stay_open_and_the_file_is_whole_all_the_same() {
 async fn a_reader_elsewhere_that_keeps_the_log_is_said() {
     let folder = new_folder();
     let path = folder.path().join("g.db");
-    let mut options = Options::at(&path);
+    let mut options = SqliteOptions::at(&path);
     options.busy_timeout = Duration::from_millis(20);
     let store = SqliteStore::open_with(options).await.unwrap();
     append_one(&store.chronicle(), 1).await;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use guildhall_conformance::{Harness, ProjectorSettings};
 use guildhall_core::{Chronicle, OpsDb, Rebuild, Tables};
-use guildhall_store_sqlite::{Options, SqliteStore};
+use guildhall_store_sqlite::{SqliteOptions, SqliteStore};
 use read_tables::read_tables;
 use rusqlite::{Connection, OpenFlags};
 
@@ -21,7 +21,7 @@ struct SqliteHarness {
 
 impl SqliteHarness {
     async fn open(folder: &tempfile::TempDir) -> SqliteStore {
-        let mut options = Options::at(folder.path().join("guildhall.db"));
+        let mut options = SqliteOptions::at(folder.path().join("guildhall.db"));
         options.payload_limit_bytes = PAYLOAD_LIMIT_BYTES;
         SqliteStore::open_with(options).await.unwrap()
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 use common::{append_one, new_folder};
 use guildhall_core::{Chronicle, Position};
 use guildhall_store_sqlite::{
-    APPLICATION_ID, Family, OpenError, Options, SchemaFault, SqliteStore,
+    APPLICATION_ID, Family, OpenError, SchemaFault, SqliteOptions, SqliteStore,
 };
 use rusqlite::Connection;
 
@@ -207,7 +207,7 @@ async fn one_new_file_can_be_opened_by_many_at_once() {
 #[tokio::test]
 async fn two_files_hold_one_family_each() {
     let folder = new_folder();
-    let mut options = Options::at(folder.path().join("chronicle.db"));
+    let mut options = SqliteOptions::at(folder.path().join("chronicle.db"));
     options.ops_path = Some(folder.path().join("ops.db"));
     let store = SqliteStore::open_with(options).await.unwrap();
     append_one(&store.chronicle(), 1).await;

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use common::{append_one, new_folder};
 use guildhall_core::{Chronicle, Position};
-use guildhall_store_sqlite::{Options, SqliteChronicle, SqliteStore};
+use guildhall_store_sqlite::{SqliteChronicle, SqliteOptions, SqliteStore};
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(3600);
 
 async fn open(path: &std::path::Path) -> SqliteChronicle {
-    let mut options = Options::at(path);
+    let mut options = SqliteOptions::at(path);
     options.poll_interval = Duration::from_secs(60);
     SqliteStore::open_with(options).await.unwrap().chronicle()
 }

@@ -10,7 +10,9 @@ use common::{act, assert_nothing_is_quarantined, draft_zone, honours_its_policy,
 use common::{state, suspend_drafts, work_through_a_day, zone};
 use guildhall::core::command::Clock;
 use guildhall::prelude::*;
-use guildhall::projector::ceremony::{CeremonyFeed, FeedError, Heard, Intake, Step, Taken};
+use guildhall::projector::ceremony::{
+    CeremonyFeed, CeremonyReport, FeedError, Intake, IntakeOutcome, Step,
+};
 use guildhall::{GuildError, Source};
 use tokio::sync::mpsc;
 
@@ -27,7 +29,7 @@ async fn a_policy_given_once_is_everybodys_in_memory() {
 /// Hears of one ceremony, and tells what became of it.
 struct OneCeremony {
     artifact_id: ArtifactId,
-    taken: mpsc::UnboundedSender<Taken>,
+    taken: mpsc::UnboundedSender<IntakeOutcome>,
 }
 
 #[async_trait]
@@ -40,7 +42,8 @@ impl CeremonyFeed for OneCeremony {
         intake.listening();
         let (artifact_id, ceremony_id) = (self.artifact_id, CeremonyId::new());
         let (identity, step) = ("one".to_owned(), Step::Opened);
-        let heard = Heard { identity, artifact_id, ceremony_id, cid: None, step, act: act() };
+        let heard =
+            CeremonyReport { identity, artifact_id, ceremony_id, cid: None, step, act: act() };
         Ok(self.taken.send(intake.take(heard).await?)?)
     }
 }
@@ -67,7 +70,7 @@ async fn a_feed_is_heard_while_the_guild_runs_and_held_to_its_policy_and_clock()
         guild.recorder().record(draft).await.unwrap();
         guild.run();
         let told = soon(told.recv()).await.unwrap();
-        assert_eq!(matches!(told, Taken::Recorded { .. }), is_taken, "{told:?}");
+        assert_eq!(matches!(told, IntakeOutcome::Recorded { .. }), is_taken, "{told:?}");
         soon(guild.close()).await.unwrap();
     }
 }

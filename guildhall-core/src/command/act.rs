@@ -19,7 +19,7 @@ pub struct Act {
     pub occurred_at: Timestamp,
     /// In which unit the clock counts that tells when; zero, unless said otherwise, where
     /// `occurred_at` is exact.
-    pub known_to: Duration,
+    pub clock_resolution: Duration,
     /// When it had happened at the latest, where `occurred_at` is only the earliest that it can
     /// have.
     pub latest: Option<Timestamp>,
@@ -37,7 +37,7 @@ impl Act {
             reason: reason.into(),
             evidence: Json::null(),
             occurred_at,
-            known_to: Duration::ZERO,
+            clock_resolution: Duration::ZERO,
             latest: None,
         }
     }
@@ -52,8 +52,8 @@ impl Act {
     /// than that, the act is taken to have happened together with it, and is not refused (`CC07`)
     /// for what the clock leaves out.
     #[must_use]
-    pub fn known_to(self, unit: Duration) -> Self {
-        Self { known_to: unit, ..self }
+    pub fn clock_resolution(self, unit: Duration) -> Self {
+        Self { clock_resolution: unit, ..self }
     }
 
     /// The same act, of which nobody says when between `occurred_at` and this it happened. Where
@@ -68,14 +68,14 @@ impl Act {
 /// When an act happened of which so much is known, given the chain's head.
 pub(super) fn dated(
     occurred_at: Timestamp,
-    known_to: Duration,
+    clock_resolution: Duration,
     latest: Option<Timestamp>,
     head: Option<&ChainHead>,
 ) -> Timestamp {
     let Some(head) = head else { return occurred_at };
     let is_within = |told: Timestamp| {
         let behind = head.occurred_at.as_micros() - told.as_micros();
-        u128::try_from(behind).is_ok_and(|behind| behind < known_to.as_micros())
+        u128::try_from(behind).is_ok_and(|behind| behind < clock_resolution.as_micros())
     };
     if head.occurred_at <= occurred_at {
         return occurred_at;

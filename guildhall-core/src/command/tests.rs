@@ -309,10 +309,11 @@ async fn an_act_by_a_clock_of_seconds_is_not_refused_for_what_that_leaves_out() 
     let open = |act| Command::open_ceremony(ARTIFACT, CEREMONY, act);
     let unit = Duration::from_secs(1);
     assert_eq!(refused(recorder.record(open(act(5))).await), Code::CC07);
-    assert_eq!(refused(recorder.record(open(act(4).known_to(unit))).await), Code::CC07);
-    recorder.record(open(act(5).known_to(unit))).await.unwrap();
+    assert_eq!(refused(recorder.record(open(act(4).clock_resolution(unit))).await), Code::CC07);
+    recorder.record(open(act(5).clock_resolution(unit))).await.unwrap();
     // Where the head is earlier, the clock is believed.
-    let ratify = Command::close_ceremony(ARTIFACT, CEREMONY, Ratified, act(6).known_to(unit));
+    let ratify =
+        Command::close_ceremony(ARTIFACT, CEREMONY, Ratified, act(6).clock_resolution(unit));
     recorder.record(ratify).await.unwrap();
     let times: Vec<_> = entries(&chronicle).await[2..]
         .iter()
@@ -385,7 +386,7 @@ async fn a_time_that_others_wrote_into_the_log_is_answered_and_refuses_what_came
     let open = |act: Act| Command::open_ceremony(ARTIFACT, CEREMONY, act);
     assert_eq!(refused(recorder.record(open(act(1))).await), Code::CC07);
     assert_eq!(refused(recorder.record(open(act(1).at_the_latest(at(999)))).await), Code::CC07);
-    let unknown = open(act(1).known_to(Duration::MAX));
+    let unknown = open(act(1).clock_resolution(Duration::MAX));
     assert_eq!(in_future(recorder.record(unknown).await).found, at(9_000_000));
     let by_then = open(act(1).at_the_latest(Timestamp::MAX));
     assert_eq!(in_future(recorder.record(by_then).await).found, Timestamp::MAX);
@@ -402,9 +403,9 @@ async fn an_act_of_which_only_bounds_are_known_is_dated_by_them_and_never_by_the
         (act(10).at_the_latest(at(40)), None),
         (act(10).at_the_latest(at(50)), None),
         // The clock leaves out the half second, and no more is lent to it.
-        (act(10).at_the_latest(at(50)).known_to(unit), Some(half(50))),
-        (act(10).at_the_latest(at(49)).known_to(unit), None),
-        (act(50).at_the_latest(at(90)).known_to(unit), Some(half(50))),
+        (act(10).at_the_latest(at(50)).clock_resolution(unit), Some(half(50))),
+        (act(10).at_the_latest(at(49)).clock_resolution(unit), None),
+        (act(50).at_the_latest(at(90)).clock_resolution(unit), Some(half(50))),
     ] {
         let (recorder, _) = recorder().await;
         let draft = Act::new("ada", "because", half(50));

@@ -237,7 +237,7 @@ impl Generation for MemoryGeneration {
         Ok(self.rows.as_ref().map_or_else(Vec::new, |rows| database.rows.differences(rows, upto)))
     }
 
-    async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {
+    async fn swap(&mut self, rewind_from: Option<Position>) -> Result<bool, StoreError> {
         let mut database = lock(&self.database);
         let mut row = database.projector.clone().unwrap_or_default();
         if self.rows.is_none() {
@@ -245,7 +245,7 @@ impl Generation for MemoryGeneration {
         }
         self.check_newest(&database, "swapping in a rebuild")?;
         let live = row.checkpoint.position;
-        if live > self.checkpoint.position && beyond != Some(live) {
+        if live > self.checkpoint.position && rewind_from != Some(live) {
             return Ok(false);
         }
         if let Some(rows) = self.rows.take() {

@@ -141,7 +141,7 @@ pub struct ArtifactQuery {
 impl ArtifactQuery {
     /// The query as every store can ask it: without the types that hold U+0000, which no row does.
     /// Nothing where that leaves nothing that could match.
-    pub fn askable(&self) -> Option<Cow<'_, Self>> {
+    pub fn without_nul(&self) -> Option<Cow<'_, Self>> {
         let holds_nul = |text: &String| text.contains('\0');
         if self.name_contains.as_ref().is_some_and(holds_nul) {
             return None;
@@ -323,9 +323,9 @@ mod tests {
             (&["\0"], None),
         ] {
             let asked = asked.map(of);
-            assert_eq!(of(types).askable().as_deref(), asked.as_ref(), "{types:?}");
+            assert_eq!(of(types).without_nul().as_deref(), asked.as_ref(), "{types:?}");
         }
         let named = ArtifactQuery { name_contains: Some("a\0".to_owned()), ..of(&["a"]) };
-        assert_eq!(named.askable(), None);
+        assert_eq!(named.without_nul(), None);
     }
 }

@@ -48,7 +48,7 @@ impl Step {
 
 /// A step of a ceremony, as a feed hears of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Heard {
+pub struct CeremonyReport {
     /// What names this step where it was heard, for ever: an object's UID and phase, a message's
     /// id. Hearing it again records nothing.
     pub identity: String,
@@ -65,7 +65,7 @@ pub struct Heard {
     pub act: Act,
 }
 
-impl Heard {
+impl CeremonyReport {
     /// The event id of its entry: a UUID of version 8 (RFC 9562) that holds SHA-256 over
     /// `guildhall.heard.v1\n`, the feed's name, the identity and the step, each after its length.
     pub fn event_id(&self, feed: &str) -> EventId {
@@ -106,7 +106,7 @@ pub(super) fn event_id(feed: &str, identity: &str, step: Step) -> EventId {
 /// What became of a step that was heard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Taken {
+pub enum IntakeOutcome {
     /// It is recorded, and durable.
     Recorded {
         /// Where.
@@ -264,10 +264,10 @@ impl Intake {
     ///
     /// # Cancel safety
     /// The step may be recorded; handing it over again tells.
-    pub async fn take(&self, heard: Heard) -> Result<Taken, RecordError> {
-        let (artifact_id, step) = (heard.artifact_id, heard.step);
-        let identity = heard.identity.clone();
-        let at = match self.recorder.record(heard.into_command(&self.name)).await {
+    pub async fn take(&self, report: CeremonyReport) -> Result<IntakeOutcome, RecordError> {
+        let (artifact_id, step) = (report.artifact_id, report.step);
+        let identity = report.identity.clone();
+        let at = match self.recorder.record(report.into_command(&self.name)).await {
             Ok(at) => at,
             Err(error @ (RecordError::Store(_) | RecordError::Append(_))) if may_pass(&error) => {
                 return Err(error);
@@ -276,20 +276,23 @@ impl Intake {
                 let (artifact_id, reason) = (Some(artifact_id), chain(&error));
                 let refusal = Refusal { identity, artifact_id, reason, at: now() };
                 self.note_refused(refusal.clone(), Some(step));
-                return Ok(Taken::Refused(refusal));
+                return Ok(IntakeOutcome::Refused(refusal));
             }
         };
         let position = at.position;
-        let taken =
-            if at.was_recorded { Taken::Known { position } } else { Taken::Recorded { position } };
-        telemetry::step_heard(&self.name, &taken);
+        let outcome = if at.was_recorded {
+            IntakeOutcome::Known { position }
+        } else {
+            IntakeOutcome::Recorded { position }
+        };
+        telemetry::step_heard(&self.name, &outcome);
         // An opening that stands tells nothing of the closing that was refused.
         let is_over = |it: Option<Step>| it.is_none_or(|it| it == step || it == Step::Opened);
         self.forget_refused(&identity, is_over);
         self.status.send_modify(|status| {
             *(if at.was_recorded { &mut status.known } else { &mut status.recorded }) += 1;
         });
-        Ok(taken)
+        Ok(outcome)
     }
 
     /// Tells of something heard that makes no step: it cannot be read, or not be believed. It is
@@ -346,7 +349,7 @@ impl Intake {
             all.insert(identity.clone(), step);
         }
         if is_new {
-            telemetry::step_heard(&self.name, &Taken::Refused(refusal.clone()));
+            telemetry::step_heard(&self.name, &IntakeOutcome::Refused(refusal.clone()));
         }
         self.status.send_modify(|status| {
             status.refused = all.len() as u64;
@@ -448,10 +451,17 @@ pub(super) async fn supervise(
 mod tests {
     use super::*;
 
-    fn heard(identity: &str, step: Step) -> Heard {
+    fn heard(identity: &str, step: Step) -> CeremonyReport {
         let (artifact_id, ceremony_id) = (ArtifactId::new(), CeremonyId::new());
         let act = Act::new("ada", "because", Timestamp::MIN);
-        Heard { identity: identity.to_owned(), artifact_id, ceremony_id, cid: None, step, act }
+        CeremonyReport {
+            identity: identity.to_owned(),
+            artifact_id,
+            ceremony_id,
+            cid: None,
+            step,
+            act,
+        }
     }
 
     #[test]

@@ -140,9 +140,9 @@ impl Generation for Faulty<Box<dyn Generation>> {
         self.inner.differences(live).await
     }
 
-    async fn swap(&mut self, beyond: Option<Position>) -> Result<bool, StoreError> {
+    async fn swap(&mut self, rewind_from: Option<Position>) -> Result<bool, StoreError> {
         self.meet()?;
-        self.inner.swap(beyond).await
+        self.inner.swap(rewind_from).await
     }
 }
 

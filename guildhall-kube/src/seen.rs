@@ -15,7 +15,7 @@ const MOST_REMEMBERED: usize = 100_000;
 
 /// How far a ceremony was handed over.
 #[derive(Debug, Clone)]
-pub(crate) enum Told {
+pub(crate) enum HandedOver {
     /// Its opening.
     Open(Open),
     /// Its opening and its closing.
@@ -35,7 +35,7 @@ pub(crate) struct Open {
 
 /// Remembers while the process lives.
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
+pub(crate) struct Seen {
     state: Mutex<State>,
     /// Something was refused that may be taken later.
     refused: Notify,
@@ -43,22 +43,22 @@ pub(crate) struct Memory {
 
 #[derive(Debug, Default)]
 struct State {
-    told: HashMap<CeremonyId, Told>,
+    handed_over: HashMap<CeremonyId, HandedOver>,
     /// Open ceremonies whose objects are gone.
     missed: HashMap<CeremonyId, Open>,
     list: u64,
     has_refused: bool,
 }
 
-impl Memory {
+impl Seen {
     fn state(&self) -> MutexGuard<'_, State> {
         // It is whole between any two of its operations.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How far a ceremony was handed over.
-    pub(crate) fn told(&self, ceremony_id: CeremonyId) -> Option<Told> {
-        self.state().told.get(&ceremony_id).cloned()
+    pub(crate) fn handed_over(&self, ceremony_id: CeremonyId) -> Option<HandedOver> {
+        self.state().handed_over.get(&ceremony_id).cloned()
     }
 
     /// A ceremony's opening was handed over.
@@ -66,17 +66,17 @@ impl Memory {
         let mut state = self.state();
         let Happened { identity, artifact_id, .. } = happened;
         let open = Open { identity: identity.clone(), artifact_id: *artifact_id, list: state.list };
-        state.remember(happened.ceremony_id, Told::Open(open));
+        state.remember(happened.ceremony_id, HandedOver::Open(open));
     }
 
     /// And its closing.
     pub(crate) fn closed(&self, ceremony_id: CeremonyId, outcome: CeremonyOutcome) {
-        self.state().remember(ceremony_id, Told::Closed(outcome));
+        self.state().remember(ceremony_id, HandedOver::Closed(outcome));
     }
 
     /// Its object is gone. Answers how far it was handed over.
-    pub(crate) fn gone(&self, ceremony_id: CeremonyId) -> Option<Told> {
-        self.state().told.remove(&ceremony_id)
+    pub(crate) fn gone(&self, ceremony_id: CeremonyId) -> Option<HandedOver> {
+        self.state().handed_over.remove(&ceremony_id)
     }
 
     /// Its object is gone, and it is open: that is looked at again.
@@ -115,7 +115,7 @@ impl Memory {
         let mut state = self.state();
         let current = state.list;
         state.missed.remove(&ceremony_id);
-        if let Some(Told::Open(open)) = state.told.get_mut(&ceremony_id) {
+        if let Some(HandedOver::Open(open)) = state.handed_over.get_mut(&ceremony_id) {
             open.list = current;
         }
     }
@@ -129,8 +129,8 @@ impl Memory {
     ) -> Vec<(CeremonyId, Open)> {
         let mut state = self.state();
         let mut gone = Vec::new();
-        state.told.retain(|ceremony_id, told| match told {
-            Told::Open(open) if open.list < list => {
+        state.handed_over.retain(|ceremony_id, handed_over| match handed_over {
+            HandedOver::Open(open) if open.list < list => {
                 let namespace = open.identity.split('/').next().unwrap_or_default();
                 let is_gone = was_listed(namespace);
                 if is_gone {
@@ -138,7 +138,7 @@ impl Memory {
                 }
                 !is_gone
             }
-            Told::Open(_) | Told::Closed(_) => true,
+            HandedOver::Open(_) | HandedOver::Closed(_) => true,
         });
         gone
     }
@@ -171,13 +171,14 @@ impl Memory {
 }
 
 impl State {
-    fn remember(&mut self, ceremony_id: CeremonyId, told: Told) {
-        if self.told.len() >= MOST_REMEMBERED && !self.told.contains_key(&ceremony_id) {
-            self.told.retain(|_, told| matches!(told, Told::Open(_)));
-            if self.told.len() >= MOST_REMEMBERED {
-                self.told.clear();
+    fn remember(&mut self, ceremony_id: CeremonyId, handed_over: HandedOver) {
+        if self.handed_over.len() >= MOST_REMEMBERED && !self.handed_over.contains_key(&ceremony_id)
+        {
+            self.handed_over.retain(|_, handed_over| matches!(handed_over, HandedOver::Open(_)));
+            if self.handed_over.len() >= MOST_REMEMBERED {
+                self.handed_over.clear();
             }
         }
-        self.told.insert(ceremony_id, told);
+        self.handed_over.insert(ceremony_id, handed_over);
     }
 }
