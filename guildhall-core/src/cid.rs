@@ -198,6 +198,17 @@ hash!(
     /// The hash of one entry as an RFC 6962 leaf: SHA-256, 32 bytes; 64 hex digits in JSON.
     LeafHash
 );
+hash!(
+    /// The hash of a node of an RFC 6962 Merkle tree, a root among them: SHA-256, 32 bytes; 64 hex
+    /// digits in JSON. The lowest nodes are leaves.
+    TreeHash
+);
+
+impl From<LeafHash> for TreeHash {
+    fn from(leaf: LeafHash) -> Self {
+        Self(*leaf.as_bytes())
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -75,7 +75,7 @@ pub use chronicle::{
     Append, AppendError, Appended, Chronicle, Entry, Expected, Head, Metadata, NewEntry, Origin,
     OriginError, Place, ReadLimit,
 };
-pub use cid::{Cid, CidError, HashError, LeafHash, LinkHash};
+pub use cid::{Cid, CidError, HashError, LeafHash, LinkHash, TreeHash};
 pub use custody::{CustodyPolicy, CustodyState};
 pub use error::{Fault, LogFault, StoreError};
 pub use event::{
