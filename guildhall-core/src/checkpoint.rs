@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::chronicle::Origin;
 use crate::cid::LeafHash;
 use crate::ids::Position;
+use crate::origin::Origin;
 
 /// How far a read model has got: the last position whose effects are durable, committed with
 /// them.

@@ -1,208 +1,22 @@
 //! The Chronicle: the append-only, totally ordered log of entries (DESIGN section 5).
 
 use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
 use crate::cid::LeafHash;
-use crate::error::{LogFault, StoreError};
-use crate::event::{Decoded, Event, EventType, decode};
+use crate::error::StoreError;
 use crate::ids::{EventId, Position, StreamId, Version};
-use crate::invariant::Violation;
-use crate::json::{Json, JsonError};
-use crate::projector::DecodedEntry;
-use crate::time::Timestamp;
+use crate::json::JsonError;
 
 pub mod append;
+mod entry;
 mod leaf;
 mod seen;
 
-use leaf::LeafRecord;
-
-/// Names a Chronicle for ever: fixed by its first entry, part of every leaf hash, and the `source`
-/// of its exported lines. One to 255 characters, none of them a control character.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
-pub struct Origin(Arc<str>);
-
-/// A text that cannot name a Chronicle.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("an origin has 1 to 255 characters and no control character; found {found:?}")]
-pub struct OriginError {
-    /// The text, cut to 64 characters.
-    pub found: String,
-}
-
-impl Origin {
-    /// A name of its own: `guildhall/<uuid>`.
-    pub fn unique() -> Self {
-        Self(format!("guildhall/{}", EventId::new()).into())
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for Origin {
-    type Err = OriginError;
-
-    fn from_str(text: &str) -> Result<Self, OriginError> {
-        if (1..=255).contains(&text.chars().count()) && !text.chars().any(char::is_control) {
-            Ok(Self(text.into()))
-        } else {
-            Err(OriginError { found: text.chars().take(64).collect() })
-        }
-    }
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for Origin {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// What ties an entry to its cause: CloudEvents extension attributes, each of 1 to 1,024 bytes.
-/// They are stored and shown, and nothing is decided by them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Metadata {
-    /// The event or command that caused this one.
-    #[serde(rename = "causationid", default, skip_serializing_if = "Option::is_none")]
-    pub causation_id: Option<String>,
-    /// What everything of one undertaking shares.
-    #[serde(rename = "correlationid", default, skip_serializing_if = "Option::is_none")]
-    pub correlation_id: Option<String>,
-    /// The W3C trace context.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub traceparent: Option<String>,
-}
-
-impl Metadata {
-    /// How long each attribute may be, in bytes.
-    pub const MAX_ATTRIBUTE_BYTES: usize = 1024;
-
-    /// Its JSON: an object of the attributes that are there.
-    pub fn to_json(&self) -> String {
-        // A struct of strings serialises.
-        serde_json::to_string(self).unwrap_or_default()
-    }
-
-    fn attributes(&self) -> [(&'static str, Option<&String>); 3] {
-        [
-            ("causationid", self.causation_id.as_ref()),
-            ("correlationid", self.correlation_id.as_ref()),
-            ("traceparent", self.traceparent.as_ref()),
-        ]
-    }
-}
-
-/// One recorded event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Where it stands in the Chronicle.
-    pub position: Position,
-    /// Its id, for ever.
-    pub event_id: EventId,
-    /// The stream that it belongs to.
-    pub stream_id: StreamId,
-    /// Where it stands in its stream.
-    pub version: Version,
-    /// Its type.
-    pub event_type: EventType,
-    /// The canonical JSON text of its data, byte for byte as stored. A log that something else
-    /// wrote may hold any text here; [`decode`](Self::decode) says so.
-    pub payload: Box<str>,
-    /// What caused it.
-    pub metadata: Metadata,
-    /// When it was recorded.
-    pub recorded_at: Timestamp,
-    /// Its leaf hash, as stored.
-    pub leaf_hash: LeafHash,
-}
-
-impl Entry {
-    /// What the payload means.
-    ///
-    /// # Errors
-    /// A [`Violation`] of `CC00`.
-    pub fn decode(&self) -> Result<Decoded, Violation> {
-        decode(&self.event_type, self.stream_id, &self.payload)
-    }
-
-    /// The leaf hash that the other fields have in the Chronicle `origin`: SHA-256(0x00 ‖ record),
-    /// a leaf of RFC 6962 (section 2.1), where the record is the canonical JSON of the payload's
-    /// SHA-256, `event_id`, `origin`, `position`, `stream`, `time`, `type` and `version`.
-    pub fn compute_leaf_hash(&self, origin: &Origin) -> LeafHash {
-        self.leaf_record().hash(origin)
-    }
-
-    /// Checks that the leaf hash is that of the other fields in the Chronicle `origin`.
-    ///
-    /// # Errors
-    /// [`LogFault::Altered`].
-    pub fn check_leaf_hash(&self, origin: &Origin) -> Result<(), LogFault> {
-        self.leaf_record().check(origin, self.leaf_hash)
-    }
-
-    fn leaf_record(&self) -> LeafRecord<'_> {
-        LeafRecord {
-            position: self.position,
-            event_id: self.event_id,
-            stream_id: self.stream_id,
-            version: self.version,
-            event_type: self.event_type.as_str(),
-            payload: &self.payload,
-            recorded_at: self.recorded_at,
-        }
-    }
-}
-
-/// An event on its way into the Chronicle.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewEntry {
-    /// Its id. Appending the same event under the same id again is answered, not recorded twice.
-    pub event_id: EventId,
-    /// The stream that it belongs to.
-    pub stream_id: StreamId,
-    /// Its type.
-    pub event_type: EventType,
-    /// Its data.
-    pub payload: Json,
-    /// What caused it.
-    pub metadata: Metadata,
-    /// When it was recorded; the store's clock where none is given.
-    pub recorded_at: Option<Timestamp>,
-}
-
-impl NewEntry {
-    /// The entry of an event, under a fresh id.
-    pub fn new(event: &Event) -> Self {
-        Self::with_id(EventId::new(), event)
-    }
-
-    /// The entry of an event under this id.
-    pub fn with_id(event_id: EventId, event: &Event) -> Self {
-        Self {
-            event_id,
-            stream_id: event.stream(),
-            event_type: event.kind().into(),
-            payload: event.to_payload(),
-            metadata: Metadata::default(),
-            recorded_at: None,
-        }
-    }
-}
+pub use self::entry::{DecodedEntry, Entry, Metadata, NewEntry};
+pub use crate::origin::{Origin, OriginError};
 
 /// What a stream must look like for an append to go ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -412,7 +226,7 @@ impl ReadLimit {
 /// has seen everything up to *n*, also under concurrent writers.
 ///
 /// In a store that others can write to, whatever answers entries checks the leaf hash of each, and what
-/// a handle has acknowledged or read must still be there: otherwise the error carries a [`LogFault`].
+/// a handle has acknowledged or read must still be there: otherwise the error carries a [`LogFault`](crate::LogFault).
 ///
 /// # Cancel safety
 /// Dropping a read or a wait changes nothing. Dropping an append leaves open whether it was

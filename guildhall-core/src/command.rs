@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::chronicle::DecodedEntry;
 use crate::chronicle::{
     Append, AppendError, Appended, Chronicle, Entry, Expected, Metadata, NewEntry, ReadLimit,
 };
@@ -19,11 +20,11 @@ use crate::cid::Cid;
 use crate::custody::{self, CustodyPolicy, CustodyState, Move};
 use crate::error::StoreError;
 use crate::event::{ArtifactRevised, Decoded, Event, decode};
+use crate::fold::OnViolation;
 use crate::fold::{Fold, FoldError};
 use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, Position, StreamId, Version};
 use crate::invariant::{ArtifactHead, Code, Violation};
 use crate::json::{Json, check_canonical};
-use crate::projector::{DecodedEntry, OnViolation};
 use crate::time::Timestamp;
 
 pub use act::Act;

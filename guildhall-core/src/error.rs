@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::path::PathBuf;
 
-use crate::chronicle::Origin;
 use crate::cid::LeafHash;
 use crate::ids::Position;
+use crate::origin::Origin;
 
 /// Whether trying again can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

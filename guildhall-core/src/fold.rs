@@ -6,10 +6,13 @@
 
 mod changes;
 mod heads;
+mod violation;
 
 pub use changes::{ArtifactUpdate, Changes, ContentUpdate, CustodyUpdate};
 pub use heads::{Heads, Keys, TargetHead};
+pub use violation::{FoldError, OnViolation};
 
+use crate::chronicle::DecodedEntry;
 use crate::custody::CustodyPolicy;
 use crate::event::{
     AccordBound, ArtifactRegistered, ArtifactRevised, CustodyTransitioned, Decoded,
@@ -21,29 +24,7 @@ use crate::ops::{
     AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, Health, QuarantinedEntry,
     VerificationResult,
 };
-use crate::projector::{DecodedEntry, OnViolation};
 use crate::time::Timestamp;
-
-/// Why entries cannot be folded into what was loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum FoldError {
-    /// The store did not load a head that [`missing`](Fold::missing) named: it has a bug.
-    #[error("the head that position {position} needs was not loaded")]
-    HeadNotLoaded {
-        /// The entry.
-        position: Position,
-    },
-    /// A row that was loaded was written by this entry or a later one: the checkpoint was set back, or
-    /// the tables were changed by hand.
-    #[error("position {written} wrote a row that the entry at {position} is to be folded into")]
-    RowAhead {
-        /// What wrote the row.
-        written: Position,
-        /// The entry.
-        position: Position,
-    },
-}
 
 /// The entry that a fold halted before.
 #[derive(Debug, Clone, PartialEq, Eq)]

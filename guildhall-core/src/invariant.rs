@@ -5,9 +5,10 @@
 
 use crate::cid::{Cid, LinkHash};
 use crate::custody::{ChainHead, CustodyPolicy, CustodyState, link_hash};
-use crate::event::{CustodyTransitioned, Event, words};
+use crate::event::{CustodyTransitioned, Event};
 use crate::ids::{AccordId, ArtifactId, CeremonyId, Seq, StreamId};
 use crate::time::Timestamp;
+use crate::words::words;
 
 words!(
     /// The code of an invariant, as errors, quarantine rows and tests name it.

@@ -56,6 +56,7 @@ pub mod custody;
 mod error;
 pub mod event;
 pub mod fold;
+mod hash;
 mod ids;
 pub mod invariant;
 mod json;
@@ -63,17 +64,19 @@ pub mod jsonl;
 mod lease;
 pub mod memory;
 pub mod ops;
+mod origin;
 mod projector;
 #[cfg(test)]
 mod testing;
 pub mod text;
 mod time;
+mod words;
 
 pub use checkpoint::{Checkpoint, ContinuityError};
 pub use chronicle::append;
 pub use chronicle::{
-    Append, AppendError, Appended, Chronicle, Entry, Expected, Head, Metadata, NewEntry, Origin,
-    OriginError, Place, ReadLimit,
+    Append, AppendError, Appended, Chronicle, DecodedEntry, Entry, Expected, Head, Metadata,
+    NewEntry, Origin, OriginError, Place, ReadLimit,
 };
 pub use cid::{Cid, CidError, HashError, LeafHash, LinkHash, TreeHash};
 pub use custody::{CustodyPolicy, CustodyState};
@@ -82,6 +85,7 @@ pub use event::{
     AccordBound, ArtifactRegistered, ArtifactRevised, CustodyTransitioned, Decoded,
     DeploymentObserved, Event, EventKind, EventType, Outcome, Tier, VerificationRecorded,
 };
+pub use fold::OnViolation;
 pub use ids::{
     AccordId, ArtifactId, CeremonyId, CounterError, EventId, HolderId, IdError, Position, Seq,
     StreamId, Version,
@@ -96,7 +100,7 @@ pub use ops::{
     Table, Tables, VerificationQuery, VerificationResult, Wakeup,
 };
 pub use projector::{
-    Applied, ApplyError, Batch, DecodedEntry, Disagreement, Generation, Lease, Left,
-    NotConsecutive, OPS_DB, OnViolation, Projector, Rebuild,
+    Applied, ApplyError, Batch, Disagreement, Generation, Lease, Left, NotConsecutive, OPS_DB,
+    Projector, Rebuild,
 };
 pub use time::{Timestamp, TimestampError};

@@ -30,6 +30,7 @@
 //! ```
 
 mod chronicle;
+mod database;
 mod ops_db;
 mod projector;
 mod tables;

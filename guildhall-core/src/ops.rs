@@ -9,11 +9,12 @@ use crate::checkpoint::Checkpoint;
 use crate::cid::{Cid, LinkHash};
 use crate::custody::CustodyState;
 use crate::error::StoreError;
-use crate::event::{EventType, Outcome, Tier, words};
+use crate::event::{EventType, Outcome, Tier};
 use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, Position, Seq, StreamId};
 use crate::invariant::Code;
 use crate::json::Json;
 use crate::time::Timestamp;
+use crate::words::words;
 
 mod cursor;
 mod query;

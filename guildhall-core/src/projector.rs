@@ -5,51 +5,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::checkpoint::{Checkpoint, ContinuityError};
-use crate::chronicle::{Entry, Origin};
-use crate::cid::LeafHash;
+use crate::chronicle::{DecodedEntry, Entry};
 use crate::error::{Fault, StoreError};
-use crate::event::{Decoded, EventType};
 use crate::fold::FoldError;
-use crate::ids::{EventId, HolderId, Position, StreamId};
+use crate::ids::{HolderId, Position};
 use crate::invariant::Violation;
 use crate::ops::Difference;
+use crate::origin::Origin;
 use crate::time::Timestamp;
 
 /// The projector name of the Ops DB itself.
 pub const OPS_DB: &str = "ops_db";
-
-/// An entry with its payload decoded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DecodedEntry {
-    /// Where it stands in the Chronicle.
-    pub position: Position,
-    /// Its id.
-    pub event_id: EventId,
-    /// Its stream.
-    pub stream_id: StreamId,
-    /// Its type.
-    pub event_type: EventType,
-    /// When it was recorded.
-    pub recorded_at: Timestamp,
-    /// Its leaf hash.
-    pub leaf_hash: LeafHash,
-    /// What its payload means, or why it means nothing (`CC00`).
-    pub decoded: Result<Decoded, Violation>,
-}
-
-impl From<Entry> for DecodedEntry {
-    fn from(entry: Entry) -> Self {
-        Self {
-            decoded: entry.decode(),
-            position: entry.position,
-            event_id: entry.event_id,
-            stream_id: entry.stream_id,
-            event_type: entry.event_type,
-            recorded_at: entry.recorded_at,
-            leaf_hash: entry.leaf_hash,
-        }
-    }
-}
 
 /// Consecutive entries of one Chronicle, decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,16 +128,6 @@ impl Batch {
     }
 }
 
-/// What to do with an entry that breaks an invariant.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum OnViolation {
-    /// Set it aside in `quarantined_entries` and go on.
-    #[default]
-    Quarantine,
-    /// Stop before it.
-    Halt,
-}
-
 /// What one batch did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -203,7 +159,7 @@ pub enum ApplyError {
         /// Until when, by the database's clock.
         until: Timestamp,
     },
-    /// An entry breaks an invariant and the projector is to [halt](OnViolation::Halt). Everything
+    /// An entry breaks an invariant and the projector is to [halt](crate::OnViolation::Halt). Everything
     /// before it is applied.
     #[error("halted before position {position}: {} {violation}", .violation.code())]
     Halted {

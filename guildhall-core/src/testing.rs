@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::chronicle::DecodedEntry;
 use crate::chronicle::Origin;
 use crate::cid::{Cid, LeafHash, LinkHash};
 use crate::custody::{self, ChainHead, CustodyState, Move};
@@ -14,7 +15,6 @@ use crate::event::{
 };
 use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, Position, Seq};
 use crate::json::Json;
-use crate::projector::DecodedEntry;
 use crate::time::Timestamp;
 
 pub(crate) const ACCORD: AccordId = AccordId::from_uuid(Uuid::from_u128(1));

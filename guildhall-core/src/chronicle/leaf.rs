@@ -3,11 +3,11 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::Origin;
 use crate::cid::LeafHash;
-use crate::custody::hash_fields;
 use crate::error::LogFault;
+use crate::hash::hash_fields;
 use crate::ids::{EventId, Position, StreamId, Version};
+use crate::origin::Origin;
 use crate::time::Timestamp;
 
 /// What the leaf hash of an entry commits to, beside the origin; borrowed, so that a store can check

@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::Origin;
 use crate::cid::LeafHash;
 use crate::error::LogFault;
 use crate::ids::Position;
+use crate::origin::Origin;
 
 /// An entry that was acknowledged or read: a log that no longer has it is not the same log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,14 +4,16 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::decode::decode_through;
 use super::upcast::Step;
 use super::wire::{Line, LineError};
 use super::*;
 use crate::chronicle::{Entry, Metadata, Origin};
-use crate::cid::LeafHash;
-use crate::custody::link_hash;
-use crate::ids::{Position, Version};
-use crate::json::JsonError;
+use crate::cid::{Cid, LeafHash};
+use crate::custody::{CustodyState, Move, link_hash};
+use crate::ids::{Position, StreamId, Version};
+use crate::invariant::Violation;
+use crate::json::{Json, JsonError};
 use crate::testing::{
     ARTIFACT, any_event, at, bound, link, observed, origin, registered, verified,
 };

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::EventKind;
+use super::kind::EventKind;
 use crate::json::Json;
 
 /// One step up: the fields of `from`, changed into those of `to`.

@@ -10,7 +10,8 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{EventType, decode_canonical};
+use super::decode::decode_canonical;
+use super::kind::EventType;
 use crate::chronicle::append::LeafRecord;
 use crate::chronicle::{Entry, Metadata, NewEntry, Origin, Place};
 use crate::cid::LeafHash;

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::FoldError;
+use super::violation::FoldError;
+use crate::chronicle::DecodedEntry;
 use crate::custody::CustodyPolicy;
 use crate::event::{Decoded, Event};
 use crate::ids::{AccordId, ArtifactId, Position};
 use crate::invariant::{ArtifactHead, Context};
 use crate::ops::Health;
-use crate::projector::DecodedEntry;
 use crate::time::Timestamp;
 
 /// What the next observation of a target is compared with.

@@ -7,7 +7,8 @@
 use std::cmp::Ordering;
 
 use super::characters::{plain_run, refuse, wide_run};
-use super::{JsonError, keys};
+use super::error::JsonError;
+use super::keys;
 
 pub(super) fn check(text: &str, max_depth: usize) -> Result<(), JsonError> {
     let mut scan = Scan { text, at: 0, depth_left: max_depth, max_depth };

@@ -1,6 +1,6 @@
 //! What a string may hold, and how fast that is seen.
 
-use super::JsonError;
+use super::error::JsonError;
 use super::pointer::pointer;
 
 /// The noncharacters of Unicode: the last two of each plane and U+FDD0 to U+FDEF.

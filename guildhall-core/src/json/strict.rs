@@ -10,7 +10,8 @@ use std::cmp::Ordering;
 use std::mem;
 
 use super::characters::{plain_run, refuse, wide_run};
-use super::{Json, JsonError, canonical, keys, syntax};
+use super::error::{JsonError, syntax};
+use super::{canonical, keys};
 
 /// What becomes of an integer literal that RFC 8785 would print differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,13 +22,17 @@ pub(super) enum Integers {
     Rounded,
 }
 
-pub(super) fn parse(text: &str, max_depth: usize, integers: Integers) -> Result<Json, JsonError> {
+pub(super) fn parse(
+    text: &str,
+    max_depth: usize,
+    integers: Integers,
+) -> Result<Box<str>, JsonError> {
     let mut reader = Reader::new(text, max_depth);
     reader.integers = integers;
     reader.out.reserve(text.len());
     reader.value()?;
     reader.end()?;
-    Ok(Json(reader.out.into()))
+    Ok(reader.out.into())
 }
 
 /// Reads a text, and writes what it read in canonical form.
@@ -146,17 +151,17 @@ impl<'t> Reader<'t> {
     }
 
     /// Reads a value that is kept.
-    pub(crate) fn json(&mut self) -> Result<Json, JsonError> {
+    pub(super) fn text(&mut self) -> Result<Box<str>, JsonError> {
         self.space();
         let depth_left = self.max_depth - self.depth;
         if let Some(end) = canonical::value_end(self.text, self.at, depth_left) {
             let text = &self.text[self.at..end];
             self.at = end;
-            return Ok(Json(text.into()));
+            return Ok(text.into());
         }
         let written = mem::take(&mut self.out);
         self.value()?;
-        Ok(Json(mem::replace(&mut self.out, written).into()))
+        Ok(mem::replace(&mut self.out, written).into())
     }
 
     /// Reads a value that is not kept.

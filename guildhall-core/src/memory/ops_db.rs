@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::database::Database;
 use super::lock;
-use super::projector::ProjectorRow;
 use super::tables::Rows;
 use crate::checkpoint::Checkpoint;
 use crate::custody::CustodyState;
@@ -26,15 +26,6 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, Default)]
 pub struct MemoryOpsDb {
     pub(super) database: Arc<Mutex<Database>>,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Database {
-    pub(super) rows: Rows,
-    /// None where no projector ever ran.
-    pub(super) projector: Option<ProjectorRow>,
-    /// How many rebuilds were begun.
-    pub(super) rebuilds: u64,
 }
 
 impl MemoryOpsDb {

@@ -5,19 +5,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::ops_db::{Database, MemoryOpsDb};
+use super::database::Database;
+use super::ops_db::MemoryOpsDb;
 use super::tables::Rows;
 use super::{lock, now};
 use crate::checkpoint::Checkpoint;
 use crate::custody::CustodyPolicy;
 use crate::error::StoreError;
-use crate::fold::{Fold, Halt};
+use crate::fold::{Fold, Halt, OnViolation};
 use crate::ids::{HolderId, Position};
-use crate::lease::LeaseState;
 use crate::ops::{Difference, Table};
-use crate::projector::{
-    Applied, ApplyError, Batch, Generation, Lease, OPS_DB, OnViolation, Projector, Rebuild,
-};
+use crate::projector::{Applied, ApplyError, Batch, Generation, Lease, OPS_DB, Projector, Rebuild};
 
 /// Projects into a [`MemoryOpsDb`] (see [`Projector`] for what it promises). Clones are one
 /// projector and share its lease; [`MemoryOpsDb::projector`] makes a rival.
@@ -33,19 +31,6 @@ struct Settings {
     policy: CustodyPolicy,
     on_violation: OnViolation,
     lease_time: Duration,
-}
-
-/// How far the projector got and who may write.
-#[derive(Debug, Clone)]
-pub(super) struct ProjectorRow {
-    pub(super) checkpoint: Checkpoint,
-    lease: LeaseState,
-}
-
-impl Default for ProjectorRow {
-    fn default() -> Self {
-        Self { checkpoint: Checkpoint::ZERO, lease: LeaseState::default() }
-    }
 }
 
 impl MemoryOpsDb {

@@ -7,10 +7,11 @@ use serde::Serialize;
 use super::cursor::{ArtifactKey, Cursor};
 use super::{AccordBinding, CustodyTransition, Drift, GovernedArtifact, Health};
 use crate::custody::CustodyState;
-use crate::event::{Outcome, Tier, words};
+use crate::event::{Outcome, Tier};
 use crate::ids::{AccordId, ArtifactId, CeremonyId, Position};
 use crate::json::Json;
 use crate::time::Timestamp;
+use crate::words::words;
 
 /// How many rows a page holds at most.
 pub const MAX_PAGE_ROWS: u32 = 500;
