@@ -1,0 +1,42 @@
+//! Cosignatures: a witness says that, as of a time, the tree of a seal is the largest that it has
+//! seen of that log, and grew out of all that it saw before (C2SP tlog-cosignature, Ed25519).
+
+use crate::key::{KeyType, Signer};
+use crate::note::{NoteSignature, SignError, sign};
+use crate::seal::SignedSeal;
+
+/// The latest time that a cosignature can state.
+const MAX_UNIX_SECONDS: u64 = i64::MAX.cast_unsigned();
+
+/// What is signed: two lines, and the whole text of the seal.
+pub(crate) fn message(unix_seconds: u64, text: &str) -> String {
+    format!("cosignature/v1\ntime {unix_seconds}\n{text}")
+}
+
+/// The time and the Ed25519 signature that a `timestamped_signature` consists of.
+pub(crate) fn split(bytes: &[u8]) -> Option<(u64, &[u8; 64])> {
+    let (time, signature) = bytes.split_first_chunk::<8>()?;
+    let unix_seconds = u64::from_be_bytes(*time);
+    let signature = signature.try_into().ok()?;
+    (unix_seconds <= MAX_UNIX_SECONDS).then_some((unix_seconds, signature))
+}
+
+/// Cosigns a seal. It is the witness's to have checked that the log only grew, and to have written
+/// that down before.
+///
+/// # Errors
+/// [`SignError`]; the key has to be of type [`Cosignature`](KeyType::Cosignature), and the time of 1
+/// to 2^63 - 1 seconds since 1970-01-01T00:00:00Z.
+pub async fn cosign(
+    seal: &SignedSeal,
+    signer: &dyn Signer,
+    unix_seconds: u64,
+) -> Result<NoteSignature, SignError> {
+    if unix_seconds == 0 || unix_seconds > MAX_UNIX_SECONDS {
+        return Err(SignError::Time { found: unix_seconds });
+    }
+    let message = message(unix_seconds, seal.note().text());
+    let signature = sign(signer, KeyType::Cosignature, message.as_bytes()).await?;
+    let bytes = [unix_seconds.to_be_bytes().as_slice(), &signature].concat();
+    Ok(NoteSignature::of(signer.key(), bytes))
+}
