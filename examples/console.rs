@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Parser;
-use guildhall::Guild;
+use guildhall::{Builder, Guild};
+use guildhall_cli::address::Address;
+use guildhall_cli::database::{self, BRIEF_LEASE};
+use guildhall_cli::ending::{Ending, conclude};
+use guildhall_cli::progress::say;
 use guildhall_console::{Access, serve};
+use guildhall_core::Chronicle;
 use guildhall_core::jsonl::{self, ImportOptions};
-use guildhall_core::{Chronicle, OnViolation};
-use guildhall_examples::address::Address;
-use guildhall_examples::database;
-use guildhall_examples::ending::{Ending, conclude};
 use guildhall_examples::live::Live;
-use guildhall_examples::progress::say;
 use guildhall_examples::story;
 
 /// Shows the state of governance in a browser, and keeps it up to date.
@@ -78,9 +78,11 @@ async fn run(args: &Args) -> Result<()> {
     let access = args.access()?;
     args.listen.check_is_free()?;
     let mut ending = Ending::listen()?;
-    let guild = ending.or_ends(database::open(&location, OnViolation::Quarantine)).await?;
+    let lease = |guild: Builder| guild.lease_time(BRIEF_LEASE);
+    let opening = async { Ok(database::open(&location, lease).await?) };
+    let guild = ending.or_ends(opening).await?;
     let outcome = show(args, access, &guild, &mut ending).await;
-    ending.closed(&guild, outcome).await
+    ending.closed(database::close(&guild), outcome).await
 }
 
 async fn show(args: &Args, access: Access, guild: &Guild, ending: &mut Ending) -> Result<()> {

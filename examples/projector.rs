@@ -5,26 +5,25 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
-use anyhow::{Context as _, Error, Result, ensure};
+use anyhow::{Context as _, Error, Result};
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser};
-use guildhall::Guild;
+use guildhall::{Builder, Guild};
+use guildhall_cli::address::Address;
+use guildhall_cli::database::{self, BRIEF_LEASE, Location};
+use guildhall_cli::ending::{Ending, conclude};
+use guildhall_cli::input::Input;
+use guildhall_cli::progress::{Progress, say};
+use guildhall_cli::report::Report;
+use guildhall_cli::steps;
+use guildhall_cli::target::{Target, print};
 use guildhall_core::event::TYPE_PREFIX;
-use guildhall_core::jsonl::{self, ImportOptions, Imported, Noted};
 use guildhall_core::text::escape_for_terminal;
 use guildhall_core::{Append, Chronicle, OnViolation, Position, ReadLimit, Rebuild};
-use guildhall_examples::address::Address;
-use guildhall_examples::database::{self, Location};
-use guildhall_examples::ending::{Ending, conclude};
-use guildhall_examples::output::{Target, print};
-use guildhall_examples::progress::{Progress, say};
-use guildhall_examples::report::Report;
 use guildhall_examples::story;
-use guildhall_projector::{Runtime, Settings, Status, catch_up, rebuild};
+use guildhall_projector::{Runtime, Settings};
 use guildhall_workload::{Mix, Workload};
-use tokio::io::{AsyncBufRead, BufReader};
 
 const EXAMPLES: &str = "\
 Without --chronicle and --generate, the bundled story of nine artifacts is imported, unless the
@@ -171,28 +170,14 @@ const GENERATED_BATCH: usize = 4096;
 
 /// What the arguments name beside the database, found before the database is touched.
 struct Named {
-    input: Option<(Box<dyn AsyncBufRead + Unpin + Send>, String)>,
+    input: Option<Input>,
     export: Option<Target>,
 }
 
 impl Named {
     async fn find(args: &Args) -> Result<Self> {
-        let input: Option<(Box<dyn AsyncBufRead + Unpin + Send>, _)> = match &args.chronicle {
-            Some(path) if is_dash(path) => {
-                let input = BufReader::with_capacity(1 << 20, tokio::io::stdin());
-                Some((Box::new(input), "standard input".to_owned()))
-            }
-            Some(path) => {
-                let opening = || format!("opening {}", path.display());
-                let file = tokio::fs::File::open(path).await.with_context(opening)?;
-                ensure!(
-                    !file.metadata().await.with_context(opening)?.is_dir(),
-                    "{}: it is a folder",
-                    opening()
-                );
-                let input = BufReader::with_capacity(1 << 20, file);
-                Some((Box::new(input), path.display().to_string()))
-            }
+        let input = match &args.chronicle {
+            Some(path) => Some(Input::named(path).await?),
             None => None,
         };
         let export = args.export.as_deref().map(Target::named).transpose()?;
@@ -206,9 +191,11 @@ impl Named {
 async fn run(args: &Args, location: &Location) -> Result<()> {
     let mut ending = Ending::listen()?;
     let named = ending.or_ends(Named::find(args)).await?;
-    let guild = ending.or_ends(database::open(location, args.on_violation())).await?;
+    let set_up = |guild: Builder| guild.on_violation(args.on_violation()).lease_time(BRIEF_LEASE);
+    let opening = async { Ok(database::open(location, set_up).await?) };
+    let guild = ending.or_ends(opening).await?;
     let outcome = work(args, location, named, &guild, &mut ending).await;
-    ending.closed(&guild, outcome).await
+    ending.closed(database::close(&guild), outcome).await
 }
 
 async fn work(
@@ -228,7 +215,9 @@ async fn work(
         fill(args, named.input, &*chronicle).await?;
         project(args, Way::CatchUp, &chronicle, &projector).await?;
         if let Some(target) = &named.export {
-            export(&*chronicle, target).await?;
+            let head = chronicle.head().await?.position.get();
+            let progress = Progress::start("exporting", Some(head));
+            steps::export(&*chronicle, target, progress).await?;
         }
         if named.export.as_ref().is_some_and(Target::is_stdout) {
             return Ok(());
@@ -240,15 +229,13 @@ async fn work(
 }
 
 /// Brings in what the arguments ask for.
-async fn fill(
-    args: &Args,
-    input: Option<(Box<dyn AsyncBufRead + Unpin + Send>, String)>,
-    chronicle: &dyn Chronicle,
-) -> Result<()> {
+async fn fill(args: &Args, input: Option<Input>, chronicle: &dyn Chronicle) -> Result<()> {
     match (input, args.generate) {
-        (Some((input, name)), _) => {
-            let imported = import(chronicle, input, None).await;
-            imported.with_context(|| format!("importing {name}"))
+        (Some(input), _) => {
+            let importing = format!("importing {}", input.name());
+            let progress = Progress::start("importing", None);
+            let imported = steps::import(chronicle, input.into_reader(), progress).await;
+            imported.map(drop).context(importing)
         }
         (None, Some(entries)) => generate(chronicle, entries).await.context("generating"),
         (None, None) => {
@@ -257,7 +244,9 @@ async fn fill(
                 return Ok(());
             }
             let lines = u64::try_from(story::JSONL.lines().count()).ok();
-            import(chronicle, story::JSONL.as_bytes(), lines).await.context("importing the story")
+            let progress = Progress::start("importing", lines);
+            let imported = steps::import(chronicle, story::JSONL.as_bytes(), progress).await;
+            imported.map(drop).context("importing the story")
         }
     }
 }
@@ -282,29 +271,6 @@ async fn generate(chronicle: &dyn Chronicle, wanted: u64) -> Result<()> {
     Ok(())
 }
 
-async fn import(
-    chronicle: &dyn Chronicle,
-    reader: impl AsyncBufRead + Unpin + Send,
-    lines: Option<u64>,
-) -> Result<()> {
-    let mut progress = Progress::start("importing", lines);
-    let options = ImportOptions::default();
-    let counted = |imported: &Imported| progress.set(imported.lines);
-    let imported = jsonl::import(chronicle, reader, &options, counted).await?;
-    let Imported { appended, recorded_before, foreign, differing, .. } = imported;
-    let noted = |Noted { lines, first_line }, are: &str| match (lines, first_line) {
-        (_, None) => String::new(),
-        (1, Some(line)) => format!("; 1 line {are}: line {line}"),
-        (_, Some(line)) => format!("; {lines} lines {are}: the first is line {line}"),
-    };
-    progress.finish(&format!(
-        "imported {appended} entries, {recorded_before} were there before{}{}",
-        noted(foreign, "of another Chronicle"),
-        noted(differing, "recorded before with another time or metadata, which is kept"),
-    ));
-    Ok(())
-}
-
 /// How the tables come to hold what the Chronicle says.
 #[derive(Clone, Copy)]
 enum Way {
@@ -322,31 +288,19 @@ async fn project(
     // Whoever waits at a terminal wants to hear of it, not wait for ever.
     let accept_rewritten = args.accept_rewritten;
     let settings = Settings { retries: Some(8), accept_rewritten, ..Settings::default() };
-    let begun = Instant::now();
-    let mut progress = Progress::start("projecting", Some(head));
-    let counted = |status: &Status| progress.set(status.position.get());
-    let (chronicle, projector) = (Arc::clone(chronicle), Arc::clone(projector));
-    let done = match way {
+    let progress = Progress::start("projecting", Some(head));
+    let chronicle = Arc::clone(chronicle);
+    match way {
         Way::Rebuild => {
-            rebuild(chronicle, &*projector, &settings, counted).await.context("rebuilding")?
+            let rebuilt = steps::rebuild(chronicle, &**projector, &settings, progress).await;
+            rebuilt.map(drop).context("rebuilding")
         }
         Way::CatchUp => {
-            catch_up(chronicle, projector, &settings, counted).await.context("projecting")?
+            let projector = Arc::clone(projector);
+            let caught_up = steps::catch_up(chronicle, projector, &settings, progress).await;
+            caught_up.map(drop).context("projecting")
         }
-    };
-    let Status { entries, position, quarantined, skipped, differences, .. } = done;
-    progress.finish(&match entries {
-        0 => format!("up to date at position {position}"),
-        _ => format!(
-            "projected {entries} entries in {:.2} s: {quarantined} quarantined, {skipped} of an \
-             unknown type skipped",
-            begun.elapsed().as_secs_f64()
-        ),
-    });
-    for difference in differences {
-        eprintln!("differs from what it replaced: {difference}");
     }
-    Ok(())
 }
 
 /// Projects what is appended, by this process or another, until it is to end.
@@ -443,18 +397,6 @@ async fn changes(chronicle: &dyn Chronicle, after: Position, to: Position) -> Re
     let newest = newest.first().map_or("", |entry| entry.event_type.as_str());
     let newest = escape_for_terminal(newest.strip_prefix(TYPE_PREFIX).unwrap_or(newest));
     Ok(format!("position {to}: {count} new, the last {newest}\n"))
-}
-
-/// Writes the whole file or leaves the one that was there; a pipe or a device is written as it is.
-async fn export(chronicle: &dyn Chronicle, target: &Target) -> Result<()> {
-    let mut progress = Progress::start("exporting", Some(chronicle.head().await?.position.get()));
-    let counted = |position: Position| progress.set(position.get());
-    let opened = target.open()?;
-    let exported =
-        jsonl::export(chronicle, opened.writer()?, counted).await.context("exporting")?;
-    opened.finish()?;
-    progress.finish(&format!("exported {exported} entries"));
-    Ok(())
 }
 
 async fn show(args: &Args, guild: &Guild, location: &Location) -> Result<()> {

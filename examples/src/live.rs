@@ -48,7 +48,7 @@ impl Live {
     pub async fn go_on(mut self, every: Duration) {
         loop {
             if let Err(error) = self.step().await {
-                crate::progress::say(&format!("not recorded: {error:#}"));
+                guildhall_cli::progress::say(&format!("not recorded: {error:#}"));
             }
             tokio::time::sleep(every).await;
         }

@@ -4,10 +4,8 @@ use std::io;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Error, Result};
-use guildhall::Guild;
 use guildhall_core::text::escape_for_terminal;
 
-use crate::database::close;
 use crate::progress::say;
 
 /// Hears that the program is to end: by Ctrl-C, or by SIGTERM, which service managers and
@@ -73,20 +71,24 @@ impl Ending {
         }
     }
 
-    /// Closes the store at the end of the work, however that went.
+    /// Closes a store at the end of the work, however that went.
     ///
     /// # Errors
     /// The work's own, or else the store's.
-    pub async fn closed(&mut self, guild: &Guild, outcome: Result<()>) -> Result<()> {
+    pub async fn closed<T>(
+        &mut self,
+        closing: impl Future<Output = Result<()>>,
+        outcome: Result<T>,
+    ) -> Result<T> {
         let closed = tokio::select! {
-            closed = close(guild) => closed,
+            closed = closing => closed,
             () = self.asked() => Err(Error::msg(
                 "interrupted again: the database was not closed, so keep what stands beside its file",
             )),
         };
         match (outcome, closed) {
             (outcome, Ok(())) => outcome,
-            (Ok(()), Err(error)) => Err(error),
+            (Ok(_), Err(error)) => Err(error),
             (Err(error), Err(another)) => {
                 say(&message(&another));
                 Err(error)
@@ -113,7 +115,7 @@ pub fn conclude(outcome: Result<()>) -> ExitCode {
 pub fn message(error: &Error) -> String {
     let mut whole = String::new();
     for cause in error.chain() {
-        let text = cause.to_string();
+        let text = text(cause);
         if whole.is_empty() {
             whole = text;
         } else if !whole.contains(text.rsplit(": ").next().unwrap_or(&text)) {
@@ -125,7 +127,27 @@ pub fn message(error: &Error) -> String {
     escape_for_terminal(&lines.join(" ")).into_owned()
 }
 
-fn is_broken_pipe(error: &Error) -> bool {
+/// What one error says. A server also names the line of its own source code that said so, which
+/// tells nobody here anything.
+fn text(cause: &(dyn std::error::Error + 'static)) -> String {
+    #[cfg(feature = "postgres")]
+    {
+        use guildhall::postgres::sqlx;
+        let by_driver =
+            cause.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+        let found = by_driver.or_else(|| {
+            let found = cause.downcast_ref::<Box<dyn sqlx::error::DatabaseError>>();
+            found.map(AsRef::as_ref)
+        });
+        if let Some(found) = found {
+            return found.message().to_owned();
+        }
+    }
+    cause.to_string()
+}
+
+/// Whether the reader of standard output, or of another pipe, has gone.
+pub fn is_broken_pipe(error: &Error) -> bool {
     let is = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
     };

@@ -2,18 +2,18 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use guildhall::sqlite::CloseError;
-use guildhall::{Guild, GuildError, Source};
-use guildhall_core::OnViolation;
+use guildhall::{Builder, Guild, GuildError, Source};
 use guildhall_core::text::escape_for_terminal;
+use guildhall_core::{Chronicle, OpsDb};
 
 use crate::progress::say;
 
-/// How long a killed run keeps the next one waiting at most.
-const LEASE_TIME: Duration = Duration::from_millis(500);
+/// A lease for work that ends: how long a killed run keeps the next one waiting at most.
+pub const BRIEF_LEASE: Duration = Duration::from_millis(500);
 
 /// Where the Chronicle and the Ops DB are, as `--database` says it.
 #[derive(Clone, PartialEq, Eq)]
@@ -51,12 +51,20 @@ impl std::str::FromStr for Location {
                 Err("sqlite: takes no parameters, and no path with a question mark")
             }
             Some(":memory:") => Err("sqlite: takes a file, such as sqlite:guildhall.db"),
-            Some(path) if !path.is_empty() => Ok(Self::Sqlite(path.into())),
+            Some(path) if !path.is_empty() => sqlite(path),
             // Whatever it is, it may hold a password: it is not repeated.
             _ => Err(
                 "write sqlite:PATH, such as sqlite:guildhall.db, or postgres://USER@HOST/DATABASE",
             ),
         }
+    }
+}
+
+fn sqlite(path: &str) -> Result<Location, &'static str> {
+    if cfg!(feature = "sqlite") {
+        Ok(Location::Sqlite(path.into()))
+    } else {
+        Err("this program was built without SQLite: build it with --features sqlite")
     }
 }
 
@@ -67,21 +75,34 @@ fn postgres(url: &str) -> Result<Location, &'static str> {
 
 #[cfg(not(feature = "postgres"))]
 fn postgres(_url: &str) -> Result<Location, &'static str> {
-    Err("this program was built without PostgreSQL: cargo run --features postgres …")
+    Err("this program was built without PostgreSQL: build it with --features postgres")
+}
+
+impl Location {
+    /// Whether there is a file; a server is only known once it is asked.
+    pub fn may_exist(&self) -> bool {
+        match self {
+            Self::Sqlite(path) => path.exists(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => true,
+        }
+    }
 }
 
 /// Opens what is there, and makes what is missing.
 ///
 /// # Errors
 /// The store's own.
-pub async fn open(location: &Location, on_violation: OnViolation) -> Result<Guild> {
+pub async fn open(
+    location: &Location,
+    set_up: impl FnOnce(Builder) -> Builder,
+) -> Result<Guild, GuildError> {
     let source = match location {
         Location::Sqlite(path) => Source::File(path.clone()),
         #[cfg(feature = "postgres")]
         Location::Postgres(url) => Source::Url(url.clone()),
     };
-    let builder = Guild::builder(source).on_violation(on_violation).lease_time(LEASE_TIME);
-    Ok(builder.open().await?)
+    set_up(Guild::builder(source)).open().await
 }
 
 /// Closes it, so that a file stands alone and can be copied. Where another process has it open, it
@@ -91,11 +112,87 @@ pub async fn open(location: &Location, on_violation: OnViolation) -> Result<Guil
 /// The store's own.
 pub async fn close(guild: &Guild) -> Result<()> {
     match guild.close().await {
-        Err(GuildError::Close(busy @ CloseError::InUse { .. })) => {
+        #[cfg(feature = "sqlite")]
+        Err(GuildError::Close(busy @ guildhall::sqlite::CloseError::InUse { .. })) => {
             say(&escape_for_terminal(&busy.to_string()));
             Ok(())
         }
         closed => Ok(closed?),
+    }
+}
+
+/// A database that is only read: nothing in it is made, migrated or projected. A file may be on a
+/// medium that cannot be written, a server a standby.
+#[derive(Clone)]
+pub struct Reading {
+    /// The log.
+    pub chronicle: Arc<dyn Chronicle>,
+    /// The questions to the Ops DB.
+    pub ops_db: Arc<dyn OpsDb>,
+    /// What both are in.
+    pub store: Store,
+}
+
+impl fmt::Debug for Reading {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Reading").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+/// An open store, for what only one kind of database has.
+#[derive(Debug, Clone)]
+pub enum Store {
+    /// A file.
+    #[cfg(feature = "sqlite")]
+    Sqlite(guildhall::sqlite::SqliteStore),
+    /// A schema of a server's database.
+    #[cfg(feature = "postgres")]
+    Postgres(guildhall::postgres::PostgresStore),
+}
+
+impl Reading {
+    /// Opens what is there.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn open(location: &Location) -> Result<Self, GuildError> {
+        match location {
+            #[cfg(feature = "sqlite")]
+            Location::Sqlite(path) => {
+                let store = guildhall::sqlite::SqliteStore::open_read_only(path).await?;
+                Ok(Self {
+                    chronicle: Arc::new(store.chronicle()),
+                    ops_db: Arc::new(store.ops_db()),
+                    store: Store::Sqlite(store),
+                })
+            }
+            #[cfg(not(feature = "sqlite"))]
+            Location::Sqlite(_) => {
+                Err(GuildError::NotBuilt { database: "SQLite", feature: "sqlite" })
+            }
+            #[cfg(feature = "postgres")]
+            Location::Postgres(url) => {
+                let store = guildhall::postgres::PostgresStore::open_read_only(url).await?;
+                Ok(Self {
+                    chronicle: Arc::new(store.chronicle()),
+                    ops_db: Arc::new(store.ops_db()),
+                    store: Store::Postgres(store),
+                })
+            }
+        }
+    }
+
+    /// Ends the threads that read.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn close(&self) -> Result<()> {
+        match &self.store {
+            #[cfg(feature = "sqlite")]
+            Store::Sqlite(store) => Ok(store.close().await?),
+            #[cfg(feature = "postgres")]
+            Store::Postgres(_) => Ok(()),
+        }
     }
 }
 
@@ -114,6 +211,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "sqlite")]
     #[test]
     fn what_is_no_path_is_not_taken_for_one() {
         for url in [

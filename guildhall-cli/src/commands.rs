@@ -1,0 +1,152 @@
+//! The commands, one file each.
+//!
+//! To add one:
+//!
+//! 1. `commands/weigh.rs` with `#[derive(Debug, clap::Args)] pub struct Weigh { … }`, whose doc comment
+//!    is the help, and `pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict>`. Names
+//!    beneath it, as in `artifact list`, are a `clap::Subcommand` in the same file.
+//! 2. `mod weigh;`, a variant of [`Command`] and its line in [`Command::run`]; where it asks whether
+//!    something holds, one in [`Command::is_check`] too, so that it exits with 3 where it cannot tell.
+//! 3. What it prints for programs, in `JSON.md`; a test in `tests/` that runs the program.
+//!
+//! What is only asked is asked in [`Context::reading`], which opens for reading and makes nothing; what
+//! writes, in [`Context::writing`]. Check every argument before. Rows implement
+//! [`Row`](crate::output::Row), take [`ListForm`](crate::args::ListForm) among their arguments and go
+//! through [`print_rows`](crate::output::print_rows); everything else goes through
+//! [`print_document`](crate::output::print_document). An error of one's own is a
+//! [`Problem`](crate::error::Problem), with what to do about it.
+
+mod completions;
+mod export;
+mod import;
+mod man;
+mod migrate;
+mod project;
+mod rebuild;
+mod status;
+
+use anyhow::{Context as _, Result};
+use clap::Subcommand;
+use guildhall::{Builder, Guild};
+
+use crate::args::Global;
+use crate::database::{self, Location, Reading};
+use crate::ending::Ending;
+use crate::error::{Problem, Verdict};
+use crate::progress::Progress;
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+#[non_exhaustive]
+pub enum Command {
+    #[allow(missing_docs, reason = "the help of each is that of its arguments")]
+    Migrate(migrate::Migrate),
+    #[allow(missing_docs, reason = "as above")]
+    Import(import::Import),
+    #[allow(missing_docs, reason = "as above")]
+    Export(export::Export),
+    #[allow(missing_docs, reason = "as above")]
+    Project(project::Project),
+    #[allow(missing_docs, reason = "as above")]
+    Rebuild(rebuild::Rebuild),
+    #[allow(missing_docs, reason = "as above")]
+    Status(status::Status),
+    #[allow(missing_docs, reason = "as above")]
+    Completions(completions::Completions),
+    #[allow(missing_docs, reason = "as above")]
+    #[command(hide = true)]
+    Man(man::Man),
+}
+
+impl Command {
+    /// Whether it asks if something holds: it then exits with 3 where it cannot tell.
+    pub(crate) const fn is_check(&self) -> bool {
+        matches!(self, Self::Status(_))
+    }
+
+    pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
+        match self {
+            Self::Migrate(command) => command.run(context).await,
+            Self::Import(command) => command.run(context).await,
+            Self::Export(command) => command.run(context).await,
+            Self::Project(command) => command.run(context).await,
+            Self::Rebuild(command) => command.run(context).await,
+            Self::Status(command) => command.run(context).await,
+            Self::Completions(command) => command.run(),
+            Self::Man(command) => command.run(),
+        }
+    }
+}
+
+/// What every command is given.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) global: Global,
+    pub(crate) location: Location,
+    pub(crate) ending: Ending,
+}
+
+impl Context {
+    /// Asks the database something. It is opened for reading: nothing is made or changed, and a file
+    /// or server that takes no writes will do.
+    pub(crate) async fn reading<T>(
+        &mut self,
+        ask: impl AsyncFnOnce(&Reading) -> Result<T>,
+    ) -> Result<T> {
+        self.check_is_there()?;
+        let opening = async { Ok(Reading::open(&self.location).await?) };
+        let database = self.ending.or_ends(opening).await?;
+        let outcome = self.ending.or_ends(ask(&database)).await;
+        self.ending.closed(database.close(), outcome).await
+    }
+
+    /// Works on the database, which is there.
+    pub(crate) async fn writing<T>(
+        &mut self,
+        set_up: impl FnOnce(Builder) -> Builder,
+        work: impl AsyncFnOnce(&Guild, &mut Ending) -> Result<T>,
+    ) -> Result<T> {
+        self.check_is_there()?;
+        self.creating(set_up, work).await
+    }
+
+    /// Works on the database, and makes it where it is missing.
+    pub(crate) async fn creating<T>(
+        &mut self,
+        set_up: impl FnOnce(Builder) -> Builder,
+        work: impl AsyncFnOnce(&Guild, &mut Ending) -> Result<T>,
+    ) -> Result<T> {
+        let opening = async { Ok(database::open(&self.location, set_up).await?) };
+        let guild = self.ending.or_ends(opening).await?;
+        let outcome = work(&guild, &mut self.ending).await;
+        self.ending.closed(database::close(&guild), outcome).await
+    }
+
+    /// A mistyped path makes no file.
+    fn check_is_there(&self) -> Result<()> {
+        if self.location.may_exist() {
+            return Ok(());
+        }
+        let Location::Sqlite(path) = &self.location else { return Ok(()) };
+        Err(Problem::failed(
+            format!("there is no database {}", path.display()),
+            "check --database; `guildhall migrate` makes a new one, `guildhall import FILE` also fills it",
+        )
+        .into())
+    }
+
+    /// A step that says how far it has got, unless nothing is to be said.
+    pub(crate) fn progress(&self, doing: &'static str, total: Option<u64>) -> Progress {
+        progress(self.global.quiet, doing, total)
+    }
+}
+
+fn progress(is_quiet: bool, doing: &'static str, total: Option<u64>) -> Progress {
+    if is_quiet { Progress::silent() } else { Progress::start(doing, total) }
+}
+
+/// Where the log of this guild ends.
+async fn head(guild: &Guild) -> Result<u64> {
+    let head = guild.chronicle().head().await.context("reading where the log ends")?;
+    Ok(head.position.get())
+}

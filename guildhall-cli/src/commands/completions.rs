@@ -1,0 +1,25 @@
+use anyhow::Result;
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+
+use crate::args::Program;
+use crate::error::Verdict;
+use crate::target::print;
+
+/// Print what makes a shell complete the program's arguments
+///
+/// For bash: guildhall completions bash > ~/.local/share/bash-completion/completions/guildhall
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// Of which shell
+    shell: Shell,
+}
+
+impl Completions {
+    pub(crate) fn run(self) -> Result<Verdict> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Program::command(), "guildhall", &mut script);
+        print(&String::from_utf8(script)?)?;
+        Ok(Verdict::Holds)
+    }
+}

@@ -1,0 +1,22 @@
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, CommandFactory as _};
+
+use crate::args::Program;
+use crate::error::Verdict;
+
+/// Write the manual pages into a folder, one a command: man -l FOLDER/guildhall.1
+#[derive(Debug, Args)]
+pub struct Man {
+    /// The folder, which is there
+    folder: PathBuf,
+}
+
+impl Man {
+    pub(crate) fn run(self) -> Result<Verdict> {
+        let writing = || format!("writing the manual pages into {}", self.folder.display());
+        clap_mangen::generate_to(Program::command(), &self.folder).with_context(writing)?;
+        Ok(Verdict::Holds)
+    }
+}

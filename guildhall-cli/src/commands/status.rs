@@ -1,0 +1,30 @@
+use anyhow::Result;
+use clap::Args;
+
+use super::Context;
+use crate::error::Verdict;
+use crate::output::print_document;
+use crate::standing::Standing;
+
+/// Say how the database stands; exit code 1 if something is wrong
+///
+/// How far the tables are behind the log, what they hold, what is in quarantine, how much space it
+/// takes. Unhealthy is a log that does not go on from the tables' checkpoint, and tables that are
+/// further behind than --max-lag lets them be. Entries in quarantine are shown and no failure: a log
+/// is never mended, so they stay.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// How many entries the tables may be behind the log
+    #[arg(long, value_name = "ENTRIES", default_value_t = 10_000)]
+    max_lag: u64,
+}
+
+impl Status {
+    pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
+        let is_json = context.global.json;
+        let standing =
+            context.reading(async |database| Standing::load(database, self.max_lag).await).await?;
+        print_document(is_json, &standing, |style| standing.to_text(style))?;
+        Ok(if standing.is_healthy { Verdict::Holds } else { Verdict::DoesNotHold })
+    }
+}

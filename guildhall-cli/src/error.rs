@@ -1,0 +1,251 @@
+//! How an error is said, what to do about it, and the exit code that it ends with.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::Error;
+use guildhall::GuildError;
+use guildhall_core::jsonl::ImportError;
+use guildhall_core::{ApplyError, LogFault, StoreError};
+use guildhall_projector::RuntimeError;
+
+use crate::ending::{is_broken_pipe, message};
+use crate::output::Style;
+
+/// What a command found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is done, or what was asked holds: exit code 0.
+    Holds,
+    /// What was asked does not hold, and the output says why: exit code 1.
+    DoesNotHold,
+}
+
+/// An error of the program's own, with what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct Problem {
+    what: String,
+    next: String,
+    is_usage: bool,
+}
+
+impl Problem {
+    /// The arguments do not make sense: exit code 2.
+    pub fn usage(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { what: what.into(), next: next.into(), is_usage: true }
+    }
+
+    /// Something failed: exit code 1, or 3 of a command that checks.
+    pub fn failed(what: impl Into<String>, next: impl Into<String>) -> Self {
+        Self { what: what.into(), next: next.into(), is_usage: false }
+    }
+}
+
+/// Says what went wrong, once, with what to do next, and answers how the process ends. A reader of
+/// standard output who has seen enough is no failure.
+pub(crate) fn conclude(outcome: anyhow::Result<Verdict>, is_check: bool) -> ExitCode {
+    match outcome {
+        Ok(Verdict::Holds) => ExitCode::SUCCESS,
+        Ok(Verdict::DoesNotHold) => ExitCode::from(1),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let style = Style::of_stderr();
+            let _ = writeln!(
+                std::io::stderr(),
+                "{}: {}\n{}: {}",
+                style.bad("error"),
+                message(&error),
+                style.strong("help"),
+                next(&error)
+            );
+            ExitCode::from(exit_code(&error, is_check))
+        }
+    }
+}
+
+fn exit_code(error: &Error, is_check: bool) -> u8 {
+    match find::<Problem>(error) {
+        Some(problem) if problem.is_usage => 2,
+        _ if is_check => 3,
+        _ => 1,
+    }
+}
+
+fn find<E: std::error::Error + 'static>(error: &Error) -> Option<&E> {
+    error.chain().find_map(|cause| cause.downcast_ref::<E>())
+}
+
+/// What to do about an error, by what it is.
+pub(crate) fn next(error: &Error) -> String {
+    const DOCTOR: &str =
+        "run `guildhall doctor` with the same --database, which says what is wrong";
+    if let Some(problem) = find::<Problem>(error) {
+        return problem.next.clone();
+    }
+    if let Some(next) = find::<GuildError>(error).and_then(of_guild) {
+        return next;
+    }
+    if let Some(error) = find::<ImportError>(error) {
+        return of_import(error).to_owned();
+    }
+    if let Some(error) = find::<RuntimeError>(error).and_then(of_runtime) {
+        return error.to_owned();
+    }
+    if let Some(fault) = find::<StoreError>(error).and_then(StoreError::log_fault) {
+        return of_log(fault).to_owned();
+    }
+    if let Some(error) = find::<StoreError>(error) {
+        let next = if error.is_transient() {
+            "it may pass: check that the database can be reached, then try again"
+        } else {
+            DOCTOR
+        };
+        return next.to_owned();
+    }
+    if let Some(io) = find::<std::io::Error>(error) {
+        return of_io(io.kind()).to_owned();
+    }
+    DOCTOR.to_owned()
+}
+
+fn of_io(kind: std::io::ErrorKind) -> &'static str {
+    use std::io::ErrorKind;
+    match kind {
+        ErrorKind::NotFound => "check the path",
+        ErrorKind::PermissionDenied => "run it as a user who may, or change who may",
+        ErrorKind::AddrInUse => "choose another port, or stop what listens there",
+        ErrorKind::AddrNotAvailable => "choose an address of this machine, such as 127.0.0.1",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "make room on the disk, then try again"
+        }
+        ErrorKind::ReadOnlyFilesystem => "choose a place that can be written",
+        _ => "check what the system says, then try again",
+    }
+}
+
+/// What to do where a database does not open or close.
+pub(crate) fn of_guild(error: &GuildError) -> Option<String> {
+    match error {
+        GuildError::BadUrl { .. } => Some("mend the URL".to_owned()),
+        GuildError::NotBuilt { feature, .. } => {
+            Some(format!("build the program with --features {feature}"))
+        }
+        #[cfg(feature = "sqlite")]
+        GuildError::Sqlite(error) => of_sqlite(error),
+        #[cfg(feature = "postgres")]
+        GuildError::Postgres(error) => of_postgres(error),
+        _ => None,
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn of_sqlite(error: &guildhall::sqlite::OpenError) -> Option<String> {
+    use guildhall::sqlite::OpenError;
+    let next = match error {
+        OpenError::NotSqlite { .. } | OpenError::OtherProgram { .. } => {
+            "name another file with --database sqlite:PATH; this one was left as it is"
+        }
+        OpenError::NewerSchema { .. } => {
+            "use the version of guildhall that made the tables, or a newer one"
+        }
+        OpenError::OlderSchema { .. } => "bring the tables up to date with `guildhall migrate`",
+        OpenError::AlteredSchema { .. } => {
+            "drop what is foreign, and make what is missing or altered again as the migrations do"
+        }
+        OpenError::NotAPath { .. } => {
+            "write --database sqlite:PATH, with ./ before an unusual name"
+        }
+        OpenError::LogUnreadable { .. } => {
+            "copy the file and the one beside it that ends in -wal to a folder that can be written"
+        }
+        OpenError::Corrupt { .. } => {
+            "restore the file from a copy; keep this one for whoever looks into it"
+        }
+        OpenError::NoWriteAheadLog { .. } => "put the file on a local disk",
+        OpenError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            "check the path; `guildhall migrate` makes a new database"
+        }
+        OpenError::Io { source, .. } => of_io(source.kind()),
+        _ => return None,
+    };
+    Some(next.to_owned())
+}
+
+#[cfg(feature = "postgres")]
+fn of_postgres(error: &guildhall::postgres::OpenError) -> Option<String> {
+    use guildhall::postgres::OpenError;
+    let next = match error {
+        OpenError::BadUrl { .. } => {
+            "write postgres://USER@HOST/DATABASE, and escape what has a meaning in URLs (%3F for ?)"
+        }
+        OpenError::BadSchema { .. } | OpenError::OtherProgram { .. } => {
+            "name another database; this one was left as it is"
+        }
+        OpenError::NewerSchema { .. } => {
+            "use the version of guildhall that made the tables, or a newer one"
+        }
+        OpenError::OlderSchema { .. } => {
+            "make the tables with `guildhall migrate`, as a role that may create them"
+        }
+        OpenError::AlteredSchema { .. } => {
+            "drop what is foreign, make what is missing again as the migrations do, grant as roles.sql does"
+        }
+        OpenError::OldServer { .. } => "upgrade the server",
+        OpenError::OtherEncoding { .. } => "make a database with ENCODING 'UTF8'",
+        OpenError::Store(error) if error.is_transient() => {
+            "check that the server runs and can be reached, then try again"
+        }
+        OpenError::Store(_) => "check user, password, database and rights",
+        _ => return None,
+    };
+    Some(next.to_owned())
+}
+
+fn of_import(error: &ImportError) -> &'static str {
+    match error {
+        ImportError::Line { .. } | ImportError::Refused { .. } => {
+            "mend the line and import the file again: what stands before it is recorded and kept"
+        }
+        ImportError::Store(error) if !error.is_transient() => {
+            error.log_fault().map_or("run `guildhall doctor` with the same --database", of_log)
+        }
+        _ => "import it again: what is recorded is kept, and only what is missing is appended",
+    }
+}
+
+fn of_runtime(error: &RuntimeError) -> Option<&'static str> {
+    Some(match error {
+        RuntimeError::Stopped(error) => return of_runtime(error),
+        RuntimeError::Apply(ApplyError::Continuity(_)) => {
+            "restore the log whole; or, where it is as it should be, `guildhall rebuild --accept-rewritten`"
+        }
+        RuntimeError::Apply(ApplyError::Halted { .. }) => {
+            "have the entry explained; without --halt-on-violation it goes to quarantine"
+        }
+        RuntimeError::Apply(ApplyError::Disagrees { .. }) => {
+            "make the tables anew: `guildhall rebuild`"
+        }
+        RuntimeError::Rewritten { .. } => {
+            "find out who changed the log or the tables; where that is as it should be, add --accept-rewritten"
+        }
+        RuntimeError::Outrun { .. } => "rebuild again when less is recorded",
+        RuntimeError::Panicked(_) => {
+            "that is a bug: please report it, with the output of `guildhall doctor`"
+        }
+        RuntimeError::NotProjected { .. } => {
+            "give all projectors of one database the same read models"
+        }
+        _ => return None,
+    })
+}
+
+fn of_log(fault: &LogFault) -> &'static str {
+    match fault {
+        LogFault::Altered { .. } | LogFault::Rewritten { .. } | LogFault::WentBack { .. } => {
+            "restore the log whole, and find out who changed it"
+        }
+        LogFault::FileReplaced { .. } => "run the command again on the file that is there now",
+        _ => "find out what was put in the log's place",
+    }
+}

@@ -1,0 +1,41 @@
+//! `guildhall`, the program, and what programs of one's own share with it.
+//!
+//! `guildhall --help` says what it does; [`JSON.md`](https://docs.rs/guildhall-cli) beside this
+//! crate's manifest says what it prints for other programs. Without the feature `program`, the crate
+//! is a small library: [`database`] opens what a URL names, [`steps`] import, project and export with
+//! [`progress`] and a line that says what was done, [`report`] shows a Chronicle and its Ops DB,
+//! [`ending`] ends on signals, [`address`], [`input`] and [`target`] are what arguments name. The
+//! examples of the repository are made of it.
+//!
+//! | feature | what it adds |
+//! | --- | --- |
+//! | `program` (default) | the commands, and with them the program |
+//! | `sqlite` (default) | `sqlite:PATH` |
+//! | `postgres` (default) | `postgres://USER@HOST/DATABASE` |
+//! | `console` (default) | `guildhall serve` |
+//! | `kube` | `guildhall kube` |
+#![deny(missing_docs)]
+
+pub mod address;
+#[cfg(feature = "program")]
+pub mod args;
+#[cfg(feature = "program")]
+pub mod commands;
+pub mod database;
+pub mod ending;
+#[cfg(feature = "program")]
+pub mod error;
+pub mod input;
+#[cfg(feature = "program")]
+pub mod output;
+pub mod progress;
+pub mod report;
+#[cfg(feature = "program")]
+mod run;
+#[cfg(feature = "program")]
+pub mod standing;
+pub mod steps;
+pub mod target;
+
+#[cfg(feature = "program")]
+pub use run::main;

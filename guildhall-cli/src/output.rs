@@ -1,0 +1,241 @@
+//! What a command prints: rows in one of five forms, one document, or text; on standard output.
+
+use std::io::{self, IsTerminal as _};
+
+use anyhow::Result;
+use clap::ValueEnum;
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use guildhall_core::Cursor;
+use guildhall_core::text::escape_for_terminal;
+use serde::Serialize;
+
+use crate::args::{Global, ListForm};
+use crate::progress::say;
+use crate::target::print;
+
+/// How rows are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Columns for people, as wide as the terminal
+    Table,
+    /// One document: the rows, and the cursor after them
+    Json,
+    /// One row a line, as JSON
+    Jsonl,
+    /// Comma-separated values with a header (RFC 4180)
+    Csv,
+    /// What names each row, one a line
+    Name,
+}
+
+/// A row that a list can show.
+pub trait Row: Serialize {
+    /// What the columns of a table are called, in capitals; in CSV they are in small letters.
+    const COLUMNS: &'static [&'static str];
+
+    /// The values of the columns, whole: a table cuts what does not fit.
+    fn cells(&self) -> Vec<String>;
+
+    /// What names the row, for the next command.
+    fn name(&self) -> String;
+}
+
+/// A list as one JSON document.
+#[derive(Serialize)]
+struct Document<'r, R> {
+    rows: &'r [R],
+    next: Option<&'r Cursor>,
+}
+
+/// Prints rows. `next` is where the next page begins: one document carries it, and otherwise it is said
+/// that there are more.
+///
+/// # Errors
+/// What the system says of standard output.
+pub fn print_rows<R: Row>(
+    global: &Global,
+    form: ListForm,
+    rows: &[R],
+    next: Option<&Cursor>,
+) -> Result<()> {
+    let text = match form.format(global) {
+        Format::Table => table_text(rows, terminal_width(), Style::of_stdout()),
+        Format::Json => return print_document(true, &Document { rows, next }, |_| String::new()),
+        Format::Jsonl => {
+            rows.iter().map(|row| Ok(serde_json::to_string(row)? + "\n")).collect::<Result<_>>()?
+        }
+        Format::Csv => csv_text(rows)?,
+        Format::Name => {
+            rows.iter().map(|row| escape_for_terminal(&row.name()).into_owned() + "\n").collect()
+        }
+    };
+    print(&text)?;
+    if next.is_some() && !global.quiet {
+        say(
+            "there are more rows: ask for more with --limit, or go on after these with --after and \
+             the cursor that -o json prints",
+        );
+    }
+    Ok(())
+}
+
+fn csv_text<R: Row>(rows: &[R]) -> Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(R::COLUMNS.iter().map(|column| column.to_lowercase().replace(' ', "_")))?;
+    for row in rows {
+        writer.write_record(row.cells())?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+/// Rows as columns; a line each, cut where the terminal ends. Nothing where there is no row.
+fn table_text<R: Row>(rows: &[R], width: Option<u16>, style: Style) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(R::COLUMNS.iter().copied());
+    if let Some(width) = width {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    table.set_truncation_indicator("…");
+    for row in rows {
+        let cells = row.cells().into_iter().map(|cell| escape_for_terminal(&cell).into_owned());
+        let mut row = comfy_table::Row::from(cells);
+        row.max_height(1);
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+        column.set_cell_alignment(CellAlignment::Left);
+    }
+    let mut lines = table.lines();
+    let header = lines.next().unwrap_or_default();
+    let mut text = style.strong(header.trim_end()) + "\n";
+    for line in lines {
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+/// Prints one document with --json, else text.
+///
+/// # Errors
+/// What the system says of standard output.
+pub fn print_document<T: Serialize>(
+    is_json: bool,
+    document: &T,
+    text: impl FnOnce(Style) -> String,
+) -> Result<()> {
+    if is_json {
+        return Ok(print(&(serde_json::to_string(document)? + "\n"))?);
+    }
+    Ok(print(&text(Style::of_stdout()))?)
+}
+
+/// How wide the terminal is that standard output goes to; none where it goes elsewhere.
+pub fn terminal_width() -> Option<u16> {
+    terminal::Term::stdout().size_checked().map(|(_, width)| width)
+}
+
+/// Colours, where a terminal shows them and nobody asked for none (`NO_COLOR`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Style {
+    is_coloured: bool,
+}
+
+impl Style {
+    /// No colours.
+    pub const PLAIN: Self = Self { is_coloured: false };
+
+    /// As standard output has it.
+    pub fn of_stdout() -> Self {
+        Self::of(io::stdout().is_terminal())
+    }
+
+    /// As standard error has it.
+    pub fn of_stderr() -> Self {
+        Self::of(io::stderr().is_terminal())
+    }
+
+    fn of(is_terminal: bool) -> Self {
+        let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self { is_coloured: is_terminal && !is_unwanted }
+    }
+
+    /// A heading.
+    pub fn strong(self, text: &str) -> String {
+        self.in_code(1, text)
+    }
+
+    /// What is as it should be.
+    pub fn good(self, text: &str) -> String {
+        self.in_code(32, text)
+    }
+
+    /// What needs a look.
+    pub fn doubtful(self, text: &str) -> String {
+        self.in_code(33, text)
+    }
+
+    /// What is wrong.
+    pub fn bad(self, text: &str) -> String {
+        self.in_code(31, text)
+    }
+
+    fn in_code(self, code: u8, text: &str) -> String {
+        if self.is_coloured { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Person {
+        full_name: String,
+        city: &'static str,
+    }
+
+    impl Row for Person {
+        const COLUMNS: &'static [&'static str] = &["FULL NAME", "CITY"];
+
+        fn cells(&self) -> Vec<String> {
+            vec![self.full_name.clone(), self.city.to_owned()]
+        }
+
+        fn name(&self) -> String {
+            self.full_name.clone()
+        }
+    }
+
+    fn people() -> Vec<Person> {
+        vec![
+            Person { full_name: "Ada, \u{1b}[2J".to_owned(), city: "London" },
+            Person { full_name: "g".repeat(60), city: "Oslo" },
+        ]
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal_and_obeys_nothing() {
+        let text = table_text(&people(), Some(40), Style::PLAIN);
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 40), "{text}");
+        assert!(text.contains("…") && text.contains("\\u{1b}[2J"), "{text}");
+        let whole = table_text(&people(), None, Style::PLAIN);
+        assert!(whole.contains(&"g".repeat(60)), "{whole}");
+        let coloured = table_text(&people(), None, Style { is_coloured: true });
+        assert!(coloured.starts_with("\u{1b}[1mFULL NAME"), "{coloured}");
+    }
+
+    #[test]
+    fn csv_quotes_what_needs_it() {
+        let text = csv_text(&people()[..1]).unwrap();
+        assert_eq!(text, "full_name,city\n\"Ada, \u{1b}[2J\",London\n");
+    }
+}

@@ -1,0 +1,107 @@
+//! The steps of a run, each with its progress and, at its end, one line that says what it did.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use guildhall_core::jsonl::{self, ImportError, ImportOptions, Imported, Noted};
+use guildhall_core::{Chronicle, Position, Projector, Rebuild};
+use guildhall_projector::{RuntimeError, Settings, Status};
+use tokio::io::AsyncBufRead;
+
+use crate::progress::{Progress, say};
+use crate::target::Target;
+
+/// Appends what a JSONL log has and the Chronicle has not.
+///
+/// # Errors
+/// [`ImportError`]; what stands before the line that it names is recorded.
+pub async fn import(
+    chronicle: &dyn Chronicle,
+    reader: impl AsyncBufRead + Unpin + Send,
+    mut progress: Progress,
+) -> Result<Imported, ImportError> {
+    let counted = |imported: &Imported| progress.set(imported.lines);
+    let imported = jsonl::import(chronicle, reader, &ImportOptions::default(), counted).await?;
+    let Imported { appended, recorded_before, foreign, differing, .. } = imported;
+    let noted = |Noted { lines, first_line }, are: &str| match (lines, first_line) {
+        (_, None) => String::new(),
+        (1, Some(line)) => format!("; 1 line {are}: line {line}"),
+        (_, Some(line)) => format!("; {lines} lines {are}: the first is line {line}"),
+    };
+    progress.finish(&format!(
+        "imported {appended} entries, {recorded_before} were there before{}{}",
+        noted(foreign, "of another Chronicle"),
+        noted(differing, "recorded before with another time or metadata, which is kept"),
+    ));
+    Ok(imported)
+}
+
+/// Projects what the log holds by now.
+///
+/// # Errors
+/// [`RuntimeError`].
+pub async fn catch_up(
+    chronicle: Arc<dyn Chronicle>,
+    projector: Arc<dyn Projector>,
+    settings: &Settings,
+    mut progress: Progress,
+) -> Result<Status, RuntimeError> {
+    let begun = Instant::now();
+    let counted = |status: &Status| progress.set(status.position.get());
+    let done = guildhall_projector::catch_up(chronicle, projector, settings, counted).await?;
+    progress.finish(&what_it_did(&done, begun));
+    Ok(done)
+}
+
+/// Builds the tables anew from the log and puts them in the live ones' place; says how they differ
+/// from what they replace.
+///
+/// # Errors
+/// [`RuntimeError`]; the live tables are as they were.
+pub async fn rebuild(
+    chronicle: Arc<dyn Chronicle>,
+    projector: &dyn Rebuild,
+    settings: &Settings,
+    mut progress: Progress,
+) -> Result<Status, RuntimeError> {
+    let begun = Instant::now();
+    let counted = |status: &Status| progress.set(status.position.get());
+    let done = guildhall_projector::rebuild(chronicle, projector, settings, counted).await?;
+    progress.finish(&what_it_did(&done, begun));
+    for difference in &done.differences {
+        say(&format!("differs from what it replaced: {difference}"));
+    }
+    Ok(done)
+}
+
+fn what_it_did(done: &Status, begun: Instant) -> String {
+    let Status { entries, position, quarantined, skipped, .. } = done;
+    match entries {
+        0 => format!("up to date at position {position}"),
+        _ => format!(
+            "projected {entries} entries in {:.2} s: {quarantined} quarantined, {skipped} of an \
+             unknown type skipped",
+            begun.elapsed().as_secs_f64()
+        ),
+    }
+}
+
+/// Writes the whole file or leaves the one that was there; a pipe or a device is written as it is.
+/// Answers how many entries that were.
+///
+/// # Errors
+/// The store's or the system's.
+pub async fn export(
+    chronicle: &dyn Chronicle,
+    target: &Target,
+    mut progress: Progress,
+) -> Result<u64> {
+    let counted = |position: Position| progress.set(position.get());
+    let opened = target.open()?;
+    let exported =
+        jsonl::export(chronicle, opened.writer()?, counted).await.context("exporting")?;
+    opened.finish()?;
+    progress.finish(&format!("exported {exported} entries"));
+    Ok(exported)
+}
