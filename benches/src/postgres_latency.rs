@@ -65,7 +65,7 @@ async fn commit_to_visible(database: &Database, events: u64) -> anyhow::Result<V
     let mut next = || log.next().context("a log without an end");
     let first = appending.append(Append::of([next()?])).await?[0].position;
     timeout(PATIENCE, runtime.wait_until(first)).await??;
-    let last = Position::new(first.get() + events);
+    let last = Position::try_from(first.get() + events)?;
     let seen = tokio::spawn(watch_until(runtime.watch_status(), last));
 
     let mut appends = JoinSet::new();

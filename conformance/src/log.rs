@@ -57,7 +57,7 @@ impl Log {
 
     /// Where it ends.
     pub fn head(&self) -> Position {
-        Position::new(self.entries.len() as u64)
+        Position::try_from(self.entries.len() as u64).unwrap()
     }
 
     /// At most `count` entries after `after`.

@@ -375,8 +375,7 @@ impl Data {
 
     fn seq(&self, field: &str) -> Result<Seq, Code> {
         let number = self.value(field)?.as_u64().ok_or(Code::CC00)?;
-        require(number < 1 << 53, Code::CC00)?;
-        Ok(Seq::new(number))
+        number.try_into().map_err(|_| Code::CC00)
     }
 
     fn state(&self, field: &str) -> Result<CustodyState, Code> {

@@ -1,7 +1,7 @@
 //! A morning in a cluster that does not exist.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use guildhall_core::command::{Act, Command, Recorder};
@@ -28,15 +28,10 @@ pub(crate) struct Artifacts {
     values: (ArtifactId, Cid),
 }
 
-fn now() -> Result<Timestamp> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
-    Ok(Timestamp::from_micros(i64::try_from(now.as_micros())?)?)
-}
-
 /// Two artifacts, drafted.
 pub(crate) async fn register(store: &SqliteStore) -> Result<Artifacts> {
     let recorder = Recorder::new(Arc::new(store.chronicle()), CustodyPolicy::standard());
-    let at = now()?;
+    let at = Timestamp::now();
     let accord = AccordBound::new("change control", "board", Json::parse("{}")?, at);
     let accord_id = accord.accord_id;
     recorder.record(accord).await?;
@@ -56,7 +51,7 @@ pub(crate) async fn register(store: &SqliteStore) -> Result<Artifacts> {
 }
 
 fn object(artifacts: &Artifacts, name: &str, about: (ArtifactId, Cid), reason: &str) -> Value {
-    let created = now().map(|now| format!("{}Z", &now.to_string()[..19])).unwrap_or_default();
+    let created = format!("{}Z", &Timestamp::now().to_string()[..19]);
     json!({
         "metadata": {
             "namespace": "change-control", "name": name, "creationTimestamp": created,
@@ -70,7 +65,7 @@ fn object(artifacts: &Artifacts, name: &str, about: (ArtifactId, Cid), reason: &
 }
 
 fn decided(phase: &str, message: &str) -> Value {
-    let at = now().map(|now| now.to_string()).unwrap_or_default();
+    let at = Timestamp::now().to_string();
     json!({
         "phase": phase, "decidedBy": "jonas.weber", "decidedAt": at, "observedGeneration": 1,
         "evidence": { "approvals": ["mei.tanaka", "tomas.silva"] },

@@ -2,7 +2,7 @@
 //! ceremonies open and close.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::Result;
 use guildhall_core::command::{Act, Command, Recorder};
@@ -30,17 +30,11 @@ impl std::fmt::Debug for Live {
     }
 }
 
-fn now() -> Timestamp {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let micros = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX)
-}
-
 impl Live {
     /// On this Chronicle and the Ops DB that is projected from it.
     pub fn new(chronicle: Arc<dyn Chronicle>, ops_db: Arc<dyn OpsDb>) -> Self {
         let recorder = Recorder::new(chronicle, CustodyPolicy::standard());
-        let seed = now().as_micros().cast_unsigned();
+        let seed = Timestamp::now().as_micros().cast_unsigned();
         Self { ops_db, recorder, random: Random::seeded(seed) }
     }
 
@@ -97,7 +91,7 @@ impl Live {
             artifact_id: artifact.id,
             desired_cid: artifact.cid,
             detail: Json::parse(detail)?,
-            observed_at: now(),
+            observed_at: Timestamp::now(),
             observed_cid,
             target,
         };
@@ -116,7 +110,7 @@ impl Live {
             evidence: Json::null(),
             outcome,
             target: self.random.once_in(2).then(|| self.random.pick(&TARGETS).to_owned()),
-            verified_at: now(),
+            verified_at: Timestamp::now(),
             verifier: self.random.pick(&VERIFIERS).to_owned(),
         };
         verdict.into()
@@ -134,7 +128,7 @@ impl Live {
         let head = self.ops_db.chain(artifact.id, seq.previous(), 1).await?;
         let Some(head) = head.first().filter(|head| head.seq > Seq::ZERO) else { return Ok(None) };
         let who = self.random.pick(&PEOPLE);
-        let at = now().max(head.occurred_at);
+        let at = Timestamp::now().max(head.occurred_at);
         let act = |why: &str| Act::new(who, why, at);
         let to = |state, why: &str| Command::transition(artifact.id, state, act(why));
         Ok(match head.to_state {

@@ -112,7 +112,7 @@ pub(crate) async fn chain(
         discrepancy: Option<String>,
     }
     let params = Params::parse(query.as_deref());
-    let after = params.one::<u64>("after")?.map_or(Seq::ZERO, Seq::new);
+    let after = params.one("after")?.unwrap_or(Seq::ZERO);
     let limit = params.limit(MAX_PAGE_ROWS)?;
     let found = app.ops_db.artifact(id).await?;
     let found = found.ok_or(RequestError::Missing("artifact"))?;

@@ -1,7 +1,7 @@
 //! What every request is answered from.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use guildhall_core::{CustodyPolicy, OpsDb, Timestamp};
 use guildhall_projector::Status;
@@ -31,9 +31,7 @@ pub(crate) struct App {
 impl App {
     /// This host's clock.
     pub(crate) fn now(&self) -> Timestamp {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let micros = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
-        Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX)
+        Timestamp::now()
     }
 
     /// Verdicts from before this are stale.

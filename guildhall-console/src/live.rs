@@ -65,7 +65,7 @@ pub(crate) async fn events(
     } else {
         vec![Topic::Ceremonies, Topic::Postures]
     };
-    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse::<u64>().ok());
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let permit = Arc::clone(&app.streams).try_acquire_owned();
     let permit = permit.map_err(|_| RequestError::Crowded)?;
     let orchestrator = app.orchestrator.clone();
@@ -83,7 +83,7 @@ pub(crate) async fn events(
         topics,
         _permit: permit,
     };
-    stream.resume(last.map(Position::new));
+    stream.resume(last);
     let (sender, receiver) = mpsc::channel(UNREAD);
     tokio::spawn(hand_over(stream, sender));
     let body = stream::unfold(receiver, |mut receiver| async move {
@@ -140,7 +140,7 @@ impl Stream {
         if self.topics.is_empty() {
             return;
         }
-        let from = Position::new(self.position.get().saturating_sub(MAX_RESUMED)).max(last);
+        let from = self.position.saturating_sub(MAX_RESUMED).max(last);
         if from > last {
             self.ready.push_back(missed(None, last, from));
         }

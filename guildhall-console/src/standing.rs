@@ -1,7 +1,7 @@
 //! Where the projector and the orchestrator stand: the same facts for pages, health and metrics.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use guildhall_core::{OPS_DB, Position, StoreError, Timestamp};
 use guildhall_projector::ceremony::{FeedState, Refusal};
@@ -97,10 +97,7 @@ impl Progress {
 }
 
 fn failure(error: &LastError) -> LastFailure {
-    let at = error.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let micros = i64::try_from(at.as_micros()).unwrap_or(i64::MAX);
-    let at = Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX);
-    LastFailure { message: error.message.clone(), at }
+    LastFailure { message: error.message.clone(), at: error.at }
 }
 
 /// A state's word.

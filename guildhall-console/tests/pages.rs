@@ -967,11 +967,6 @@ async fn deploy(guild: &Guild, id: ArtifactId) {
     guild.record(Command::transition(id, CustodyState::Deployed, act(4))).await;
 }
 
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
-    Timestamp::from_micros(since.as_micros().try_into().unwrap()).unwrap()
-}
-
 fn verdict(artifact_id: ArtifactId, outcome: Outcome, verified_at: Timestamp) -> Command {
     let (evidence, verifier) = (Json::null(), "scanner".to_owned());
     let target = None;
@@ -995,7 +990,7 @@ async fn what_runs_needs_attention_until_there_is_a_new_verdict() {
     guild.record(verdict(id, Outcome::Passed, at(5))).await;
     let stale = page().await;
     assert!(stale.contains("no verdict in the last 14 days"), "{stale}");
-    guild.record(verdict(id, Outcome::Passed, now())).await;
+    guild.record(verdict(id, Outcome::Passed, Timestamp::now())).await;
     let calm = page().await;
     assert!(!calm.contains("no verdict in the last"), "{calm}");
 }

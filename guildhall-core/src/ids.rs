@@ -137,12 +137,22 @@ impl From<AccordId> for StreamId {
     }
 }
 
-/// A number that no counter reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{found} is above 2^53 - 1")]
-pub struct CounterError {
-    /// The number.
-    pub found: u64,
+/// What is not a counter's value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CounterError {
+    /// The number is one that no counter reaches.
+    #[error("{found} is above 2^53 - 1")]
+    TooLarge {
+        /// The number.
+        found: u64,
+    },
+    /// The text is not a number in decimal digits, or one of more than 64 bits.
+    #[error("{found:?} is not a number from 0 to 2^53 - 1")]
+    NotANumber {
+        /// The text, cut to 64 characters.
+        found: String,
+    },
 }
 
 macro_rules! counter {
@@ -160,11 +170,11 @@ macro_rules! counter {
             /// The largest that every JSON reader sees exactly: 2^53 - 1.
             pub const MAX: Self = Self((1 << 53) - 1);
 
-            /// The counter with this value, for a number of one's own or a bound ("after", "at
-            /// most"): [`MAX`](Self::MAX), which no entry is beyond, stands for all that is beyond
-            /// it. A number that somebody else says is a fact is for `try_from`, which refuses it.
-            pub const fn new(value: u64) -> Self {
-                if value > Self::MAX.0 { Self::MAX } else { Self(value) }
+            /// The counter with this value. A 32-bit number always is one; a longer one is for
+            /// `try_from`, which refuses what no counter reaches.
+            pub const fn new(value: u32) -> Self {
+                // `From` is not const; widening loses nothing.
+                Self(value as u64)
             }
 
             /// The value.
@@ -185,13 +195,25 @@ macro_rules! counter {
             /// The one after this; none after [`MAX`](Self::MAX).
             #[must_use]
             pub const fn next(self) -> Option<Self> {
-                if self.0 < Self::MAX.0 { Some(Self(self.0 + 1)) } else { None }
+                self.checked_add(1)
+            }
+
+            /// The one that many after this; none beyond [`MAX`](Self::MAX).
+            #[must_use]
+            pub const fn checked_add(self, count: u64) -> Option<Self> {
+                if count <= Self::MAX.0 - self.0 { Some(Self(self.0 + count)) } else { None }
             }
 
             /// The one before this, and [`ZERO`](Self::ZERO) before the first.
             #[must_use]
             pub const fn previous(self) -> Self {
-                Self(self.0.saturating_sub(1))
+                self.saturating_sub(1)
+            }
+
+            /// The one that many before this, and [`ZERO`](Self::ZERO) before the first.
+            #[must_use]
+            pub const fn saturating_sub(self, count: u64) -> Self {
+                Self(self.0.saturating_sub(count))
             }
         }
 
@@ -211,7 +233,18 @@ macro_rules! counter {
             type Error = CounterError;
 
             fn try_from(found: u64) -> Result<Self, CounterError> {
-                if found > Self::MAX.0 { Err(CounterError { found }) } else { Ok(Self(found)) }
+                if found > Self::MAX.0 { Err(CounterError::TooLarge { found }) } else { Ok(Self(found)) }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = CounterError;
+
+            fn from_str(text: &str) -> Result<Self, CounterError> {
+                let number: u64 = text.parse().map_err(|_| CounterError::NotANumber {
+                    found: text.chars().take(64).collect(),
+                })?;
+                number.try_into()
             }
         }
     };
@@ -265,10 +298,17 @@ mod tests {
         assert!(serde_json::from_str::<Position>("-1").is_err());
         assert_eq!(Position::from_i64(-1), None);
         let beyond = Position::MAX.get() + 1;
-        assert_eq!(Position::try_from(beyond), Err(CounterError { found: beyond }));
+        assert_eq!(Position::try_from(beyond), Err(CounterError::TooLarge { found: beyond }));
         assert_eq!(Position::try_from(beyond - 1), Ok(Position::MAX));
-        assert_eq!(Position::new(beyond), Position::MAX);
+        assert_eq!("9007199254740991".parse(), Ok(Position::MAX));
+        let refused = ["9007199254740992", "18446744073709551616", "-1", "1.0", ""];
+        assert!(refused.iter().all(|text| text.parse::<Position>().is_err()));
+        assert_eq!(Position::new(u32::MAX).get(), u64::from(u32::MAX));
         assert_eq!((Position::MAX.next(), Position::ZERO.next()), (None, Some(Position::FIRST)));
         assert_eq!(Position::ZERO.previous(), Position::ZERO);
+        assert_eq!(Position::FIRST.checked_add(Position::MAX.get()), None);
+        assert_eq!(Position::ZERO.checked_add(Position::MAX.get()), Some(Position::MAX));
+        assert_eq!(Position::FIRST.checked_add(u64::MAX), None);
+        assert_eq!(Position::new(7).saturating_sub(9), Position::ZERO);
     }
 }

@@ -40,18 +40,6 @@ pub use ops_db::MemoryOpsDb;
 pub use projector::MemoryProjector;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
-
-use crate::time::Timestamp;
-
-/// The clock that a store has and core otherwise has not: when an entry was recorded, and until
-/// when a lease holds. A recorder that is given no other goes by it.
-#[expect(clippy::disallowed_methods, reason = "an in-memory store is a store")]
-pub(crate) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX)
-}
 
 /// Every change under these locks is made in one go, so what a panic leaves is whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -120,14 +120,14 @@ pub(crate) fn chain(states: &[CustodyState]) -> Vec<CustodyTransitioned> {
 }
 
 /// An entry at this position, recorded so many seconds into the story.
-pub(crate) fn entry(position: u64, event: impl Into<Event>) -> DecodedEntry {
+pub(crate) fn entry(position: u32, event: impl Into<Event>) -> DecodedEntry {
     let event = event.into();
     DecodedEntry {
         position: Position::new(position),
         event_id: EventId::from_uuid(Uuid::from_u128(u128::from(position) << 64)),
         stream_id: event.stream(),
         event_type: event.kind().into(),
-        recorded_at: at(i64::try_from(position).unwrap()),
+        recorded_at: at(position.into()),
         leaf_hash: LeafHash::from_bytes([u8::try_from(position).unwrap(); 32]),
         decoded: Ok(Decoded::Event(event)),
     }
@@ -217,7 +217,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
                         occurred_at,
                         prev_hash,
                         reason,
-                        seq: Seq::new(seq),
+                        seq: seq.try_into().unwrap(),
                         to_state,
                     }
                     .into()

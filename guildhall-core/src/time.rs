@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::SystemTime;
 
 use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -51,11 +52,27 @@ pub enum TimestampError {
     OutOfRange,
 }
 
+/// This host's clock, which the fold and the checks never read: it is for the in-memory stores and
+/// for a recorder that is given no other.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the host's clock")]
+pub(crate) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX)
+}
+
 impl Timestamp {
     /// 0001-01-01T00:00:00.000000Z, the earliest.
     pub const MIN: Self = Self { micros: -62_135_596_800_000_000 };
     /// 9999-12-31T23:59:59.999999Z, the latest.
     pub const MAX: Self = Self { micros: 253_402_300_799_999_999 };
+
+    /// What time it is by this host's clock: 1970 before it, [`MAX`](Self::MAX) beyond the year 9999.
+    /// What decides about entries takes a [`Clock`](crate::command::Clock) instead, which tests set.
+    #[cfg(feature = "clock")]
+    pub fn now() -> Self {
+        now()
+    }
 
     /// The moment that many microseconds after 1970-01-01T00:00:00Z.
     ///

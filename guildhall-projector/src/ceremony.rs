@@ -49,10 +49,9 @@ mod open;
 mod subscription;
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use guildhall_core::command::{Clock, Recorder};
-use guildhall_core::{Chronicle, CustodyPolicy, OpsDb, Position, StoreError};
+use guildhall_core::{Chronicle, CustodyPolicy, OpsDb, Position, StoreError, Timestamp};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument;
@@ -234,7 +233,7 @@ impl FollowStatus {
 
     fn failed(&mut self, state: State, error: &dyn std::error::Error) {
         self.state = state;
-        self.last_error = Some(LastError { message: chain(error), at: SystemTime::now() });
+        self.last_error = Some(LastError { message: chain(error), at: Timestamp::now() });
     }
 }
 

@@ -207,7 +207,7 @@ impl Reader {
 
     fn start(&self, after: Position, limit: ReadLimit, reaches_back: bool) -> Read {
         let chronicle = Arc::clone(&self.chronicle);
-        let end = Position::new(after.get().saturating_add(limit.entries as u64));
+        let end = after.checked_add(limit.entries as u64).unwrap_or(Position::MAX);
         let (after, limit) = if reaches_back {
             (after.previous(), ReadLimit { entries: limit.entries.saturating_add(1), ..limit })
         } else {

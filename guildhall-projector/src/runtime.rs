@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use guildhall_core::{
     ApplyError, Checkpoint, Chronicle, HolderId, Lease, Position, Projector, Timestamp,
@@ -230,7 +230,7 @@ fn conclude(status: &watch::Sender<Status>, outcome: Result<(), RuntimeError>) {
 }
 
 fn last_error(error: &RuntimeError) -> LastError {
-    LastError { message: chain(error), at: SystemTime::now() }
+    LastError { message: chain(error), at: Timestamp::now() }
 }
 
 /// Why a run ended.
@@ -423,8 +423,7 @@ impl Supervisor {
     /// Until the lease may lapse, looking again no less often than it is renewed.
     fn standby_pause(&self, until: Timestamp) -> Duration {
         let third = self.projector.lease_time() / 3;
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let left = until.as_micros() - i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
+        let left = until.as_micros() - Timestamp::now().as_micros();
         // By this host's clock it may have passed already, and the database's says that it has not.
         let left = u64::try_from(left).ok().filter(|left| *left > 0).map(Duration::from_micros);
         left.unwrap_or(third).clamp(Duration::from_millis(1), third.max(Duration::from_millis(1)))

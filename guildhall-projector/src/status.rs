@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use guildhall_core::{Applied, Difference, HolderId, Position, Timestamp};
 
@@ -50,7 +50,7 @@ pub struct LastError {
     /// Its message with those of its causes, on one line.
     pub message: String,
     /// When, by this host's clock.
-    pub at: SystemTime,
+    pub at: Timestamp,
 }
 
 /// How far one read model of the projector is.

@@ -306,7 +306,7 @@ async fn a_checkpoint_that_somebody_set_back_is_not_projected_over() {
 }
 
 /// Edits an entry as who owns the file can: without the triggers, and with a new leaf hash.
-async fn edit(path: &std::path::Path, position: u64, from: &str, to: &str) {
+async fn edit(path: &std::path::Path, position: u32, from: &str, to: &str) {
     let connection = rusqlite::Connection::open(path).unwrap();
     let mut triggers = connection
         .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = ?1")

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use guildhall_core::append::{Admitted, Seen};
 use guildhall_core::{
-    Append, AppendError, Appended, Entry, LeafHash, Origin, Position, StoreError,
+    Append, AppendError, Appended, Entry, LeafHash, Origin, Position, StoreError, Timestamp,
 };
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres};
@@ -22,7 +22,7 @@ use crate::error::{NoAnswer, has_sqlstate};
 use crate::holder::find_head_holder;
 use crate::log::{LogState, Repeated, append_entries, insert_origin, is_recorded, lock_head};
 use crate::options::PostgresOptions;
-use crate::row::{Failure, now};
+use crate::row::Failure;
 use crate::watch::Signal;
 
 const DOING: &str = "appending to the Chronicle";
@@ -493,7 +493,7 @@ impl Committer {
         let limit = self.payload_limit_bytes;
         let mut state = log.state(origin.clone(), repeated, appends(group), limit);
         let mut judged = Judged { head: state.head(), entries: Vec::new(), outcomes: Vec::new() };
-        let now = now();
+        let now = Timestamp::now();
         for request in group {
             let outcome = match request {
                 Request::FixOrigin { .. } => Outcome::Origin(origin.clone()),

@@ -507,9 +507,3 @@ pub(crate) fn bind_entries<'q>(
         .bind(column(entries, |entry| chrono::DateTime::<chrono::Utc>::from(entry.recorded_at)))
         .bind(column(entries, |entry| entry.leaf_hash.as_bytes().as_slice()))
 }
-
-/// The wall clock.
-pub(crate) fn now() -> Timestamp {
-    // A clock beyond the year 9999 is not worth an error path through every append.
-    Timestamp::try_from(chrono::Utc::now()).unwrap_or(Timestamp::MAX)
-}

@@ -37,7 +37,7 @@ async fn plans<T>(server: &Server, work: impl Future<Output = T>) -> (String, T)
 
 /// The month that lies so many before the present one.
 fn month_ago(months: u32) -> DateTime<Utc> {
-    let first = Utc::now().date_naive().with_day(1).unwrap();
+    let first = DateTime::<Utc>::from(Timestamp::now()).date_naive().with_day(1).unwrap();
     let first = first.checked_sub_months(Months::new(months)).unwrap();
     first.and_hms_opt(12, 0, 0).unwrap().and_utc()
 }

@@ -84,7 +84,7 @@ async fn work(store: &PostgresStore, entries: usize) {
             }
         });
     }
-    let last = Position::new(entries.len() as u64);
+    let last = Position::try_from(entries.len() as u64).unwrap();
     for _ in 0..4 {
         let chronicle = chronicle.clone();
         tasks.spawn(async move {

@@ -20,7 +20,7 @@ use projecting::{append_all, log, within};
 use server::{Database, Server, Settings, execute};
 
 /// Reads everything that a console does, and is refused whatever writes.
-async fn assert_reads(store: &PostgresStore, head: u64) {
+async fn assert_reads(store: &PostgresStore, head: u32) {
     let (chronicle, ops_db) = (store.chronicle(), store.ops_db());
     let head = Position::new(head);
     let last = head.previous();

@@ -42,13 +42,13 @@ async fn listeners(database: &Database, count: i64) -> Vec<i32> {
     }
 }
 
-fn wait(chronicle: &PostgresChronicle, after: u64) -> tokio::task::JoinHandle<Position> {
+fn wait(chronicle: &PostgresChronicle, after: u32) -> tokio::task::JoinHandle<Position> {
     let chronicle = chronicle.clone();
     tokio::spawn(async move { chronicle.wait_beyond(Position::new(after), LONG).await.unwrap() })
 }
 
-async fn woken(waiter: tokio::task::JoinHandle<Position>) -> u64 {
-    timeout(SOON, waiter).await.expect("long before the poll").unwrap().get()
+async fn woken(waiter: tokio::task::JoinHandle<Position>) -> Position {
+    timeout(SOON, waiter).await.expect("long before the poll").unwrap()
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn a_commit_of_either_store_wakes_every_waiter() {
         append_one(&first, 1).await;
     }
     for waiter in waiters {
-        assert_eq!(woken(waiter).await, 3);
+        assert_eq!(woken(waiter).await, Position::new(3));
     }
 }
 
@@ -83,7 +83,7 @@ async fn a_commit_of_anybody_wakes_a_waiter() {
                     metadata, recorded_at, leaf_hash
              FROM guildhall.chronicle_entries ORDER BY position DESC LIMIT 1",
         );
-        assert_eq!(woken(waiter).await, after + 1);
+        assert_eq!(woken(waiter).await, Position::new(after + 1));
     }
 }
 
@@ -98,7 +98,7 @@ async fn a_listener_that_was_cut_off_listens_again() {
         execute(database.url(), &format!("SELECT pg_terminate_backend({listener})"));
         // Either it listens again when this commits, or it finds it done when it does.
         append_one(&other, 1).await;
-        assert_eq!(woken(waiter).await, round + 1);
+        assert_eq!(woken(waiter).await, Position::new(round + 1));
     }
 }
 
@@ -116,7 +116,7 @@ async fn a_lost_wake_up_costs_one_poll() {
          LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
     );
     append_one(&other, 1).await;
-    assert_eq!(woken(waiter).await, 1);
+    assert_eq!(woken(waiter).await, Position::FIRST);
 }
 
 /// Anybody who may connect may tell anything.
@@ -138,7 +138,7 @@ async fn a_flood_of_false_notices_fools_nobody() {
     assert_eq!(timeout(SOON, wait).await.unwrap().unwrap(), Position::new(1));
     assert!(!waiter.is_finished());
     append_one(&other, 1).await;
-    assert_eq!(woken(waiter).await, 2);
+    assert_eq!(woken(waiter).await, Position::new(2));
 }
 
 #[tokio::test]
@@ -157,7 +157,7 @@ async fn stores_in_two_schemas_do_not_wake_each_other() {
     assert!(!waiter.is_finished());
     let other_handle = north.clone();
     append_one(&other_handle, 1).await;
-    assert_eq!(woken(waiter).await, 1);
+    assert_eq!(woken(waiter).await, Position::FIRST);
     assert_eq!(south.head().await.unwrap().position, Position::new(2));
 }
 

@@ -11,14 +11,13 @@ use std::time::{Duration, Instant};
 use guildhall_core::append::{Admitted, AppendState, Mark, Recorded, Seen};
 use guildhall_core::{
     Append, AppendError, Appended, Entry, EventId, EventType, LogFault, Origin, StoreError,
-    StreamId, Version,
+    StreamId, Timestamp, Version,
 };
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::{DatabaseFile, Gate, Role};
 use crate::lease::ops_checkpoint;
-use crate::migrate::now;
 use crate::options::SqliteOptions;
 use crate::place::Place;
 use crate::row::{Failure, Stored, View, check_mark};
@@ -410,7 +409,7 @@ impl<'t> Log<'t> {
                 self.state.know_recorded(entry.event_id, recorded);
             }
         }
-        let Admitted { entries, answers } = match self.state.admit(append, now()) {
+        let Admitted { entries, answers } = match self.state.admit(append, Timestamp::now()) {
             Ok(admitted) => admitted,
             Err(refusal) => return Ok(Err(refusal)),
         };

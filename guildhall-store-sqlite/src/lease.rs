@@ -3,7 +3,6 @@
 use guildhall_core::{Checkpoint, HolderId, LeaseState, Left, OPS_DB, Origin, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::migrate::now;
 use crate::rows::{Columns, TimeText};
 
 /// A row of `projector_checkpoints`.
@@ -59,7 +58,7 @@ impl CheckpointRow {
             position.as_i64(),
             leaf_hash.as_ref().map(|hash| hash.as_bytes()),
             origin.as_ref().map(Origin::as_str),
-            TimeText::from(now()),
+            TimeText::from(Timestamp::now()),
             self.generation,
             self.lease.holder.as_ref().map(|(holder, _)| holder.as_uuid().as_bytes()),
             self.lease.holder.map(|(_, until)| TimeText::from(until)),

@@ -144,13 +144,7 @@ pub(crate) fn run(
     connection.execute_batch(migration.sql)?;
     connection.execute(
         "INSERT INTO guildhall_migrations (family, number, name, applied_at) VALUES (?1, ?2, ?3, ?4)",
-        (family.as_str(), migration.number, migration.name, now().to_string()),
+        (family.as_str(), migration.number, migration.name, Timestamp::now().to_string()),
     )?;
     Ok(())
-}
-
-/// The wall clock.
-pub(crate) fn now() -> Timestamp {
-    // A clock beyond the year 9999 is not worth an error path through every append.
-    Timestamp::try_from(chrono::Utc::now()).unwrap_or(Timestamp::MAX)
 }

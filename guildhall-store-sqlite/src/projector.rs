@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use guildhall_core::fold::{Fold, Halt};
 use guildhall_core::{
     Applied, ApplyError, Batch, Checkpoint, CustodyPolicy, DecodedEntry, Generation, HolderId,
-    Lease, Left, OPS_DB, OnViolation, Position, Projector, Rebuild, StoreError,
+    Lease, Left, OPS_DB, OnViolation, Position, Projector, Rebuild, StoreError, Timestamp,
 };
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -18,7 +18,6 @@ use crate::connection::{DatabaseFile, Role};
 use crate::error::{Doing, disagreement};
 use crate::heads::load_heads;
 use crate::lease::CheckpointRow;
-use crate::migrate::now;
 use crate::place::Place;
 use crate::read_model::{ReadModel, apply_read_models};
 use crate::rebuild::SqliteGeneration;
@@ -304,7 +303,7 @@ impl Projecting {
         // Taken out: whatever fails from here on, the heads may be ahead of the tables.
         let written = self.written.take();
         if let Lease::Standby { holder, until } =
-            row.lease.take(self.holder, self.fence, self.settings.lease_time, now())
+            row.lease.take(self.holder, self.fence, self.settings.lease_time, Timestamp::now())
         {
             return Err(ApplyError::Standby { projector: name.to_owned(), holder, until });
         }
@@ -383,7 +382,8 @@ impl Projecting {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .doing(DOING)?;
         let mut row = CheckpointRow::load(&transaction, name).doing(DOING)?;
-        let lease = row.lease.take(self.holder, self.fence, self.settings.lease_time, now());
+        let lease =
+            row.lease.take(self.holder, self.fence, self.settings.lease_time, Timestamp::now());
         if lease == Lease::Held {
             row.save(&transaction, name).doing(DOING)?;
             transaction.commit().doing(DOING)?;

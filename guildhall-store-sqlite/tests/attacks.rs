@@ -271,7 +271,7 @@ async fn a_row_that_is_missing_is_said() {
         let projector = store.projector().start().unwrap();
         projector.apply(batch(&store, 0, before).await).await.unwrap();
         attack(&store, "PRAGMA foreign_keys = off; DELETE FROM governed_artifacts");
-        let at = Position::new(u64::try_from(before).unwrap());
+        let at = Position::new(u32::try_from(before).unwrap());
         match projector.apply(batch(&store, at.get(), 1).await).await.unwrap_err() {
             ApplyError::Disagrees {
                 checkpoint,

@@ -409,7 +409,7 @@ fn scrambled(sound: &mut Workload) -> Option<NewEntry> {
     let mut link = custody::link(*id, *cid, head.as_ref(), wanted);
     for _ in 0..sound.random.below(4) {
         match sound.random.below(6) {
-            0 => link.seq = Seq::new(sound.random.below(4)),
+            0 => link.seq = sound.random.pick(&[Seq::ZERO, Seq::FIRST, Seq::new(2), Seq::new(3)]),
             1 => link.prev_hash = None,
             2 => link.from_state = Some(sound.random.pick(CustodyState::ALL)),
             3 => link.occurred_at = before(link.occurred_at, 1_000_000_000),

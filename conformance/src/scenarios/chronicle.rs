@@ -417,7 +417,7 @@ pub async fn a_waiter_is_woken_by_either_handle<H: Harness>(harness: H) {
     let (chronicle, other) = (harness.chronicle(), harness.other_chronicle().await);
     let stream = StreamId::new();
     for (nth, appender) in [&chronicle, &other, &other, &chronicle].into_iter().enumerate() {
-        let at = Position::new(nth as u64);
+        let at = Position::try_from(nth as u64).unwrap();
         let waiters = [Arc::clone(&chronicle), Arc::clone(&other)].map(|waiting| {
             tokio::spawn(async move { waiting.wait_beyond(at, Duration::from_secs(60)).await })
         });

@@ -479,7 +479,7 @@ pub async fn pages_stay_right_while_rows_come<H: Harness>(harness: H) {
     let ops_db = harness.ops_db();
     let query = ArtifactQuery { limit: 5, ..ArtifactQuery::default() };
     let first = ops_db.artifacts(&query).await.unwrap();
-    projector.apply(log.rest(Position::new(LENGTH as u64 / 2))).await.unwrap();
+    projector.apply(log.rest(Position::try_from(LENGTH as u64 / 2).unwrap())).await.unwrap();
     let rest = ArtifactQuery { after: first.next.clone(), limit: MAX_PAGE_ROWS, ..query.clone() };
     let rows = ops_db.artifacts(&rest).await.unwrap().rows;
     let last = first.rows.last().unwrap();
@@ -742,5 +742,5 @@ pub async fn the_checkpoint_is_that_of_the_tables<H: Harness>(harness: H) {
     let (ops_db, tables) = filled(&harness).await;
     let checkpoint = ops_db.checkpoint(OPS_DB).await.unwrap();
     assert_eq!(checkpoint.as_ref(), tables.projector_checkpoints.get(OPS_DB));
-    assert_eq!(checkpoint.map(|at| at.position), Some(Position::new(LENGTH as u64)));
+    assert_eq!(checkpoint.map(|at| at.position), Some(Position::try_from(LENGTH as u64).unwrap()));
 }

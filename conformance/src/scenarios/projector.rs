@@ -121,7 +121,7 @@ pub async fn a_gap_is_refused<H: Harness>(harness: H) {
     for checkpoint in [0, 10] {
         projector.apply(log.batch(Position::ZERO, checkpoint)).await.unwrap();
         let before = harness.tables().await;
-        let batch = log.batch(Position::new(checkpoint as u64 + 1), 5);
+        let batch = log.batch(Position::try_from(checkpoint as u64 + 1).unwrap(), 5);
         match projector.apply(batch).await {
             Err(ApplyError::Continuity(ContinuityError::Gap { found, checkpoint: at })) => {
                 assert_eq!(at.get(), checkpoint as u64);
@@ -174,11 +174,11 @@ pub async fn what_was_applied_is_reported<H: Harness>(harness: H) {
     let workload: Vec<_> = Hostile::new(7, Mix::DENSE).take(300).collect();
     let log = Log::of(workload.iter().map(|hostile| hostile.entry.clone()));
     let is_unknown = |at: usize| workload[at].entry.event_type.kind().is_none();
-    let (mut after, mut all) = (0, Applied::default());
+    let (mut after, mut all) = (Position::ZERO, Applied::default());
     for count in [1, 7, 92, 200] {
-        let applied = projector.apply(log.batch(Position::new(after), count)).await.unwrap();
-        after += count as u64;
-        assert_eq!((applied.position.get(), applied.entries), (after, count as u64));
+        let applied = projector.apply(log.batch(after, count)).await.unwrap();
+        after = after.checked_add(count as u64).unwrap();
+        assert_eq!((applied.position, applied.entries), (after, count as u64));
         all.quarantined += applied.quarantined;
         all.skipped += applied.skipped;
     }

@@ -74,9 +74,9 @@ pub async fn every_flaw_halts_a_projector_that_is_to_halt<H: Harness>(harness: H
         ProjectorSettings { on_violation: OnViolation::Halt, ..ProjectorSettings::without_lease() };
     let halting = harness.projector(settings).await;
     let setting_aside = harness.projector(ProjectorSettings::without_lease()).await;
-    let sound = Position::new((log.entries().len() - flaws.len()) as u64);
+    let sound = Position::try_from((log.entries().len() - flaws.len()) as u64).unwrap();
     for (nth, flaw) in flaws.into_iter().enumerate() {
-        let after = Position::new(if nth == 0 { 0 } else { sound.get() + nth as u64 });
+        let after = if nth == 0 { Position::ZERO } else { sound.checked_add(nth as u64).unwrap() };
         match halting.apply(log.rest(after)).await {
             Err(ApplyError::Halted { position, violation }) => {
                 assert_eq!(position.get(), sound.get() + nth as u64 + 1);

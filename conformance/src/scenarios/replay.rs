@@ -97,7 +97,7 @@ async fn replay<H: Harness>(
         match step {
             Step::Apply { rival, back, count } => {
                 let at = projectors[rival].checkpoint().await.unwrap().position;
-                let from = Position::new(at.get().saturating_sub(back));
+                let from = at.saturating_sub(back);
                 projectors[rival].apply(log.batch(from, count)).await.unwrap();
                 let reached = projectors[1 - rival].checkpoint().await.unwrap().position.get();
                 let expected = (from.get() + count as u64).clamp(at.get(), log.head().get());
@@ -158,7 +158,7 @@ pub async fn any_rebuild_gives_the_same_tables<H: Harness>(harness: H) {
         let mut generation = projector.begin_rebuild().await.unwrap();
         for (back, count) in batches {
             let at = generation.checkpoint().position;
-            let from = Position::new(at.get().saturating_sub(back));
+            let from = at.saturating_sub(back);
             generation.apply(log.batch(from, count)).await.unwrap();
         }
         same(&harness.tables().await, &before)?;

@@ -58,7 +58,7 @@ async fn next_batch(chronicle: &dyn Chronicle, after: Position) -> Batch {
 /// Projects until all that the writers write is applied.
 async fn follow(chronicle: &dyn Chronicle, projector: &dyn Projector) {
     let mut at = projector.checkpoint().await.unwrap().position;
-    while at < Position::new(ENTRIES as u64) {
+    while at < Position::try_from(ENTRIES as u64).unwrap() {
         at = projector.apply(next_batch(chronicle, at).await).await.unwrap().position;
     }
 }
@@ -71,7 +71,7 @@ async fn rebuild(chronicle: &dyn Chronicle, projector: &dyn Rebuild) {
         if at.get() > ENTRIES as u64 / 2 && generation.swap(None).await.unwrap() {
             return;
         }
-        if at < Position::new(ENTRIES as u64) {
+        if at < Position::try_from(ENTRIES as u64).unwrap() {
             generation.apply(next_batch(chronicle, at).await).await.unwrap();
         }
     }
@@ -94,7 +94,7 @@ fn sizes(overview: &Overview) -> [u64; 6] {
 /// Looks until the last entry is applied; what was seen once is never gone again.
 async fn watch(ops_db: &dyn OpsDb, projector: &str) {
     let (mut before, mut at) = ([0; 6], Position::ZERO);
-    while at < Position::new(ENTRIES as u64) {
+    while at < Position::try_from(ENTRIES as u64).unwrap() {
         let checkpoint = ops_db.checkpoint(projector).await.unwrap();
         let now = checkpoint.map_or(Position::ZERO, |checkpoint| checkpoint.position);
         assert!(now >= at, "the checkpoint went back from {at} to {now}");

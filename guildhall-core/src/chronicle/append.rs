@@ -115,7 +115,8 @@ impl AppendState {
             } else if let Some(&nth) = within.get(&entry.event_id) {
                 let first: &NewEntry = &fresh[nth];
                 let known = (&first.event_type, first.stream_id, first.payload.as_str());
-                let position = Position::new(self.head.get() + nth as u64 + 1);
+                // Beyond the last position there is, none of them is appended.
+                let position = self.head.checked_add(nth as u64 + 1).unwrap_or(Position::MAX);
                 refuse_reuse(&entry, known, position)?;
                 let differs = differs(&entry, first.recorded_at, &first.metadata);
                 places.push(Ok((nth, true, differs)));
@@ -329,7 +330,7 @@ mod tests {
 
     #[test]
     fn no_position_and_no_version_goes_beyond_the_last_there_is() {
-        let last_but_one = Position::new(Position::MAX.get() - 1);
+        let last_but_one = Position::MAX.previous();
         let mut state = AppendState::new(Origin::unique(), last_but_one, MAX_PAYLOAD_BYTES);
         let (first, second) = (accord("ada", "{}"), accord("ada", "{}"));
         let both = Append::of([first.clone(), second.clone()]);

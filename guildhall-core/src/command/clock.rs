@@ -43,7 +43,7 @@ impl Default for Clock {
 impl Clock {
     /// This host's clock, with [`TOLERANCE`].
     pub fn system() -> Self {
-        Self::from_fn(crate::memory::now)
+        Self::from_fn(crate::time::now)
     }
 
     /// A clock that tells the time in this way, with [`TOLERANCE`].

@@ -24,7 +24,7 @@ fn after_registration() -> Fold {
     fold
 }
 
-fn unknown(position: u64) -> DecodedEntry {
+fn unknown(position: u32) -> DecodedEntry {
     DecodedEntry {
         event_type: EventType::new("com.example.note.v1"),
         decoded: Ok(Decoded::Unknown),
@@ -350,7 +350,7 @@ fn judging_changes_nothing() {
 #[test]
 fn positions_and_leaf_hashes_do_not_decide() {
     // The fold is pure: the same events, recorded elsewhere, make the same rows but for positions.
-    let fold = |offset: u64| {
+    let fold = |offset: u32| {
         let mut fold = quarantining();
         let events = [Event::from(bound()), registered().into(), observed("eu", true, 3).into()];
         let batch = (1..).zip(events).map(|(position, event)| DecodedEntry {

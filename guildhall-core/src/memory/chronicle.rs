@@ -7,12 +7,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{lock, now};
+use super::lock;
 use crate::chronicle::append::{Admitted, AppendState, Recorded};
 use crate::chronicle::{Append, AppendError, Appended, Chronicle, Entry, Head, Origin, ReadLimit};
 use crate::error::StoreError;
 use crate::ids::{EventId, Position, StreamId, Version};
 use crate::json::MAX_PAYLOAD_BYTES;
+use crate::time::now;
 
 /// A Chronicle in memory (see [`Chronicle`] for what it promises; it is durable as long as one of
 /// its handles lives). Clones are cheap and share everything.
@@ -73,7 +74,8 @@ impl Log {
         let mut state = AppendState::new(origin, self.head(), payload_limit_bytes);
         for stream in AppendState::streams(append) {
             let entries = self.streams.get(&stream).map_or(0, Vec::len);
-            state.know_version(stream, Version::new(entries as u64));
+            let version = Version::ZERO.checked_add(entries as u64).unwrap_or(Version::MAX);
+            state.know_version(stream, version);
         }
         for new in &append.entries {
             let recorded = self.ids.get(&new.event_id).and_then(|position| self.entry(*position));

@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::database::Database;
+use super::lock;
 use super::ops_db::MemoryOpsDb;
 use super::tables::Rows;
-use super::{lock, now};
 use crate::checkpoint::Checkpoint;
 use crate::custody::CustodyPolicy;
 use crate::error::StoreError;
@@ -16,6 +16,7 @@ use crate::fold::{Fold, Halt, OnViolation};
 use crate::ids::{HolderId, Position};
 use crate::ops::{Difference, Table};
 use crate::projector::{Applied, ApplyError, Batch, Generation, Lease, OPS_DB, Projector, Rebuild};
+use crate::time::now;
 
 /// Projects into a [`MemoryOpsDb`] (see [`Projector`] for what it promises). Clones are one
 /// projector and share its lease; [`MemoryOpsDb::projector`] makes a rival.

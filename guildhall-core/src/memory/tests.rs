@@ -55,7 +55,7 @@ async fn story() -> MemoryChronicle {
 
 async fn batch(chronicle: &MemoryChronicle, after: u64, entries: usize) -> Batch {
     let limit = ReadLimit::entries(entries);
-    let entries = chronicle.read(Position::new(after), limit).await.unwrap();
+    let entries = chronicle.read(after.try_into().unwrap(), limit).await.unwrap();
     Batch::decode(chronicle.origin().await.unwrap().unwrap(), entries).unwrap()
 }
 
@@ -73,7 +73,7 @@ async fn order_is_dense_and_streams_count_for_themselves() {
     assert_eq!(positions, (1..=18).collect::<Vec<_>>());
     let origin = chronicle.origin().await.unwrap().unwrap();
     assert!(entries.iter().all(|entry| entry.leaf_hash == entry.compute_leaf_hash(&origin)));
-    let of_artifact = |after: u64, limit: usize| {
+    let of_artifact = |after: u32, limit: usize| {
         chronicle.read_stream(ARTIFACT.into(), Version::new(after), ReadLimit::entries(limit))
     };
     let versions = of_artifact(0, 100).await.unwrap();

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use guildhall_core::command::{Act, Command, RecordError, Recorder};
@@ -218,7 +218,7 @@ impl FeedStatus {
 
     fn failed(&mut self, message: String) {
         self.state = FeedState::BackingOff;
-        self.last_error = Some(LastError { message, at: SystemTime::now() });
+        self.last_error = Some(LastError { message, at: Timestamp::now() });
     }
 
     /// Whether it listens, or has nothing more to say.
@@ -274,7 +274,7 @@ impl Intake {
             }
             Err(error) => {
                 let (artifact_id, reason) = (Some(artifact_id), chain(&error));
-                let refusal = Refusal { identity, artifact_id, reason, at: now() };
+                let refusal = Refusal { identity, artifact_id, reason, at: Timestamp::now() };
                 self.note_refused(refusal.clone(), Some(step));
                 return Ok(IntakeOutcome::Refused(refusal));
             }
@@ -298,7 +298,7 @@ impl Intake {
     /// Tells of something heard that makes no step: it cannot be read, or not be believed. It is
     /// shown and counted like a step that breaks an invariant.
     pub fn refuse(&self, identity: String, artifact_id: Option<ArtifactId>, reason: String) {
-        self.note_refused(Refusal { identity, artifact_id, reason, at: now() }, None);
+        self.note_refused(Refusal { identity, artifact_id, reason, at: Timestamp::now() }, None);
     }
 
     /// Tells that nothing is wrong any more with what was refused under this identity: it was
@@ -391,12 +391,6 @@ fn may_pass(error: &RecordError) -> bool {
         RecordError::Store(_)
             | RecordError::Append(AppendError::Store(_) | AppendError::Conflict { .. })
     )
-}
-
-fn now() -> Timestamp {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let micros = i64::try_from(now.as_micros()).unwrap_or(i64::MAX);
-    Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX)
 }
 
 /// Runs a feed again and again, until it ends or everything does.

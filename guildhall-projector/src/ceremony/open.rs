@@ -26,9 +26,7 @@ impl Intake {
     /// # Errors
     /// The store's own.
     pub async fn has_opened(&self, identity: &str, at: Position) -> Result<bool, StoreError> {
-        let Some(before) = at.get().checked_sub(1) else { return Ok(false) };
-        let (after, one) = (Position::new(before), ReadLimit::entries(1));
-        let entries = self.source.chronicle.read(after, one).await?;
+        let entries = self.source.chronicle.read(at.previous(), ReadLimit::entries(1)).await?;
         let opening = event_id(self.name(), identity, Step::Opened);
         Ok(entries.first().is_some_and(|entry| entry.position == at && entry.event_id == opening))
     }

@@ -213,7 +213,7 @@ mod tests {
     use super::*;
     use crate::ceremony::notice::Change;
 
-    fn notice(position: u64, artifact_id: ArtifactId) -> Arc<Notice> {
+    fn notice(position: u32, artifact_id: ArtifactId) -> Arc<Notice> {
         let change =
             Change::DeploymentObserved { target: "eu".to_owned(), health: Health::Healthy };
         let position = Position::new(position);

@@ -7,7 +7,7 @@ use guildhall_core::custody::{self, ChainHead, Move};
 use guildhall_core::{
     AccordBound, AccordId, Append, ArtifactId, ArtifactRegistered, ArtifactRevised, Batch,
     CeremonyId, Chronicle, Cid, CustodyState, DeploymentObserved, Event, Json, LinkHash, NewEntry,
-    Outcome, Position, Projector, ReadLimit, Tier, Timestamp, VerificationRecorded,
+    Outcome, Projector, ReadLimit, Tier, Timestamp, VerificationRecorded,
 };
 use guildhall_store_sqlite::{SqliteProjector, SqliteStore, rusqlite};
 
@@ -178,7 +178,8 @@ pub(crate) async fn append(store: &SqliteStore, events: &[Event]) {
 pub(crate) async fn batch(store: &SqliteStore, after: u64, most: usize) -> Batch {
     let chronicle = store.chronicle();
     let origin = chronicle.origin().await.unwrap().unwrap();
-    let entries = chronicle.read(Position::new(after), ReadLimit::entries(most)).await.unwrap();
+    let entries =
+        chronicle.read(after.try_into().unwrap(), ReadLimit::entries(most)).await.unwrap();
     Batch::decode(origin, entries).unwrap()
 }
 

@@ -73,7 +73,7 @@ fn rehashed(mut link: CustodyTransition) -> CustodyTransition {
     link
 }
 
-fn artifact(seq: Option<u64>, state: Option<CustodyState>) -> GovernedArtifact {
+fn artifact(seq: Option<u32>, state: Option<CustodyState>) -> GovernedArtifact {
     GovernedArtifact {
         id: ArtifactId::new(),
         accord_binding_id: AccordId::new(),
