@@ -9,7 +9,10 @@
 //! - [`Note`], [`VerifierKey`], [`Signer`]: signed texts (C2SP signed-note);
 //! - [`SignedSeal`], [`LogKeys`]: a Chronicle's size and root, signed by a key that may (C2SP
 //!   tlog-checkpoint);
-//! - [`cosign`]: what a witness adds (C2SP tlog-cosignature).
+//! - [`cosign`], [`witness`]: what a witness adds, and how it decides (C2SP tlog-cosignature and
+//!   tlog-witness);
+//! - [`policy`]: which witnesses have to have cosigned (C2SP tlog-policy);
+//! - [`TlogProof`]: one entry's inclusion as a file (C2SP tlog-proof).
 //!
 //! # Whose code checks
 //!
@@ -26,8 +29,11 @@ mod key;
 mod log_keys;
 pub mod merkle;
 mod note;
+pub mod policy;
 mod seal;
 pub mod tile;
+mod tlog_proof;
+pub mod witness;
 
 pub use cosignature::cosign;
 
@@ -40,4 +46,5 @@ pub use note::{
     MAX_NOTE_BYTES, MAX_SIGNATURES, Note, NoteError, NoteSignature, SignError, Verified,
     VerifyError, parse_signature_lines,
 };
-pub use seal::{Seal, SealError, SignedSeal};
+pub use seal::{AcceptError, Seal, SealError, SignedSeal};
+pub use tlog_proof::{TlogProof, TlogProofError};

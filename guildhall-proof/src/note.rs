@@ -214,6 +214,20 @@ impl Note {
         Ok(())
     }
 
+    /// The same text under other signatures.
+    pub(crate) fn with_signatures(&self, signatures: Vec<NoteSignature>) -> Self {
+        Self { text: self.text.clone(), signatures }
+    }
+
+    /// The note with the signatures of these keys alone, each once.
+    pub(crate) fn signed_by(&self, keys: &[VerifierKey]) -> Result<Self, VerifyError> {
+        let verified = self.verify(keys)?;
+        let first = |by: &Verified<'_>| {
+            self.signatures.iter().find(|signature| signature.is_named(by.key)).cloned()
+        };
+        Ok(self.with_signatures(verified.iter().filter_map(first).collect()))
+    }
+
     /// Whose of these keys signed the text, each named once. Signatures by other keys are ignored.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use data_encoding::BASE64;
 use guildhall_core::{Origin, TreeHash};
 
 use crate::decimal;
-use crate::key::Signer;
-use crate::note::{Note, NoteError, NoteSignature, SignError};
+use crate::key::{Signer, VerifierKey};
+use crate::note::{Note, NoteError, NoteSignature, SignError, VerifyError};
 
 /// What a seal says: the Chronicle `origin` has `size` entries, and the tree over their leaf hashes
 /// this root.
@@ -88,6 +88,18 @@ impl fmt::Display for Seal {
     }
 }
 
+/// Why nothing was taken of what a witness answered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// No known key signed, or a signature that states one is wrong.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The seal has too many signatures.
+    #[error(transparent)]
+    Full(#[from] NoteError),
+}
+
 /// A seal with its signatures, not yet verified: [`LogKeys`](crate::LogKeys) does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignedSeal {
@@ -138,6 +150,34 @@ impl SignedSeal {
     /// The note as it is.
     pub const fn note(&self) -> &Note {
         &self.note
+    }
+
+    /// The same with the signatures of these keys alone.
+    ///
+    /// # Errors
+    /// [`VerifyError`]: none of them signed, or a signature that states one is wrong.
+    pub fn signed_by(&self, keys: &[VerifierKey]) -> Result<Self, VerifyError> {
+        let note = self.note.signed_by(keys)?;
+        Ok(Self { seal: self.seal.clone(), note })
+    }
+
+    /// Takes what a witness answered: of these lines, the signatures of these keys. Answers how many
+    /// it took.
+    ///
+    /// # Errors
+    /// [`AcceptError`]; then nothing is taken.
+    pub fn accept(
+        &mut self,
+        lines: Vec<NoteSignature>,
+        keys: &[VerifierKey],
+    ) -> Result<usize, AcceptError> {
+        let answer = self.note.with_signatures(lines).signed_by(keys)?;
+        let mut note = self.note.clone();
+        for signature in answer.signatures() {
+            note.add(signature.clone())?;
+        }
+        self.note = note;
+        Ok(answer.signatures().len())
     }
 
     /// Adds a signature, a cosignature as a rule, unless it is there already.
