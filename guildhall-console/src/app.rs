@@ -9,7 +9,7 @@ use guildhall_projector::ceremony::CeremonyOrchestrator;
 use tokio::sync::{Semaphore, watch};
 
 use crate::access::Access;
-use crate::standing::Progress;
+use crate::progress::Progress;
 
 pub(crate) type Shared = Arc<App>;
 

@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use crate::access::Access;
 use crate::app::App;
 use crate::guard::guard;
-use crate::standing::Progress;
+use crate::progress::Progress;
 use crate::{assets, routes};
 
 /// How many event streams may be open at once, unless set otherwise.

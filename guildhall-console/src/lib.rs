@@ -51,6 +51,7 @@ mod health;
 mod live;
 mod pages;
 mod params;
+mod progress;
 mod routes;
 mod server;
 mod standing;

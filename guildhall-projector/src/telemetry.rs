@@ -24,7 +24,6 @@ use std::time::Duration;
 
 use guildhall_core::Applied;
 
-use crate::ceremony::IntakeOutcome;
 use crate::status::Status;
 
 /// The last position whose effects are durable.
@@ -91,12 +90,7 @@ pub(crate) fn notices_told(notices: u64, missed: u64) {
     metrics::counter!(MISSED).increment(missed);
 }
 
-pub(crate) fn step_heard(feed: &str, outcome: &IntakeOutcome) {
-    let taken = match outcome {
-        IntakeOutcome::Recorded { .. } => "recorded",
-        IntakeOutcome::Known { .. } => "known",
-        IntakeOutcome::Refused(_) => "refused",
-    };
+pub(crate) fn step_heard(feed: &str, taken: &'static str) {
     metrics::counter!(STEPS, "feed" => feed.to_owned(), "taken" => taken).increment(1);
 }
 

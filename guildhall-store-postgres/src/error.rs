@@ -8,9 +8,13 @@ use std::time::Duration;
 use guildhall_core::{Fault, StoreError};
 use sqlx::postgres::PgDatabaseError;
 
-use crate::migrate::Family;
-use crate::options::MOST_PAYLOAD_BYTES;
+use crate::family::Family;
 use crate::schema::SchemaFault;
+
+/// What `jsonb` takes of any JSON, in bytes of its text: an array of 16,777,216 elements, which have
+/// two each at least. Its other limit, 268,435,455 bytes of its own form, is farther: those are six
+/// times the text at most, for numbers of one digit.
+pub(crate) const MOST_PAYLOAD_BYTES: usize = 32 << 20;
 
 /// Why a store was not opened. Whichever it is, the database is as it was.
 #[derive(Debug, thiserror::Error)]

@@ -44,6 +44,7 @@ mod chronicle;
 mod copy;
 mod database;
 mod error;
+mod family;
 mod heads;
 mod holder;
 mod lease;
@@ -63,8 +64,8 @@ mod watch;
 
 pub use chronicle::PostgresChronicle;
 pub use error::OpenError;
+pub use family::Family;
 pub use holder::{LockHolder, LockedByOther};
-pub use migrate::Family;
 pub use options::{DEFAULT_SCHEMA, PostgresOptions};
 pub use partitions::Partitions;
 pub use projector::{PostgresProjector, ProjectorBuilder};

@@ -6,15 +6,10 @@ use std::time::Duration;
 use guildhall_core::MAX_PAYLOAD_BYTES;
 use sqlx::PgPool;
 
-use crate::error::OpenError;
+use crate::error::{MOST_PAYLOAD_BYTES, OpenError};
 
 /// The schema that a store lives in unless told otherwise.
 pub const DEFAULT_SCHEMA: &str = "guildhall";
-
-/// What `jsonb` takes of any JSON, in bytes of its text: an array of 16,777,216 elements, which have
-/// two each at least. Its other limit, 268,435,455 bytes of its own form, is farther: those are six
-/// times the text at most, for numbers of one digit.
-pub(crate) const MOST_PAYLOAD_BYTES: usize = 32 << 20;
 
 /// Where a store lives and what it may use. [`PostgresOptions::at`] and [`PostgresOptions::with_pool`]
 /// hold the defaults; set what differs:

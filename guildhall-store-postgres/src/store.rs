@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::chronicle::PostgresChronicle;
 use crate::database::Database;
 use crate::error::OpenError;
-use crate::migrate::{Family, prepare};
+use crate::family::Family;
+use crate::migrate::prepare;
 use crate::options::PostgresOptions;
 use crate::watch::Signal;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use guildhall_core::{ApplyError, Disagreement, Fault, LogFault, Position, StoreError};
 use rusqlite::{ErrorCode, ffi};
 
-use crate::migrate::Family;
+use crate::family::Family;
 use crate::schema::SchemaFault;
 
 /// Why a database file was not opened. Whichever it is, the file is as it was.

@@ -8,8 +8,8 @@ use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
 use crate::connection::{DatabaseFile, Role};
 use crate::error::{Changed, Doing, OpenError, open_error};
-use crate::open::{is_there, open_untouched};
 use crate::place::{Place, Stamp};
+use crate::untouched::{is_there, open_untouched};
 
 /// A connection that reads.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use std::fmt;
 
 use rusqlite::Connection;
 
-use crate::migrate::{CREATE_MIGRATIONS, Family};
+use crate::family::{CREATE_MIGRATIONS, Family};
 
 /// How a file's schema differs from what the migrations made.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::chronicle::SqliteChronicle;
 use crate::connection::{DatabaseFile, Role};
 use crate::error::{CloseError, Doing, OpenError};
-use crate::migrate::Family;
+use crate::family::Family;
 use crate::open::{find_file, open_file};
 use crate::options::SqliteOptions;
 use crate::reader::Reader;

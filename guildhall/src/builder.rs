@@ -15,6 +15,7 @@ use guildhall_store_sqlite::ProjectorBuilder as SqliteProjector;
 
 use crate::error::GuildError;
 use crate::guild::Guild;
+use crate::set_up::{Projecting, SetUp};
 use crate::source::Source;
 use crate::store::Parts;
 
@@ -43,30 +44,6 @@ pub struct Builder {
     pub(crate) set_up: SetUp,
     pub(crate) projecting: Projecting,
 }
-
-/// What the parts agree on, and what outlives the opening.
-pub(crate) struct SetUp {
-    pub(crate) policy: CustodyPolicy,
-    pub(crate) clock: Clock,
-    pub(crate) settings: Settings,
-    pub(crate) queued_notices: usize,
-    pub(crate) feeds: Vec<Arc<dyn CeremonyFeed>>,
-}
-
-/// What the projector is set up with.
-pub(crate) struct Projecting {
-    pub(crate) policy: CustodyPolicy,
-    pub(crate) on_violation: OnViolation,
-    pub(crate) lease_time: Option<Duration>,
-    #[cfg(feature = "sqlite")]
-    pub(crate) on_sqlite: Hook<SqliteProjector>,
-    #[cfg(feature = "postgres")]
-    pub(crate) on_postgres: Hook<PostgresProjector>,
-}
-
-/// What an embedder does to a store's own builder.
-#[cfg(any(feature = "sqlite", feature = "postgres"))]
-type Hook<B> = Box<dyn FnOnce(B) -> B + Send>;
 
 impl fmt::Debug for Builder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -181,5 +158,52 @@ impl Builder {
     /// [`GuildError`]; the database is as it was.
     pub async fn open(self) -> Result<Guild, GuildError> {
         Ok(Guild::new(Parts::open(self.source, self.projecting).await?, self.set_up))
+    }
+}
+
+impl Guild {
+    /// Opens a guild with the standard policy, and creates what is missing: `sqlite:PATH`, a path, or
+    /// `postgres://USER@HOST/DATABASE`, there in the schema `guildhall`. Nothing is projected yet.
+    ///
+    /// # Errors
+    /// [`GuildError`]; the database is as it was.
+    pub async fn open(source: impl Into<Source>) -> Result<Self, GuildError> {
+        Self::builder(source).open().await
+    }
+
+    /// A guild of which nothing is left when the last handle is dropped, with the standard policy.
+    /// [`Source::Memory`] is the same for a [builder](Self::builder).
+    pub fn in_memory() -> Self {
+        let Builder { set_up, projecting, .. } = Builder::new(Source::Memory);
+        Self::new(Parts::in_memory(projecting), set_up)
+    }
+
+    /// A guild over a store that is open already, with the standard policy; a
+    /// [builder](Self::builder) takes the store too.
+    ///
+    /// # Errors
+    /// [`GuildError::Store`], such as where the store was opened for reading only.
+    #[cfg(feature = "sqlite")]
+    pub async fn from_sqlite(
+        store: guildhall_store_sqlite::SqliteStore,
+    ) -> Result<Self, GuildError> {
+        Self::open(store).await
+    }
+
+    /// A guild over a store that is open already, with the standard policy; a
+    /// [builder](Self::builder) takes the store too.
+    ///
+    /// # Errors
+    /// [`GuildError::Store`], such as where the store was opened for reading only.
+    #[cfg(feature = "postgres")]
+    pub async fn from_postgres(
+        store: guildhall_store_postgres::PostgresStore,
+    ) -> Result<Self, GuildError> {
+        Self::open(store).await
+    }
+
+    /// Sets up a guild, above all its policy, before it is [opened](Builder::open).
+    pub fn builder(source: impl Into<Source>) -> Builder {
+        Builder::new(source.into())
     }
 }

@@ -8,9 +8,8 @@ use guildhall_core::{Chronicle, CustodyPolicy, OpsDb, Rebuild, Wakeup};
 use guildhall_projector::ceremony::CeremonyOrchestrator;
 use guildhall_projector::{Runtime, Status};
 
-use crate::builder::{Builder, SetUp};
 use crate::error::GuildError;
-use crate::source::Source;
+use crate::set_up::SetUp;
 use crate::store::Parts;
 
 /// A Chronicle, its Ops DB and what keeps them together. Clones are cheap and share everything.
@@ -57,51 +56,6 @@ impl fmt::Debug for Guild {
 }
 
 impl Guild {
-    /// Opens a guild with the standard policy, and creates what is missing: `sqlite:PATH`, a path, or
-    /// `postgres://USER@HOST/DATABASE`, there in the schema `guildhall`. Nothing is projected yet.
-    ///
-    /// # Errors
-    /// [`GuildError`]; the database is as it was.
-    pub async fn open(source: impl Into<Source>) -> Result<Self, GuildError> {
-        Self::builder(source).open().await
-    }
-
-    /// A guild of which nothing is left when the last handle is dropped, with the standard policy.
-    /// [`Source::Memory`] is the same for a [builder](Self::builder).
-    pub fn in_memory() -> Self {
-        let Builder { set_up, projecting, .. } = Builder::new(Source::Memory);
-        Self::new(Parts::in_memory(projecting), set_up)
-    }
-
-    /// A guild over a store that is open already, with the standard policy; a
-    /// [builder](Self::builder) takes the store too.
-    ///
-    /// # Errors
-    /// [`GuildError::Store`], such as where the store was opened for reading only.
-    #[cfg(feature = "sqlite")]
-    pub async fn from_sqlite(
-        store: guildhall_store_sqlite::SqliteStore,
-    ) -> Result<Self, GuildError> {
-        Self::open(store).await
-    }
-
-    /// A guild over a store that is open already, with the standard policy; a
-    /// [builder](Self::builder) takes the store too.
-    ///
-    /// # Errors
-    /// [`GuildError::Store`], such as where the store was opened for reading only.
-    #[cfg(feature = "postgres")]
-    pub async fn from_postgres(
-        store: guildhall_store_postgres::PostgresStore,
-    ) -> Result<Self, GuildError> {
-        Self::open(store).await
-    }
-
-    /// Sets up a guild, above all its policy, before it is [opened](Builder::open).
-    pub fn builder(source: impl Into<Source>) -> Builder {
-        Builder::new(source.into())
-    }
-
     pub(crate) fn new(parts: Parts, set_up: SetUp) -> Self {
         let recorder = Recorder::new(Arc::clone(&parts.chronicle), set_up.policy.clone())
             .by_clock(set_up.clock.clone());

@@ -64,6 +64,7 @@ mod builder;
 mod error;
 mod guild;
 pub mod prelude;
+mod set_up;
 mod source;
 mod store;
 

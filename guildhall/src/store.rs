@@ -9,8 +9,8 @@ use guildhall_store_postgres::PostgresStore;
 #[cfg(feature = "sqlite")]
 use guildhall_store_sqlite::SqliteStore;
 
-use crate::builder::Projecting;
 use crate::error::GuildError;
+use crate::set_up::Projecting;
 use crate::source::{Place, Source};
 
 pub(crate) struct Parts {
