@@ -287,7 +287,7 @@ async fn project(
     let head = chronicle.head().await?.position.get();
     // Whoever waits at a terminal wants to hear of it, not wait for ever.
     let accept_rewritten = args.accept_rewritten;
-    let settings = Settings { retries: Some(8), accept_rewritten, ..Settings::default() };
+    let settings = Settings::default().retries(8).accept_rewritten(accept_rewritten);
     let progress = Progress::start("projecting", Some(head));
     let chronicle = Arc::clone(chronicle);
     match way {

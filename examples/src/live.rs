@@ -71,8 +71,7 @@ impl Live {
         if artifact.custody_state != Some(CustodyState::Deployed) {
             return Ok(None);
         }
-        let query =
-            DeploymentQuery { artifact_id: Some(artifact.id), ..DeploymentQuery::default() };
+        let query = DeploymentQuery::default().artifact_id(artifact.id);
         let known = self.ops_db.deployments(&query).await?.rows;
         let target = if known.is_empty() || self.random.once_in(8) {
             self.random.pick(&TARGETS).to_owned()

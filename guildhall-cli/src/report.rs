@@ -55,9 +55,8 @@ impl Report {
     /// The store's own.
     pub async fn load(chronicle: &dyn Chronicle, ops: &dyn OpsDb) -> Result<Self, StoreError> {
         let Head { position: head, .. } = chronicle.head().await?;
-        let artifacts =
-            ArtifactQuery { sort: ArtifactSort::Tier, limit: LISTED, ..ArtifactQuery::default() };
-        let latest = VerificationQuery { limit: LATEST, ..VerificationQuery::default() };
+        let artifacts = ArtifactQuery::default().sort(ArtifactSort::Tier).limit(LISTED);
+        let latest = VerificationQuery::default().limit(LATEST);
         let mut verifications = Vec::new();
         for result in ops.verifications(&latest).await?.rows {
             let detail = ops.artifact(result.artifact_id).await?;

@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use guildhall_core::ops::{ArtifactKey, MomentKey, TargetKey};
 use guildhall_core::{
-    AccordId, ArtifactId, ArtifactQuery, ArtifactSort, Cursor, DeploymentQuery, MAX_PAGE_ROWS,
-    Timestamp, VerificationQuery,
+    AccordId, ArtifactId, ArtifactQuery, ArtifactSort, Cursor, CustodyState, DeploymentQuery,
+    Drift, Health, Json, MAX_PAGE_ROWS, Outcome, Tier, Timestamp, VerificationQuery,
 };
 
 use serde::de::DeserializeOwned;
@@ -181,22 +181,21 @@ impl Params {
                 return Err(RequestError::BadParameter { name: "order", reason });
             }
         };
-        let query = ArtifactQuery {
-            artifact_types: self.parsed("type")?,
-            tiers: self.parsed("tier")?,
-            custody_states: self.parsed("state")?,
-            drifts: self.parsed("drift")?,
-            accords: self.parsed::<AccordId>("accord")?,
-            name_contains: self.one("name")?,
-            content_contains: self.one("content")?,
-            terms_contain: self.one("terms")?,
-            verified_before: self.one::<Timestamp>("verified_before")?,
-            verdicts: self.parsed("verdict")?,
-            sort: self.one("sort")?.unwrap_or(ArtifactSort::Name),
-            is_descending,
-            after: self.cursor::<ArtifactKey>("after")?,
-            limit: self.limit(limit)?,
-        };
+        let query = ArtifactQuery::default()
+            .artifact_types(self.parsed::<String>("type")?)
+            .tiers(self.parsed::<Tier>("tier")?)
+            .custody_states(self.parsed::<CustodyState>("state")?)
+            .drifts(self.parsed::<Drift>("drift")?)
+            .accords(self.parsed::<AccordId>("accord")?)
+            .name_contains(self.one::<String>("name")?)
+            .content_contains(self.one::<Json>("content")?)
+            .terms_contain(self.one::<Json>("terms")?)
+            .verified_before(self.one::<Timestamp>("verified_before")?)
+            .verdicts(self.parsed::<Outcome>("verdict")?)
+            .sort(self.one("sort")?.unwrap_or(ArtifactSort::Name))
+            .is_descending(is_descending)
+            .after(self.cursor::<ArtifactKey>("after")?)
+            .limit(self.limit(limit)?);
         // One of another order would begin anew, and a list that begins anew never ends.
         if query.after.is_some() && query.key().is_none() {
             return Err(no_cursor("after"));
@@ -205,22 +204,20 @@ impl Params {
     }
 
     pub(crate) fn deployments(&self, limit: u32) -> Result<DeploymentQuery, RequestError> {
-        Ok(DeploymentQuery {
-            artifact_id: self.one::<ArtifactId>("artifact")?,
-            healths: self.parsed("health")?,
-            after: self.cursor::<TargetKey>("after")?,
-            limit: self.limit(limit)?,
-        })
+        Ok(DeploymentQuery::default()
+            .artifact_id(self.one::<ArtifactId>("artifact")?)
+            .healths(self.parsed::<Health>("health")?)
+            .after(self.cursor::<TargetKey>("after")?)
+            .limit(self.limit(limit)?))
     }
 
     pub(crate) fn verifications(&self, limit: u32) -> Result<VerificationQuery, RequestError> {
-        Ok(VerificationQuery {
-            artifact_id: self.one::<ArtifactId>("artifact")?,
-            outcomes: self.parsed("outcome")?,
-            is_standing: self.one("standing")?.unwrap_or(false),
-            after: self.cursor::<MomentKey>("after")?,
-            limit: self.limit(limit)?,
-        })
+        Ok(VerificationQuery::default()
+            .artifact_id(self.one::<ArtifactId>("artifact")?)
+            .outcomes(self.parsed::<Outcome>("outcome")?)
+            .is_standing(self.one("standing")?.unwrap_or(false))
+            .after(self.cursor::<MomentKey>("after")?)
+            .limit(self.limit(limit)?))
     }
 }
 
@@ -233,8 +230,6 @@ fn no_cursor(name: &'static str) -> RequestError {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use guildhall_core::{Drift, Tier};
-
     use super::*;
 
     #[test]

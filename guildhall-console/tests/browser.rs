@@ -96,18 +96,18 @@ async fn the_dashboard_shows_what_the_queries_answer() {
     let oldest = overview.oldest_ceremony_opened_at.unwrap();
     says(&facts(&browser, "[data-fact=oldest]").await, &[&oldest]);
     for drift in [Drift::Drifted, Drift::Unknown] {
-        let query = ArtifactQuery { drifts: vec![drift], ..ArtifactQuery::default() };
+        let query = ArtifactQuery::default().drifts([drift]);
         for row in guild.ops_db.artifacts(&query).await.unwrap().rows {
             let shown = facts(&browser, &format!("[id='{drift}-{}']", row.id)).await;
             says(&shown, &[&row.name, &row.tier.get(), &row.drift_since.unwrap()]);
-            let query = DeploymentQuery { artifact_id: Some(row.id), ..DeploymentQuery::default() };
+            let query = DeploymentQuery::default().artifact_id(row.id);
             for target in guild.ops_db.deployments(&query).await.unwrap().rows {
                 let is_named = shown.contains(&target.target);
                 assert_eq!(is_named, target.health.as_str() == drift.as_str(), "{shown}");
             }
         }
     }
-    let query = VerificationQuery { limit: 5, ..VerificationQuery::default() };
+    let query = VerificationQuery::default().limit(5);
     let latest = guild.ops_db.verifications(&query).await.unwrap().rows;
     for (at, row) in (1..).zip(&latest) {
         let shown = facts(&browser, &format!("#verdicts li:nth-child({at})")).await;
@@ -157,7 +157,7 @@ async fn the_artifacts_are_those_that_the_queries_answer() {
     browser.open(&format!("{url}/artifacts?sort=tier")).await;
     let heights = "return Math.max(...[...document.querySelectorAll('tbody tr')].map((row) => row.offsetHeight))";
     assert!(browser.run(heights).await.as_u64() <= Some(32), "rows are dense");
-    let query = ArtifactQuery { sort: guildhall_core::ArtifactSort::Tier, ..Default::default() };
+    let query = ArtifactQuery::default().sort(guildhall_core::ArtifactSort::Tier);
     let rows = guild.ops_db.artifacts(&query).await.unwrap().rows;
     for (at, row) in (1..).zip(&rows) {
         let cell = |column: u8| format!("tbody tr:nth-child({at}) > :nth-child({column})");
@@ -210,7 +210,7 @@ async fn an_artifact_is_what_the_queries_answer() {
             says(&shown, &[&link.actor, &link.reason, &link.hash, &link.cid, &to_state]);
             says(&shown, &[&link.occurred_at, &"holds"]);
         }
-        let query = DeploymentQuery { artifact_id: id, ..DeploymentQuery::default() };
+        let query = DeploymentQuery::default().artifact_id(id);
         let targets = guild.ops_db.deployments(&query).await.unwrap().rows;
         for (at, row) in (1..).zip(&targets) {
             let shown = facts(&browser, &format!("#targets tbody tr:nth-child({at})")).await;
@@ -218,7 +218,7 @@ async fn an_artifact_is_what_the_queries_answer() {
             says(&shown, &[&row.target, &row.health, &row.desired_cid, &observed]);
             says(&shown, &[&row.health_since, &row.observed_at]);
         }
-        let query = VerificationQuery { artifact_id: id, ..VerificationQuery::default() };
+        let query = VerificationQuery::default().artifact_id(id);
         let verdicts = guild.ops_db.verifications(&query).await.unwrap().rows;
         for (at, row) in (1..).zip(verdicts.iter().take(8)) {
             let shown = facts(&browser, &format!("#verified li:nth-child({at})")).await;
@@ -512,27 +512,19 @@ async fn without_scripts_every_page_shows_its_rows_and_every_filter_works() {
     }
     let accord = guild.ops_db.accords(None, 1).await.unwrap().rows.remove(0).id;
     let wanted: [(&str, String, ArtifactQuery); 5] = [
-        ("tier", "1".to_owned(), ArtifactQuery { tiers: vec![Tier::ALL[1]], ..Default::default() }),
+        ("tier", "1".to_owned(), ArtifactQuery::default().tiers([Tier::ALL[1]])),
         (
             "type",
             "dns_zone".to_owned(),
-            ArtifactQuery { artifact_types: vec!["dns_zone".to_owned()], ..Default::default() },
+            ArtifactQuery::default().artifact_types(["dns_zone".to_owned()]),
         ),
         (
             "state",
             "retired".to_owned(),
-            ArtifactQuery { custody_states: vec![CustodyState::Retired], ..Default::default() },
+            ArtifactQuery::default().custody_states([CustodyState::Retired]),
         ),
-        (
-            "drift",
-            "unknown".to_owned(),
-            ArtifactQuery { drifts: vec![Drift::Unknown], ..Default::default() },
-        ),
-        (
-            "accord",
-            accord.to_string(),
-            ArtifactQuery { accords: vec![accord], ..Default::default() },
-        ),
+        ("drift", "unknown".to_owned(), ArtifactQuery::default().drifts([Drift::Unknown])),
+        ("accord", accord.to_string(), ArtifactQuery::default().accords([accord])),
     ];
     for (name, value, query) in wanted {
         browser.open(&format!("{url}/artifacts")).await;
@@ -574,12 +566,10 @@ async fn filters_and_pages_are_in_the_url_and_answer_as_the_query() {
         )
         .await;
     browser.until(has_loaded, common::SOON).await;
-    let mut query = ArtifactQuery {
-        tiers: vec![Tier::ALL[0], Tier::ALL[1]],
-        drifts: vec![Drift::Drifted, Drift::Healthy],
-        limit: 2,
-        ..ArtifactQuery::default()
-    };
+    let mut query = ArtifactQuery::default()
+        .tiers([Tier::ALL[0], Tier::ALL[1]])
+        .drifts([Drift::Drifted, Drift::Healthy])
+        .limit(2);
     browser.run("document.getElementById('by-artifact_type').click()").await;
     browser
         .until(&format!("{has_loaded} && location.search.includes('sort=')"), common::SOON)

@@ -114,18 +114,16 @@ async fn the_api_answers_what_the_queries_do() {
         assert_eq!(json(&router, path).await, expected, "{path}");
         assert!(!expected["rows"].as_array().unwrap().is_empty(), "{path}");
     }
-    let query = ArtifactQuery {
-        custody_states: vec![CustodyState::Deployed, CustodyState::Retired],
-        is_descending: true,
-        limit: 2,
-        ..ArtifactQuery::default()
-    };
+    let query = ArtifactQuery::default()
+        .custody_states([CustodyState::Deployed, CustodyState::Retired])
+        .is_descending(true)
+        .limit(2);
     let first = ops_db.artifacts(&query).await.unwrap();
     let path = "/api/v1/artifacts?state=deployed&state=retired&order=desc&limit=2";
     assert_eq!(json(&router, path).await, value_of(&first));
     let next = first.next.clone().unwrap();
     let encoded: String = form_urlencoded::byte_serialize(next.as_str().as_bytes()).collect();
-    let second = ops_db.artifacts(&ArtifactQuery { after: Some(next), ..query }).await.unwrap();
+    let second = ops_db.artifacts(&query.after(next)).await.unwrap();
     assert_eq!(json(&router, &format!("{path}&after={encoded}")).await, value_of(&second));
     for row in first.rows {
         let path = format!("/api/v1/artifacts/{}", row.id);
@@ -389,7 +387,7 @@ async fn a_parameter_that_is_not_taken_and_a_cursor_of_another_form_are_refused_
         }
     }
     // A cursor is good where those of its form are, and nowhere else.
-    let query = ArtifactQuery { limit: 2, ..ArtifactQuery::default() };
+    let query = ArtifactQuery::default().limit(2);
     let artifacts = guild.ops_db.artifacts(&query).await.unwrap().next.unwrap();
     let closed = guild.ops_db.closed_ceremonies(None, 2).await.unwrap().next.unwrap();
     let encoded =
@@ -645,7 +643,7 @@ async fn a_projector_that_fails_is_not_ready_and_one_that_has_failed_is_not_heal
         chronicle.append(Append::of([note()])).await.unwrap();
         let projector = Arc::new(Failing { inner: Arc::new(ops_db.projector()), passes });
         let hour = Duration::from_secs(3600);
-        let settings = Settings { backoff_first: hour, backoff_most: hour, ..Settings::default() };
+        let settings = Settings::default().backoff_first(hour).backoff_most(hour);
         let runtime = Runtime::spawn(chronicle, projector, settings);
         let failed = async {
             while runtime.status().last_error.is_none() {
@@ -1029,7 +1027,7 @@ impl OpsDb for Counted {
 
     async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactSummary>, StoreError> {
         let limit = query.limit.min(self.2);
-        self.0.artifacts(&ArtifactQuery { limit, ..query.clone() }).await
+        self.0.artifacts(&query.clone().limit(limit)).await
     }
 
     async fn artifact(&self, id: ArtifactId) -> Result<Option<ArtifactDetail>, StoreError> {

@@ -30,6 +30,7 @@ pub const ENVELOPE_BYTES: usize = 8 << 10;
 
 /// How an import goes about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ImportOptions {
     /// How long a line may be, in bytes without its end; [`MAX_PAYLOAD_BYTES`] and
     /// [`ENVELOPE_BYTES`] by default.
@@ -39,6 +40,12 @@ pub struct ImportOptions {
     /// How many bytes of lines one append holds at most (and one line more).
     pub batch_bytes: usize,
 }
+
+crate::setters!(ImportOptions {
+    line_limit_bytes: usize,
+    batch_entries: usize,
+    batch_bytes: usize,
+});
 
 impl Default for ImportOptions {
     fn default() -> Self {

@@ -66,6 +66,7 @@ pub mod memory;
 pub mod ops;
 mod origin;
 mod projector;
+mod setters;
 #[cfg(test)]
 mod testing;
 pub mod text;

@@ -355,6 +355,7 @@ pub trait Rebuild: Projector {
 /// A generation of the Ops DB that nobody reads yet. Dropping it throws it away, at the latest
 /// when the next one is begun.
 #[async_trait]
+#[must_use = "dropping a generation throws it away"]
 pub trait Generation: Send {
     /// Where this generation stands.
     fn checkpoint(&self) -> Checkpoint;

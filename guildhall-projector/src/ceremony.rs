@@ -239,6 +239,7 @@ impl FollowStatus {
 
 /// Part of what the past had to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CaughtUp {
     /// The notices, in order.
     pub notices: Vec<Notice>,

@@ -111,7 +111,7 @@ async fn fill(
     let (chronicle, checkpoint) = (Arc::clone(chronicle), generation.checkpoint());
     // Tables without indexes gain nothing by larger transactions; the memory is needed for what is
     // held back.
-    let settings = Settings { batch_reads: settings.batch_reads.min(2), ..settings.clone() };
+    let settings = settings.clone().batch_reads(settings.batch_reads.min(2));
     let mut ahead = ReadAhead::spawn(chronicle, checkpoint, Some(status.head), settings);
     while let Some(read) = ahead.next().await? {
         let began = std::time::Instant::now();

@@ -5,7 +5,16 @@ use std::time::Duration;
 use guildhall_core::ReadLimit;
 
 /// What can be set; the defaults suit a server and a laptop alike.
+///
+/// ```
+/// use std::time::Duration;
+/// use guildhall_projector::Settings;
+///
+/// let settings = Settings::default().patience(Duration::from_millis(250)).retries(3);
+/// assert_eq!(settings.read_entries, Settings::default().read_entries);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Settings {
     /// How many entries one read answers at most; two reads are under way at a time. 5,000 by
     /// default.
@@ -32,6 +41,17 @@ pub struct Settings {
     /// and rebuilds would otherwise launder it.
     pub accept_rewritten: bool,
 }
+
+guildhall_core::setters!(Settings {
+    read_entries: usize,
+    read_bytes: usize,
+    batch_reads: usize,
+    patience: Duration,
+    backoff_first: Duration,
+    backoff_most: Duration,
+    retries: impl Into<Option<u32>>,
+    accept_rewritten: bool,
+});
 
 impl Default for Settings {
     fn default() -> Self {

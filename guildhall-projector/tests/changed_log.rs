@@ -121,7 +121,7 @@ async fn stopped_by(
     let log = Arc::new(Exchanged { log, once_read: None });
     let projector = ops_db.projector().with_lease_time(Duration::from_millis(60));
     // It waits for as long as the test may take, so that only the lease makes it look.
-    let settings = Settings { patience: Duration::from_secs(60), ..settings() };
+    let settings = settings().patience(Duration::from_secs(60));
     let runtime = Runtime::spawn(log.clone(), Arc::new(projector), settings);
     within(runtime.wait_until(Position::new(30))).await.unwrap();
     let before = ops_db.tables();
@@ -190,7 +190,7 @@ async fn a_log_that_is_rewritten_between_two_reads_is_noticed_by_the_second() {
 async fn an_entry_larger_than_a_read_is_gone_beyond() {
     let (chronicle, ops_db) = stores(20).await;
     // Not one entry fits: each read answers one, whatever it begins with.
-    let settings = Settings { read_bytes: 1, ..settings() };
+    let settings = settings().read_bytes(1);
     let runtime = Runtime::spawn(chronicle.clone(), Arc::new(ops_db.projector()), settings);
     within(runtime.wait_until(Position::new(20))).await.unwrap();
     append(&*chronicle, 2).await;
@@ -366,7 +366,7 @@ async fn a_rebuild_over_an_edited_log_launders_nothing_unasked() {
     assert_eq!(differences.len(), 1);
     assert_eq!(accord_names(&path), before);
 
-    let accepting = Settings { accept_rewritten: true, ..settings };
+    let accepting = settings.accept_rewritten(true);
     let done = within(rebuild(chronicle, &projector, &accepting, |_| {})).await.unwrap();
     assert_eq!(done.differences, differences);
     assert_eq!(accord_names(&path), before.replace("accord 4,", "accord X,"));
@@ -406,7 +406,7 @@ async fn a_read_model_beyond_a_restored_log_is_named() {
     store.close().await.unwrap();
     std::fs::copy(path("chronicle.db"), path("backup.db")).unwrap();
 
-    let settings = Settings { accept_rewritten: true, ..Settings::default() };
+    let settings = Settings::default().accept_rewritten(true);
     let store = SqliteStore::open_with(options.clone()).await.unwrap();
     append(&store.chronicle(), 5).await;
     let projector = store.projector().read_model(Idle("mine")).start().unwrap();

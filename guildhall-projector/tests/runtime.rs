@@ -153,7 +153,7 @@ async fn retries_end_where_they_are_limited() {
     let (chronicle, ops_db) = stores(30).await;
     let mishaps = [Mishap::None, Mishap::Transient, Mishap::Transient, Mishap::Transient];
     let projector = Faulty::new(ops_db.projector(), mishaps);
-    let settings = Settings { retries: Some(2), ..settings() };
+    let settings = settings().retries(2);
     let runtime = Runtime::spawn(chronicle, Arc::new(projector), settings);
     let error = within(runtime.stopped()).await.unwrap_err();
     assert!(matches!(error, RuntimeError::Stopped(_)), "{error}");
@@ -244,7 +244,7 @@ async fn a_restored_chronicle_is_refused() {
 #[tokio::test]
 async fn a_rebuild_follows_a_restored_chronicle_where_that_is_accepted() {
     let (chronicle, ops_db) = stores(30).await;
-    let settings = Settings { accept_rewritten: true, ..settings() };
+    let settings = settings().accept_rewritten(true);
     let projector = || Arc::new(ops_db.projector());
     within(catch_up(chronicle.clone(), projector(), &settings, |_| {})).await.unwrap();
     for entries in [10, 0] {
@@ -253,7 +253,7 @@ async fn a_rebuild_follows_a_restored_chronicle_where_that_is_accepted() {
         append(&*restored, entries).await;
         let target = ops_db.projector();
         let before = ops_db.tables();
-        let cautious = Settings { accept_rewritten: false, ..settings.clone() };
+        let cautious = settings.clone().accept_rewritten(false);
         let refused = within(rebuild(restored.clone(), &target, &cautious, |_| {})).await;
         let Err(RuntimeError::Rewritten { differences, continuity }) = refused else {
             panic!("{refused:?}")
@@ -391,7 +391,7 @@ async fn a_slow_writer_bounds_what_is_read_ahead() {
 #[tokio::test]
 async fn reads_that_are_cut_short_by_their_size_are_seldom_in_vain() {
     let (chronicle, ops_db) = stores(400).await;
-    let settings = Settings { read_entries: 5_000, read_bytes: 1_000, ..settings() };
+    let settings = settings().read_entries(5_000).read_bytes(1_000);
     let limit = ReadLimit { entries: settings.read_entries, bytes: settings.read_bytes };
     let fit = chronicle.read(Position::ZERO, limit).await.unwrap().len();
     assert!((2..40).contains(&fit), "{fit} fit");
@@ -427,7 +427,7 @@ async fn a_rebuild_takes_the_live_ones_place_while_the_log_grows() {
 #[tokio::test]
 async fn a_swap_that_is_held_up_is_tried_again() {
     let (chronicle, ops_db) = stores(40).await;
-    let settings = Settings { backoff_first: Duration::from_millis(1), ..settings() };
+    let settings = settings().backoff_first(Duration::from_millis(1));
     for (mishaps, succeeds) in [
         (vec![Mishap::Transient; 20], true),
         (vec![Mishap::Transient; 21], false),

@@ -17,8 +17,9 @@ pub const DEFAULT_SCHEMA: &str = "guildhall";
 /// ```
 /// use guildhall_store_postgres::PostgresOptions;
 ///
-/// let mut options = PostgresOptions::at("postgres://guildhall@db.example/ops?sslmode=verify-full");
-/// options.schema = "guild_north".to_owned();
+/// let options = PostgresOptions::at("postgres://guildhall@db.example/ops?sslmode=verify-full")
+///     .schema("guild_north")
+///     .max_connections(16);
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -72,6 +73,18 @@ impl fmt::Debug for Source {
         })
     }
 }
+
+guildhall_core::setters!(PostgresOptions {
+    schema: impl Into<String>,
+    max_connections: u32,
+    acquire_timeout: Duration,
+    answer_timeout: Duration,
+    group_entries: usize,
+    group_bytes: usize,
+    payload_limit_bytes: usize,
+    poll_interval: Duration,
+    lease_time: Duration,
+});
 
 impl PostgresOptions {
     /// The defaults, with a pool of the store's own for this URL, as libpq writes it:

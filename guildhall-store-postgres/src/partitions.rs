@@ -14,6 +14,7 @@ use crate::row::timestamp;
 
 /// Whether a rebuild makes tables with partitions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Partitions {
     /// If the live tables have them.
     #[default]

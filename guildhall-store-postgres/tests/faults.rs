@@ -15,7 +15,7 @@ use common::append_one;
 use guildhall_core::{
     Append, AppendError, Chronicle, OPS_DB, OpsDb, Position, ReadLimit, Rebuild as _,
 };
-use guildhall_projector::{Runtime, RuntimeError, Settings as RuntimeSettings, State, rebuild};
+use guildhall_projector::{Runtime, RuntimeError, State, rebuild};
 use guildhall_store_postgres::{DEFAULT_SCHEMA, PostgresOptions, PostgresStore};
 use projecting::{append_all, assert_projected, log, project, settings, status_where, within};
 use proxy::{Cut, Proxy};
@@ -162,7 +162,7 @@ async fn a_connection_cut_at_any_point_of_a_transaction_costs_a_retry() {
         let proxy = Proxy::start(&server).await;
         let store = open(&proxy.url(database.name())).await;
         proxy.cut_each_piece_of_transactions(cut);
-        let settings = RuntimeSettings { read_entries: 300, ..settings() };
+        let settings = settings().read_entries(300);
         let runtime = project(&log_store, &store, settings);
         within(runtime.wait_until(Position::new(600))).await.unwrap();
         let (cuts, status) = (proxy.cuts(), runtime.status());

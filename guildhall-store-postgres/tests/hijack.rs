@@ -72,20 +72,18 @@ async fn assert_nothing_ran(database: &Database, when: &str) {
 async fn ask_everything(ops_db: &impl OpsDb) {
     let fragment = || Some(Json::parse("{}").unwrap());
     for sort in [ArtifactSort::Name, ArtifactSort::CustodyState, ArtifactSort::Position] {
-        let mut query = ArtifactQuery { sort, limit: 2, ..ArtifactQuery::default() };
+        let mut query = ArtifactQuery::default().sort(sort).limit(2);
         query.after = ops_db.artifacts(&query).await.unwrap().next;
         ops_db.artifacts(&query).await.unwrap();
     }
-    let query = ArtifactQuery {
-        artifact_types: vec!["dns_zone".to_owned(), "helm_values".to_owned()],
-        name_contains: Some("a".to_owned()),
-        content_contains: fragment(),
-        terms_contain: fragment(),
-        verified_before: Some(Timestamp::MAX),
-        verdicts: vec![Outcome::Failed, Outcome::Passed],
-        drifts: vec![Drift::Undeployed, Drift::Drifted, Drift::Unknown, Drift::Healthy],
-        ..ArtifactQuery::default()
-    };
+    let query = ArtifactQuery::default()
+        .artifact_types(["dns_zone".to_owned(), "helm_values".to_owned()])
+        .name_contains("a".to_owned())
+        .content_contains(fragment())
+        .terms_contain(fragment())
+        .verified_before(Timestamp::MAX)
+        .verdicts([Outcome::Failed, Outcome::Passed])
+        .drifts([Drift::Undeployed, Drift::Drifted, Drift::Unknown, Drift::Healthy]);
     ops_db.artifacts(&query).await.unwrap();
     let page = ops_db.artifacts(&ArtifactQuery::default()).await.unwrap();
     let id = page.rows[0].id;
@@ -97,11 +95,11 @@ async fn ask_everything(ops_db: &impl OpsDb) {
     ops_db.open_ceremonies(next, 1).await.unwrap();
     let next = ops_db.closed_ceremonies(None, 1).await.unwrap().next;
     ops_db.closed_ceremonies(next, 1).await.unwrap();
-    let mut query = DeploymentQuery { limit: 1, ..DeploymentQuery::default() };
+    let mut query = DeploymentQuery::default().limit(1);
     query.after = ops_db.deployments(&query).await.unwrap().next;
     query.healths = vec![Health::Drifted, Health::Healthy];
     ops_db.deployments(&query).await.unwrap();
-    let mut query = VerificationQuery { limit: 1, ..VerificationQuery::default() };
+    let mut query = VerificationQuery::default().limit(1);
     query.after = ops_db.verifications(&query).await.unwrap().next;
     query.outcomes = vec![Outcome::Passed, Outcome::Failed];
     query.artifact_id = Some(id);
@@ -152,7 +150,7 @@ async fn nothing_that_is_planted_in_public_is_run() {
         assert_nothing_ran(&database, &at("by reading")).await;
 
         let projector = Arc::new(first.projector().memory_bytes(0).start().unwrap());
-        let runtime = RuntimeSettings { read_entries: 40, ..RuntimeSettings::default() };
+        let runtime = RuntimeSettings::default().read_entries(40);
         catch_up(chronicle.clone(), projector.clone(), &runtime, |_| {}).await.unwrap();
         ask_everything(&second.ops_db()).await;
         assert_nothing_ran(&database, &at("by projecting and asking")).await;

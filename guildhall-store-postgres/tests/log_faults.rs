@@ -176,7 +176,7 @@ async fn an_entry_that_was_edited_is_neither_read_nor_projected() {
         is_said(&chronicle.read(Position::new(2), few).await.unwrap_err());
         assert_eq!(chronicle.read(Position::new(3), MANY).await.unwrap().len(), 2);
         let projector = Arc::new(store.projector().start().unwrap());
-        let runtime = RuntimeSettings { read_entries: 10, ..RuntimeSettings::default() };
+        let runtime = RuntimeSettings::default().read_entries(10);
         let (log, projecting) = (Arc::new(chronicle), projector.clone());
         catch_up(log, projecting, &runtime, |_| {}).await.unwrap_err();
         assert!(projector.checkpoint().await.unwrap().position < Position::new(3));

@@ -46,7 +46,7 @@ async fn an_orchestrator_hears_of_the_projector_of_another_process() {
         let orchestrator =
             CeremonyOrchestrator::new(Arc::new(store.chronicle()), Arc::new(store.ops_db()))
                 .woken_by(wakeup)
-                .settings(Settings { patience: LONG, ..Settings::default() })
+                .settings(Settings::default().patience(LONG))
                 .start();
         let subscription =
             orchestrator.subscribe([Topic::Ceremonies, Topic::Postures]).await.unwrap();

@@ -103,14 +103,14 @@ async fn json_fragments_are_found_by_their_index() {
     let database = Database::create_on(&server.url("postgres"));
     let ops_db = filled(database.url(), Partitions::Off).await.ops_db();
     let fragment = Json::parse(r#"{"zone": {"serial": 1234}}"#).unwrap();
-    let query = ArtifactQuery { content_contains: Some(fragment), ..ArtifactQuery::default() };
+    let query = ArtifactQuery::default().content_contains(fragment);
     let (plan, page) = plans(&server, ops_db.artifacts(&query)).await;
     assert_eq!(page.unwrap().rows[0].id, artifact(1234));
     assert!(plan.contains("Bitmap Index Scan on governed_artifacts_content"), "{plan}");
     assert!(!plan.contains("Seq Scan on governed_artifacts"), "{plan}");
 
     let fragment = Json::parse(r#"{"review_days": 90}"#).unwrap();
-    let query = ArtifactQuery { terms_contain: Some(fragment), ..ArtifactQuery::default() };
+    let query = ArtifactQuery::default().terms_contain(fragment);
     let (plan, page) = plans(&server, ops_db.artifacts(&query)).await;
     assert_eq!(page.unwrap().rows.len(), 100);
     assert!(plan.contains("Bitmap Index Scan on accord_bindings_terms"), "{plan}");
@@ -130,12 +130,11 @@ async fn pages_of_artifacts_follow_an_index_in_every_order() {
         (Position, "governed_artifacts_by_position"),
     ] {
         for is_descending in [false, true] {
-            let first =
-                ArtifactQuery { sort, is_descending, limit: 20, ..ArtifactQuery::default() };
+            let first = ArtifactQuery::default().sort(sort).is_descending(is_descending).limit(20);
             let (plan, page) = plans(&server, ops_db.artifacts(&first)).await;
             let page = page.unwrap();
             assert!(plan.contains(index), "{sort:?} {is_descending}: {plan}");
-            let second = ArtifactQuery { after: page.next, ..first };
+            let second = first.after(page.next);
             let (plan, page) = plans(&server, ops_db.artifacts(&second)).await;
             assert!(plan.contains(index), "{sort:?} {is_descending}: {plan}");
             assert_eq!(page.unwrap().rows.len(), 20);
@@ -155,9 +154,9 @@ async fn pages_of_verifications_look_into_the_months_that_they_show() {
     let server = start_explaining();
     let database = Database::create_on(&server.url("postgres"));
     let ops_db = filled(database.url(), Partitions::On).await.ops_db();
-    let all = VerificationQuery { limit: 20, ..VerificationQuery::default() };
-    let of_artifact = VerificationQuery { artifact_id: Some(artifact(0)), ..all.clone() };
-    let failed = VerificationQuery { outcomes: vec![Outcome::Failed], ..all.clone() };
+    let all = VerificationQuery::default().limit(20);
+    let of_artifact = all.clone().artifact_id(artifact(0));
+    let failed = all.clone().outcomes([Outcome::Failed]);
     for query in [all, of_artifact, failed] {
         // The months of three years, and three to come.
         let (plan, page) = plans(&server, ops_db.verifications(&query)).await;
@@ -166,22 +165,19 @@ async fn pages_of_verifications_look_into_the_months_that_they_show() {
         let mut next = page.unwrap().next;
         // Twelve months back, later months are not even named.
         for _ in 0..12 * VERDICTS_A_MONTH / 20 {
-            let query = VerificationQuery { after: next, ..query.clone() };
+            let query = query.clone().after(next);
             next = ops_db.verifications(&query).await.unwrap().next;
         }
-        let query = VerificationQuery { after: next, ..query };
+        let query = query.after(next);
         let (plan, page) = plans(&server, ops_db.verifications(&query)).await;
         assert_eq!(page.unwrap().rows.len(), 20);
         let (named, skipped) = months(&plan);
         assert!(named <= 25 && skipped >= named - 2, "{query:?}: {named}, {skipped}\n{plan}");
     }
     // The latest verdict on each artifact is looked for from the present month backwards.
-    let before = "2021-01-01T00:00:00.000000Z".parse().unwrap();
-    let query = ArtifactQuery {
-        verified_before: Some(before),
-        name_contains: Some("zone-0000".to_owned()),
-        ..ArtifactQuery::default()
-    };
+    let before: Timestamp = "2021-01-01T00:00:00.000000Z".parse().unwrap();
+    let query =
+        ArtifactQuery::default().verified_before(before).name_contains("zone-0000".to_owned());
     let (plan, page) = plans(&server, ops_db.artifacts(&query)).await;
     assert_eq!(page.unwrap().rows, []);
     let (named, skipped) = months(&plan);

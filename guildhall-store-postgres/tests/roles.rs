@@ -166,10 +166,8 @@ async fn each_role_does_its_work_through_the_library() {
     // The projector projects, in several batches, with what it remembers and without.
     let store = guild.open("as_projector").await.unwrap();
     let projector = Arc::new(store.projector().memory_bytes(0).start().unwrap());
-    let (chronicle, settings) = (
-        Arc::new(store.chronicle()),
-        RuntimeSettings { read_entries: 37, ..RuntimeSettings::default() },
-    );
+    let (chronicle, settings) =
+        (Arc::new(store.chronicle()), RuntimeSettings::default().read_entries(37));
     catch_up(chronicle.clone(), projector.clone(), &settings, |_| {}).await.unwrap();
     guild.assert_tables_are_as_expected().await;
 

@@ -11,8 +11,7 @@ use guildhall_core::MAX_PAYLOAD_BYTES;
 /// ```
 /// use guildhall_store_sqlite::SqliteOptions;
 ///
-/// let mut options = SqliteOptions::at("chronicle.db");
-/// options.ops_path = Some("ops.db".into());
+/// let options = SqliteOptions::at("chronicle.db").ops_path("ops.db").readers(8);
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -45,6 +44,18 @@ pub struct SqliteOptions {
     pub lease_time: Duration,
 }
 
+guildhall_core::setters!(SqliteOptions {
+    chronicle_path: impl Into<PathBuf>,
+    cache_bytes: usize,
+    readers: usize,
+    busy_timeout: Duration,
+    group_entries: usize,
+    group_bytes: usize,
+    payload_limit_bytes: usize,
+    poll_interval: Duration,
+    lease_time: Duration,
+});
+
 impl SqliteOptions {
     /// The defaults, with this file for everything.
     pub fn at(path: impl Into<PathBuf>) -> Self {
@@ -62,8 +73,14 @@ impl SqliteOptions {
         }
     }
 
-    /// The file of the Ops DB.
-    pub fn ops_path(&self) -> &Path {
+    /// The same with a file of its own for the Ops DB.
+    #[must_use]
+    pub fn ops_path(self, path: impl Into<PathBuf>) -> Self {
+        Self { ops_path: Some(path.into()), ..self }
+    }
+
+    /// The file that the Ops DB is in.
+    pub fn ops_file(&self) -> &Path {
         self.ops_path.as_deref().unwrap_or(&self.chronicle_path)
     }
 }

@@ -61,7 +61,7 @@ async fn an_altered_entry_is_refused_by_every_read() {
             [0]
         .stream_id;
         // A handle of its own, which has seen nothing.
-        let other = SqliteStore::open(store.options().ops_path()).await.unwrap().chronicle();
+        let other = SqliteStore::open(store.options().ops_file()).await.unwrap().chronicle();
         attack(&store, &format!("UPDATE chronicle_entries SET {change} WHERE position = 2"));
         assert_eq!(other.read(Position::ZERO, ReadLimit::entries(1)).await.unwrap().len(), 1);
         let mut refused = vec![
@@ -102,7 +102,7 @@ async fn a_tail_that_was_cut_is_noticed_by_whoever_has_seen_it() {
         assert_eq!(log_fault(&error), &expected);
     }
     // It grows again, by somebody who has not seen it.
-    let other = SqliteStore::open(store.options().ops_path()).await.unwrap();
+    let other = SqliteStore::open(store.options().ops_file()).await.unwrap();
     append(&other, &log(3, 20)).await;
     for error in [store.chronicle().head().await.unwrap_err(), append_error(&store).await] {
         let fault = log_fault(&error);
@@ -123,7 +123,7 @@ async fn another_origin_and_none_are_noticed() {
         assert!(matches!(fault, LogFault::OriginChanged { .. }), "{fault}");
     }
     attack(&store, "DELETE FROM chronicle_origin");
-    let other = SqliteStore::open(store.options().ops_path()).await.unwrap();
+    let other = SqliteStore::open(store.options().ops_file()).await.unwrap();
     for error in [
         other.chronicle().head().await.unwrap_err(),
         other.chronicle().read(Position::ZERO, ALL).await.unwrap_err(),

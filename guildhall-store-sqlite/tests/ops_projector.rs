@@ -86,7 +86,7 @@ async fn another_origin_and_a_rewritten_entry_are_refused() {
 #[tokio::test]
 async fn a_deposed_projector_stands_by_and_loads_what_the_other_wrote() {
     let (_folder, store) = store_with(&log(10, 600)).await;
-    let other_store = SqliteStore::open(store.options().ops_path()).await.unwrap();
+    let other_store = SqliteStore::open(store.options().ops_file()).await.unwrap();
     let first = store.projector().lease_time(Duration::ZERO).start().unwrap();
     let second = other_store.projector().lease_time(Duration::from_secs(3600)).start().unwrap();
     first.apply(batch(&store, 0, 100).await).await.unwrap();

@@ -39,7 +39,7 @@ async fn all(ops_db: &SqliteOpsDb, mut query: ArtifactQuery, limit: u32) -> Vec<
 async fn every_order_is_that_of_its_key_and_pages_join_without_a_seam() {
     let (_folder, _store, ops_db) = projected().await;
     for &sort in ArtifactSort::ALL {
-        let query = ArtifactQuery { sort, ..ArtifactQuery::default() };
+        let query = ArtifactQuery::default().sort(sort);
         let mut expected = all(&ops_db, query.clone(), 500).await;
         assert_eq!(expected.len(), 60);
         expected.sort_by_key(|row| {
@@ -56,7 +56,7 @@ async fn every_order_is_that_of_its_key_and_pages_join_without_a_seam() {
         });
         assert_eq!(all(&ops_db, query.clone(), 7).await, expected, "{sort}");
         expected.reverse();
-        let query = ArtifactQuery { is_descending: true, ..query };
+        let query = query.is_descending(true);
         assert_eq!(all(&ops_db, query, 7).await, expected, "{sort} descending");
     }
 }
@@ -72,53 +72,39 @@ async fn filters_let_through_what_they_say() {
         assert_eq!(all(&ops_db, query, 4).await, expected);
     };
     let all_of = ArtifactQuery::default;
-    check(ArtifactQuery { artifact_types: vec!["dns_zone".into()], ..all_of() }, &|row| {
-        row.artifact_type == "dns_zone"
-    })
-    .await;
-    check(ArtifactQuery { tiers: vec![Tier::ALL[0], Tier::ALL[3]], ..all_of() }, &|row| {
-        [0, 3].contains(&row.tier.get())
-    })
-    .await;
-    check(ArtifactQuery { accords: vec![accord(1)], ..all_of() }, &|row| {
-        row.accord_binding_id == accord(1)
-    })
-    .await;
+    check(all_of().artifact_types(["dns_zone".into()]), &|row| row.artifact_type == "dns_zone")
+        .await;
+    check(all_of().tiers([Tier::ALL[0], Tier::ALL[3]]), &|row| [0, 3].contains(&row.tier.get()))
+        .await;
+    check(all_of().accords([accord(1)]), &|row| row.accord_binding_id == accord(1)).await;
     let state = CustodyState::CeremonyOpen;
-    check(ArtifactQuery { custody_states: vec![state], ..all_of() }, &|row| {
-        row.custody_state == Some(state)
-    })
-    .await;
+    check(all_of().custody_states([state]), &|row| row.custody_state == Some(state)).await;
     for text in ["%_a", "0%", "BETA", "_b"] {
-        let query = ArtifactQuery { name_contains: Some(text.into()), ..all_of() };
+        let query = all_of().name_contains(text.to_owned());
         check(query, &|row| row.name.to_ascii_lowercase().contains(&text.to_ascii_lowercase()))
             .await;
     }
     for &drift in Drift::ALL {
         if rows.iter().any(|row| row.drift == drift) {
-            let query = ArtifactQuery { drifts: vec![drift], ..all_of() };
+            let query = all_of().drifts([drift]);
             check(query, &|row| row.drift == drift).await;
         }
     }
     let drifts = vec![Drift::Drifted, Drift::Undeployed];
-    check(
-        ArtifactQuery { drifts: drifts.clone(), tiers: vec![Tier::ALL[2]], ..all_of() },
-        &|row| drifts.contains(&row.drift) && row.tier == Tier::ALL[2],
-    )
-    .await;
-    let terms = Some(json(r#"{"approvals":2,"area":["b"]}"#));
-    check(ArtifactQuery { terms_contain: terms, ..all_of() }, &|row| {
-        row.accord_binding_id == accord(2)
+    check(all_of().drifts(drifts.clone()).tiers([Tier::ALL[2]]), &|row| {
+        drifts.contains(&row.drift) && row.tier == Tier::ALL[2]
     })
     .await;
+    let terms = Some(json(r#"{"approvals":2,"area":["b"]}"#));
+    check(all_of().terms_contain(terms), &|row| row.accord_binding_id == accord(2)).await;
     let connection = raw(&store);
     let zone = |row: &ArtifactSummary| -> bool {
         let sql = "SELECT content ->> 'zone' IS 'z3' FROM governed_artifacts WHERE id = ?1";
         connection.query_row(sql, [row.id.as_uuid().as_bytes()], |row| row.get(0)).unwrap()
     };
     let content = Some(json(r#"{"zone":"z3"}"#));
-    check(ArtifactQuery { content_contains: content, ..all_of() }, &zone).await;
-    let none = ArtifactQuery { content_contains: Some(json(r#"{"zone":3}"#)), ..all_of() };
+    check(all_of().content_contains(content), &zone).await;
+    let none = all_of().content_contains(json(r#"{"zone":3}"#));
     assert_eq!(all(&ops_db, none, 4).await, []);
 }
 
@@ -198,11 +184,11 @@ async fn lists_page_in_their_order() {
             && pages.is_sorted_by_key(|row| (row.opened.occurred_at, row.opened.position))
     );
 
-    let whole = VerificationQuery { limit: 500, ..VerificationQuery::default() };
+    let whole = VerificationQuery::default().limit(500);
     let whole = ops_db.verifications(&whole).await.unwrap().rows;
     assert_eq!(i64::try_from(whole.len()).unwrap(), count(&store, "verification_results"));
     for outcomes in [vec![], vec![Outcome::Failed], vec![Outcome::Passed, Outcome::Inconclusive]] {
-        let mut query = VerificationQuery { outcomes, limit: 9, ..VerificationQuery::default() };
+        let mut query = VerificationQuery::default().outcomes(outcomes).limit(9);
         let mut rows = Vec::new();
         loop {
             let page = ops_db.verifications(&query).await.unwrap();
@@ -220,8 +206,7 @@ async fn lists_page_in_their_order() {
         );
     }
 
-    let mut query =
-        DeploymentQuery { healths: vec![Health::Drifted], limit: 3, ..DeploymentQuery::default() };
+    let mut query = DeploymentQuery::default().healths([Health::Drifted]).limit(3);
     let mut found = 0;
     loop {
         let page = ops_db.deployments(&query).await.unwrap();
@@ -268,10 +253,10 @@ async fn a_chain_is_read_in_order_and_links_by_hash() {
 async fn a_row_that_fits_no_type_is_a_permanent_error_and_a_strange_cursor_starts_anew() {
     let (_folder, store, ops_db) = projected().await;
     let whole = all(&ops_db, ArtifactQuery::default(), 500).await;
-    let by_tier = ArtifactQuery { sort: ArtifactSort::Tier, limit: 5, ..ArtifactQuery::default() };
+    let by_tier = ArtifactQuery::default().sort(ArtifactSort::Tier).limit(5);
     let after = ops_db.artifacts(&by_tier).await.unwrap().next;
     for after in [after, Some(Cursor::from_text("nonsense")), Some(Cursor::from_text("[]"))] {
-        let query = ArtifactQuery { after, limit: 500, ..ArtifactQuery::default() };
+        let query = ArtifactQuery::default().after(after).limit(500);
         assert_eq!(ops_db.artifacts(&query).await.unwrap().rows, whole);
     }
     let connection = raw(&store);
@@ -282,7 +267,6 @@ async fn a_row_that_fits_no_type_is_a_permanent_error_and_a_strange_cursor_start
     assert!(!error.is_transient(), "{error}");
     assert_eq!(ops_db.checkpoint("nobody").await.unwrap(), None);
     assert!(ops_db.checkpoint("ops_db").await.unwrap().unwrap().position > Position::ZERO);
-    let everything =
-        ArtifactQuery { content_contains: Some(Json::null()), ..ArtifactQuery::default() };
+    let everything = ArtifactQuery::default().content_contains(Json::null());
     assert!(ops_db.artifacts(&everything).await.is_err());
 }

@@ -329,7 +329,7 @@ impl Workload {
         };
         let correlation_id = ceremony.map(|ceremony| ceremony.to_string());
         NewEntry {
-            metadata: Metadata { correlation_id, ..Metadata::default() },
+            metadata: Metadata::default().correlation_id(correlation_id),
             recorded_at: Some(self.now),
             ..NewEntry::with_id(event_id, event)
         }

@@ -193,7 +193,7 @@ pub async fn a_known_event_is_answered_with_its_first_position<H: Harness>(harne
     // Through the other handle, with another time and other metadata, among new ones.
     let again = NewEntry {
         recorded_at: Some(Timestamp::MAX),
-        metadata: Metadata { traceparent: Some("00-1".to_owned()), ..Metadata::default() },
+        metadata: Metadata::default().traceparent("00-1".to_owned()),
         ..known.clone()
     };
     let answers =
@@ -205,7 +205,7 @@ pub async fn a_known_event_is_answered_with_its_first_position<H: Harness>(harne
     let differing: Vec<_> = answers.iter().map(|answer| answer.differs).collect();
     assert_eq!(differing, [None, Some("time"), None]);
     let at = Some(recorded[0].recorded_at);
-    let metadata = Metadata { traceparent: Some("00-1".to_owned()), ..Metadata::default() };
+    let metadata = Metadata::default().traceparent("00-1".to_owned());
     let again = NewEntry { recorded_at: at, metadata, ..known.clone() };
     let answers = other.append(Append::of([again, known.clone()])).await.unwrap();
     let differing: Vec<_> = answers.iter().map(|answer| answer.differs).collect();
@@ -465,12 +465,11 @@ pub async fn metadata_comes_back_as_it_was<H: Harness>(harness: H) {
     let longest = "ü".repeat(Metadata::MAX_ATTRIBUTE_BYTES / 2);
     let metadata = [
         Metadata::default(),
-        Metadata {
-            causation_id: Some("\"quoted\"\n".to_owned()),
-            correlation_id: Some(longest),
-            traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
-        },
-        Metadata { correlation_id: Some("x".to_owned()), ..Metadata::default() },
+        Metadata::default()
+            .causation_id("\"quoted\"\n".to_owned())
+            .correlation_id(longest)
+            .traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        Metadata::default().correlation_id("x".to_owned()),
     ];
     let at = "2026-11-23T10:05:00.123456Z".parse().unwrap();
     let entries = metadata.clone().map(|metadata| NewEntry {
@@ -491,7 +490,7 @@ pub async fn what_is_no_metadata_or_no_type_is_refused<H: Harness>(harness: H) {
     let stream = StreamId::new();
     let too_long = "x".repeat(Metadata::MAX_ATTRIBUTE_BYTES + 1);
     for text in [too_long, "a\0b".to_owned(), String::new()] {
-        let metadata = Metadata { causation_id: Some(text), ..Metadata::default() };
+        let metadata = Metadata::default().causation_id(text);
         let append = Append::of([NewEntry { metadata, ..note(stream, "n") }]);
         let refused = chronicle.append(append).await.unwrap_err();
         let is_named = matches!(refused, AppendError::BadMetadata { attribute: "causationid", .. });

@@ -40,7 +40,7 @@ pub async fn export_then_import_gives_the_same_chronicle_leaf_by_leaf<H: Harness
     let (source, copy) = (harness.chronicle(), H::fresh().await);
     fill(&*source).await;
     let lines = export(&*source).await;
-    let options = ImportOptions { batch_entries: 37, ..ImportOptions::default() };
+    let options = ImportOptions::default().batch_entries(37);
     let imported = jsonl::import(&*copy.chronicle(), &*lines, &options, |_| {}).await.unwrap();
     let entries = all(&*source).await;
     assert_eq!(imported.appended, entries.len() as u64);

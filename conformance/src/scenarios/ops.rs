@@ -187,7 +187,7 @@ where
 
 async fn artifacts(ops_db: &dyn OpsDb, query: &ArtifactQuery) -> Vec<ArtifactSummary> {
     pages(query.limit, |after| async {
-        ops_db.artifacts(&ArtifactQuery { after, ..query.clone() }).await.unwrap()
+        ops_db.artifacts(&query.clone().after(after)).await.unwrap()
     })
     .await
 }
@@ -298,32 +298,30 @@ fn any_query(random: &mut Random, tables: &Tables) -> ArtifactQuery {
     let types: Vec<String> =
         tables.governed_artifacts.iter().map(|row| row.artifact_type.clone()).collect();
     let accords: Vec<AccordId> = tables.accord_bindings.iter().map(|row| row.id).collect();
-    ArtifactQuery {
-        artifact_types: some(random, &types),
-        tiers: some(random, &Tier::ALL),
-        custody_states: some(random, CustodyState::ALL),
-        drifts: some(random, Drift::ALL),
-        accords: some(random, &accords),
-        name_contains: random.once_in(3).then(|| {
+    ArtifactQuery::default()
+        .artifact_types(some(random, &types))
+        .tiers(some(random, &Tier::ALL))
+        .custody_states(some(random, CustodyState::ALL))
+        .drifts(some(random, Drift::ALL))
+        .accords(some(random, &accords))
+        .name_contains(random.once_in(3).then(|| {
             random.pick(&["zone", "Z", "%", "_", "ö", "Ö", "1", ".EXAMPLE", ""]).to_owned()
-        }),
-        content_contains: one_of(
+        }))
+        .content_contains(one_of(
             random,
             &[r#"{"records":[{"ttl":60}]}"#, r#"{"soa":{"expire":1209600}}"#, "{}", "[]"],
-        ),
-        terms_contain: one_of(
+        ))
+        .terms_contain(one_of(
             random,
             &[r#"{"approvals":{"quorum":1}}"#, r#"{"areas":["edge"]}"#, r#"{"areas":"edge"}"#],
-        ),
-        verified_before: random
-            .once_in(4)
-            .then(|| random.pick(&tables.verification_results).verified_at),
-        verdicts: if random.once_in(3) { some(random, Outcome::ALL) } else { Vec::new() },
-        sort: random.pick(ArtifactSort::ALL),
-        is_descending: random.once_in(2),
-        after: None,
-        limit: 1 + u32::try_from(random.below(40)).unwrap(),
-    }
+        ))
+        .verified_before(
+            random.once_in(4).then(|| random.pick(&tables.verification_results).verified_at),
+        )
+        .verdicts(if random.once_in(3) { some(random, Outcome::ALL) } else { Vec::new() })
+        .sort(random.pick(ArtifactSort::ALL))
+        .is_descending(random.once_in(2))
+        .limit(1 + u32::try_from(random.below(40)).unwrap())
 }
 
 pub async fn any_filters_and_order_of_artifacts_answer_as_computed<H: Harness>(harness: H) {
@@ -359,11 +357,7 @@ pub async fn names_are_matched_as_they_are<H: Harness>(harness: H) {
         ("\"; DROP TABLE governed_artifacts; --", false),
         ("", true),
     ] {
-        let query = ArtifactQuery {
-            name_contains: Some(text.to_owned()),
-            limit: MAX_PAGE_ROWS,
-            ..ArtifactQuery::default()
-        };
+        let query = ArtifactQuery::default().name_contains(text.to_owned()).limit(MAX_PAGE_ROWS);
         let rows = ops_db.artifacts(&query).await.unwrap().rows;
         assert_eq!(!rows.is_empty(), is_found, "{text:?}");
         assert_same(&rows, &expected(&tables, &query), &text);
@@ -383,13 +377,10 @@ fn with_nul(cursor: Option<Cursor>, text: &str) -> Cursor {
 pub async fn what_no_row_can_hold_is_not_found<H: Harness>(harness: H) {
     let (ops_db, tables) = filled(&harness).await;
     let first = &tables.governed_artifacts[0];
-    let name = |text: &str| ArtifactQuery {
-        name_contains: Some(text.to_owned()),
-        ..ArtifactQuery::default()
-    };
-    let types = |types: &[&str]| ArtifactQuery {
-        artifact_types: types.iter().map(|&it| it.to_owned()).collect(),
-        ..ArtifactQuery::default()
+    let name = |text: &str| ArtifactQuery::default().name_contains(text.to_owned());
+    let types = |types: &[&str]| {
+        ArtifactQuery::default()
+            .artifact_types(types.iter().map(|&it| it.to_owned()).collect::<Vec<_>>())
     };
     for (query, is_found) in [
         (name("\0"), false),
@@ -403,18 +394,18 @@ pub async fn what_no_row_can_hold_is_not_found<H: Harness>(harness: H) {
     }
     assert_eq!(ops_db.checkpoint(&format!("{OPS_DB}\0")).await.unwrap(), None);
 
-    let one = ArtifactQuery { limit: 1, ..ArtifactQuery::default() };
+    let one = ArtifactQuery::default().limit(1);
     let page = ops_db.artifacts(&one).await.unwrap();
     let after = Some(with_nul(page.next, &page.rows[0].name));
-    let again = ops_db.artifacts(&ArtifactQuery { after, ..one }).await.unwrap();
+    let again = ops_db.artifacts(&one.after(after)).await.unwrap();
     assert_eq!(again.rows, page.rows);
     let page = ops_db.accords(None, 1).await.unwrap();
     let after = with_nul(page.next, &page.rows[0].name);
     assert_eq!(ops_db.accords(Some(after), 1).await.unwrap().rows, page.rows);
-    let one = DeploymentQuery { limit: 1, ..DeploymentQuery::default() };
+    let one = DeploymentQuery::default().limit(1);
     let page = ops_db.deployments(&one).await.unwrap();
     let after = Some(with_nul(page.next, &page.rows[0].target));
-    let again = ops_db.deployments(&DeploymentQuery { after, ..one }).await.unwrap();
+    let again = ops_db.deployments(&one.after(after)).await.unwrap();
     assert_eq!(again.rows, page.rows);
 }
 
@@ -433,11 +424,9 @@ pub async fn json_fragments_are_found_in_content_and_terms<H: Harness>(harness: 
         ("[]".to_owned(), false),
         ("null".to_owned(), false),
     ] {
-        let query = ArtifactQuery {
-            content_contains: Some(Json::parse(&fragment).unwrap()),
-            limit: MAX_PAGE_ROWS,
-            ..ArtifactQuery::default()
-        };
+        let query = ArtifactQuery::default()
+            .content_contains(Json::parse(&fragment).unwrap())
+            .limit(MAX_PAGE_ROWS);
         let rows = ops_db.artifacts(&query).await.unwrap().rows;
         assert_eq!(!rows.is_empty(), is_found, "{fragment}");
         assert_same(&rows, &expected(&tables, &query), &fragment);
@@ -445,11 +434,9 @@ pub async fn json_fragments_are_found_in_content_and_terms<H: Harness>(harness: 
     for (fragment, is_found) in
         [(r#"{"areas":["network"]}"#, true), (r#"{"approvals":{"quorum":9}}"#, false)]
     {
-        let query = ArtifactQuery {
-            terms_contain: Some(Json::parse(fragment).unwrap()),
-            limit: MAX_PAGE_ROWS,
-            ..ArtifactQuery::default()
-        };
+        let query = ArtifactQuery::default()
+            .terms_contain(Json::parse(fragment).unwrap())
+            .limit(MAX_PAGE_ROWS);
         let rows = ops_db.artifacts(&query).await.unwrap().rows;
         assert_eq!(!rows.is_empty(), is_found, "{fragment}");
         assert_same(&rows, &expected(&tables, &query), &fragment);
@@ -461,10 +448,10 @@ pub async fn pages_of_artifacts_hold_each_row_once<H: Harness>(harness: H) {
     let count = u32::try_from(tables.governed_artifacts.len()).unwrap();
     for sort in ArtifactSort::ALL {
         for is_descending in [false, true] {
-            let query = ArtifactQuery { sort: *sort, is_descending, ..ArtifactQuery::default() };
+            let query = ArtifactQuery::default().sort(*sort).is_descending(is_descending);
             let whole = expected(&tables, &query);
             for limit in [1, 2, 7, count - 1, count, count + 1] {
-                let query = ArtifactQuery { limit, ..query.clone() };
+                let query = query.clone().limit(limit);
                 assert_same(&artifacts(&*ops_db, &query).await, &whole, &query);
             }
         }
@@ -477,10 +464,10 @@ pub async fn pages_stay_right_while_rows_come<H: Harness>(harness: H) {
     let projector = harness.projector(ProjectorSettings::default()).await;
     projector.apply(log.batch(Position::ZERO, LENGTH / 2)).await.unwrap();
     let ops_db = harness.ops_db();
-    let query = ArtifactQuery { limit: 5, ..ArtifactQuery::default() };
+    let query = ArtifactQuery::default().limit(5);
     let first = ops_db.artifacts(&query).await.unwrap();
     projector.apply(log.rest(Position::try_from(LENGTH as u64 / 2).unwrap())).await.unwrap();
-    let rest = ArtifactQuery { after: first.next.clone(), limit: MAX_PAGE_ROWS, ..query.clone() };
+    let rest = query.clone().after(first.next.clone()).limit(MAX_PAGE_ROWS);
     let rows = ops_db.artifacts(&rest).await.unwrap().rows;
     let last = first.rows.last().unwrap();
     let whole = expected(&harness.tables().await, &query);
@@ -491,15 +478,15 @@ pub async fn pages_stay_right_while_rows_come<H: Harness>(harness: H) {
 
 pub async fn a_cursor_of_another_order_starts_anew<H: Harness>(harness: H) {
     let (ops_db, tables) = filled(&harness).await;
-    let by_tier = ArtifactQuery { sort: ArtifactSort::Tier, limit: 5, ..ArtifactQuery::default() };
+    let by_tier = ArtifactQuery::default().sort(ArtifactSort::Tier).limit(5);
     let cursor = ops_db.artifacts(&by_tier).await.unwrap().next;
-    let query = ArtifactQuery { after: cursor.clone(), limit: 500, ..ArtifactQuery::default() };
+    let query = ArtifactQuery::default().after(cursor.clone()).limit(500);
     let rows = ops_db.artifacts(&query).await.unwrap().rows;
     assert_same(&rows, &expected(&tables, &query), &query);
     for after in [cursor, Some(Cursor::from_text("not a cursor")), Some(Cursor::from_text(""))] {
         let accords = ops_db.accords(after.clone(), 500).await.unwrap().rows;
         assert_eq!(accords.len(), tables.accord_bindings.len());
-        let query = VerificationQuery { after, limit: 500, ..VerificationQuery::default() };
+        let query = VerificationQuery::default().after(after).limit(500);
         let verifications = ops_db.verifications(&query).await.unwrap().rows;
         assert_eq!(verifications.len(), tables.verification_results.len().min(500));
     }
@@ -596,11 +583,7 @@ pub async fn artifacts_are_found_by_the_age_of_their_verdict<H: Harness>(harness
         ),
         (Timestamp::MAX, ids.len()),
     ] {
-        let query = ArtifactQuery {
-            verified_before: Some(before),
-            limit: MAX_PAGE_ROWS,
-            ..ArtifactQuery::default()
-        };
+        let query = ArtifactQuery::default().verified_before(before).limit(MAX_PAGE_ROWS);
         let rows = ops_db.artifacts(&query).await.unwrap().rows;
         assert_eq!(rows.len(), found, "before {before}");
         assert_same(&rows, &expected(&tables, &query), &query);
@@ -616,18 +599,13 @@ pub async fn a_verdict_stands_until_its_verifier_judges_the_same_again<H: Harnes
         let of_these = tables.verification_results.iter();
         let of_these = of_these.filter(|row| outcomes.contains(&row.outcome)).count();
         assert!(!expected.is_empty() && expected.len() < of_these, "some stand, some do not");
-        let query = VerificationQuery {
-            outcomes: outcomes.clone(),
-            is_standing: true,
-            limit: 4,
-            ..VerificationQuery::default()
-        };
+        let query =
+            VerificationQuery::default().outcomes(outcomes.clone()).is_standing(true).limit(4);
         let rows = pages(query.limit, |after| async {
-            ops_db.verifications(&VerificationQuery { after, ..query.clone() }).await.unwrap()
+            ops_db.verifications(&query.clone().after(after)).await.unwrap()
         });
         assert_same(&rows.await, &expected, &query);
-        let query =
-            ArtifactQuery { verdicts: outcomes, limit: MAX_PAGE_ROWS, ..ArtifactQuery::default() };
+        let query = ArtifactQuery::default().verdicts(outcomes).limit(MAX_PAGE_ROWS);
         let ids: BTreeSet<_> = expected.iter().map(|row| row.artifact_id).collect();
         let rows = ops_db.artifacts(&query).await.unwrap().rows;
         assert_eq!(rows.iter().map(|row| row.id).collect::<BTreeSet<_>>(), ids, "{query:?}");
@@ -654,10 +632,12 @@ pub async fn deployments_are_listed_by_artifact_and_target<H: Harness>(harness: 
                 .cloned()
                 .collect();
             for limit in [1, 5, 500] {
-                let query =
-                    DeploymentQuery { artifact_id, healths: healths.clone(), after: None, limit };
+                let query = DeploymentQuery::default()
+                    .artifact_id(artifact_id)
+                    .healths(healths.clone())
+                    .limit(limit);
                 let rows = pages(limit, |after| async {
-                    let query = DeploymentQuery { after, ..query.clone() };
+                    let query = query.clone().after(after);
                     ops_db.deployments(&query).await.unwrap()
                 });
                 assert_same(&rows.await, &expected, &query);
@@ -687,14 +667,12 @@ pub async fn verifications_are_listed_latest_first<H: Harness>(harness: H) {
                 .collect();
             expected.sort_by_key(|row| std::cmp::Reverse((row.verified_at, row.position)));
             for limit in [3, 500] {
-                let query = VerificationQuery {
-                    artifact_id,
-                    outcomes: outcomes.clone(),
-                    limit,
-                    ..VerificationQuery::default()
-                };
+                let query = VerificationQuery::default()
+                    .artifact_id(artifact_id)
+                    .outcomes(outcomes.clone())
+                    .limit(limit);
                 let rows = pages(limit, |after| async {
-                    let query = VerificationQuery { after, ..query.clone() };
+                    let query = query.clone().after(after);
                     ops_db.verifications(&query).await.unwrap()
                 });
                 assert_same(&rows.await, &expected, &query);
@@ -729,11 +707,11 @@ pub async fn a_page_has_no_more_rows_than_the_limit<H: Harness>(harness: H) {
     let most = MAX_PAGE_ROWS as usize;
     assert!(harness.tables().await.governed_artifacts.len() > most);
     for (limit, rows) in [(0, 1), (1, 1), (MAX_PAGE_ROWS, most), (u32::MAX, most)] {
-        let artifacts = ArtifactQuery { limit, ..ArtifactQuery::default() };
+        let artifacts = ArtifactQuery::default().limit(limit);
         let page = ops_db.artifacts(&artifacts).await.unwrap();
         assert_eq!(page.rows.len(), rows, "limit {limit}");
         assert!(page.next.is_some());
-        let deployments = DeploymentQuery { limit, ..DeploymentQuery::default() };
+        let deployments = DeploymentQuery::default().limit(limit);
         assert_eq!(ops_db.deployments(&deployments).await.unwrap().rows.len(), rows);
     }
 }

@@ -88,10 +88,7 @@ impl Teller {
             version: *version,
             event_type,
             payload: payload.into_string().into(),
-            metadata: Metadata {
-                correlation_id: self.change.map(str::to_owned),
-                ..Metadata::default()
-            },
+            metadata: Metadata::default().correlation_id(self.change.map(str::to_owned)),
             recorded_at: Timestamp::from_micros(self.now_micros + 40_000).unwrap(),
             leaf_hash: LeafHash::from_bytes([0; 32]),
         };

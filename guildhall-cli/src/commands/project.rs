@@ -52,7 +52,7 @@ impl Project {
             if self.halt_on_violation { OnViolation::Halt } else { OnViolation::Quarantine };
         let set_up =
             |guild: guildhall::Builder| guild.on_violation(on_violation).lease_time(BRIEF_LEASE);
-        let settings = Settings { retries: Some(RETRIES), ..Settings::default() };
+        let settings = Settings::default().retries(RETRIES);
         let (is_json, quiet) = (context.global.json, context.global.quiet);
         let projected = context.writing(set_up, async |guild, ending| {
             let projecting = async {

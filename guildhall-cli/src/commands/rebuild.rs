@@ -24,7 +24,7 @@ pub struct Rebuild {
 impl Rebuild {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
         let accept_rewritten = self.accept_rewritten;
-        let settings = Settings { retries: Some(RETRIES), accept_rewritten, ..Settings::default() };
+        let settings = Settings::default().retries(RETRIES).accept_rewritten(accept_rewritten);
         let (is_json, quiet) = (context.global.json, context.global.quiet);
         let lease = |guild: guildhall::Builder| guild.lease_time(BRIEF_LEASE);
         let rebuilt = context.writing(lease, async |guild, ending| {

@@ -82,14 +82,11 @@ async fn load(app: &App, id: ArtifactId, params: &Params) -> Result<Found, Reque
     // First, so that the page claims no position beyond what it shows.
     let standing = Standing::load(app).await?;
     let detail = app.ops_db.artifact(id).await?.ok_or(RequestError::Missing("artifact"))?;
-    let deployments = DeploymentQuery {
-        artifact_id: Some(id),
-        after: params.cursor::<TargetKey>("targets_after")?,
-        limit: TARGETS,
-        ..DeploymentQuery::default()
-    };
-    let verdicts =
-        VerificationQuery { artifact_id: Some(id), limit: CHARTED, ..VerificationQuery::default() };
+    let deployments = DeploymentQuery::default()
+        .artifact_id(id)
+        .after(params.cursor::<TargetKey>("targets_after")?)
+        .limit(TARGETS);
+    let verdicts = VerificationQuery::default().artifact_id(id).limit(CHARTED);
     Ok(Found {
         standing,
         chain: chain::recompute(&*app.ops_db, &app.policy, &detail.artifact).await?,

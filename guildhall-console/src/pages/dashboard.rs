@@ -63,12 +63,15 @@ impl<D> Group<D> {
 
 /// What is over needs nobody's attention, nor does what nobody has taken into custody.
 fn attended(query: ArtifactQuery) -> ArtifactQuery {
-    let mut custody_states = query.custody_states;
-    if custody_states.is_empty() {
+    let query = if query.custody_states.is_empty() {
         let states = CustodyState::ALL.iter().copied();
-        custody_states = states.filter(|state| *state != CustodyState::Retired).collect();
-    }
-    ArtifactQuery { custody_states, sort: ArtifactSort::Tier, limit: MAX_PAGE_ROWS, ..query }
+        query.custody_states(
+            states.filter(|state| *state != CustodyState::Retired).collect::<Vec<_>>(),
+        )
+    } else {
+        query
+    };
+    query.sort(ArtifactSort::Tier).limit(MAX_PAGE_ROWS)
 }
 
 /// The first few of those that a query finds, after `newest` of a tier first.
@@ -117,16 +120,11 @@ async fn postured(
     drift: Drift,
     health: Health,
 ) -> Result<Group<Page<DeploymentState>>, StoreError> {
-    let query = attended(ArtifactQuery { drifts: vec![drift], ..ArtifactQuery::default() });
+    let query = attended(ArtifactQuery::default().drifts([drift]));
     let (found, count, is_cut) = first_few(app, &query, |row| row.drift_since).await?;
     let mut rows = Vec::with_capacity(found.len());
     for row in found {
-        let query = DeploymentQuery {
-            artifact_id: Some(row.id),
-            healths: vec![health],
-            limit: NAMED,
-            ..DeploymentQuery::default()
-        };
+        let query = DeploymentQuery::default().artifact_id(row.id).healths([health]).limit(NAMED);
         rows.push((row, app.ops_db.deployments(&query).await?));
     }
     Ok(Group { rows, count, is_cut })
@@ -135,24 +133,18 @@ async fn postured(
 /// Artifacts on which a failed verdict stands. A verdict comes with its evidence, so that few are asked
 /// for: the latest, for the order, and some of each artifact that is listed.
 async fn failed(app: &App) -> Result<Group<Page<VerificationResult>>, StoreError> {
-    let standing = VerificationQuery {
-        outcomes: vec![Outcome::Failed],
-        is_standing: true,
-        limit: LATEST,
-        ..VerificationQuery::default()
-    };
+    let standing =
+        VerificationQuery::default().outcomes([Outcome::Failed]).is_standing(true).limit(LATEST);
     let mut latest = BTreeMap::new();
     for verdict in app.ops_db.verifications(&standing).await?.rows {
         latest.entry(verdict.artifact_id).or_insert(verdict.verified_at);
     }
-    let query =
-        attended(ArtifactQuery { verdicts: vec![Outcome::Failed], ..ArtifactQuery::default() });
+    let query = attended(ArtifactQuery::default().verdicts([Outcome::Failed]));
     let newest = |row: &ArtifactSummary| latest.get(&row.id).copied();
     let (found, count, is_cut) = first_few(app, &query, newest).await?;
     let mut rows = Vec::with_capacity(found.len());
     for row in found {
-        let of_it =
-            VerificationQuery { artifact_id: Some(row.id), limit: NAMED, ..standing.clone() };
+        let of_it = standing.clone().artifact_id(row.id).limit(NAMED);
         rows.push((row, app.ops_db.verifications(&of_it).await?));
     }
     Ok(Group { rows, count, is_cut })
@@ -160,11 +152,11 @@ async fn failed(app: &App) -> Result<Group<Page<VerificationResult>>, StoreError
 
 /// Artifacts that run, and that nobody has verified for long; those that were written last first.
 async fn stale(app: &App) -> Result<Group<()>, StoreError> {
-    let query = attended(ArtifactQuery {
-        custody_states: vec![CustodyState::Deployed],
-        verified_before: Some(app.stale_before()),
-        ..ArtifactQuery::default()
-    });
+    let query = attended(
+        ArtifactQuery::default()
+            .custody_states([CustodyState::Deployed])
+            .verified_before(app.stale_before()),
+    );
     let (found, count, is_cut) = first_few(app, &query, |row| row.position).await?;
     Ok(Group { rows: found.into_iter().map(|row| (row, ())).collect(), count, is_cut })
 }
@@ -174,7 +166,7 @@ pub(crate) async fn page(State(app): State<Shared>) -> Result<Response, RequestE
         let standing = Standing::load(&app).await?;
         let overview = app.ops_db.overview().await?;
         let open = app.ops_db.open_ceremonies(None, LISTED_ROWS).await?;
-        let latest = VerificationQuery { limit: LISTED_ROWS, ..VerificationQuery::default() };
+        let latest = VerificationQuery::default().limit(LISTED_ROWS);
         let latest = app.ops_db.verifications(&latest).await?.rows;
         let mut named = Vec::with_capacity(latest.len());
         for row in latest {

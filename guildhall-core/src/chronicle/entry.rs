@@ -15,6 +15,7 @@ use crate::time::Timestamp;
 /// What ties an entry to its cause: CloudEvents extension attributes, each of 1 to 1,024 bytes.
 /// They are stored and shown, and nothing is decided by them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Metadata {
     /// The event or command that caused this one.
     #[serde(rename = "causationid", default, skip_serializing_if = "Option::is_none")]
@@ -26,6 +27,12 @@ pub struct Metadata {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
 }
+
+crate::setters!(Metadata {
+    causation_id: impl Into<Option<String>>,
+    correlation_id: impl Into<Option<String>>,
+    traceparent: impl Into<Option<String>>,
+});
 
 impl Metadata {
     /// How long each attribute may be, in bytes.

@@ -100,13 +100,13 @@ words!(
 /// ```
 /// use guildhall_core::{ArtifactQuery, Drift, Tier};
 ///
-/// let query = ArtifactQuery {
-///     tiers: vec![Tier::ZERO, Tier::ONE],
-///     drifts: vec![Drift::Drifted, Drift::Unknown],
-///     ..ArtifactQuery::default()
-/// };
+/// let query = ArtifactQuery::default()
+///     .tiers([Tier::ZERO, Tier::ONE])
+///     .drifts([Drift::Drifted, Drift::Unknown]);
+/// assert_eq!(query.tiers, Tier::ALL[..2]);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ArtifactQuery {
     /// Of these types.
     pub artifact_types: Vec<String>,
@@ -161,6 +161,23 @@ impl ArtifactQuery {
         self.after.as_ref()?.to_key::<ArtifactKey>().filter(|key| key.fits(self))
     }
 }
+
+crate::setters!(ArtifactQuery {
+    artifact_types: impl Into<Vec<String>>,
+    tiers: impl Into<Vec<Tier>>,
+    custody_states: impl Into<Vec<CustodyState>>,
+    drifts: impl Into<Vec<Drift>>,
+    accords: impl Into<Vec<AccordId>>,
+    name_contains: impl Into<Option<String>>,
+    content_contains: impl Into<Option<Json>>,
+    terms_contain: impl Into<Option<Json>>,
+    verified_before: impl Into<Option<Timestamp>>,
+    verdicts: impl Into<Vec<Outcome>>,
+    sort: ArtifactSort,
+    is_descending: bool,
+    after: impl Into<Option<Cursor>>,
+    limit: u32,
+});
 
 impl Default for ArtifactQuery {
     fn default() -> Self {
@@ -262,6 +279,7 @@ pub struct ClosedCeremony {
 
 /// Which deployments. An empty filter lets all through.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DeploymentQuery {
     /// Of this artifact.
     pub artifact_id: Option<ArtifactId>,
@@ -273,6 +291,13 @@ pub struct DeploymentQuery {
     pub limit: u32,
 }
 
+crate::setters!(DeploymentQuery {
+    artifact_id: impl Into<Option<ArtifactId>>,
+    healths: impl Into<Vec<Health>>,
+    after: impl Into<Option<Cursor>>,
+    limit: u32,
+});
+
 impl Default for DeploymentQuery {
     fn default() -> Self {
         Self { artifact_id: None, healths: Vec::new(), after: None, limit: 100 }
@@ -281,6 +306,7 @@ impl Default for DeploymentQuery {
 
 /// Which verifications. An empty filter lets all through.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VerificationQuery {
     /// Of this artifact.
     pub artifact_id: Option<ArtifactId>,
@@ -294,6 +320,14 @@ pub struct VerificationQuery {
     /// How many rows, at most [`MAX_PAGE_ROWS`].
     pub limit: u32,
 }
+
+crate::setters!(VerificationQuery {
+    artifact_id: impl Into<Option<ArtifactId>>,
+    outcomes: impl Into<Vec<Outcome>>,
+    is_standing: bool,
+    after: impl Into<Option<Cursor>>,
+    limit: u32,
+});
 
 impl Default for VerificationQuery {
     fn default() -> Self {

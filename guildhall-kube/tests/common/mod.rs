@@ -49,11 +49,9 @@ pub(crate) fn content() -> Json {
 
 /// Short pauses.
 pub(crate) fn settings() -> Settings {
-    Settings {
-        backoff_first: Duration::from_millis(1),
-        backoff_most: Duration::from_millis(20),
-        ..Settings::default()
-    }
+    Settings::default()
+        .backoff_first(Duration::from_millis(1))
+        .backoff_most(Duration::from_millis(20))
 }
 
 /// Speaks to a cluster, and tries nothing again by itself.

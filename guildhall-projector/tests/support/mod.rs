@@ -33,13 +33,11 @@ pub(crate) async fn stores(entries: usize) -> (Arc<MemoryChronicle>, MemoryOpsDb
 
 /// Small batches, short pauses.
 pub(crate) fn settings() -> Settings {
-    Settings {
-        read_entries: 7,
-        patience: Duration::from_secs(60),
-        backoff_first: Duration::from_millis(1),
-        backoff_most: Duration::from_millis(5),
-        ..Settings::default()
-    }
+    Settings::default()
+        .read_entries(7)
+        .patience(Duration::from_secs(60))
+        .backoff_first(Duration::from_millis(1))
+        .backoff_most(Duration::from_millis(5))
 }
 
 /// What a call is to do instead of its work.

@@ -48,13 +48,11 @@ pub(crate) async fn assert_projected(url: &str, chronicle: &dyn Chronicle) {
 
 /// Small batches, short pauses.
 pub(crate) fn settings() -> Settings {
-    Settings {
-        read_entries: 20,
-        batch_reads: 2,
-        backoff_first: Duration::from_millis(5),
-        backoff_most: Duration::from_millis(200),
-        ..Settings::default()
-    }
+    Settings::default()
+        .read_entries(20)
+        .batch_reads(2)
+        .backoff_first(Duration::from_millis(5))
+        .backoff_most(Duration::from_millis(200))
 }
 
 /// Starts a projector of this store over the log of another, or of itself.

@@ -45,7 +45,7 @@ fn every_order_of_artifacts_is_that_of_an_index_and_a_page_begins_inside_it() {
     for (&sort, is_descending) in
         ArtifactSort::ALL.iter().flat_map(|sort| [(sort, false), (sort, true)])
     {
-        let mut query = ArtifactQuery { sort, is_descending, ..ArtifactQuery::default() };
+        let mut query = ArtifactQuery::default().sort(sort).is_descending(is_descending);
         assert_indexed(&plan_of(&artifacts::select_page(&query)));
         let row = ArtifactSummary {
             id: ArtifactId::new(),
@@ -69,11 +69,9 @@ fn every_order_of_artifacts_is_that_of_an_index_and_a_page_begins_inside_it() {
 
 #[test]
 fn filters_of_artifacts_use_indexes() {
-    let by_state = ArtifactQuery {
-        custody_states: vec![CustodyState::Retired],
-        sort: ArtifactSort::CustodyState,
-        ..ArtifactQuery::default()
-    };
+    let by_state = ArtifactQuery::default()
+        .custody_states([CustodyState::Retired])
+        .sort(ArtifactSort::CustodyState);
     let plan = plan_of(&artifacts::select_page(&by_state));
     assert!(
         plan[0].contains("SEARCH") && plan[0].contains("governed_artifacts_by_state"),
@@ -85,26 +83,22 @@ fn filters_of_artifacts_use_indexes() {
         (Drift::Healthy, "deployment_states_drifted"),
         (Drift::Undeployed, "deployment_states"),
     ] {
-        let query = ArtifactQuery { drifts: vec![drift], ..ArtifactQuery::default() };
+        let query = ArtifactQuery::default().drifts([drift]);
         let plan = plan_of(&artifacts::select_page(&query));
         assert!(plan.iter().any(|step| step.contains(index)), "{drift}: {plan:#?}");
         let has_scan = plan.iter().any(|step| step.starts_with("SCAN") && !step.contains("INDEX"));
         assert!(!has_scan, "{drift}: {plan:#?}");
     }
-    let query = ArtifactQuery { accords: vec![AccordId::new()], ..ArtifactQuery::default() };
+    let query = ArtifactQuery::default().accords([AccordId::new()]);
     let plan = plan_of(&artifacts::select_page(&query));
     assert!(plan[0].contains("INDEX"), "{plan:#?}");
 }
 
 #[test]
 fn deployments_and_verifications_come_from_their_indexes() {
-    let drifted = DeploymentQuery { healths: vec![Health::Drifted], ..DeploymentQuery::default() };
-    let of_one =
-        DeploymentQuery { artifact_id: Some(ArtifactId::new()), ..DeploymentQuery::default() };
-    let next = DeploymentQuery {
-        after: Some(Cursor::from_key(&(ArtifactId::new(), "eu"))),
-        ..DeploymentQuery::default()
-    };
+    let drifted = DeploymentQuery::default().healths([Health::Drifted]);
+    let of_one = DeploymentQuery::default().artifact_id(ArtifactId::new());
+    let next = DeploymentQuery::default().after(Cursor::from_key(&(ArtifactId::new(), "eu")));
     for (query, index) in [
         (drifted, "deployment_states_drifted"),
         (of_one, "deployment_states_key"),
@@ -114,14 +108,10 @@ fn deployments_and_verifications_come_from_their_indexes() {
         assert_indexed(&plan);
         assert!(plan[0].contains(index), "{plan:#?}");
     }
-    let failed =
-        VerificationQuery { outcomes: vec![Outcome::Failed], ..VerificationQuery::default() };
-    let of_one =
-        VerificationQuery { artifact_id: Some(ArtifactId::new()), ..VerificationQuery::default() };
-    let next = VerificationQuery {
-        after: Some(Cursor::from_key(&(Timestamp::MAX, Position::MAX))),
-        ..VerificationQuery::default()
-    };
+    let failed = VerificationQuery::default().outcomes([Outcome::Failed]);
+    let of_one = VerificationQuery::default().artifact_id(ArtifactId::new());
+    let next =
+        VerificationQuery::default().after(Cursor::from_key(&(Timestamp::MAX, Position::MAX)));
     for (query, index) in [
         (failed, "verification_results_failed"),
         (of_one, "verification_results_by_artifact"),
@@ -153,17 +143,13 @@ fn closed_ceremonies_and_the_age_of_verdicts_come_from_their_indexes() {
         assert_indexed(&plan);
         assert!(plan[0].contains("custody_transitions_closing"), "{plan:#?}");
     }
-    let stale = ArtifactQuery { verified_before: Some(Timestamp::MAX), ..ArtifactQuery::default() };
+    let stale = ArtifactQuery::default().verified_before(Timestamp::MAX);
     let plan = plan_of(&artifacts::select_page(&stale));
     assert_indexed(&plan);
     let is_searched = |step: &String| step.contains("verification_results_by_artifact");
     assert!(plan.iter().any(is_searched), "{plan:#?}");
-    let failed = ArtifactQuery { verdicts: vec![Outcome::Failed], ..ArtifactQuery::default() };
-    let standing = VerificationQuery {
-        outcomes: vec![Outcome::Failed],
-        is_standing: true,
-        ..VerificationQuery::default()
-    };
+    let failed = ArtifactQuery::default().verdicts([Outcome::Failed]);
+    let standing = VerificationQuery::default().outcomes([Outcome::Failed]).is_standing(true);
     for select in [artifacts::select_page(&failed), select_verifications(&standing, 10)] {
         let plan = plan_of(&select);
         assert!(plan.iter().any(is_searched), "{plan:#?}");

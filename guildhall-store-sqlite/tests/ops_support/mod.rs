@@ -206,7 +206,7 @@ pub(crate) const TABLES: [(&str, &str); 6] = [
 
 /// A connection of a stranger's.
 pub(crate) fn raw(store: &SqliteStore) -> rusqlite::Connection {
-    raw_at(store.options().ops_path())
+    raw_at(store.options().ops_file())
 }
 
 pub(crate) fn raw_at(path: &Path) -> rusqlite::Connection {
