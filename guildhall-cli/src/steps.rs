@@ -23,16 +23,17 @@ pub async fn import(
 ) -> Result<Imported, ImportError> {
     let counted = |imported: &Imported| progress.set(imported.lines);
     let imported = jsonl::import(chronicle, reader, &ImportOptions::default(), counted).await?;
-    let Imported { appended, recorded_before, foreign, differing, .. } = imported;
+    let Imported { appended, recorded_before, foreign, differing, left_out, .. } = imported;
     let noted = |Noted { lines, first_line }, are: &str| match (lines, first_line) {
         (_, None) => String::new(),
         (1, Some(line)) => format!("; 1 line {are}: line {line}"),
         (_, Some(line)) => format!("; {lines} lines {are}: the first is line {line}"),
     };
     progress.finish(&format!(
-        "imported {appended} entries, {recorded_before} were there before{}{}",
+        "imported {appended} entries, {recorded_before} were there before{}{}{}",
         noted(foreign, "of another Chronicle"),
         noted(differing, "recorded before with another time or metadata, which is kept"),
+        noted(left_out, "left out, which index streams elsewhere"),
     ));
     Ok(imported)
 }

@@ -153,7 +153,7 @@ fn an_import_says_for_programs_what_it_did() {
         serde_json::from_str::<Value>(&said).unwrap(),
         json!({
             "lines": 150, "appended": 150, "recorded_before": 0, "position": 150,
-            "foreign": none, "differing": none,
+            "foreign": none, "differing": none, "left_out": none,
         })
     );
 }

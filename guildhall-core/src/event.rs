@@ -1,7 +1,9 @@
-//! What can happen: six kinds of event, each a struct (DESIGN section 3).
+//! What can happen: six kinds of event, each a struct (DESIGN section 3); and what the log says of
+//! itself ([`ChronicleIndexed`]).
 
 mod decode;
 mod facts;
+mod indexed;
 mod kind;
 pub mod upcast;
 mod values;
@@ -12,6 +14,7 @@ pub use self::facts::{
     AccordBound, ArtifactRegistered, ArtifactRevised, CustodyTransitioned, DeploymentObserved,
     MAX_NAME_BYTES, VerificationRecorded,
 };
+pub use self::indexed::ChronicleIndexed;
 pub use self::kind::{Event, EventKind, EventType, TYPE_PREFIX};
 pub use self::values::{Outcome, Tier, TierError, artifact_type};
 pub use crate::words::UnknownWord;

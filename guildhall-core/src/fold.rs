@@ -139,6 +139,7 @@ impl Fold {
                 self.heads.require_older(entry.position)?;
             }
             let violation = match entry.decoded {
+                Ok(Decoded::Indexed(_)) => continue,
                 Ok(Decoded::Unknown) => {
                     self.changes.skipped += 1;
                     continue;

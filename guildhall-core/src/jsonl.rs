@@ -11,7 +11,8 @@
 //! in a new one, take `position`, `version` and `leafhash` out of them.
 //!
 //! A line of another Chronicle gets a place of its own here; such lines are counted
-//! ([`Imported::foreign`]). So are those that were recorded before with another time or metadata,
+//! ([`Imported::foreign`]). One that indexes streams is left out, unless it gets the place that it
+//! states in its own Chronicle ([`Imported::left_out`]). So are those that were recorded before with another time or metadata,
 //! which no leaf hash or event id holds to anything ([`Imported::differing`]).
 
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncWrite, AsyncWriteExt};
@@ -75,9 +76,13 @@ pub struct Imported {
     /// Lines whose event was recorded before with another time or metadata, which stay as they were
     /// ([`Appended::differs`]).
     pub differing: Noted,
+    /// Lines that index the streams of another Chronicle, or do not say where they stood in this
+    /// one ([`ChronicleIndexed`](crate::ChronicleIndexed)): left out, since what they say of the
+    /// entries before them would not hold here.
+    pub left_out: Noted,
 }
 
-/// Lines that an import takes and of which it says so.
+/// Lines of which an import says something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Noted {
     /// How many.
@@ -192,17 +197,22 @@ pub async fn import<R: AsyncBufRead + Unpin + Send>(
         number += 1;
         match parsed.and_then(|parsed| place(parsed, origin.as_ref(), &mut next)) {
             Ok(None) => {}
-            Ok(Some((parsed, mut place, candidate))) => {
+            Ok(Some((parsed, place, candidate))) => {
                 let fixed = match origin.take() {
                     Some(origin) => origin,
                     None => chronicle.fix_origin(candidate).await?,
                 };
-                if parsed.source != fixed.as_str() {
-                    // Also where somebody else fixed the origin meanwhile.
-                    place = None;
+                // Also not where somebody else fixed the origin meanwhile.
+                let is_own = parsed.source == fixed.as_str();
+                let place = place.filter(|_| is_own);
+                origin = Some(fixed);
+                if parsed.entry.event_type.is_index() && place.is_none() {
+                    imported.left_out.note(number);
+                    continue;
+                }
+                if !is_own {
                     imported.foreign.note(number);
                 }
-                origin = Some(fixed);
                 batch.push((number, parsed.entry, place));
                 batch_bytes += line.len();
             }

@@ -83,8 +83,8 @@ pub use cid::{Cid, CidError, HashError, LeafHash, LinkHash, TreeHash};
 pub use custody::{CustodyPolicy, CustodyState};
 pub use error::{Fault, LogFault, StoreError};
 pub use event::{
-    AccordBound, ArtifactRegistered, ArtifactRevised, CustodyTransitioned, Decoded,
-    DeploymentObserved, Event, EventKind, EventType, Outcome, Tier, VerificationRecorded,
+    AccordBound, ArtifactRegistered, ArtifactRevised, ChronicleIndexed, CustodyTransitioned,
+    Decoded, DeploymentObserved, Event, EventKind, EventType, Outcome, Tier, VerificationRecorded,
 };
 pub use fold::OnViolation;
 pub use ids::{

@@ -32,6 +32,7 @@ struct Document {
     position: u64,
     foreign: Lines,
     differing: Lines,
+    left_out: Lines,
 }
 
 #[derive(Serialize)]
@@ -55,6 +56,7 @@ impl From<Imported> for Document {
             position: imported.position.get(),
             foreign: imported.foreign.into(),
             differing: imported.differing.into(),
+            left_out: imported.left_out.into(),
         }
     }
 }

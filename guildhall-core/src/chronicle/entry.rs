@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::leaf::LeafRecord;
 use crate::cid::LeafHash;
 use crate::error::LogFault;
-use crate::event::{Decoded, Event, EventType, decode};
+use crate::event::{ChronicleIndexed, Decoded, Event, EventType, decode};
 use crate::ids::{EventId, Position, StreamId, Version};
 use crate::invariant::Violation;
 use crate::json::Json;
@@ -144,6 +144,18 @@ impl NewEntry {
             stream_id: event.stream(),
             event_type: event.kind().into(),
             payload: event.to_payload(),
+            metadata: Metadata::default(),
+            recorded_at: None,
+        }
+    }
+
+    /// The index entry of the Chronicle `origin`, under a fresh id.
+    pub fn indexed(index: &ChronicleIndexed, origin: &Origin) -> Self {
+        Self {
+            event_id: EventId::new(),
+            stream_id: origin.index_stream(),
+            event_type: EventType::new(ChronicleIndexed::TYPE),
+            payload: index.to_payload(),
             metadata: Metadata::default(),
             recorded_at: None,
         }

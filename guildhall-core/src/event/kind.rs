@@ -8,6 +8,7 @@ use super::facts::{
     AccordBound, ArtifactRegistered, ArtifactRevised, CustodyTransitioned, DeploymentObserved,
     VerificationRecorded,
 };
+use super::indexed::ChronicleIndexed;
 use crate::ids::StreamId;
 use crate::json::Json;
 
@@ -104,7 +105,8 @@ impl fmt::Display for EventKind {
     }
 }
 
-/// The `type` of an entry: one of the six, or any other text, which is kept and skipped.
+/// The `type` of an entry: one of the six, that of the index, or any other text, which is kept and
+/// skipped.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventType(TypeName);
 
@@ -129,6 +131,11 @@ impl EventType {
             TypeName::Known(kind) => kind.as_str(),
             TypeName::Other(name) => name,
         }
+    }
+
+    /// Whether it is what the log says of itself: [`ChronicleIndexed`].
+    pub fn is_index(&self) -> bool {
+        self.as_str() == ChronicleIndexed::TYPE
     }
 
     /// Which of the six it is, in its newest version; none for any other.

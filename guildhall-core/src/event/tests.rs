@@ -9,7 +9,7 @@ use super::upcast::Step;
 use super::wire::{Line, LineError};
 use super::*;
 use crate::chronicle::{Entry, Metadata, Origin};
-use crate::cid::{Cid, LeafHash};
+use crate::cid::{Cid, LeafHash, TreeHash};
 use crate::custody::{CustodyState, Move, link_hash};
 use crate::ids::{Position, StreamId, Version};
 use crate::invariant::Violation;
@@ -128,6 +128,35 @@ fn the_cid_of_the_design_is_that_of_its_content() {
     let cid = Cid::of(&Json::parse(r#"{"a":1}"#).unwrap());
     assert_eq!(cid.to_string(), "bafkreiablk6x6xgfpiw5ss3vsdyevwaiijzzaxxdh3c45pvomitwvf7ymi");
     assert_eq!(cid, cid.to_string().parse().unwrap());
+}
+
+#[test]
+fn the_index_of_the_log_decodes_in_any_stream_and_only_as_it_is_written() {
+    let index = ChronicleIndexed {
+        index_root: TreeHash::from_bytes([0xab; 32]),
+        streams: 3,
+        tree_size: Position::new(7),
+    };
+    let payload = index.to_payload();
+    let root = "ab".repeat(32);
+    let expected = format!(r#"{{"index_root":"{root}","streams":3,"tree_size":7}}"#);
+    assert_eq!(payload.as_str(), expected);
+    let read =
+        |payload: &str| decode_event(ChronicleIndexed::TYPE, StreamId::from(ARTIFACT), payload);
+    assert_eq!(read(payload.as_str()), Ok(Decoded::Indexed(index)));
+    for wrong in [
+        expected.replace(',', ", "),
+        expected.replace(":7", ":-7"),
+        expected.replace(":7", ":\"7\""),
+        expected.replace("ab", "AB"),
+        expected.replace("\"streams\":3,", ""),
+        "{}".to_owned(),
+    ] {
+        assert!(matches!(read(&wrong), Err(Violation::Undecodable { .. })), "{wrong}");
+    }
+    let event_type = EventType::new(ChronicleIndexed::TYPE);
+    assert!(event_type.is_index() && event_type.kind().is_none());
+    assert!(!EventType::from(EventKind::AccordBound).is_index());
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use super::*;
 use crate::CustodyState::{CeremonyOpen, Deployed, Drafted, Ratified};
-use crate::cid::{Cid, LeafHash};
-use crate::event::{EventType, Outcome};
+use crate::cid::{Cid, LeafHash, TreeHash};
+use crate::event::{ChronicleIndexed, EventType, Outcome};
 use crate::ids::Seq;
 use crate::invariant::Code;
 use crate::testing::{
@@ -30,6 +30,21 @@ fn unknown(position: u32) -> DecodedEntry {
         decoded: Ok(Decoded::Unknown),
         ..entry(position, bound())
     }
+}
+
+#[test]
+fn the_index_of_the_log_is_skipped_and_not_counted_as_unknown() {
+    let mut fold = quarantining();
+    let index = ChronicleIndexed {
+        index_root: TreeHash::from_bytes([1; 32]),
+        streams: 1,
+        tree_size: Position::new(1),
+    };
+    let event_type = EventType::new(ChronicleIndexed::TYPE);
+    let entry = DecodedEntry { event_type, decoded: Ok(Decoded::Indexed(index)), ..unknown(2) };
+    assert!(fold.missing(std::slice::from_ref(&entry)).is_empty());
+    assert_eq!(fold.apply([entry]), Ok(None));
+    assert_eq!(fold.take_changes(), Changes::default());
 }
 
 #[test]

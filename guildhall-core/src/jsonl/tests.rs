@@ -63,6 +63,51 @@ async fn an_export_imports_as_the_same_entries() {
 }
 
 #[tokio::test]
+async fn an_index_comes_back_in_its_place_and_is_left_out_anywhere_else() {
+    let chronicle = MemoryChronicle::new();
+    let origin = chronicle.fix_origin("guildhall/demo".parse().unwrap()).await.unwrap();
+    let index = crate::ChronicleIndexed {
+        index_root: crate::TreeHash::from_bytes([1; 32]),
+        streams: 1,
+        tree_size: Position::new(1),
+    };
+    let entries = [
+        NewEntry::new(&bound().into()),
+        NewEntry::indexed(&index, &origin),
+        NewEntry::new(&registered().into()),
+    ];
+    chronicle.append(Append::of(entries)).await.unwrap();
+    let mut text = Vec::new();
+    export(&chronicle, &mut text, |_| {}).await.unwrap();
+    let text = String::from_utf8(text).unwrap();
+
+    // In its own Chronicle, new or not, it is an entry as any other.
+    let copy = MemoryChronicle::new();
+    let imported = import_text(&copy, &text).await.unwrap();
+    assert_eq!((imported.appended, imported.left_out), (3, Noted::default()));
+    let all = ReadLimit::entries(10);
+    let whole = chronicle.read(Position::ZERO, all).await.unwrap();
+    assert_eq!(copy.read(Position::ZERO, all).await.unwrap(), whole);
+    let again = import_text(&copy, &text).await.unwrap();
+    assert_eq!((again.recorded_before, again.left_out), (3, Noted::default()));
+
+    // In another one, or where it does not say where it stood, what it says would not hold.
+    let left_out = Noted { lines: 1, first_line: Some(2) };
+    let elsewhere = MemoryChronicle::new();
+    elsewhere.fix_origin("guildhall/other".parse().unwrap()).await.unwrap();
+    let imported = import_text(&elsewhere, &text).await.unwrap();
+    assert_eq!((imported.appended, imported.foreign.lines, imported.left_out), (2, 2, left_out));
+    let mut placeless = text.clone();
+    for number in 1..=3 {
+        placeless = placeless.replacen(&format!("\"position\":{number},\"version\":1,"), "", 1);
+    }
+    let placeless = placeless.replace("leafhash", "wasleafhash");
+    let copy = MemoryChronicle::new();
+    let imported = import_text(&copy, &placeless).await.unwrap();
+    assert_eq!((imported.lines, imported.appended, imported.left_out), (3, 2, left_out));
+}
+
+#[tokio::test]
 async fn an_empty_chronicle_exports_nothing_and_nothing_imports_nothing() {
     let chronicle = MemoryChronicle::new();
     let mut text = Vec::new();
