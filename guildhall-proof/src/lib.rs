@@ -12,7 +12,9 @@
 //! - [`cosign`], [`witness`]: what a witness adds, and how it decides (C2SP tlog-cosignature and
 //!   tlog-witness);
 //! - [`policy`]: which witnesses have to have cosigned (C2SP tlog-policy);
-//! - [`TlogProof`]: one entry's inclusion as a file (C2SP tlog-proof).
+//! - [`TlogProof`]: one entry's inclusion as a file (C2SP tlog-proof);
+//! - [`Record`], [`index`], [`evidence`], [`digest`]: what is Guildhall's own: the leaf of an entry,
+//!   where each stream ends, one artifact's whole history as a file, one hash of a table.
 //!
 //! # Whose code checks
 //!
@@ -24,18 +26,25 @@
 #![deny(missing_docs)]
 
 mod cosignature;
+mod data_hash;
 mod decimal;
+pub mod digest;
+pub mod evidence;
+pub mod index;
 mod key;
 mod log_keys;
 pub mod merkle;
 mod note;
 pub mod policy;
+mod record;
+mod rows;
 mod seal;
 pub mod tile;
 mod tlog_proof;
 pub mod witness;
 
 pub use cosignature::cosign;
+pub use data_hash::DataHash;
 
 pub use guildhall_core::TreeHash;
 pub use key::{
@@ -46,5 +55,7 @@ pub use note::{
     MAX_NOTE_BYTES, MAX_SIGNATURES, Note, NoteError, NoteSignature, SignError, Verified,
     VerifyError, parse_signature_lines,
 };
+pub use record::{Record, RecordError};
+pub use rows::{Row, RowDifference, Rows};
 pub use seal::{AcceptError, Seal, SealError, SignedSeal};
 pub use tlog_proof::{TlogProof, TlogProofError};
