@@ -58,7 +58,7 @@ WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = :'schema
 ALTER SCHEMA :"schema" OWNER TO :"owner";
 SELECT format('ALTER TABLE %I.%I OWNER TO %I', :'schema', relname, :'owner')
 FROM pg_catalog.pg_class
-WHERE relnamespace = to_regnamespace(quote_ident(:'schema')) AND relkind IN ('r', 'p')
+WHERE relnamespace = to_regnamespace(quote_ident(:'schema')) AND relkind IN ('r', 'p', 'v')
 ORDER BY relispartition
 \gexec
 SELECT format('ALTER FUNCTION %s OWNER TO %I', oid::regprocedure, :'owner')

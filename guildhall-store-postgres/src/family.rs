@@ -72,6 +72,11 @@ const CHRONICLE: &[Migration] = &[
         name: "replicated_log",
         sql: include_str!("../migrations/chronicle/0004_replicated_log.sql"),
     },
+    Migration {
+        number: 5,
+        name: "comments",
+        sql: include_str!("../migrations/chronicle/0005_comments.sql"),
+    },
 ];
 
 const OPS: &[Migration] = &[
@@ -100,6 +105,16 @@ const OPS: &[Migration] = &[
         number: 6,
         name: "pin_settings",
         sql: include_str!("../migrations/ops/0006_pin_settings.sql"),
+    },
+    Migration {
+        number: 7,
+        name: "artifact_drift",
+        sql: include_str!("../migrations/ops/0007_artifact_drift.sql"),
+    },
+    Migration {
+        number: 8,
+        name: "comments",
+        sql: include_str!("../migrations/ops/0008_comments.sql"),
     },
 ];
 

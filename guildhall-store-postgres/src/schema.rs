@@ -16,8 +16,8 @@ mod fault;
 
 pub use self::fault::SchemaFault;
 
-/// The tables that migrations make.
-const TABLES: [&str; 11] = [
+/// The tables and the view that migrations make.
+const TABLES: [&str; 12] = [
     "guildhall_migrations",
     "chronicle_entries",
     "chronicle_head",
@@ -29,6 +29,7 @@ const TABLES: [&str; 11] = [
     "verification_results",
     "quarantined_entries",
     "projector_checkpoints",
+    "artifact_drift",
 ];
 
 /// On which nobody else's trigger may stand.
@@ -81,13 +82,14 @@ pub(crate) async fn compare(
         }
     }
     // Where a table is missing, so is all that it has.
+    let is_whole = |kind: &str| matches!(kind, "table" | "view");
     let is_missing = |table: &str| {
         !table.is_empty() && faults.iter().any(|fault| {
-        matches!(fault, SchemaFault::Missing { kind, name, .. } if kind == "table" && name == table)
+        matches!(fault, SchemaFault::Missing { kind, name, .. } if is_whole(kind) && name == table)
     })
     };
     let is_said = |fault: &SchemaFault| match fault {
-        SchemaFault::Missing { kind, table, .. } => kind == "table" || !is_missing(table),
+        SchemaFault::Missing { kind, table, .. } => is_whole(kind) || !is_missing(table),
         _ => true,
     };
     let said: Vec<bool> = faults.iter().map(is_said).collect();

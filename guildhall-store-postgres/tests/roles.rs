@@ -492,6 +492,10 @@ async fn the_months_to_come_are_made_by_a_projector_that_may_make_no_table() {
     guild.assert_tables_are_as_expected().await;
     let reader = guild.open("as_reader").await.unwrap().ops_db();
     assert!(reader.overview().await.unwrap().artifacts() > 0);
+    let view = "SELECT drift FROM guildhall.artifact_drift";
+    assert_eq!(refusal(&mut guild.connect("as_reader").await, view).await, None);
+    let mut writer = guild.connect("as_writer").await;
+    assert_eq!(refusal(&mut writer, view).await.as_deref(), Some(REFUSED));
 }
 
 /// Whoever rebuilds, the parts are the owner's as the tables are.

@@ -37,7 +37,7 @@ async fn the_expected_schema_is_what_the_migrations_make() {
     let mut connection = PgConnection::connect(database.url()).await.unwrap();
     let tables: Vec<String> = sqlx::query_scalar(
         "SELECT relname::text FROM pg_class
-         WHERE relnamespace = 'guildhall'::regnamespace AND relkind = 'r'",
+         WHERE relnamespace = 'guildhall'::regnamespace AND relkind IN ('r', 'v')",
     )
     .fetch_all(&mut connection)
     .await
@@ -108,13 +108,14 @@ async fn what_somebody_changed_is_named_at_opening() {
             "function chronicle_head_moved is ",
         ),
         ("DROP TABLE guildhall.quarantined_entries", "table quarantined_entries is missing"),
+        ("DROP VIEW guildhall.artifact_drift", "view artifact_drift is missing"),
         (
             "ALTER TABLE guildhall.deployment_states DROP COLUMN detail",
             "column detail of deployment_states is missing",
         ),
         (
-            "ALTER TABLE guildhall.governed_artifacts ALTER COLUMN tier TYPE integer",
-            "column tier of governed_artifacts is integer not null, not smallint not null",
+            "ALTER TABLE guildhall.quarantined_entries ALTER COLUMN reason TYPE varchar(80)",
+            "column reason of quarantined_entries is character varying(80) not null, not text not null",
         ),
         (
             "ALTER TABLE guildhall.chronicle_entries DROP CONSTRAINT chronicle_entries_event_id_key",

@@ -84,4 +84,9 @@ const OPS: &[Migration] = &[
         name: "closed_ceremonies",
         sql: include_str!("../migrations/ops/0004_closed_ceremonies.sql"),
     },
+    Migration {
+        number: 5,
+        name: "artifact_drift",
+        sql: include_str!("../migrations/ops/0005_artifact_drift.sql"),
+    },
 ];

@@ -6,11 +6,13 @@ mod ops_support;
 use std::collections::BTreeSet;
 
 use guildhall_core::{
-    ArtifactQuery, ArtifactSort, ArtifactSummary, Cursor, CustodyState, DeploymentQuery, Drift,
-    Health, Json, OpsDb, Outcome, Page, Position, Seq, Tier, VerificationQuery,
+    AccordId, ArtifactId, ArtifactQuery, ArtifactSort, ArtifactSummary, Cursor, CustodyState,
+    DeploymentQuery, Drift, Health, Json, OpsDb, Outcome, Page, Position, Rebuild as _, Seq, Tier,
+    VerificationQuery,
 };
 use guildhall_store_sqlite::{SqliteOpsDb, SqliteStore};
-use ops_support::{accord, artifact, catch_up, count, json, log, raw, store_with};
+use ops_support::{accord, artifact, batch, catch_up, count, json, log, raw, store_with};
+use uuid::Uuid;
 
 async fn projected() -> (tempfile::TempDir, SqliteStore, SqliteOpsDb) {
     let (folder, store) = store_with(&log(60, 900)).await;
@@ -269,4 +271,41 @@ async fn a_row_that_fits_no_type_is_a_permanent_error_and_a_strange_cursor_start
     assert!(ops_db.checkpoint("ops_db").await.unwrap().unwrap().position > Position::ZERO);
     let everything = ArtifactQuery::default().content_contains(Json::null());
     assert!(ops_db.artifacts(&everything).await.is_err());
+}
+
+/// For people with a SQL prompt, who ask nobody's library.
+#[tokio::test]
+async fn the_view_of_drift_says_what_the_queries_say_before_and_after_a_rebuild() {
+    let (_folder, store) = store_with(&log(200, 900)).await;
+    let (projector, ops_db) = (store.projector().start().unwrap(), store.ops_db());
+    catch_up(&store, &projector, 1000).await;
+    let mut expected = all(&ops_db, ArtifactQuery::default(), 500).await;
+    expected.sort_by_key(|row| row.id);
+    let drifts: BTreeSet<_> = expected.iter().map(|row| row.drift).collect();
+    assert_eq!(drifts, Drift::ALL.iter().copied().collect(), "all four are there");
+    let viewed = || {
+        let connection = raw(&store);
+        let mut load = connection.prepare("SELECT * FROM artifact_drift ORDER BY id").unwrap();
+        let rows = load.query_map([], |row| {
+            let text = |at| row.get::<_, Option<String>>(at);
+            Ok(ArtifactSummary {
+                id: ArtifactId::from_uuid(Uuid::from_bytes(row.get(0)?)),
+                accord_binding_id: AccordId::from_uuid(Uuid::from_bytes(row.get(1)?)),
+                name: row.get(2)?,
+                artifact_type: row.get(3)?,
+                tier: Tier::new(row.get(4)?).unwrap(),
+                cid: text(5)?.unwrap().parse().unwrap(),
+                custody_state: text(6)?.map(|state| state.parse().unwrap()),
+                drift: text(7)?.unwrap().parse().unwrap(),
+                drift_since: text(8)?.map(|since| since.parse().unwrap()),
+                position: Position::from_i64(row.get(9)?).unwrap(),
+            })
+        });
+        rows.unwrap().map(Result::unwrap).collect::<Vec<_>>()
+    };
+    assert_eq!(viewed(), expected);
+    let mut generation = projector.begin_rebuild().await.unwrap();
+    generation.apply(batch(&store, 0, 10_000).await).await.unwrap();
+    assert!(generation.swap(None).await.unwrap());
+    assert_eq!(viewed(), expected);
 }

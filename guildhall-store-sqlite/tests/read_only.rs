@@ -109,11 +109,11 @@ async fn nothing_is_created_or_migrated() {
     assert!(matches!(SqliteStore::open_read_only(&path).await, Err(OpenError::Io { .. })));
     assert_eq!(names(folder.path()), Vec::<String>::new());
     closed_store(&path).await;
-    let sql = "DROP INDEX custody_transitions_closing;
-               DELETE FROM guildhall_migrations WHERE family = 'ops' AND number = 4";
+    let sql = "DROP VIEW artifact_drift;
+               DELETE FROM guildhall_migrations WHERE family = 'ops' AND number = 5";
     Connection::open(&path).unwrap().execute_batch(sql).unwrap();
     match SqliteStore::open_read_only(&path).await.unwrap_err() {
-        OpenError::OlderSchema { family: Family::Ops, found: 3, known: 4, .. } => {}
+        OpenError::OlderSchema { family: Family::Ops, found: 4, known: 5, .. } => {}
         other => panic!("{other:?}"),
     }
     assert_eq!(names(folder.path()), ["g.db"]);

@@ -8,7 +8,7 @@ use std::fmt;
 pub enum SchemaFault {
     /// Somebody dropped it: make it again as the migrations do.
     Missing {
-        /// `table`, `column`, `constraint`, `index`, `trigger` or `function`.
+        /// `table`, `view`, `column`, `constraint`, `index`, `trigger` or `function`.
         kind: String,
         /// Its name.
         name: String,
@@ -53,8 +53,8 @@ impl fmt::Display for SchemaFault {
             table => format!(" of {table}"),
         };
         match self {
-            Self::Missing { kind, name, .. } if kind == "table" => {
-                write!(formatter, "table {name} is missing")
+            Self::Missing { kind, name, .. } if matches!(kind.as_str(), "table" | "view") => {
+                write!(formatter, "{kind} {name} is missing")
             }
             Self::Missing { kind, name, table } => {
                 write!(formatter, "{kind} {name}{} is missing", of(table))

@@ -1,14 +1,14 @@
 -- What the schema has of what migrations make: kind, table, name, how it is, and a function's body.
 -- Names of generations and partitions do not come into it.
 -- $1: the schema
--- $2: the tables
+-- $2: the tables, and views
 WITH ours AS (
     SELECT oid, relname, relkind, relrowsecurity FROM pg_catalog.pg_class
-    WHERE relname = ANY ($2) AND relkind IN ('r', 'p')
+    WHERE relname = ANY ($2) AND relkind IN ('r', 'p', 'v')
         AND relnamespace = (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = $1)
 )
 SELECT
-    'table' AS kind, ours.relname::text AS home, ours.relname::text AS name,
+    CASE ours.relkind WHEN 'v' THEN 'view' ELSE 'table' END AS kind, ours.relname::text AS home, ours.relname::text AS name,
     CASE WHEN ours.relrowsecurity
             AND ours.relname IN ('chronicle_entries', 'chronicle_head', 'chronicle_origin')
         THEN 'with row security' ELSE 'plain' END AS how,
@@ -88,6 +88,8 @@ UNION ALL
 SELECT 'rule', ours.relname::text, held.rulename::text, '', NULL
 FROM ours
 JOIN pg_catalog.pg_rewrite AS held ON held.ev_class = ours.oid
+-- A view is one.
+WHERE ours.relkind <> 'v'
 UNION ALL
 SELECT
     'function', '', held.proname::text,

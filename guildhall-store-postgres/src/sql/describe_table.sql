@@ -1,5 +1,5 @@
 -- The statements that make an empty copy of a table, without its keys, indexes, foreign keys and
--- triggers, for the same owner and with the same rights.
+-- triggers, for the same owner, with the same rights and under the same comment.
 -- $1: the schema
 -- $2: the table
 -- $3: what the copy's name ends with
@@ -27,3 +27,7 @@ SELECT pg_catalog.format(
 )
 FROM original, pg_catalog.aclexplode(relacl) AS given
 WHERE given.grantee <> relowner
+UNION ALL
+SELECT pg_catalog.format('COMMENT ON TABLE %s IS %L', copy, pg_catalog.obj_description(oid, 'pg_class'))
+FROM original
+WHERE pg_catalog.obj_description(oid, 'pg_class') IS NOT NULL
