@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use guildhall_core::{Chronicle as _, Decoded, DecodedEntry, Event, OpsDb as _, jsonl};
+use guildhall_core::{Chronicle as _, Event, Judged, OpsDb as _, jsonl};
 use guildhall_examples::story;
 use guildhall_projector::{Settings, catch_up};
 use guildhall_store_sqlite::rusqlite::{Connection, Transaction};
@@ -22,20 +22,19 @@ impl ReadModel for MovesByActor {
     fn apply(
         &mut self,
         transaction: &Transaction<'_>,
-        entries: &[DecodedEntry],
+        entries: &[Judged<'_>],
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         transaction.execute_batch(
             "CREATE TABLE IF NOT EXISTS moves_by_actor (actor TEXT PRIMARY KEY, moves INTEGER) STRICT",
         )?;
-        // The tables of the Ops DB show the batch already: what it refused does not count here.
         let mut count = transaction.prepare_cached(
-            "INSERT INTO moves_by_actor SELECT ?1, 1
-             WHERE NOT EXISTS (SELECT 1 FROM quarantined_entries WHERE position = ?2)
+            "INSERT INTO moves_by_actor VALUES (?1, 1)
              ON CONFLICT (actor) DO UPDATE SET moves = moves + 1",
         )?;
-        for entry in entries {
-            if let Ok(Decoded::Event(Event::CustodyTransitioned(link))) = &entry.decoded {
-                count.execute((&link.actor, entry.position.as_i64()))?;
+        // What went to quarantine has no event here, and does not count.
+        for event in entries.iter().filter_map(Judged::event) {
+            if let Event::CustodyTransitioned(link) = event {
+                count.execute([&link.actor])?;
             }
         }
         Ok(())

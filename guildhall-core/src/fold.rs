@@ -88,6 +88,14 @@ impl Fold {
         self.heads = Heads::default();
     }
 
+    /// The fold, without its heads if it holds more than so many bytes.
+    pub(crate) fn within(mut self, memory_bytes: usize) -> Self {
+        if self.weight_bytes() > memory_bytes {
+            self.forget_heads();
+        }
+        self
+    }
+
     /// What is known of an artifact, if it exists.
     pub fn artifact(&self, id: ArtifactId) -> Option<&ArtifactHead> {
         self.heads.artifact(id)

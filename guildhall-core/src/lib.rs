@@ -13,6 +13,7 @@
 //! - [`fold::Fold`] turns entries into rows of the Ops DB ([`ops`]), the same for every store;
 //! - [`Chronicle`], [`Projector`], [`Rebuild`] and [`OpsDb`] are what a store implements,
 //!   [`memory`] the stores for an embedder's own tests;
+//! - [`store`] is what only a store's author needs: the decisions that all of them share;
 //! - [`jsonl`] imports and exports;
 //! - [`text`] makes what others wrote safe to show on a terminal.
 //!
@@ -61,16 +62,17 @@ mod ids;
 pub mod invariant;
 mod json;
 pub mod jsonl;
-mod lease;
 pub mod memory;
 pub mod ops;
 mod origin;
 mod projector;
 mod setters;
+pub mod store;
 #[cfg(test)]
 mod testing;
 pub mod text;
 mod time;
+mod verdict;
 mod words;
 
 pub use checkpoint::{Checkpoint, ContinuityError};
@@ -93,7 +95,6 @@ pub use ids::{
 };
 pub use invariant::{Code, Violation};
 pub use json::{Json, JsonError, MAX_DEPTH, MAX_PAYLOAD_BYTES};
-pub use lease::LeaseState;
 pub use ops::{
     AccordBinding, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, ClosedCeremony,
     Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Difference, DifferenceKind, Drift,
@@ -101,7 +102,8 @@ pub use ops::{
     Table, Tables, VerificationQuery, VerificationResult, Wakeup,
 };
 pub use projector::{
-    Applied, ApplyError, Batch, Disagreement, Generation, Lease, Left, NotConsecutive, OPS_DB,
-    Projector, Rebuild,
+    Applied, ApplyError, Batch, Disagreement, Generation, Lease, NotConsecutive, OPS_DB, Projector,
+    Rebuild,
 };
 pub use time::{Timestamp, TimestampError};
+pub use verdict::{Judged, Verdict};

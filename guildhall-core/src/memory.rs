@@ -33,7 +33,7 @@ mod chronicle;
 mod database;
 mod ops_db;
 mod projector;
-mod tables;
+pub(crate) mod tables;
 
 pub use chronicle::MemoryChronicle;
 pub use ops_db::MemoryOpsDb;

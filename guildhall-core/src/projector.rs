@@ -108,7 +108,7 @@ impl Batch {
 
     /// The checkpoint of a read model that has applied the batch up to and with `position`; the
     /// one before where the batch does not hold that position.
-    pub fn checkpoint_at(&self, position: Position, before: &Checkpoint) -> Checkpoint {
+    pub(crate) fn checkpoint_at(&self, position: Position, before: &Checkpoint) -> Checkpoint {
         let at = self.entries.iter().rev().find(|entry| entry.position == position);
         at.map_or_else(
             || before.clone(),
@@ -121,7 +121,7 @@ impl Batch {
     }
 
     /// The entries, moved out, without those up to and with `checkpoint`.
-    pub fn into_entries_after(mut self, checkpoint: Position) -> Vec<DecodedEntry> {
+    pub(crate) fn into_entries_after(mut self, checkpoint: Position) -> Vec<DecodedEntry> {
         let seen = self.entries.partition_point(|entry| entry.position <= checkpoint);
         self.entries.drain(..seen);
         self.entries
@@ -225,39 +225,9 @@ pub enum Disagreement {
     },
 }
 
-/// How a projector left its checkpoint: as nobody but it may move it while it holds the lease, it
-/// knows by this whether the heads that it keeps are still what the tables hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Left {
-    /// Which generation it wrote.
-    pub generation: i64,
-    /// Under which fence.
-    pub fence: i64,
-    /// How far.
-    pub position: Position,
-}
-
-impl Left {
-    /// Whether nobody wrote since, the checkpoint being `found` now. A new generation or fence is
-    /// another's work; a checkpoint that went back did so with the tables, in a crash of the
-    /// database, or [`fold`](crate::fold::Fold::apply) says that it did not.
-    ///
-    /// # Errors
-    /// [`ApplyError::Disagrees`]: somebody moved the checkpoint forward, past entries that were not
-    /// applied.
-    pub fn is_what(&self, found: &Self) -> Result<bool, ApplyError> {
-        let is_ours = (self.generation, self.fence) == (found.generation, found.fence);
-        if is_ours && found.position > self.position {
-            let left = Disagreement::CheckpointMoved { left: self.position };
-            return Err(ApplyError::Disagrees { checkpoint: found.position, found: left });
-        }
-        Ok(is_ours && found.position == self.position)
-    }
-}
-
 impl ApplyError {
     /// Why a fold refused entries for a read model that stands at `checkpoint`.
-    pub fn of_fold(error: FoldError, checkpoint: Position) -> Self {
+    pub(crate) fn of_fold(error: FoldError, checkpoint: Position) -> Self {
         match error {
             FoldError::RowAhead { written, .. } => {
                 Self::Disagrees { checkpoint, found: Disagreement::RowAhead { written } }

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use guildhall_core::memory::MemoryChronicle;
 use guildhall_core::{
     Append, AppendError, Appended, ApplyError, Chronicle, ContinuityError, DecodedEntry,
-    Disagreement, Entry, Head, LogFault, NewEntry, OPS_DB, Origin, Position, Projector, ReadLimit,
-    StoreError, StreamId, Version,
+    Disagreement, Entry, Head, Judged, LogFault, NewEntry, OPS_DB, Origin, Position, Projector,
+    ReadLimit, StoreError, StreamId, Version,
 };
 use guildhall_projector::{Runtime, RuntimeError, Settings, catch_up, rebuild};
 use guildhall_store_sqlite::rusqlite::{self, Transaction};
@@ -208,7 +208,7 @@ impl ReadModel for Idle {
     fn apply(
         &mut self,
         _: &Transaction<'_>,
-        _: &[DecodedEntry],
+        _: &[Judged<'_>],
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use guildhall_core::fold::{ArtifactUpdate, Changes, ContentUpdate, CustodyUpdate};
+use guildhall_core::store::Deployments;
 use guildhall_core::{
     AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, QuarantinedEntry,
     VerificationResult,
@@ -29,15 +30,6 @@ pub(crate) struct OpsTables {
     /// Whether rows can be written as old ones.
     freezes: bool,
     is_divided: bool,
-}
-
-/// Whether the rows of `deployment_states` may be there already. Finding out needs its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Deployments {
-    /// None of them is: into a table without its key.
-    New,
-    /// Some may be.
-    Upserted,
 }
 
 impl OpsTables {

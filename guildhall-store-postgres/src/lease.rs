@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use guildhall_core::{
-    Checkpoint, HolderId, Lease, LeaseState, Left, Origin, StoreError, Timestamp,
-};
+use guildhall_core::store::{Applier, CheckpointRow, LeaseState, Standby};
+use guildhall_core::{Checkpoint, HolderId, Origin, StoreError, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres, Row, Transaction};
 use uuid::Uuid;
@@ -20,31 +19,22 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
     SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL synchronous_commit = off; SET LOCAL lock_timeout = '1s'; SET LOCAL jit = off; \
     SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
 
-/// A projector's claim to its lease.
+/// The row of a projector, in which its lease stands.
 #[derive(Debug)]
-pub(crate) struct Claim {
+pub(crate) struct LeaseRow {
     pub(crate) database: Database,
     /// Of which projector.
     pub(crate) projector: String,
-    /// How long the lease holds.
+    /// How long its lease holds.
     pub(crate) lease_time: Duration,
-    /// Who claims it.
-    pub(crate) holder: HolderId,
-    /// Under which fence the claimant last had it.
-    pub(crate) fence: Option<i64>,
 }
 
-/// Whose turn it is to write.
-pub(crate) enum Turn {
-    /// The claimant's: it has the lease, and the row is locked until the transaction ends.
-    Mine(Transaction<'static, Postgres>, CheckpointRow),
-    /// Another's.
-    Standby {
-        /// Who has the lease.
-        holder: HolderId,
-        /// Until when, by the database's clock.
-        until: Timestamp,
-    },
+/// Whether the row could be locked.
+pub(crate) enum Locking {
+    /// It is, until the transaction ends; and the database's clock.
+    Locked(Transaction<'static, Postgres>, CheckpointRow, Timestamp),
+    /// Another, who has the lease, has it locked.
+    Standby(Standby),
 }
 
 /// The checkpoint's row is locked by a transaction that does not end.
@@ -52,50 +42,45 @@ pub(crate) enum Turn {
 #[error("another transaction has the projector's checkpoint locked")]
 struct Locked;
 
-impl Claim {
-    /// A transaction that has the checkpoint's row, and in it the lease; or who else has it.
-    pub(crate) async fn take_turn(&self, doing: &'static str) -> Result<Turn, StoreError> {
-        if self.fence.is_none() {
+impl LeaseRow {
+    /// A transaction that has the row locked; or who else has.
+    pub(crate) async fn begin(
+        &self,
+        applier: &Applier,
+        doing: &'static str,
+    ) -> Result<Locking, StoreError> {
+        if !applier.has_held_lease() {
             // Not in the transaction: a row that nobody sees yet does not tell who is frozen in it.
             let mut connection = self.database.acquire().await.doing(doing)?;
-            CheckpointRow::create(&mut connection, &self.database, &self.projector)
-                .await
-                .doing(doing)?;
+            create_row(&mut connection, &self.database, &self.projector).await.doing(doing)?;
         }
         let mut transaction = self.database.transaction(BEGIN).await.doing(doing)?;
         match self.lock(&mut transaction, &self.projector).await {
-            Ok((mut row, now)) => {
-                match row.lease.take(self.holder, self.fence, self.lease_time, now) {
-                    Lease::Held => Ok(Turn::Mine(transaction, row)),
-                    Lease::Standby { holder, until } => {
-                        transaction.rollback().await.doing(doing)?;
-                        Ok(Turn::Standby { holder, until })
-                    }
-                }
-            }
+            Ok((row, now)) => Ok(Locking::Locked(transaction, row, now)),
             Err(error) if has_sqlstate(&error, "55P03") => {
                 transaction.rollback().await.doing(doing)?;
-                self.look_who_has_it(doing).await
+                self.look_who_has_it(doing).await.map(Locking::Standby)
             }
             Err(error) => Err(error).doing(doing),
         }
     }
 
-    /// Locks a row in the claimant's transaction: its own, or a read model's.
+    /// Locks a row in the projector's transaction: its own, or a read model's.
     pub(crate) async fn lock(
         &self,
         transaction: &mut PgConnection,
         projector: &str,
     ) -> Result<(CheckpointRow, Timestamp), sqlx::Error> {
-        let silence = silence(self.lease_time);
-        CheckpointRow::lock(transaction, &self.database, projector, silence).await
+        lock_row(transaction, &self.database, projector, silence(self.lease_time)).await
     }
 
     /// Who has the row locked; deposed, if it is frozen and its lease has lapsed.
-    async fn look_who_has_it(&self, doing: &'static str) -> Result<Turn, StoreError> {
+    async fn look_who_has_it(&self, doing: &'static str) -> Result<Standby, StoreError> {
         let mut connection = self.database.acquire().await.doing(doing)?;
         match self.depose_holder(&mut connection).await {
-            Ok(Some((holder, until))) => Ok(Turn::Standby { holder, until }),
+            Ok(Some((holder, until))) => {
+                Ok(Standby { projector: self.projector.clone(), holder, until })
+            }
             Ok(None) => Err(StoreError::transient(doing, Locked)),
             // A role that may not end the other's session can only wait.
             Err(error) if has_sqlstate(&error, "42501") => {
@@ -128,14 +113,14 @@ impl Claim {
         Ok(holder.zip(until))
     }
 
-    /// Gives the lease up, if it is the claimant's.
-    pub(crate) async fn release(&self) -> Result<(), StoreError> {
+    /// Gives the lease up, if it is the applier's.
+    pub(crate) async fn release(&self, applier: &Applier) -> Result<(), StoreError> {
         const DOING: &str = "releasing the lease";
         let Self { database, projector, .. } = self;
         let mut transaction = database.transaction(BEGIN).await.doing(DOING)?;
         let (mut row, _) = self.lock(&mut transaction, projector).await.doing(DOING)?;
-        if row.lease.release(self.holder) {
-            row.save(&mut transaction, database, projector).await.doing(DOING)?;
+        if applier.release(&mut row.lease) {
+            save_row(&mut transaction, database, projector, &row).await.doing(DOING)?;
             transaction.commit().await.doing(DOING)?;
         } else {
             transaction.rollback().await.doing(DOING)?;
@@ -157,94 +142,76 @@ pub(crate) fn long_silence(lease_time: Duration) -> Duration {
     silence(lease_time).saturating_mul(20)
 }
 
-/// A row of `projector_checkpoints`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CheckpointRow {
-    pub(crate) checkpoint: Checkpoint,
-    /// How many rebuilds were swapped in.
-    pub(crate) generation: i64,
-    /// Who may write.
-    pub(crate) lease: LeaseState,
+/// The row, and the name of its projector.
+fn read_row(columns: &mut Columns<'_>) -> Result<(String, CheckpointRow), sqlx::Error> {
+    let projector = columns.string()?;
+    let checkpoint = Checkpoint {
+        position: columns.position()?,
+        leaf_hash: columns.nullable(Columns::leaf_hash)?,
+        origin: columns.nullable(Columns::parsed::<Origin>)?,
+    };
+    let generation = columns.value()?;
+    let holder = columns.nullable(Columns::uuid)?.map(HolderId::from_uuid);
+    let until = columns.nullable(Columns::time)?;
+    let (fence, renewed_at) = (columns.value()?, Some(columns.time()?));
+    let lease = LeaseState { holder: holder.zip(until), fence, renewed_at };
+    Ok((projector, CheckpointRow { checkpoint, generation, lease }))
 }
 
-impl CheckpointRow {
-    /// How the row is left, or was.
-    pub(crate) fn left(&self) -> Left {
-        let (generation, fence) = (self.generation, self.lease.fence);
-        Left { generation, fence, position: self.checkpoint.position }
-    }
-
-    /// The row, and the name of its projector.
-    fn read(columns: &mut Columns<'_>) -> Result<(String, Self), sqlx::Error> {
-        let projector = columns.string()?;
-        let checkpoint = Checkpoint {
-            position: columns.position()?,
-            leaf_hash: columns.nullable(Columns::leaf_hash)?,
-            origin: columns.nullable(Columns::parsed::<Origin>)?,
-        };
-        let generation = columns.value()?;
-        let holder = columns.nullable(Columns::uuid)?.map(HolderId::from_uuid);
-        let until = columns.nullable(Columns::time)?;
-        let (fence, renewed_at) = (columns.value()?, Some(columns.time()?));
-        let lease = LeaseState { holder: holder.zip(until), fence, renewed_at };
-        Ok((projector, Self { checkpoint, generation, lease }))
-    }
-
-    /// The row of this projector, made where there is none, and the database's clock. Until the
-    /// transaction ends, nobody else gets it; the server ends it after so long a silence.
-    pub(crate) async fn lock(
-        transaction: &mut PgConnection,
-        database: &Database,
-        projector: &str,
-        silence: Duration,
-    ) -> Result<(Self, Timestamp), sqlx::Error> {
-        loop {
-            let lock = database.sql(include_str!("sql/lock_checkpoint.sql"));
-            let found = sqlx::query(lock)
-                .bind(projector)
-                .bind(setting(silence))
-                .fetch_optional(&mut *transaction)
-                .await?;
-            if let Some(row) = found {
-                let mut columns = Columns::of(&row);
-                let (_, locked) = Self::read(&mut columns)?;
-                return Ok((locked, columns.time()?));
-            }
-            Self::create(&mut *transaction, database, projector).await?;
-        }
-    }
-
-    /// Makes the row where there is none.
-    pub(crate) async fn create(
-        connection: &mut PgConnection,
-        database: &Database,
-        projector: &str,
-    ) -> Result<(), sqlx::Error> {
-        let create = database.sql(include_str!("sql/create_checkpoint.sql"));
-        sqlx::query(create).bind(projector).execute(connection).await.map(drop)
-    }
-
-    /// Writes the row, which is locked.
-    pub(crate) async fn save(
-        &self,
-        transaction: &mut PgConnection,
-        database: &Database,
-        projector: &str,
-    ) -> Result<(), sqlx::Error> {
-        let Checkpoint { position, leaf_hash, origin } = &self.checkpoint;
-        sqlx::query(database.sql(include_str!("sql/save_checkpoint.sql")))
+/// The row of this projector, made where there is none, and the database's clock. Until the
+/// transaction ends, nobody else gets it; the server ends it after so long a silence.
+pub(crate) async fn lock_row(
+    transaction: &mut PgConnection,
+    database: &Database,
+    projector: &str,
+    silence: Duration,
+) -> Result<(CheckpointRow, Timestamp), sqlx::Error> {
+    loop {
+        let lock = database.sql(include_str!("sql/lock_checkpoint.sql"));
+        let found = sqlx::query(lock)
             .bind(projector)
-            .bind(position.as_i64())
-            .bind(leaf_hash.as_ref().map(|hash| hash.as_bytes().as_slice()))
-            .bind(origin.as_ref().map(Origin::as_str))
-            .bind(self.generation)
-            .bind(self.lease.holder.map(|(holder, _)| *holder.as_uuid()))
-            .bind(self.lease.holder.map(|(_, until)| DateTime::<Utc>::from(until)))
-            .bind(self.lease.fence)
-            .execute(transaction)
+            .bind(setting(silence))
+            .fetch_optional(&mut *transaction)
             .await?;
-        Ok(())
+        if let Some(row) = found {
+            let mut columns = Columns::of(&row);
+            let (_, locked) = read_row(&mut columns)?;
+            return Ok((locked, columns.time()?));
+        }
+        create_row(&mut *transaction, database, projector).await?;
     }
+}
+
+/// Makes the row of this projector where there is none.
+async fn create_row(
+    connection: &mut PgConnection,
+    database: &Database,
+    projector: &str,
+) -> Result<(), sqlx::Error> {
+    let create = database.sql(include_str!("sql/create_checkpoint.sql"));
+    sqlx::query(create).bind(projector).execute(connection).await.map(drop)
+}
+
+/// Writes the row of this projector, which is locked.
+pub(crate) async fn save_row(
+    transaction: &mut PgConnection,
+    database: &Database,
+    projector: &str,
+    row: &CheckpointRow,
+) -> Result<(), sqlx::Error> {
+    let CheckpointRow { checkpoint: Checkpoint { position, leaf_hash, origin }, lease, .. } = row;
+    sqlx::query(database.sql(include_str!("sql/save_checkpoint.sql")))
+        .bind(projector)
+        .bind(position.as_i64())
+        .bind(leaf_hash.as_ref().map(|hash| hash.as_bytes().as_slice()))
+        .bind(origin.as_ref().map(Origin::as_str))
+        .bind(row.generation)
+        .bind(lease.holder.map(|(holder, _)| *holder.as_uuid()))
+        .bind(lease.holder.map(|(_, until)| DateTime::<Utc>::from(until)))
+        .bind(lease.fence)
+        .execute(transaction)
+        .await?;
+    Ok(())
 }
 
 /// The checkpoints of these projectors; those that never ran have none.
@@ -258,7 +225,7 @@ pub(crate) async fn load_checkpoints(
         .fetch_all(connection)
         .await?;
     let read = |row: &PgRow| {
-        let (projector, row) = CheckpointRow::read(&mut Columns::of(row))?;
+        let (projector, row) = read_row(&mut Columns::of(row))?;
         Ok((projector, row.checkpoint))
     };
     rows.iter().map(read).collect()

@@ -1,5 +1,4 @@
-//! The projector of the Ops DB: loads heads, lets the fold judge, writes what it answers and the
-//! checkpoint with it, in one transaction.
+//! The projector of the Ops DB: an [`Applier`] in a transaction of PostgreSQL's.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -7,22 +6,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guildhall_core::fold::{Fold, Halt};
+use guildhall_core::store::{Applier, Deployments, ProjectorSettings};
 use guildhall_core::{
-    Applied, ApplyError, Batch, Checkpoint, CustodyPolicy, DecodedEntry, Disagreement, Generation,
-    HolderId, Lease, Left, OPS_DB, OnViolation, Position, Projector, Rebuild, StoreError,
+    Applied, ApplyError, Batch, Checkpoint, CustodyPolicy, Disagreement, Generation, HolderId,
+    Lease, OnViolation, Position, Projector, Rebuild, StoreError,
 };
 use sqlx::PgConnection;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
-use crate::changes::{Deployments, OpsTables, TABLES};
+use crate::changes::{OpsTables, TABLES};
 use crate::database::Database;
 use crate::error::{Doing, NoAnswer, ReadOnly, Silent, fault, has_sqlstate};
 use crate::heads::load_heads;
-use crate::lease::{CheckpointRow, Claim, Turn, furthest_behind, load_checkpoints, long_silence};
+use crate::lease::{LeaseRow, Locking, furthest_behind, load_checkpoints, long_silence, save_row};
 use crate::partitions::{MonthsAhead, Partitions};
-use crate::read_model::{ReadModel, apply_read_models};
+use crate::read_model::{ReadModel, load_quarantined, lock_rows, plan_as_usual, show};
 use crate::rebuild::PostgresGeneration;
 use crate::store::PostgresStore;
 
@@ -37,12 +36,7 @@ pub struct ProjectorBuilder {
 /// What the projector and a rebuild of its tables share.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    pub(crate) name: String,
-    pub(crate) policy: CustodyPolicy,
-    pub(crate) on_violation: OnViolation,
-    pub(crate) lease_time: Duration,
-    pub(crate) memory_bytes: usize,
-    pub(crate) rebuild_memory_bytes: usize,
+    pub(crate) projector: ProjectorSettings,
     pub(crate) partitions: Partitions,
 }
 
@@ -55,27 +49,20 @@ struct NameTaken {
 
 impl ProjectorBuilder {
     pub(crate) fn new(database: Database, lease_time: Duration) -> Self {
-        let settings = Settings {
-            name: OPS_DB.to_owned(),
-            policy: CustodyPolicy::standard(),
-            on_violation: OnViolation::Quarantine,
-            lease_time,
-            memory_bytes: 32 << 20,
-            rebuild_memory_bytes: 96 << 20,
-            partitions: Partitions::AsLive,
-        };
+        let projector = ProjectorSettings::new(lease_time);
+        let settings = Settings { projector, partitions: Partitions::AsLive };
         Self { database, settings, read_models: Vec::new() }
     }
 
     /// The policy that moves of custody are judged by; the standard one by default.
     pub fn policy(mut self, policy: CustodyPolicy) -> Self {
-        self.settings.policy = policy;
+        self.settings.projector.policy = policy;
         self
     }
 
     /// What to do with an entry that breaks an invariant; quarantine by default.
     pub fn on_violation(mut self, on_violation: OnViolation) -> Self {
-        self.settings.on_violation = on_violation;
+        self.settings.projector.on_violation = on_violation;
         self
     }
 
@@ -83,14 +70,14 @@ impl ProjectorBuilder {
     /// by default. The server ends a transaction in which the projector is silent for so long (a
     /// second at least), and one of a rebuild in which it is silent for twenty times as long.
     pub fn lease_time(mut self, lease_time: Duration) -> Self {
-        self.settings.lease_time = lease_time;
+        self.settings.projector.lease_time = lease_time;
         self
     }
 
     /// How many bytes the heads may hold between batches, about; 32 MiB by default, enough for
     /// some 50,000 artifacts. What is forgotten is loaded again.
     pub fn memory_bytes(mut self, memory_bytes: usize) -> Self {
-        self.settings.memory_bytes = memory_bytes;
+        self.settings.projector.memory_bytes = memory_bytes;
         self
     }
 
@@ -98,7 +85,7 @@ impl ProjectorBuilder {
     /// for some 30,000 artifacts with three targets each. A rebuild that needs more goes on at the
     /// pace of a catch-up.
     pub fn rebuild_memory_bytes(mut self, rebuild_memory_bytes: usize) -> Self {
-        self.settings.rebuild_memory_bytes = rebuild_memory_bytes;
+        self.settings.projector.rebuild_memory_bytes = rebuild_memory_bytes;
         self
     }
 
@@ -124,7 +111,7 @@ impl ProjectorBuilder {
         if self.database.is_read_only() {
             return Err(StoreError::permanent("starting the projector", ReadOnly));
         }
-        let mut names = vec![self.settings.name.clone()];
+        let mut names = vec![self.settings.projector.name.clone()];
         for model in &self.read_models {
             let name = model.name().to_owned();
             if names.contains(&name) {
@@ -132,20 +119,13 @@ impl ProjectorBuilder {
             }
             names.push(name);
         }
+        let ProjectorSettings { name, lease_time, .. } = self.settings.projector.clone();
         let projecting = Projecting {
             tables: OpsTables::live(self.database.schema()),
-            settings: self.settings.clone(),
-            claim: Claim {
-                database: self.database.clone(),
-                projector: self.settings.name.clone(),
-                lease_time: self.settings.lease_time,
-                holder: HolderId::new(),
-                fence: None,
-            },
+            own: LeaseRow { database: self.database.clone(), projector: name, lease_time },
+            applier: Applier::new(self.settings.projector.clone(), HolderId::new()),
             read_models: self.read_models,
-            names: names.clone(),
             months_ahead: MonthsAhead::default(),
-            written: None,
             teller: Teller::default(),
         };
         Ok(PostgresProjector {
@@ -242,7 +222,7 @@ impl Projector for PostgresProjector {
         let projecting = Arc::clone(&self.projecting);
         // A task of its own: a caller that goes away leaves no half of a transaction.
         let mut applying = tokio::spawn(async move { projecting.lock().await.apply(batch).await });
-        let patience = long_silence(self.settings.lease_time);
+        let patience = long_silence(self.settings.projector.lease_time);
         let Ok(applied) = timeout(patience, &mut applying).await else {
             applying.abort();
             return Err(StoreError::transient(DOING, Silent(patience)).into());
@@ -258,7 +238,7 @@ impl Projector for PostgresProjector {
     }
 
     async fn hold_lease(&self) -> Result<Lease, StoreError> {
-        let patience = long_silence(self.settings.lease_time);
+        let patience = long_silence(self.settings.projector.lease_time);
         let holding = async { self.projecting.lock().await.hold_lease().await };
         timeout(patience, holding)
             .await
@@ -268,14 +248,14 @@ impl Projector for PostgresProjector {
     async fn release_lease(&self) -> Result<(), StoreError> {
         // Whoever shuts down does not wait for a silent server: the lease lapses by itself.
         let patience = self.database.answer_timeout();
-        let releasing = async { self.projecting.lock().await.claim.release().await };
+        let releasing = async { self.projecting.lock().await.release_lease().await };
         timeout(patience, releasing)
             .await
             .unwrap_or_else(|_| Err(StoreError::transient("releasing the lease", Silent(patience))))
     }
 
     fn lease_time(&self) -> Duration {
-        self.settings.lease_time
+        self.settings.projector.lease_time
     }
 }
 
@@ -292,124 +272,75 @@ impl Rebuild for PostgresProjector {
 /// What the projector keeps between batches.
 struct Projecting {
     tables: OpsTables,
-    settings: Settings,
-    claim: Claim,
+    own: LeaseRow,
+    applier: Applier,
     read_models: Vec<Box<dyn ReadModel>>,
-    names: Vec<String>,
     months_ahead: MonthsAhead,
-    /// How it left the tables, and the heads that go with that.
-    written: Option<(Left, Fold)>,
     teller: Teller,
 }
 
 impl Projecting {
     async fn apply(&mut self, batch: Batch) -> Result<Applied, ApplyError> {
         const DOING: &str = "projecting";
-        // Taken out: whatever fails from here on, the heads may be ahead of the tables.
-        let written = self.written.take();
-        let database = self.claim.database.clone();
-        let name = self.claim.projector.clone();
-        self.months_ahead.see_to(&database).await.doing("making partitions")?;
-        let (mut transaction, mut row) = match self.claim.take_turn(DOING).await? {
-            Turn::Mine(transaction, row) => (transaction, row),
-            Turn::Standby { holder, until } => {
-                return Err(ApplyError::Standby { projector: name, holder, until });
+        let Self { tables, own, applier, read_models, months_ahead, teller } = self;
+        let database = &own.database;
+        months_ahead.see_to(database).await.doing("making partitions")?;
+        let (mut transaction, row, now) = match own.begin(applier, DOING).await? {
+            Locking::Locked(transaction, row, now) => (transaction, row, now),
+            Locking::Standby(standby) => return Err(standby.into()),
+        };
+        let stands = row.checkpoint.position;
+        let turn = applier.take_turn(row, now)?;
+        let names: Vec<_> = read_models.iter().map(|model| model.name().to_owned()).collect();
+        let models = lock_rows(&mut transaction, own, &names).await?;
+        let mut loading = turn.begin(batch, models)?;
+        if let Some((keys, heads)) = loading.missing() {
+            load_heads(&mut transaction, tables, keys, heads).await.doing("loading heads")?;
+        }
+        if let Some(positions) = loading.judged_before() {
+            let rows = load_quarantined(&mut transaction, database, &positions).await;
+            loading.know_quarantined(rows.doing("loading verdicts")?);
+        }
+        let folded = loading.fold()?;
+        tables
+            .write(&mut transaction, folded.changes(), Deployments::Upserted)
+            .await
+            .map_err(|error| of_write(error, stands))?;
+        save_row(&mut transaction, database, &own.projector, folded.row()).await.doing(DOING)?;
+        if !read_models.is_empty() {
+            plan_as_usual(&mut transaction).await?;
+        }
+        for (nth, model) in read_models.iter_mut().enumerate() {
+            if let Some(news) = folded.news(nth) {
+                show(&mut transaction, database, model.as_mut(), &news).await?;
             }
-        };
-        let mut fold = match written {
-            Some((left, fold)) if left.is_what(&row.left())? => fold,
-            _ => Fold::new(self.settings.policy.clone(), self.settings.on_violation),
-        };
-        let before = self.furthest_behind(&mut transaction, &row).await.doing(DOING)?;
-        let fresh = batch.after(&row.checkpoint)?;
-        let keys = fold.missing(fresh);
-        if !keys.is_empty() {
-            load_heads(&mut transaction, &self.tables, &keys, fold.heads_mut())
-                .await
-                .doing("loading heads")?;
         }
-        let mut last = batch.last_position().unwrap_or(before.position);
-        let mut checkpoint = match fresh {
-            [] => row.checkpoint.clone(),
-            _ => batch.checkpoint_at(last, &row.checkpoint),
-        };
-        // The entries are moved into the fold unless somebody else needs them afterwards.
-        let (halt, batch) = if self.read_models.is_empty()
-            && self.settings.on_violation == OnViolation::Quarantine
-        {
-            (
-                fold_entries(
-                    &mut fold,
-                    batch.into_entries_after(row.checkpoint.position),
-                    row.checkpoint.position,
-                )?,
-                None,
-            )
-        } else {
-            (fold_entries(&mut fold, fresh.to_vec(), row.checkpoint.position)?, Some(batch))
-        };
-        if let (Some(halt), Some(batch)) = (&halt, &batch) {
-            last = halt.position.previous();
-            checkpoint = batch.checkpoint_at(last, &row.checkpoint);
-        }
-        let changes = fold.take_changes();
-        if let Err(error) =
-            self.tables.write(&mut transaction, &changes, Deployments::Upserted).await
-        {
-            return Err(of_write(error, row.checkpoint.position));
-        }
-        let is_news = checkpoint.position > row.checkpoint.position;
-        row.checkpoint = checkpoint;
-        row.save(&mut transaction, &database, &name).await.doing(DOING)?;
-        if let Some(batch) = &batch {
-            apply_read_models(&mut transaction, &self.claim, &mut self.read_models, batch, last)
-                .await?;
-        }
-        let after = self.furthest_behind(&mut transaction, &row).await.doing(DOING)?;
         transaction.commit().await.doing(DOING)?;
-        if is_news {
-            self.teller.tell(&database, row.checkpoint.position);
+        if let Some(position) = folded.reaches() {
+            teller.tell(database, position);
         }
-
-        if fold.weight_bytes() > self.settings.memory_bytes {
-            fold.forget_heads();
-        }
-        self.claim.fence = Some(row.lease.fence);
-        self.written = Some((row.left(), fold));
-        if let Some(Halt { position, violation }) = halt {
-            return Err(ApplyError::Halted { position, violation });
-        }
-        let mut applied = Applied::default();
-        applied.position = after.position;
-        applied.entries = after.position.get() - before.position.get();
-        applied.quarantined = u64::try_from(changes.quarantined.len()).unwrap_or(u64::MAX);
-        applied.skipped = changes.skipped;
-        Ok(applied)
-    }
-
-    /// Of its own row, which is loaded, and those of the read models.
-    async fn furthest_behind(
-        &mut self,
-        connection: &mut PgConnection,
-        row: &CheckpointRow,
-    ) -> Result<Checkpoint, sqlx::Error> {
-        if self.read_models.is_empty() {
-            return Ok(row.checkpoint.clone());
-        }
-        furthest_behind(connection, &self.claim.database, &self.names).await
+        folded.committed()
     }
 
     async fn hold_lease(&mut self) -> Result<Lease, StoreError> {
         const DOING: &str = "taking the lease";
-        let database = self.claim.database.clone();
-        let (mut transaction, row) = match self.claim.take_turn(DOING).await? {
-            Turn::Mine(transaction, row) => (transaction, row),
-            Turn::Standby { holder, until } => return Ok(Lease::Standby { holder, until }),
+        let Self { own, applier, .. } = self;
+        let (mut transaction, row, now) = match own.begin(applier, DOING).await? {
+            Locking::Locked(transaction, row, now) => (transaction, row, now),
+            Locking::Standby(standby) => return Ok(standby.into()),
         };
-        row.save(&mut transaction, &database, &self.claim.projector).await.doing(DOING)?;
+        let turn = match applier.take_turn(row, now) {
+            Ok(turn) => turn,
+            Err(standby) => return Ok(standby.into()),
+        };
+        save_row(&mut transaction, &own.database, &own.projector, turn.row()).await.doing(DOING)?;
         transaction.commit().await.doing(DOING)?;
-        self.claim.fence = Some(row.lease.fence);
+        turn.held();
         Ok(Lease::Held)
+    }
+
+    async fn release_lease(&mut self) -> Result<(), StoreError> {
+        self.own.release(&self.applier).await
     }
 }
 
@@ -509,15 +440,6 @@ pub(crate) async fn notify(
         .execute(transaction)
         .await?;
     Ok(())
-}
-
-/// Folds entries whose heads are loaded.
-pub(crate) fn fold_entries(
-    fold: &mut Fold,
-    entries: Vec<DecodedEntry>,
-    checkpoint: Position,
-) -> Result<Option<Halt>, ApplyError> {
-    fold.apply(entries).map_err(|error| ApplyError::of_fold(error, checkpoint))
 }
 
 #[cfg(test)]

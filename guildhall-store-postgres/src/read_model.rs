@@ -2,13 +2,17 @@
 
 use std::error::Error;
 use std::iter::successors;
+use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
-use guildhall_core::{ApplyError, Batch, DecodedEntry, Fault, Position};
+use guildhall_core::store::{CheckpointRow, News};
+use guildhall_core::{ApplyError, Fault, Judged, Position, QuarantinedEntry, StoreError};
 use sqlx::PgConnection;
 
+use crate::database::Database;
 use crate::error::{Doing, fault};
-use crate::lease::Claim;
+use crate::lease::{LeaseRow, save_row};
+use crate::rows::Columns;
 
 const DOING: &str = "applying a read model";
 
@@ -17,7 +21,7 @@ const DOING: &str = "applying a read model";
 /// `projector_checkpoints`, so one that is added later catches up from its own checkpoint.
 ///
 /// ```
-/// use guildhall_core::DecodedEntry;
+/// use guildhall_core::Judged;
 /// use guildhall_store_postgres::{ReadModel, sqlx::{self, PgConnection}};
 ///
 /// struct EntriesPerDay;
@@ -31,11 +35,11 @@ const DOING: &str = "applying a read model";
 ///     async fn apply(
 ///         &mut self,
 ///         transaction: &mut PgConnection,
-///         entries: &[DecodedEntry],
+///         entries: &[Judged<'_>],
 ///     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 ///         let days: Vec<_> = entries
 ///             .iter()
-///             .map(|entry| entry.recorded_at.to_string()[..10].to_owned())
+///             .map(|it| it.entry.recorded_at.to_string()[..10].to_owned())
 ///             .collect();
 ///         sqlx::query(
 ///             "INSERT INTO reports.entries_per_day (day, entries) \
@@ -54,7 +58,8 @@ pub trait ReadModel: Send {
     /// Its name in `projector_checkpoints`: always the same, and no other's.
     fn name(&self) -> &str;
 
-    /// Applies entries that are new to it, in order and without a gap. Whatever is kept outside
+    /// Applies entries that are new to it, in order and without a gap, each with what became of it
+    /// in the Ops DB. Whatever is kept outside
     /// the transaction must be ready for it to be rolled back and for the entries to come again.
     /// The search path is `pg_catalog, pg_temp`, whoever's the pool is: qualify names, in triggers of
     /// your tables too. Plans are made as the role's
@@ -68,7 +73,7 @@ pub trait ReadModel: Send {
     async fn apply(
         &mut self,
         transaction: &mut PgConnection,
-        entries: &[DecodedEntry],
+        entries: &[Judged<'_>],
     ) -> Result<(), Box<dyn Error + Send + Sync>>;
 }
 
@@ -81,30 +86,58 @@ struct EndedTransaction;
 const PLAN_AS_USUAL: &str = "SET LOCAL enable_seqscan = DEFAULT; \
     SET LOCAL enable_hashjoin = DEFAULT; SET LOCAL enable_mergejoin = DEFAULT; SET LOCAL jit = DEFAULT";
 
-/// Applies to each read model what is new to it, up to and with `last`.
-pub(crate) async fn apply_read_models(
+/// The rows of read models, locked.
+pub(crate) async fn lock_rows(
     transaction: &mut PgConnection,
-    claim: &Claim,
-    models: &mut [Box<dyn ReadModel>],
-    batch: &Batch,
-    last: Position,
-) -> Result<(), ApplyError> {
-    sqlx::raw_sql(PLAN_AS_USUAL).execute(&mut *transaction).await.doing(DOING)?;
-    for model in models {
-        let name = model.name().to_owned();
-        let (mut row, _) = claim.lock(transaction, &name).await.doing("reading a checkpoint")?;
-        let entries = batch.after(&row.checkpoint)?;
-        let entries = &entries[..entries.partition_point(|entry| entry.position <= last)];
-        let Some(newest) = entries.last() else { continue };
-        let before = transaction_id(transaction).await.doing("reading a checkpoint")?;
-        let failed = |source| failure(name.clone(), source);
-        model.apply(transaction, entries).await.map_err(failed)?;
-        if transaction_id(transaction).await.map_err(|error| failed(error.into()))? != before {
-            return Err(failed(EndedTransaction.into()));
-        }
-        row.checkpoint = batch.checkpoint_at(newest.position, &row.checkpoint);
-        row.save(transaction, &claim.database, &name).await.doing("writing a checkpoint")?;
+    own: &LeaseRow,
+    names: &[String],
+) -> Result<Vec<CheckpointRow>, StoreError> {
+    let mut rows = Vec::with_capacity(names.len());
+    for name in names {
+        let (row, _) = own.lock(transaction, name).await.doing("reading a checkpoint")?;
+        rows.push(row);
     }
+    Ok(rows)
+}
+
+/// The entries in quarantine at these positions.
+pub(crate) async fn load_quarantined(
+    transaction: &mut PgConnection,
+    database: &Database,
+    positions: &RangeInclusive<Position>,
+) -> Result<Vec<QuarantinedEntry>, sqlx::Error> {
+    let load = database.sql(
+        "SELECT position, event_id, stream_id, event_type, code, reason \
+         FROM {schema}.quarantined_entries WHERE position BETWEEN $1 AND $2",
+    );
+    let rows = sqlx::query(load)
+        .bind(positions.start().as_i64())
+        .bind(positions.end().as_i64())
+        .fetch_all(transaction)
+        .await?;
+    rows.iter().map(|row| Columns::of(row).quarantined()).collect()
+}
+
+/// Makes plans as an embedder expects them from here on.
+pub(crate) async fn plan_as_usual(transaction: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::raw_sql(PLAN_AS_USUAL).execute(transaction).await.doing(DOING).map(drop)
+}
+
+/// Applies what is new to a read model, and writes its row.
+pub(crate) async fn show(
+    transaction: &mut PgConnection,
+    database: &Database,
+    model: &mut dyn ReadModel,
+    news: &News<'_>,
+) -> Result<(), ApplyError> {
+    let name = model.name().to_owned();
+    let before = transaction_id(transaction).await.doing("reading a checkpoint")?;
+    let failed = |source| failure(name.clone(), source);
+    model.apply(transaction, &news.entries).await.map_err(failed)?;
+    if transaction_id(transaction).await.map_err(|error| failed(error.into()))? != before {
+        return Err(failed(EndedTransaction.into()));
+    }
+    save_row(transaction, database, &name, news.row).await.doing("writing a checkpoint")?;
     Ok(())
 }
 

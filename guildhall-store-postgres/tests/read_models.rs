@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use guildhall_conformance::Compare as _;
 use guildhall_conformance::log::Log;
 use guildhall_core::{
-    ApplyError, DecodedEntry, OnViolation, Position, Projector, StoreError, Tables,
+    ApplyError, Judged, OnViolation, Position, Projector, StoreError, Tables, Verdict,
 };
 use guildhall_projector::{Runtime, State};
 use guildhall_store_postgres::sqlx::{self, PgConnection};
@@ -64,15 +64,15 @@ impl ReadModel for Counting {
     async fn apply(
         &mut self,
         transaction: &mut PgConnection,
-        entries: &[DecodedEntry],
+        entries: &[Judged<'_>],
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let positions: Vec<i64> = entries.iter().map(|entry| entry.position.as_i64()).collect();
+        let positions: Vec<i64> = entries.iter().map(|it| it.entry.position.as_i64()).collect();
         sqlx::query("INSERT INTO public.counting SELECT unnest($1::bigint[])")
             .bind(positions)
             .execute(&mut *transaction)
             .await?;
         let Some((position, mishap)) = &self.mishap else { return Ok(()) };
-        if !entries.iter().any(|entry| entry.position.get() == *position) {
+        if !entries.iter().any(|it| it.entry.position.get() == *position) {
             return Ok(());
         }
         match mishap {
@@ -144,6 +144,60 @@ async fn a_read_model_that_is_added_later_catches_up_by_itself() {
     projector.apply(log.rest(Position::new(40))).await.unwrap();
     assert_eq!(counted(&database).await, 100);
     assert_eq!(projector.checkpoint().await.unwrap().position, Position::new(100));
+}
+
+/// Writes down what it is told of entries in quarantine.
+#[derive(Debug)]
+struct Refused;
+
+#[async_trait]
+impl ReadModel for Refused {
+    fn name(&self) -> &str {
+        "refused"
+    }
+
+    async fn apply(
+        &mut self,
+        transaction: &mut PgConnection,
+        entries: &[Judged<'_>],
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        for Judged { entry, verdict, .. } in entries {
+            if let Verdict::Quarantined(row) = verdict {
+                sqlx::query("INSERT INTO public.refused VALUES ($1, $2, $3)")
+                    .bind(entry.position.as_i64())
+                    .bind(row.code.as_str())
+                    .bind(&row.reason)
+                    .execute(&mut *transaction)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_read_model_is_told_every_verdict_also_those_from_before_its_time() {
+    let (database, store, log) = opened(600).await;
+    execute(
+        database.url(),
+        "CREATE TABLE public.refused (position bigint, code text, reason text)",
+    );
+    let plain = store.projector().start().unwrap();
+    plain.apply(log.batch(Position::ZERO, 400)).await.unwrap();
+    plain.release_lease().await.unwrap();
+    let projector = store.projector().read_model(Refused).start().unwrap();
+    projector.apply(log.batch(Position::ZERO, 300)).await.unwrap();
+    projector.apply(log.rest(Position::new(300))).await.unwrap();
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    let told = "SELECT position, code, reason FROM public.refused ORDER BY position";
+    let told: Vec<(i64, String, String)> =
+        sqlx::query_as(told).fetch_all(&mut connection).await.unwrap();
+    let quarantined = tables(&database).await.quarantined_entries;
+    let quarantined = quarantined
+        .into_iter()
+        .map(|row| (row.position.as_i64(), row.code.as_str().to_owned(), row.reason));
+    assert!(told.len() > 2);
+    assert_eq!(told, quarantined.collect::<Vec<_>>());
 }
 
 #[tokio::test]
@@ -231,7 +285,7 @@ impl ReadModel for Settings {
     async fn apply(
         &mut self,
         transaction: &mut PgConnection,
-        _: &[DecodedEntry],
+        _: &[Judged<'_>],
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         sqlx::raw_sql(
             "CREATE TABLE public.settings AS SELECT name, setting, reset_val FROM pg_settings \

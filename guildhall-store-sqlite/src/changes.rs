@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use guildhall_core::fold::{ArtifactUpdate, Changes};
+use guildhall_core::store::Deployments;
 use guildhall_core::{
     AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, QuarantinedEntry,
     VerificationResult,
@@ -57,15 +58,6 @@ pub(crate) struct Statements {
     upsert_deployment: Cow<'static, str>,
     insert_verification: Cow<'static, str>,
     insert_quarantined: Cow<'static, str>,
-}
-
-/// Whether the rows of `deployment_states` may be there already. Finding out needs its key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Deployments {
-    /// None of them is: into a table without its key.
-    New,
-    /// Some may be.
-    Upserted,
 }
 
 impl Statements {

@@ -1,71 +1,58 @@
 //! Checkpoint rows, and the lease that stands in the same row: whoever may write, how far it got.
 
-use guildhall_core::{Checkpoint, HolderId, LeaseState, Left, OPS_DB, Origin, Timestamp};
+use guildhall_core::store::{CheckpointRow, LeaseState};
+use guildhall_core::{Checkpoint, HolderId, OPS_DB, Origin, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::rows::{Columns, TimeText};
 
-/// A row of `projector_checkpoints`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CheckpointRow {
-    pub(crate) checkpoint: Checkpoint,
-    /// How many rebuilds were swapped in.
-    pub(crate) generation: i64,
-    /// Who may write.
-    pub(crate) lease: LeaseState,
+/// The row of this projector; none where none of that name ever ran.
+pub(crate) fn find_row(
+    connection: &Connection,
+    projector: &str,
+) -> rusqlite::Result<Option<CheckpointRow>> {
+    let mut load = connection.prepare_cached(include_str!("sql/load_checkpoint.sql"))?;
+    let row = load.query_row([projector], |row| {
+        let mut columns = Columns::of_table(row, "projector_checkpoints");
+        let checkpoint = checkpoint(&mut columns)?;
+        let generation = columns.number()?;
+        let holder = columns.nullable(Columns::uuid)?.map(HolderId::from_uuid);
+        let until = columns.nullable(Columns::parsed::<Timestamp>)?;
+        let (fence, renewed_at) = (columns.number()?, Some(columns.parsed()?));
+        let lease = LeaseState { holder: holder.zip(until), fence, renewed_at };
+        Ok(CheckpointRow { checkpoint, generation, lease })
+    });
+    row.optional()
 }
 
-impl CheckpointRow {
-    /// How the row is left, or was.
-    pub(crate) fn left(&self) -> Left {
-        let (generation, fence) = (self.generation, self.lease.fence);
-        Left { generation, fence, position: self.checkpoint.position }
-    }
+/// The row of this projector, or that of one that never ran.
+pub(crate) fn load_row(
+    connection: &Connection,
+    projector: &str,
+) -> rusqlite::Result<CheckpointRow> {
+    Ok(find_row(connection, projector)?.unwrap_or(CheckpointRow::NONE))
+}
 
-    const NONE: Self = Self {
-        checkpoint: Checkpoint::ZERO,
-        generation: 0,
-        lease: LeaseState { holder: None, fence: 0, renewed_at: None },
-    };
-
-    /// The row of this projector; none where none of that name ever ran.
-    pub(crate) fn find(connection: &Connection, projector: &str) -> rusqlite::Result<Option<Self>> {
-        let mut load = connection.prepare_cached(include_str!("sql/load_checkpoint.sql"))?;
-        let row = load.query_row([projector], |row| {
-            let mut columns = Columns::of_table(row, "projector_checkpoints");
-            let checkpoint = checkpoint(&mut columns)?;
-            let generation = columns.number()?;
-            let holder = columns.nullable(Columns::uuid)?.map(HolderId::from_uuid);
-            let until = columns.nullable(Columns::parsed::<Timestamp>)?;
-            let (fence, renewed_at) = (columns.number()?, Some(columns.parsed()?));
-            let lease = LeaseState { holder: holder.zip(until), fence, renewed_at };
-            Ok(Self { checkpoint, generation, lease })
-        });
-        row.optional()
-    }
-
-    /// The row of this projector, or that of one that never ran.
-    pub(crate) fn load(connection: &Connection, projector: &str) -> rusqlite::Result<Self> {
-        Ok(Self::find(connection, projector)?.unwrap_or(Self::NONE))
-    }
-
-    /// Writes the row.
-    pub(crate) fn save(&self, connection: &Connection, projector: &str) -> rusqlite::Result<()> {
-        let Checkpoint { position, leaf_hash, origin } = &self.checkpoint;
-        let mut save = connection.prepare_cached(include_str!("sql/save_checkpoint.sql"))?;
-        save.execute(params![
-            projector,
-            position.as_i64(),
-            leaf_hash.as_ref().map(|hash| hash.as_bytes()),
-            origin.as_ref().map(Origin::as_str),
-            TimeText::from(Timestamp::now()),
-            self.generation,
-            self.lease.holder.as_ref().map(|(holder, _)| holder.as_uuid().as_bytes()),
-            self.lease.holder.map(|(_, until)| TimeText::from(until)),
-            self.lease.fence,
-        ])?;
-        Ok(())
-    }
+/// Writes the row of this projector.
+pub(crate) fn save_row(
+    connection: &Connection,
+    projector: &str,
+    row: &CheckpointRow,
+) -> rusqlite::Result<()> {
+    let CheckpointRow { checkpoint: Checkpoint { position, leaf_hash, origin }, lease, .. } = row;
+    let mut save = connection.prepare_cached(include_str!("sql/save_checkpoint.sql"))?;
+    save.execute(params![
+        projector,
+        position.as_i64(),
+        leaf_hash.as_ref().map(|hash| hash.as_bytes()),
+        origin.as_ref().map(Origin::as_str),
+        TimeText::from(Timestamp::now()),
+        row.generation,
+        lease.holder.as_ref().map(|(holder, _)| holder.as_uuid().as_bytes()),
+        lease.holder.map(|(_, until)| TimeText::from(until)),
+        lease.fence,
+    ])?;
+    Ok(())
 }
 
 /// The checkpoint of the Ops DB; none where nothing was projected. An embedder's read model may stand

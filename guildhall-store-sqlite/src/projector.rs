@@ -1,25 +1,24 @@
-//! The projector of the Ops DB: loads heads, lets the fold judge, writes what it answers and the
-//! checkpoint with it, in one transaction.
+//! The projector of the Ops DB: an [`Applier`] in a transaction of SQLite's.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guildhall_core::fold::{Fold, Halt};
+use guildhall_core::store::{Applier, CheckpointRow, Deployments, ProjectorSettings};
 use guildhall_core::{
-    Applied, ApplyError, Batch, Checkpoint, CustodyPolicy, DecodedEntry, Generation, HolderId,
-    Lease, Left, OPS_DB, OnViolation, Position, Projector, Rebuild, StoreError, Timestamp,
+    Applied, ApplyError, Batch, Checkpoint, CustodyPolicy, Generation, HolderId, Lease,
+    OnViolation, Projector, Rebuild, StoreError, Timestamp,
 };
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::changes::{Deployments, Statements, sort_by_artifact};
+use crate::changes::{Statements, sort_by_artifact};
 use crate::connection::{DatabaseFile, Role};
 use crate::error::{Doing, disagreement};
 use crate::heads::load_heads;
-use crate::lease::CheckpointRow;
+use crate::lease::{load_row, save_row};
 use crate::place::Place;
-use crate::read_model::{ReadModel, apply_read_models};
+use crate::read_model::{ReadModel, load_quarantined, load_rows, show};
 use crate::rebuild::SqliteGeneration;
 use crate::store::SqliteStore;
 use crate::workers::{Crew, Workers};
@@ -29,19 +28,8 @@ use crate::workers::{Crew, Workers};
 pub struct ProjectorBuilder {
     file: DatabaseFile,
     crew: Arc<Crew>,
-    settings: Settings,
+    settings: ProjectorSettings,
     read_models: Vec<Box<dyn ReadModel>>,
-}
-
-/// What the projector and a rebuild of its tables share.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) name: String,
-    pub(crate) policy: CustodyPolicy,
-    pub(crate) on_violation: OnViolation,
-    pub(crate) lease_time: Duration,
-    pub(crate) memory_bytes: usize,
-    pub(crate) rebuild_memory_bytes: usize,
 }
 
 /// Two read models of one projector, or a read model and the projector, have one name.
@@ -53,14 +41,7 @@ struct NameTaken {
 
 impl ProjectorBuilder {
     pub(crate) fn new(file: DatabaseFile, crew: Arc<Crew>, lease_time: Duration) -> Self {
-        let settings = Settings {
-            name: OPS_DB.to_owned(),
-            policy: CustodyPolicy::standard(),
-            on_violation: OnViolation::Quarantine,
-            lease_time,
-            memory_bytes: 32 << 20,
-            rebuild_memory_bytes: 96 << 20,
-        };
+        let settings = ProjectorSettings::new(lease_time);
         Self { file, crew, settings, read_models: Vec::new() }
     }
 
@@ -127,12 +108,10 @@ impl ProjectorBuilder {
             connection: self.file.connect(Role::Project)?,
             place: self.file.place()?,
             file: self.file.clone(),
-            settings: self.settings.clone(),
-            holder: HolderId::new(),
-            fence: None,
+            name: self.settings.name.clone(),
+            applier: Applier::new(self.settings.clone(), HolderId::new()),
             statements: Statements::live(),
             read_models: self.read_models,
-            written: None,
         };
         let worker = Workers::spawn(&self.crew, "guildhall-project", vec![projecting])?;
         Ok(SqliteProjector { worker, file: self.file, settings: self.settings, names })
@@ -181,7 +160,7 @@ impl SqliteStore {
 pub struct SqliteProjector {
     worker: Workers<Projecting>,
     file: DatabaseFile,
-    settings: Settings,
+    settings: ProjectorSettings,
     /// Whose checkpoints it keeps.
     names: Vec<String>,
 }
@@ -217,7 +196,7 @@ impl Projector for SqliteProjector {
                 projecting.place.check().doing(DOING)?;
                 let transaction = projecting.connection.transaction().doing(DOING)?;
                 let load = |name: String| {
-                    let row = CheckpointRow::load(&transaction, &name).doing(DOING)?;
+                    let row = load_row(&transaction, &name).doing(DOING)?;
                     Ok((name, row.checkpoint))
                 };
                 names.into_iter().map(load).collect::<Result<_, StoreError>>()
@@ -226,13 +205,8 @@ impl Projector for SqliteProjector {
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied, ApplyError> {
-        let names = self.names.clone();
-        self.worker
-            .run("projecting", move |projecting| {
-                // What a panic left is whole: the fold is put back only after a commit.
-                projecting.apply(batch, &names)
-            })
-            .await
+        // What a panic left is whole: heads are kept only after a commit.
+        self.worker.run("projecting", move |projecting| projecting.apply(batch)).await
     }
 
     async fn hold_lease(&self) -> Result<Lease, StoreError> {
@@ -265,7 +239,7 @@ impl Rebuild for SqliteProjector {
 fn furthest_behind(connection: &Connection, names: &[String]) -> Result<Checkpoint, StoreError> {
     let mut furthest: Option<Checkpoint> = None;
     for name in names {
-        let row = CheckpointRow::load(connection, name).doing("reading a checkpoint")?;
+        let row = load_row(connection, name).doing("reading a checkpoint")?;
         furthest = match furthest {
             Some(other) if other.position <= row.checkpoint.position => Some(other),
             _ => Some(row.checkpoint),
@@ -279,143 +253,83 @@ struct Projecting {
     connection: Connection,
     place: Place,
     file: DatabaseFile,
-    settings: Settings,
-    holder: HolderId,
-    /// Under which fence it last held the lease.
-    fence: Option<i64>,
+    name: String,
+    applier: Applier,
     statements: Statements,
     read_models: Vec<Box<dyn ReadModel>>,
-    /// How it left the tables, and the heads that go with that.
-    written: Option<(Left, Fold)>,
 }
 
 impl Projecting {
-    fn apply(&mut self, batch: Batch, names: &[String]) -> Result<Applied, ApplyError> {
+    fn apply(&mut self, batch: Batch) -> Result<Applied, ApplyError> {
         const DOING: &str = "projecting";
-        let name = self.settings.name.as_str();
-        let _turn = self.file.gate().enter();
-        self.place.check().doing(DOING)?;
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .doing(DOING)?;
-        let mut row = CheckpointRow::load(&transaction, name).doing(DOING)?;
-        // Taken out: whatever fails from here on, the heads may be ahead of the tables.
-        let written = self.written.take();
-        if let Lease::Standby { holder, until } =
-            row.lease.take(self.holder, self.fence, self.settings.lease_time, Timestamp::now())
-        {
-            return Err(ApplyError::Standby { projector: name.to_owned(), holder, until });
+        let Self { connection, place, file, name, applier, statements, read_models } = self;
+        let _turn = file.gate().enter();
+        let (transaction, row) = begin(connection, place, name, DOING)?;
+        let stands = row.checkpoint.position;
+        let turn = applier.take_turn(row, Timestamp::now())?;
+        let mut loading = turn.begin(batch, load_rows(&transaction, read_models)?)?;
+        if let Some((keys, heads)) = loading.missing() {
+            load_heads(&transaction, statements, keys, heads).doing("loading heads")?;
         }
-        let mut fold = match written {
-            Some((left, fold)) if left.is_what(&row.left())? => fold,
-            _ => Fold::new(self.settings.policy.clone(), self.settings.on_violation),
-        };
-        let before = furthest_behind(&transaction, names)?;
-        let fresh = batch.after(&row.checkpoint)?;
-        let keys = fold.missing(fresh);
-        if !keys.is_empty() {
-            load_heads(&transaction, &self.statements, &keys, fold.heads_mut())
-                .doing("loading heads")?;
+        if let Some(positions) = loading.judged_before() {
+            let rows = load_quarantined(&transaction, &positions).doing("loading verdicts")?;
+            loading.know_quarantined(rows);
         }
-        let mut last = batch.last_position().unwrap_or(before.position);
-        let mut checkpoint = match fresh {
-            [] => row.checkpoint.clone(),
-            _ => batch.checkpoint_at(last, &row.checkpoint),
-        };
-        // The entries are moved into the fold unless somebody else needs them afterwards.
-        let (halt, batch) = if self.read_models.is_empty()
-            && self.settings.on_violation == OnViolation::Quarantine
-        {
-            (
-                fold_entries(
-                    &mut fold,
-                    batch.into_entries_after(row.checkpoint.position),
-                    row.checkpoint.position,
-                )?,
-                None,
-            )
-        } else {
-            (fold_entries(&mut fold, fresh.to_vec(), row.checkpoint.position)?, Some(batch))
-        };
-        if let (Some(halt), Some(batch)) = (&halt, &batch) {
-            last = halt.position.previous();
-            checkpoint = batch.checkpoint_at(last, &row.checkpoint);
+        let mut folded = loading.fold()?;
+        sort_by_artifact(folded.changes_mut());
+        statements
+            .write(&transaction, folded.changes(), Deployments::Upserted)
+            .map_err(|error| disagreement(DOING, error, stands))?;
+        save_row(&transaction, name, folded.row()).doing(DOING)?;
+        for (nth, model) in read_models.iter_mut().enumerate() {
+            if let Some(news) = folded.news(nth) {
+                show(&transaction, model.as_mut(), &news)?;
+            }
         }
-        let mut changes = fold.take_changes();
-        sort_by_artifact(&mut changes);
-        self.statements
-            .write(&transaction, &changes, Deployments::Upserted)
-            .map_err(|error| disagreement(DOING, error, row.checkpoint.position))?;
-        row.checkpoint = checkpoint;
-        row.save(&transaction, name).doing(DOING)?;
-        if let Some(batch) = &batch {
-            apply_read_models(&transaction, &mut self.read_models, batch, last)?;
-        }
-        let after = furthest_behind(&transaction, names)?;
         transaction.commit().doing(DOING)?;
-        self.place.check().doing(DOING)?;
-
-        if fold.weight_bytes() > self.settings.memory_bytes {
-            fold.forget_heads();
-        }
-        self.fence = Some(row.lease.fence);
-        self.written = Some((row.left(), fold));
-        if let Some(Halt { position, violation }) = halt {
-            return Err(ApplyError::Halted { position, violation });
-        }
-        let mut applied = Applied::default();
-        applied.position = after.position;
-        applied.entries = after.position.get() - before.position.get();
-        applied.quarantined = u64::try_from(changes.quarantined.len()).unwrap_or(u64::MAX);
-        applied.skipped = changes.skipped;
-        Ok(applied)
+        place.check().doing(DOING)?;
+        folded.committed()
     }
 
     fn hold_lease(&mut self) -> Result<Lease, StoreError> {
         const DOING: &str = "taking the lease";
-        let name = self.settings.name.as_str();
-        let _turn = self.file.gate().enter();
-        self.place.check().doing(DOING)?;
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .doing(DOING)?;
-        let mut row = CheckpointRow::load(&transaction, name).doing(DOING)?;
-        let lease =
-            row.lease.take(self.holder, self.fence, self.settings.lease_time, Timestamp::now());
-        if lease == Lease::Held {
-            row.save(&transaction, name).doing(DOING)?;
-            transaction.commit().doing(DOING)?;
-            self.place.check().doing(DOING)?;
-            self.fence = Some(row.lease.fence);
-        }
-        Ok(lease)
+        let Self { connection, place, file, name, applier, .. } = self;
+        let _turn = file.gate().enter();
+        let (transaction, row) = begin(connection, place, name, DOING)?;
+        let turn = match applier.take_turn(row, Timestamp::now()) {
+            Ok(turn) => turn,
+            Err(standby) => return Ok(standby.into()),
+        };
+        save_row(&transaction, name, turn.row()).doing(DOING)?;
+        transaction.commit().doing(DOING)?;
+        place.check().doing(DOING)?;
+        turn.held();
+        Ok(Lease::Held)
     }
 
     fn release_lease(&mut self) -> Result<(), StoreError> {
         const DOING: &str = "releasing the lease";
-        let name = self.settings.name.as_str();
-        let _turn = self.file.gate().enter();
-        self.place.check().doing(DOING)?;
-        let transaction = self
-            .connection
-            .transaction_with_behavior(TransactionBehavior::Immediate)
-            .doing(DOING)?;
-        let mut row = CheckpointRow::load(&transaction, name).doing(DOING)?;
-        if row.lease.release(self.holder) {
-            row.save(&transaction, name).doing(DOING)?;
+        let Self { connection, place, file, name, applier, .. } = self;
+        let _turn = file.gate().enter();
+        let (transaction, mut row) = begin(connection, place, name, DOING)?;
+        if applier.release(&mut row.lease) {
+            save_row(&transaction, name, &row).doing(DOING)?;
             transaction.commit().doing(DOING)?;
         }
         Ok(())
     }
 }
 
-/// Folds entries whose heads are loaded.
-pub(crate) fn fold_entries(
-    fold: &mut Fold,
-    entries: Vec<DecodedEntry>,
-    checkpoint: Position,
-) -> Result<Option<Halt>, ApplyError> {
-    fold.apply(entries).map_err(|error| ApplyError::of_fold(error, checkpoint))
+/// A transaction that nobody else writes beside, and the projector's row as it stands in it.
+fn begin<'c>(
+    connection: &'c mut Connection,
+    place: &Place,
+    name: &str,
+    doing: &'static str,
+) -> Result<(Transaction<'c>, CheckpointRow), StoreError> {
+    place.check().doing(doing)?;
+    let transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate).doing(doing)?;
+    let row = load_row(&transaction, name).doing(doing)?;
+    Ok((transaction, row))
 }

@@ -18,7 +18,7 @@ use rusqlite::{Connection, Row, params_from_iter};
 use uuid::Uuid;
 
 use crate::error::Doing;
-use crate::lease::CheckpointRow;
+use crate::lease::find_row;
 use crate::reader::Reader;
 use crate::rows::Columns;
 use crate::store::SqliteStore;
@@ -218,10 +218,8 @@ impl OpsDb for SqliteOpsDb {
 
     async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError> {
         let projector = projector.to_owned();
-        self.load(move |connection| {
-            Ok(CheckpointRow::find(connection, &projector)?.map(|row| row.checkpoint))
-        })
-        .await
+        self.load(move |connection| Ok(find_row(connection, &projector)?.map(|row| row.checkpoint)))
+            .await
     }
 }
 

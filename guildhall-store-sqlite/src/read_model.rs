@@ -2,19 +2,22 @@
 
 use std::error::Error;
 use std::iter::successors;
+use std::ops::RangeInclusive;
 
-use guildhall_core::{ApplyError, Batch, DecodedEntry, Fault, Position};
-use rusqlite::Transaction;
+use guildhall_core::store::{CheckpointRow, News};
+use guildhall_core::{ApplyError, Fault, Judged, Position, QuarantinedEntry, StoreError};
+use rusqlite::{Connection, Transaction};
 
 use crate::error::{Doing, fault};
-use crate::lease::CheckpointRow;
+use crate::lease::{load_row, save_row};
+use crate::rows::Columns;
 
 /// A read model of an embedder's, in tables of its own in the Ops DB's file. It is applied in the
 /// transaction of the Ops DB, which shows the batch already, and has its own row in
 /// `projector_checkpoints`, so one that is added later catches up from its own checkpoint.
 ///
 /// ```
-/// use guildhall_core::DecodedEntry;
+/// use guildhall_core::Judged;
 /// use guildhall_store_sqlite::{ReadModel, rusqlite::Transaction};
 ///
 /// struct EntriesPerDay;
@@ -27,7 +30,7 @@ use crate::lease::CheckpointRow;
 ///     fn apply(
 ///         &mut self,
 ///         transaction: &Transaction<'_>,
-///         entries: &[DecodedEntry],
+///         entries: &[Judged<'_>],
 ///     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
 ///         transaction.execute_batch(
 ///             "CREATE TABLE IF NOT EXISTS entries_per_day (day TEXT PRIMARY KEY, entries INTEGER)",
@@ -36,8 +39,8 @@ use crate::lease::CheckpointRow;
 ///             "INSERT INTO entries_per_day VALUES (substr(?1, 1, 10), 1) \
 ///              ON CONFLICT (day) DO UPDATE SET entries = entries + 1",
 ///         )?;
-///         for entry in entries {
-///             count.execute([entry.recorded_at.to_string()])?;
+///         for it in entries {
+///             count.execute([it.entry.recorded_at.to_string()])?;
 ///         }
 ///         Ok(())
 ///     }
@@ -47,7 +50,8 @@ pub trait ReadModel: Send {
     /// Its name in `projector_checkpoints`: always the same, and no other's.
     fn name(&self) -> &str;
 
-    /// Applies entries that are new to it, in order and without a gap. Whatever is kept outside
+    /// Applies entries that are new to it, in order and without a gap, each with what became of it
+    /// in the Ops DB. Whatever is kept outside
     /// the transaction must be ready for it to be rolled back and for the entries to come again.
     ///
     /// # Errors
@@ -57,7 +61,7 @@ pub trait ReadModel: Send {
     fn apply(
         &mut self,
         transaction: &Transaction<'_>,
-        entries: &[DecodedEntry],
+        entries: &[Judged<'_>],
     ) -> Result<(), Box<dyn Error + Send + Sync>>;
 }
 
@@ -66,27 +70,41 @@ pub trait ReadModel: Send {
 #[error("it ended the projector's transaction")]
 struct EndedTransaction;
 
-/// Applies to each read model what is new to it, up to and with `last`.
-pub(crate) fn apply_read_models(
+/// The row of each read model.
+pub(crate) fn load_rows(
+    connection: &Connection,
+    models: &[Box<dyn ReadModel>],
+) -> Result<Vec<CheckpointRow>, StoreError> {
+    let rows = models.iter().map(|model| load_row(connection, model.name()));
+    rows.collect::<rusqlite::Result<_>>().doing("reading a checkpoint")
+}
+
+/// The entries in quarantine at these positions.
+pub(crate) fn load_quarantined(
+    connection: &Connection,
+    positions: &RangeInclusive<Position>,
+) -> rusqlite::Result<Vec<QuarantinedEntry>> {
+    let mut load = connection.prepare_cached(
+        "SELECT position, event_id, stream_id, event_type, code, reason FROM quarantined_entries \
+         WHERE position BETWEEN ?1 AND ?2",
+    )?;
+    let (first, last) = (positions.start().as_i64(), positions.end().as_i64());
+    load.query_map([first, last], |row| Columns::of(row).quarantined())?.collect()
+}
+
+/// Applies what is new to a read model, and writes its row.
+pub(crate) fn show(
     transaction: &Transaction<'_>,
-    models: &mut [Box<dyn ReadModel>],
-    batch: &Batch,
-    last: Position,
+    model: &mut dyn ReadModel,
+    news: &News<'_>,
 ) -> Result<(), ApplyError> {
-    for model in models {
-        let name = model.name().to_owned();
-        let failed = |source| failure(name.clone(), source);
-        let mut row = CheckpointRow::load(transaction, &name).doing("reading a checkpoint")?;
-        let entries = batch.after(&row.checkpoint)?;
-        let entries = &entries[..entries.partition_point(|entry| entry.position <= last)];
-        let Some(newest) = entries.last() else { continue };
-        model.apply(transaction, entries).map_err(failed)?;
-        if transaction.is_autocommit() {
-            return Err(failed(EndedTransaction.into()));
-        }
-        row.checkpoint = batch.checkpoint_at(newest.position, &row.checkpoint);
-        row.save(transaction, &name).doing("writing a checkpoint")?;
+    let name = model.name().to_owned();
+    let failed = |source| failure(name.clone(), source);
+    model.apply(transaction, &news.entries).map_err(failed)?;
+    if transaction.is_autocommit() {
+        return Err(failed(EndedTransaction.into()));
     }
+    save_row(transaction, &name, news.row).doing("writing a checkpoint")?;
     Ok(())
 }
 

@@ -6,8 +6,8 @@ mod ops_support;
 use std::time::Duration;
 
 use guildhall_core::{
-    ApplyError, Batch, Code, ContinuityError, DecodedEntry, Lease, OPS_DB, OnViolation, OpsDb,
-    Origin, Position, Projector,
+    ApplyError, Batch, Code, ContinuityError, Judged, Lease, OPS_DB, OnViolation, OpsDb, Origin,
+    Position, Projector, Verdict,
 };
 use guildhall_store_sqlite::{ReadModel, SqliteStore, rusqlite};
 use ops_support::{append, batch, catch_up, count, dump, log, raw, store_with};
@@ -139,10 +139,10 @@ impl ReadModel for Counting {
     fn apply(
         &mut self,
         transaction: &rusqlite::Transaction<'_>,
-        entries: &[DecodedEntry],
+        entries: &[Judged<'_>],
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         transaction.execute_batch("CREATE TABLE IF NOT EXISTS counting (position INTEGER)")?;
-        for entry in entries {
+        for Judged { entry, .. } in entries {
             transaction.execute("INSERT INTO counting VALUES (?1)", [entry.position.as_i64()])?;
             if self.refuses == Some(entry.position.get()) {
                 return Err("not this one".into());
@@ -184,6 +184,50 @@ async fn a_read_model_that_is_added_later_catches_up_by_itself() {
     append(&store, &log(1, 0)[..1]).await;
     catch_up(&store, &projector, 40).await;
     assert_eq!(count(&store, "counting"), i64::try_from(events.len()).unwrap() + 1);
+}
+
+/// Writes down what it is told of entries in quarantine.
+struct Refused;
+
+impl ReadModel for Refused {
+    fn name(&self) -> &str {
+        "refused"
+    }
+
+    fn apply(
+        &mut self,
+        transaction: &rusqlite::Transaction<'_>,
+        entries: &[Judged<'_>],
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        transaction.execute_batch(
+            "CREATE TABLE IF NOT EXISTS refused (position INTEGER, code TEXT, reason TEXT)",
+        )?;
+        for Judged { entry, verdict, .. } in entries {
+            if let Verdict::Quarantined(row) = verdict {
+                let values = (entry.position.as_i64(), row.code.as_str(), &row.reason);
+                transaction.execute("INSERT INTO refused VALUES (?1, ?2, ?3)", values)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_read_model_is_told_every_verdict_also_those_from_before_its_time() {
+    let (_folder, store) = store_with(&log(10, 600)).await;
+    let plain = store.projector().start().unwrap();
+    plain.apply(batch(&store, 0, 400).await).await.unwrap();
+    plain.release_lease().await.unwrap();
+    let projector = store.projector().read_model(Refused).start().unwrap();
+    for first in [0, 300] {
+        projector.apply(batch(&store, first, 300).await).await.unwrap();
+    }
+    assert!(count(&store, "refused") > 2);
+    let differing = "SELECT count(*) FROM quarantined_entries FULL JOIN refused
+                     USING (position, code, reason)";
+    let found: i64 = raw(&store).query_row(differing, [], |row| row.get(0)).unwrap();
+    assert_eq!(found, count(&store, "refused"));
+    assert_eq!(found, count(&store, "quarantined_entries"));
 }
 
 #[tokio::test]

@@ -1,27 +1,20 @@
 //! What an Ops DB in memory holds.
 
 use super::tables::Rows;
-use crate::checkpoint::Checkpoint;
-use crate::lease::LeaseState;
+use crate::store::CheckpointRow;
 
 #[derive(Debug, Default)]
 pub(super) struct Database {
     pub(super) rows: Rows,
     /// None where no projector ever ran.
-    pub(super) projector: Option<ProjectorRow>,
+    pub(super) projector: Option<CheckpointRow>,
     /// How many rebuilds were begun.
     pub(super) rebuilds: u64,
 }
 
-/// How far the projector got and who may write.
-#[derive(Debug, Clone)]
-pub(super) struct ProjectorRow {
-    pub(super) checkpoint: Checkpoint,
-    pub(super) lease: LeaseState,
-}
-
-impl Default for ProjectorRow {
-    fn default() -> Self {
-        Self { checkpoint: Checkpoint::ZERO, lease: LeaseState::default() }
+impl Database {
+    /// The projector's row, or that of one that never ran.
+    pub(super) fn row(&self) -> CheckpointRow {
+        self.projector.clone().unwrap_or(CheckpointRow::NONE)
     }
 }

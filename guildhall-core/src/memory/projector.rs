@@ -12,10 +12,11 @@ use super::tables::Rows;
 use crate::checkpoint::Checkpoint;
 use crate::custody::CustodyPolicy;
 use crate::error::StoreError;
-use crate::fold::{Fold, Halt, OnViolation};
+use crate::fold::OnViolation;
 use crate::ids::{HolderId, Position};
 use crate::ops::{Difference, Table};
-use crate::projector::{Applied, ApplyError, Batch, Generation, Lease, OPS_DB, Projector, Rebuild};
+use crate::projector::{Applied, ApplyError, Batch, Generation, Lease, Projector, Rebuild};
+use crate::store::{Applier, Filler, ProjectorSettings};
 use crate::time::now;
 
 /// Projects into a [`MemoryOpsDb`] (see [`Projector`] for what it promises). Clones are one
@@ -24,124 +25,81 @@ use crate::time::now;
 pub struct MemoryProjector {
     database: Arc<Mutex<Database>>,
     holder: HolderId,
-    settings: Settings,
-}
-
-#[derive(Debug, Clone)]
-struct Settings {
-    policy: CustodyPolicy,
-    on_violation: OnViolation,
-    lease_time: Duration,
+    settings: ProjectorSettings,
+    applier: Arc<Mutex<Applier>>,
 }
 
 impl MemoryOpsDb {
     /// A projector of these tables, with a claim of its own to the lease.
     pub fn projector(&self) -> MemoryProjector {
-        MemoryProjector {
-            database: Arc::clone(&self.database),
-            holder: HolderId::new(),
-            settings: Settings {
-                policy: CustodyPolicy::standard(),
-                on_violation: OnViolation::Quarantine,
-                lease_time: Duration::from_secs(15),
-            },
-        }
+        let settings = ProjectorSettings::new(Duration::from_secs(15));
+        MemoryProjector::new(Arc::clone(&self.database), HolderId::new(), settings)
     }
 }
 
 impl MemoryProjector {
+    fn new(database: Arc<Mutex<Database>>, holder: HolderId, settings: ProjectorSettings) -> Self {
+        let applier = Arc::new(Mutex::new(Applier::new(settings.clone(), holder)));
+        Self { database, holder, settings, applier }
+    }
+
     /// The policy that moves of custody are judged by; the standard one by default.
     #[must_use]
-    pub fn with_policy(mut self, policy: CustodyPolicy) -> Self {
-        self.settings.policy = policy;
-        self
+    pub fn with_policy(self, policy: CustodyPolicy) -> Self {
+        let settings = ProjectorSettings { policy, ..self.settings };
+        Self::new(self.database, self.holder, settings)
     }
 
     /// What to do with an entry that breaks an invariant; quarantine by default.
     #[must_use]
-    pub fn with_on_violation(mut self, on_violation: OnViolation) -> Self {
-        self.settings.on_violation = on_violation;
-        self
+    pub fn with_on_violation(self, on_violation: OnViolation) -> Self {
+        let settings = ProjectorSettings { on_violation, ..self.settings };
+        Self::new(self.database, self.holder, settings)
     }
 
     /// How long the lease holds without being renewed; 15 s by default.
     #[must_use]
-    pub fn with_lease_time(mut self, lease_time: Duration) -> Self {
-        self.settings.lease_time = lease_time;
-        self
-    }
-}
-
-/// Applies what is new in the batch to these tables, up to an entry that it halts before.
-fn apply_to(
-    rows: &mut Rows,
-    checkpoint: &mut Checkpoint,
-    batch: &Batch,
-    settings: &Settings,
-) -> Result<(Applied, Option<Halt>), ApplyError> {
-    let fresh = batch.after(checkpoint)?;
-    let Some(newest) = fresh.last() else {
-        return Ok((Applied { position: checkpoint.position, ..Applied::default() }, None));
-    };
-    let mut fold = Fold::new(settings.policy.clone(), settings.on_violation);
-    rows.load_heads(&fold.missing(fresh), fold.heads_mut());
-    let halt = fold
-        .apply(fresh.iter().cloned())
-        .map_err(|error| ApplyError::of_fold(error, checkpoint.position))?;
-    let last = halt.as_ref().map_or(newest.position, |halt| halt.position.previous());
-    let changes = fold.take_changes();
-    let applied = Applied {
-        position: last,
-        entries: last.get() - checkpoint.position.get(),
-        quarantined: changes.quarantined.len() as u64,
-        skipped: changes.skipped,
-    };
-    rows.write(changes);
-    *checkpoint = batch.checkpoint_at(last, checkpoint);
-    Ok((applied, halt))
-}
-
-fn or_halted((applied, halt): (Applied, Option<Halt>)) -> Result<Applied, ApplyError> {
-    match halt {
-        None => Ok(applied),
-        Some(Halt { position, violation }) => Err(ApplyError::Halted { position, violation }),
+    pub fn with_lease_time(self, lease_time: Duration) -> Self {
+        let settings = ProjectorSettings { lease_time, ..self.settings };
+        Self::new(self.database, self.holder, settings)
     }
 }
 
 #[async_trait]
 impl Projector for MemoryProjector {
     async fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
-        Ok(lock(&self.database).projector.clone().unwrap_or_default().checkpoint)
+        Ok(lock(&self.database).row().checkpoint)
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied, ApplyError> {
-        let mut database = lock(&self.database);
-        let database = &mut *database;
-        let mut row = database.projector.clone().unwrap_or_default();
-        if let Lease::Standby { holder, until } =
-            row.lease.take(self.holder, None, self.settings.lease_time, now())
-        {
-            return Err(ApplyError::Standby { projector: OPS_DB.to_owned(), holder, until });
+        let (mut database, mut applier) = (lock(&self.database), lock(&self.applier));
+        let turn = applier.take_turn(database.row(), now())?;
+        let mut loading = turn.begin(batch, Vec::new())?;
+        if let Some((keys, heads)) = loading.missing() {
+            database.rows.load_heads(keys, heads);
         }
-        // Refused, it writes nothing; so no copy of the tables is made.
-        let outcome = apply_to(&mut database.rows, &mut row.checkpoint, &batch, &self.settings)?;
-        database.projector = Some(row);
-        or_halted(outcome)
+        let folded = loading.fold()?;
+        // Nothing fails from here on.
+        database.rows.write(folded.changes().clone());
+        database.projector = Some(folded.row().clone());
+        folded.committed()
     }
 
     async fn hold_lease(&self) -> Result<Lease, StoreError> {
-        let mut database = lock(&self.database);
-        let mut row = database.projector.clone().unwrap_or_default();
-        let lease = row.lease.take(self.holder, None, self.settings.lease_time, now());
-        if lease == Lease::Held {
-            database.projector = Some(row);
+        let (mut database, mut applier) = (lock(&self.database), lock(&self.applier));
+        match applier.take_turn(database.row(), now()) {
+            Ok(turn) => {
+                database.projector = Some(turn.row().clone());
+                turn.held();
+                Ok(Lease::Held)
+            }
+            Err(standby) => Ok(standby.into()),
         }
-        Ok(lease)
     }
 
     async fn release_lease(&self) -> Result<(), StoreError> {
         if let Some(row) = &mut lock(&self.database).projector {
-            row.lease.release(self.holder);
+            lock(&self.applier).release(&mut row.lease);
         }
         Ok(())
     }
@@ -158,10 +116,9 @@ impl Rebuild for MemoryProjector {
         database.rebuilds += 1;
         Ok(Box::new(MemoryGeneration {
             database: Arc::clone(&self.database),
-            settings: self.settings.clone(),
             rebuild: database.rebuilds,
             rows: Some(Rows::default()),
-            checkpoint: Checkpoint::ZERO,
+            filler: Filler::new(&self.settings),
         }))
     }
 }
@@ -179,12 +136,11 @@ enum RebuildError {
 #[derive(Debug)]
 struct MemoryGeneration {
     database: Arc<Mutex<Database>>,
-    settings: Settings,
     /// Which of the rebuilds it is; only the newest goes on.
     rebuild: u64,
     /// None once they are the live ones.
     rows: Option<Rows>,
-    checkpoint: Checkpoint,
+    filler: Filler,
 }
 
 impl MemoryGeneration {
@@ -200,7 +156,7 @@ impl MemoryGeneration {
 #[async_trait]
 impl Generation for MemoryGeneration {
     fn checkpoint(&self) -> Checkpoint {
-        self.checkpoint.clone()
+        self.filler.checkpoint().clone()
     }
 
     async fn apply(&mut self, batch: Batch) -> Result<Applied, ApplyError> {
@@ -209,34 +165,50 @@ impl Generation for MemoryGeneration {
         let Some(rows) = &mut self.rows else {
             return Err(StoreError::permanent(DOING, RebuildError::Swapped).into());
         };
-        or_halted(apply_to(rows, &mut self.checkpoint, &batch, &self.settings)?)
+        let mut loading = self.filler.begin(batch)?;
+        if let Some((keys, heads)) = loading.missing() {
+            rows.load_heads(keys, heads);
+        }
+        let folded = loading.fold()?;
+        rows.write(folded.changes().clone());
+        let applied = folded.written();
+        if let Some(held) = self.filler.spill()? {
+            rows.write(held.rows().clone());
+            held.written();
+        }
+        applied
     }
 
     async fn seal(&mut self) -> Result<(), StoreError> {
-        self.check_newest(&lock(&self.database), "sealing a rebuild")
+        self.check_newest(&lock(&self.database), "sealing a rebuild")?;
+        if let Some(rows) = &mut self.rows
+            && let Some(held) = self.filler.release()?
+        {
+            rows.write(held.rows().clone());
+            held.written();
+        }
+        Ok(())
     }
 
     async fn differences(&mut self, live: Position) -> Result<Vec<Difference>, StoreError> {
         let database = lock(&self.database);
         let greatest = database.rows.greatest_position();
-        let upto = Table::compared_up_to(live, greatest, self.checkpoint.position);
+        let upto = Table::compared_up_to(live, greatest, self.filler.checkpoint().position);
         Ok(self.rows.as_ref().map_or_else(Vec::new, |rows| database.rows.differences(rows, upto)))
     }
 
     async fn swap(&mut self, rewind_from: Option<Position>) -> Result<bool, StoreError> {
-        let mut database = lock(&self.database);
-        let mut row = database.projector.clone().unwrap_or_default();
         if self.rows.is_none() {
             return Ok(true);
         }
+        self.seal().await?;
+        let mut database = lock(&self.database);
         self.check_newest(&database, "swapping in a rebuild")?;
-        let live = row.checkpoint.position;
-        if live > self.checkpoint.position && rewind_from != Some(live) {
+        let Some(row) = database.row().swapped(self.filler.checkpoint(), rewind_from) else {
             return Ok(false);
-        }
+        };
         if let Some(rows) = self.rows.take() {
             database.rows = rows;
-            row.checkpoint = self.checkpoint.clone();
             database.projector = Some(row);
         }
         Ok(true)

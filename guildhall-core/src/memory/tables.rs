@@ -14,8 +14,8 @@ use crate::ops::{
 use crate::projector::OPS_DB;
 
 /// The rows of the Ops DB, each table by its key.
-#[derive(Debug, Default)]
-pub(super) struct Rows {
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rows {
     pub(super) accord_bindings: BTreeMap<AccordId, AccordBinding>,
     pub(super) governed_artifacts: BTreeMap<ArtifactId, GovernedArtifact>,
     pub(super) custody_transitions: BTreeMap<(ArtifactId, Seq), CustodyTransition>,
@@ -42,7 +42,7 @@ impl Rows {
     }
 
     /// Tells `heads` what the tables hold under `keys`: artifacts before their targets.
-    pub(super) fn load_heads(&self, keys: &Keys, heads: &mut Heads) {
+    pub(crate) fn load_heads(&self, keys: &Keys, heads: &mut Heads) {
         for id in &keys.accords {
             heads.know_accord(*id, self.accord_bindings.get(id).map(|row| row.position));
         }
@@ -78,7 +78,7 @@ impl Rows {
     }
 
     /// Writes what the fold answered.
-    pub(super) fn write(&mut self, changes: Changes) {
+    pub(crate) fn write(&mut self, changes: Changes) {
         self.accord_bindings.extend(changes.accords.into_iter().map(|row| (row.id, row)));
         self.governed_artifacts.extend(changes.artifacts.into_iter().map(|row| (row.id, row)));
         for update in changes.artifact_updates {
@@ -171,7 +171,7 @@ impl Rows {
     }
 
     /// All of them, each table in the order of its key, with this checkpoint.
-    pub(super) fn to_tables(&self, checkpoint: Option<&Checkpoint>) -> Tables {
+    pub(crate) fn to_tables(&self, checkpoint: Option<&Checkpoint>) -> Tables {
         Tables {
             accord_bindings: self.accord_bindings.values().cloned().collect(),
             governed_artifacts: self.governed_artifacts.values().cloned().collect(),

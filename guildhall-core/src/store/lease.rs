@@ -1,10 +1,45 @@
-//! Who may write to a read model: the one decision about leases that every store takes.
+//! Who may write to a read model, and when a rebuilt one may take its place: the decisions about
+//! the row that every store keeps for a projector.
 
 use std::time::Duration;
 
-use crate::ids::HolderId;
+use crate::checkpoint::Checkpoint;
+use crate::ids::{HolderId, Position};
 use crate::projector::Lease;
 use crate::time::Timestamp;
+
+/// A row of `projector_checkpoints`: how far a read model has got, and who may write to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckpointRow {
+    /// How far it has got.
+    pub checkpoint: Checkpoint,
+    /// How many rebuilds were swapped in.
+    pub generation: i64,
+    /// Who may write.
+    pub lease: LeaseState,
+}
+
+impl CheckpointRow {
+    /// That of a projector that never ran.
+    pub const NONE: Self = Self {
+        checkpoint: Checkpoint::ZERO,
+        generation: 0,
+        lease: LeaseState { holder: None, fence: 0, renewed_at: None },
+    };
+
+    /// The row once a generation that was built up to `next` has taken the live one's place; none
+    /// where it must not: the live one has gone further, and does not stand at `rewind_from`,
+    /// where the log does not reach any more.
+    pub fn swapped(&self, next: &Checkpoint, rewind_from: Option<Position>) -> Option<Self> {
+        let live = self.checkpoint.position;
+        let may_swap = live <= next.position || rewind_from == Some(live);
+        may_swap.then(|| Self {
+            checkpoint: next.clone(),
+            generation: self.generation + 1,
+            lease: self.lease,
+        })
+    }
+}
 
 /// The lease of a projector, as a store keeps it beside the checkpoint.
 ///
@@ -13,7 +48,8 @@ use crate::time::Timestamp;
 ///
 /// ```
 /// use std::time::Duration;
-/// use guildhall_core::{HolderId, Lease, LeaseState, Timestamp};
+/// use guildhall_core::store::LeaseState;
+/// use guildhall_core::{HolderId, Lease, Timestamp};
 ///
 /// let (one, other) = (HolderId::new(), HolderId::new());
 /// let now: Timestamp = "2026-11-23T10:05:00Z".parse()?;
@@ -80,6 +116,28 @@ mod tests {
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_micros(second * 1_000_000).unwrap()
+    }
+
+    #[test]
+    fn a_generation_goes_back_only_where_the_log_does() {
+        let standing =
+            |position| Checkpoint { position: Position::new(position), ..Checkpoint::ZERO };
+        let live = CheckpointRow { checkpoint: standing(7), generation: 3, ..CheckpointRow::NONE };
+        for (next, rewind_from, expected) in [
+            (6, None, None),
+            (6, Some(8), None),
+            (6, Some(7), Some(4)),
+            (7, None, Some(4)),
+            (8, None, Some(4)),
+        ] {
+            let swapped = live.swapped(&standing(next), rewind_from.map(Position::new));
+            assert_eq!(
+                swapped.as_ref().map(|row| row.generation),
+                expected,
+                "{next} {rewind_from:?}"
+            );
+            assert!(swapped.is_none_or(|row| row.checkpoint == standing(next)));
+        }
     }
 
     #[test]
