@@ -41,9 +41,6 @@ use crate::seal::SignedSeal;
 pub use check::{Trust, check};
 pub use report::{Aspect, Cosigner, Failure, Report};
 
-/// What the file says it is.
-pub const FORMAT: &str = "guildhall.evidence.v1";
-
 /// The contents of the file, not yet checked ([`check`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

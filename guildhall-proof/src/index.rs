@@ -7,6 +7,8 @@
 //!
 //! [`ChronicleIndexed`]: guildhall_core::ChronicleIndexed
 
+use std::collections::BTreeMap;
+
 use guildhall_core::{LeafHash, StreamId, TreeHash, Version};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -166,6 +168,24 @@ impl Bucket {
         let proof = InclusionProof { index: self.index.into(), size: BUCKETS, hashes: proof };
         proof.verify(&self.leaf_hash(), root)
     }
+}
+
+/// The buckets of these streams, by their index; one that is not there is empty.
+///
+/// # Errors
+/// [`BucketError::Order`]: a stream is there twice.
+pub fn buckets(
+    records: impl IntoIterator<Item = StreamRecord>,
+) -> Result<BTreeMap<u16, Bucket>, BucketError> {
+    let mut of: BTreeMap<u16, Vec<StreamRecord>> = BTreeMap::new();
+    for record in records {
+        of.entry(bucket_of(record.stream)).or_default().push(record);
+    }
+    let bucket = |(index, mut records): (u16, Vec<StreamRecord>)| {
+        records.sort_by_key(|record| record.stream);
+        Ok((index, Bucket::new(index, records)?))
+    };
+    of.into_iter().map(bucket).collect()
 }
 
 /// The tree over all buckets, by their hashes: 4 MiB, whatever the log. After new entries, only the

@@ -1,5 +1,5 @@
-//! What an auditor checks a Chronicle with: Merkle trees and tiles, and the proofs that are made of
-//! them. No I/O, no clock, no randomness.
+//! What an auditor checks a Chronicle with: Merkle trees, seals, witnesses, and evidence of one
+//! artifact's whole history. No I/O, no clock, no randomness, no store.
 //!
 //! Formats are those of others wherever there is one, so that other people's tools read what is
 //! written here: RFC 6962 for trees, C2SP for the rest.
@@ -16,12 +16,92 @@
 //! - [`Record`], [`index`], [`evidence`], [`digest`]: what is Guildhall's own: the leaf of an entry,
 //!   where each stream ends, one artifact's whole history as a file, one hash of a table.
 //!
+//! # From a key to a report
+//!
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! use guildhall_core::{memory::MemoryChronicle, *};
+//! use guildhall_proof::evidence::{self, Evidence, ProvenEntry, ProvenStream, Trust};
+//! use guildhall_proof::index::{StreamIndex, StreamRecord, buckets};
+//! use guildhall_proof::merkle::{InclusionProof, MerkleTree};
+//! use guildhall_proof::*;
+//!
+//! // The log's key and a witness's; seeds are 32 random bytes.
+//! let origin: Origin = "guildhall/demo".parse()?;
+//! let name = KeyName::try_from(&origin)?;
+//! let log_key = SigningKey::from_seed(name, KeyType::Ed25519, &[1; 32])?;
+//! let witness_key = SigningKey::from_seed("w.example".parse()?, KeyType::Cosignature, &[2; 32])?;
+//!
+//! // A log of an accord and an artifact.
+//! let log = MemoryChronicle::new();
+//! log.fix_origin(origin.clone()).await?;
+//! let accord = AccordBound::new("zones", "ada", Json::parse("{}")?, "2026-11-23T10:05:00Z".parse()?);
+//! let content = Json::parse(r#"{"ttl":300}"#)?;
+//! let artifact = ArtifactRegistered::new(
+//!     accord.accord_id, "dns_zone", "example.com", Tier::ONE, content, "urn:zone",
+//! );
+//! let (accord_id, artifact_id) = (accord.accord_id, artifact.artifact_id);
+//! let events = [NewEntry::new(&accord.into()), NewEntry::new(&artifact.into())];
+//! log.append(Append::of(events)).await?;
+//!
+//! // The index of its streams becomes its last entry.
+//! let entries = log.read(Position::ZERO, ReadLimit::entries(10)).await?;
+//! let ends = entries.iter().map(|entry| StreamRecord {
+//!     stream: entry.stream_id,
+//!     version: entry.version,
+//!     leaf_hash: entry.leaf_hash,
+//! });
+//! let buckets = buckets(ends)?;
+//! let index = StreamIndex::new(buckets.values().cloned());
+//! let indexed =
+//!     ChronicleIndexed { index_root: index.root(), streams: 2, tree_size: Position::new(2) };
+//! log.append(Append::of([NewEntry::indexed(&indexed, &origin)])).await?;
+//! let entries = log.read(Position::ZERO, ReadLimit::entries(10)).await?;
+//!
+//! // Sealed, and cosigned by somebody else.
+//! let tree = MerkleTree::new(entries.iter().map(|entry| entry.leaf_hash.into()));
+//! let (size, root) = (tree.size(), tree.root());
+//! let seal = Seal { origin: origin.clone(), size, root };
+//! let mut seal = SignedSeal::sign(seal, &log_key).await?;
+//! seal.add(cosign(&seal, &witness_key, 1_800_000_000).await?)?;
+//!
+//! // That one entry is in it.
+//! let proof = InclusionProof::make(&tree, 1, size)?;
+//! proof.verify(&entries[1].leaf_hash.into(), &root)?;
+//!
+//! // The whole history of the artifact as a file.
+//! let prove = |entry: &Entry| ProvenEntry::prove(entry, &origin, &tree, size);
+//! let stream = |entry: &Entry| {
+//!     let bucket = &buckets[&index::bucket_of(entry.stream_id)];
+//!     let entries = vec![prove(entry)?];
+//!     Ok::<_, merkle::ProveError>(ProvenStream::prove(entry.stream_id, bucket, &index, entries))
+//! };
+//! let streams = vec![stream(&entries[1])?, stream(&entries[0])?];
+//! assert_eq!(evidence::accords_of(&streams[0]), [accord_id.into()]);
+//! let rows = evidence::fold(artifact_id, &streams, CustodyPolicy::standard())?;
+//! let file = Evidence::new(artifact_id, seal, prove(&entries[2])?, streams, rows).to_text()?;
+//!
+//! // Elsewhere: the file, and the public key.
+//! let public: VerifierKey = log_key.key().to_string().parse()?;
+//! let trust = Trust::new(LogKeys::single(origin, public)?);
+//! let report = evidence::check(&Evidence::parse(&file)?, &trust);
+//! assert!(report.holds(), "{:?}", report.failure);
+//! assert_eq!(report.complete_up_to, Some(Position::new(2)));
+//! let changed = Evidence::parse(file.replace("300", "301"))?;
+//! assert!(!evidence::check(&changed, &trust).holds());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! # Whose code checks
 //!
 //! Signatures are ed25519-dalek's: kept well, reviewed, and built on the SHA-2 that is here anyway.
 //! Everything else is written here. The crates tlog_tiles and signed_note (0.2) pass the same public
 //! vectors, but bring a second Ed25519, a second SHA-2 and 80 crates in all, write no cosignatures and
 //! have no proofs to make; an auditor would read more and trust more.
+//!
+//! In which order to read it, and what each file promises, is in the crate's README.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

@@ -14,6 +14,10 @@ use crate::merkle::{Node, Nodes, node_hash};
 /// How many hashes a full tile has, and how many entries a full bundle.
 pub const TILE_WIDTH: u16 = 256;
 
+/// Where the newest seal stands in the layout. It is exchanged in one step; tiles and bundles never
+/// change.
+pub const SEAL_PATH: &str = "checkpoint";
+
 /// How many levels of the tree one level of tiles spans.
 const TILE_HEIGHT: u8 = 8;
 

@@ -238,6 +238,17 @@ async fn a_seal_is_signed_cosigned_and_verified() {
     assert_ne!(other_type.unwrap().id(), witness.key().id());
 }
 
+#[tokio::test]
+async fn a_cosignature_is_what_another_program_makes_of_the_sample() {
+    // The seal and time of tlog-cosignature, signed by OpenSSL with the seed 02 … 02.
+    let w1 = signing_key("witness.example.com/w1", KeyType::Cosignature, 2);
+    let vkey = "witness.example.com/w1+745fb5e8+BIE5dw6ofRdfVqNUZsNMfszLjYqRtO43ol32D1uPybOU";
+    assert_eq!(w1.key().to_string(), vkey);
+    let seal = SignedSeal::parse(SOFA).unwrap();
+    let line = "\u{2014} witness.example.com/w1 dF+16AAAAABkGFDLUwBLV8e4tjvb6qEHiNTQjDZIX+7tvd038taw9A7W/cQ7ZhSah0uJMOI6CTPez5qwHtE49MrkWhU349mtYmi3Dw==";
+    assert_eq!(cosign(&seal, &w1, 1_679_315_147).await.unwrap().to_string(), line);
+}
+
 /// A service whose key was exchanged behind its back.
 struct Exchanged(SigningKey, SigningKey);
 

@@ -1,17 +1,18 @@
 //! A sealed log in memory, and the evidence that can be made of it.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::collections::BTreeMap;
 
 use guildhall_core::memory::MemoryChronicle;
 use guildhall_core::{
     AccordBound, AccordId, Append, ArtifactId, ArtifactRegistered, ArtifactRevised, CeremonyId,
-    Chronicle, ChronicleIndexed, Cid, CustodyPolicy, CustodyState, CustodyTransitioned,
+    Chronicle, ChronicleIndexed, Cid, CustodyPolicy, CustodyState, CustodyTransitioned, Decoded,
     DeploymentObserved, Entry, Event, EventId, Json, NewEntry, Origin, Outcome, Position,
     ReadLimit, StreamId, Tier, Timestamp, VerificationRecorded,
     custody::{ChainHead, Move},
 };
 use guildhall_proof::evidence::{self, Evidence, ProvenEntry, ProvenStream, Trust};
-use guildhall_proof::index::{Bucket, StreamIndex, StreamRecord, bucket_of};
+use guildhall_proof::index::{self, Bucket, StreamIndex, StreamRecord, bucket_of};
 use guildhall_proof::merkle::MerkleTree;
 use guildhall_proof::policy::Policy;
 use guildhall_proof::{KeyType, LogKeys, Seal, SignedSeal, Signer, SigningKey, TreeHash, cosign};
@@ -57,11 +58,7 @@ pub(crate) fn buckets(entries: &[Entry]) -> BTreeMap<u16, Bucket> {
         let (stream, version, leaf_hash) = (entry.stream_id, entry.version, entry.leaf_hash);
         records.insert(stream, StreamRecord { stream, version, leaf_hash });
     }
-    let mut buckets: BTreeMap<u16, Vec<_>> = BTreeMap::new();
-    for (stream, record) in records {
-        buckets.entry(bucket_of(stream)).or_default().push(record);
-    }
-    buckets.into_iter().map(|(at, records)| (at, Bucket::new(at, records).unwrap())).collect()
+    index::buckets(records.into_values()).unwrap()
 }
 
 /// A log whose last entry indexes the others.
@@ -123,6 +120,28 @@ impl Log {
         let at = bucket_of(stream);
         let empty = Bucket::new(at, Vec::new()).unwrap();
         ProvenStream::prove(stream, self.buckets.get(&at).unwrap_or(&empty), &self.index, entries)
+    }
+
+    /// What an owner makes who holds the key and writes what he likes: leaf hashes, tree and seal fit
+    /// whatever the entries say.
+    pub(crate) fn forged(mut self, forge: impl FnOnce(&mut Self)) -> Self {
+        forge(&mut self);
+        for entry in &mut self.entries {
+            entry.leaf_hash = entry.compute_leaf_hash(&origin());
+        }
+        self.tree = MerkleTree::new(self.entries.iter().map(|entry| entry.leaf_hash.into()));
+        self.seal = run(Self::seal(&self.tree));
+        self
+    }
+
+    /// The same of what the index says.
+    pub(crate) fn forged_index(self, forge: impl FnOnce(&mut ChronicleIndexed)) -> Self {
+        self.forged(|log| {
+            let entry = log.entries.last_mut().unwrap();
+            let Ok(Decoded::Indexed(mut index)) = entry.decode() else { panic!("no index") };
+            forge(&mut index);
+            entry.payload = index.to_payload().into_string().into();
+        })
     }
 
     /// The evidence of an artifact.
