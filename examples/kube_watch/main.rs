@@ -169,10 +169,11 @@ async fn tell(
     mut story: Story,
     health: &mut Health,
 ) -> Result<()> {
-    let mut ceremonies = orchestrator.subscribe([Topic::Ceremonies]).await?;
+    let mut ceremonies = orchestrator.subscribe([Topic::AllCeremonies]).await?;
     let mut past = before;
     while past < ceremonies.position() {
-        let told = orchestrator.catch_up(&[Topic::Ceremonies], past, ceremonies.position()).await?;
+        let told =
+            orchestrator.catch_up(&[Topic::AllCeremonies], past, ceremonies.position()).await?;
         for notice in &told.notices {
             say(ops_db, notice).await?;
         }

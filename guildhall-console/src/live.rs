@@ -63,7 +63,7 @@ pub(crate) async fn events(
     let topics = if params.has("topic") {
         params.parsed::<Topic>("topic")?
     } else {
-        vec![Topic::Ceremonies, Topic::Postures]
+        vec![Topic::AllCeremonies, Topic::AllPostures]
     };
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let permit = Arc::clone(&app.streams).try_acquire_owned();
@@ -273,7 +273,7 @@ mod tests {
         let projector = Arc::new(ops_db.projector());
         let _runtime = Runtime::spawn(chronicle.clone(), projector, Settings::default());
         let orchestrator = CeremonyOrchestrator::new(chronicle.clone(), ops_db).start();
-        let topics = vec![Topic::Postures];
+        let topics = vec![Topic::AllPostures];
         let subscription = orchestrator.subscribe(topics.clone()).await.unwrap();
         let mut stream = Stream {
             position: subscription.position(),

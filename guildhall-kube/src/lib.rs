@@ -24,7 +24,7 @@
 //! let watcher = CeremonyWatcher::new(client).namespaces(["change-control"]);
 //! let orchestrator =
 //!     CeremonyOrchestrator::new(chronicle, ops_db).feed(Arc::new(watcher)).start();
-//! let mut ceremonies = orchestrator.subscribe([Topic::Ceremonies]).await?;
+//! let mut ceremonies = orchestrator.subscribe([Topic::AllCeremonies]).await?;
 //! while let Some(told) = ceremonies.next().await {
 //!     println!("{told:?}");
 //! }

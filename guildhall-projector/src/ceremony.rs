@@ -22,7 +22,7 @@
 //! let orchestrator = CeremonyOrchestrator::new(chronicle.clone(), ops_db.clone())
 //!     .woken_by(Arc::new(runtime.clone()))
 //!     .start();
-//! let mut ceremonies = orchestrator.subscribe([Topic::Ceremonies]).await?;
+//! let mut ceremonies = orchestrator.subscribe([Topic::AllCeremonies]).await?;
 //!
 //! let recorder = Recorder::new(chronicle, CustodyPolicy::standard());
 //! let act = || Ok::<_, TimestampError>(Act::new("ada", "why", "2026-11-23T10:05:00Z".parse()?));

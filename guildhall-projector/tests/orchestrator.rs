@@ -123,10 +123,10 @@ async fn each_change_is_told_once_under_its_topics_and_can_be_queried() {
     let (id, other) = (guild.draft().await, guild.draft().await);
     within(guild.runtime.wait_until(Position::new(6))).await.unwrap();
     let orchestrator = guild.orchestrator().start();
-    let mut ceremonies = within(orchestrator.subscribe([Topic::Ceremony(id)])).await.unwrap();
-    let mut posture = within(orchestrator.subscribe([Topic::Posture(id)])).await.unwrap();
+    let mut ceremonies = within(orchestrator.subscribe([Topic::CeremoniesOf(id)])).await.unwrap();
+    let mut posture = within(orchestrator.subscribe([Topic::PostureOf(id)])).await.unwrap();
     let mut all =
-        within(orchestrator.subscribe([Topic::Ceremonies, Topic::Postures])).await.unwrap();
+        within(orchestrator.subscribe([Topic::AllCeremonies, Topic::AllPostures])).await.unwrap();
     let after = all.position();
     let ceremony = CeremonyId::new();
     guild.record(Command::open_ceremony(other, CeremonyId::new(), act(1))).await;
@@ -182,7 +182,7 @@ async fn each_change_is_told_once_under_its_topics_and_can_be_queried() {
     }
     assert_eq!(heard.len(), 6);
     assert!(heard.windows(2).all(|pair| pair[0].position < pair[1].position));
-    let topics = [Topic::Ceremonies, Topic::Postures];
+    let topics = [Topic::AllCeremonies, Topic::AllPostures];
     let past = orchestrator.catch_up(&topics, after, Position::MAX).await.unwrap();
     assert!(past.is_done && past.position == last);
     assert_eq!(past.notices, heard);
@@ -198,7 +198,7 @@ async fn what_goes_to_quarantine_is_not_told() {
     within(guild.runtime.wait_until(Position::new(3))).await.unwrap();
     let orchestrator = guild.orchestrator().start();
     let mut all =
-        within(orchestrator.subscribe([Topic::Ceremonies, Topic::Postures])).await.unwrap();
+        within(orchestrator.subscribe([Topic::AllCeremonies, Topic::AllPostures])).await.unwrap();
     let broken = NewEntry::new(&Event::from(seen(ArtifactId::new(), 1)));
     let sound = NewEntry::new(&Event::from(seen(id, 1)));
     let appended = guild.chronicle.append(Append::of([broken.clone(), sound, broken])).await;
@@ -214,7 +214,7 @@ async fn a_slow_subscriber_holds_nobody_up_and_reads_what_it_missed_by_position(
     let id = guild.draft().await;
     within(guild.runtime.wait_until(Position::new(3))).await.unwrap();
     let orchestrator = guild.orchestrator().queued_notices(3).start();
-    let mut slow = within(orchestrator.subscribe([Topic::Postures])).await.unwrap();
+    let mut slow = within(orchestrator.subscribe([Topic::AllPostures])).await.unwrap();
     let mut last = Position::ZERO;
     for second in 0..1500 {
         let entries = [NewEntry::new(&Event::from(seen(id, second)))];
@@ -234,7 +234,7 @@ async fn a_slow_subscriber_holds_nobody_up_and_reads_what_it_missed_by_position(
     };
     assert_eq!((heard.len(), missed.count), (3, 1497));
     let Missed { mut after, through, .. } = missed;
-    let topics = [Topic::Posture(id)];
+    let topics = [Topic::PostureOf(id)];
     loop {
         let past = orchestrator.catch_up(&topics, after, through).await.unwrap();
         heard.extend(past.notices);
@@ -446,7 +446,7 @@ async fn a_failure_that_passes_is_survived_and_one_that_does_not_ends_it() {
     let chronicle = Arc::new(Faulty::new(MemoryChronicle::clone(&chronicle), mishaps));
     let ops_db = Arc::clone(&guild.ops_db);
     let orchestrator = CeremonyOrchestrator::new(chronicle, ops_db).settings(settings()).start();
-    let mut postures = within(orchestrator.subscribe([Topic::Postures])).await.unwrap();
+    let mut postures = within(orchestrator.subscribe([Topic::AllPostures])).await.unwrap();
     guild.record(seen(id, 1)).await;
     assert_eq!(notice(&mut postures).await.position, Position::new(4));
     assert_eq!(orchestrator.status().restarts, 2);
@@ -454,7 +454,7 @@ async fn a_failure_that_passes_is_survived_and_one_that_does_not_ends_it() {
     assert_eq!(within(postures.next()).await, None, "the subscription ends");
     until(&orchestrator, |it| it.status().state == State::Failed).await;
     assert!(!orchestrator.status().is_healthy());
-    assert!(within(orchestrator.subscribe([Topic::Postures])).await.is_err());
+    assert!(within(orchestrator.subscribe([Topic::AllPostures])).await.is_err());
 }
 
 #[tokio::test]
@@ -466,7 +466,7 @@ async fn a_panic_ends_it_as_a_failure_that_does_not_pass_does() {
     let chronicle = Arc::new(Faulty::new(MemoryChronicle::clone(&chronicle), [Mishap::Panic]));
     let ops_db = Arc::clone(&guild.ops_db);
     let orchestrator = CeremonyOrchestrator::new(chronicle, ops_db).settings(settings()).start();
-    let mut postures = within(orchestrator.subscribe([Topic::Postures])).await.unwrap();
+    let mut postures = within(orchestrator.subscribe([Topic::AllPostures])).await.unwrap();
     guild.record(seen(id, 1)).await;
     assert_eq!(within(postures.next()).await, None, "the subscription ends");
     until(&orchestrator, |it| it.status().state == State::Failed).await;
@@ -539,7 +539,7 @@ async fn who_subscribes_to_nothing_has_nothing_read_and_hears_where_things_stand
 async fn a_dropped_orchestrator_ends_its_subscriptions() {
     let guild = Guild::in_memory();
     let orchestrator = guild.orchestrator().start();
-    let mut subscription = within(orchestrator.subscribe([Topic::Ceremonies])).await.unwrap();
+    let mut subscription = within(orchestrator.subscribe([Topic::AllCeremonies])).await.unwrap();
     drop(orchestrator);
     assert_eq!(within(subscription.next()).await, None);
 }
@@ -560,7 +560,7 @@ async fn on_sqlite_what_another_process_projects_is_told_and_found() {
     let ops_db = here.ops_db();
     let orchestrator =
         CeremonyOrchestrator::new(Arc::new(here.chronicle()), Arc::new(ops_db.clone())).start();
-    let mut ceremonies = within(orchestrator.subscribe([Topic::Ceremonies])).await.unwrap();
+    let mut ceremonies = within(orchestrator.subscribe([Topic::AllCeremonies])).await.unwrap();
     for round in 1..=20 {
         let ceremony = CeremonyId::new();
         let opened = guild.record(Command::open_ceremony(id, ceremony, act(2 * round))).await;

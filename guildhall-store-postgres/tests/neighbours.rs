@@ -49,7 +49,7 @@ async fn an_orchestrator_hears_of_the_projector_of_another_process() {
                 .settings(Settings::default().patience(LONG))
                 .start();
         let subscription =
-            orchestrator.subscribe([Topic::Ceremonies, Topic::Postures]).await.unwrap();
+            orchestrator.subscribe([Topic::AllCeremonies, Topic::AllPostures]).await.unwrap();
         followers.push((orchestrator, subscription));
     }
     let log = log(3, 300);

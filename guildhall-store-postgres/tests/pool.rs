@@ -61,7 +61,7 @@ async fn work(store: &PostgresStore, entries: usize) {
     let orchestrator = CeremonyOrchestrator::new(chronicle.clone(), ops_db.clone())
         .woken_by(ops_db.clone())
         .start();
-    let mut subscription = orchestrator.subscribe([Topic::Postures]).await.unwrap();
+    let mut subscription = orchestrator.subscribe([Topic::AllPostures]).await.unwrap();
 
     let entries = log(entries);
     let mut tasks = JoinSet::new();

@@ -92,7 +92,7 @@ async fn what_runs_is_answered_and_what_was_shut_down_is_started_anew() {
 async fn what_the_last_handle_of_a_guild_ran_ends_with_it() {
     let guild = Guild::in_memory();
     guild.run();
-    let mut subscription = guild.orchestrator().subscribe([Topic::Ceremonies]).await.unwrap();
+    let mut subscription = guild.orchestrator().subscribe([Topic::AllCeremonies]).await.unwrap();
     drop(guild);
     assert!(soon(subscription.next()).await.is_none());
 }

@@ -16,21 +16,21 @@ use serde::{Deserialize, Serialize};
 /// use guildhall_projector::ceremony::Topic;
 ///
 /// let topic: Topic = "posture:0193a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b".parse()?;
-/// assert!(matches!(topic, Topic::Posture(_)));
-/// assert_eq!(Topic::Ceremonies.to_string(), "ceremony:*");
+/// assert!(matches!(topic, Topic::PostureOf(_)));
+/// assert_eq!(Topic::AllCeremonies.to_string(), "ceremony:*");
 /// # Ok::<(), guildhall_projector::ceremony::TopicError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Topic {
-    /// Ceremonies of every artifact.
-    Ceremonies,
-    /// Ceremonies of one.
-    Ceremony(ArtifactId),
+    /// The ceremonies of every artifact.
+    AllCeremonies,
+    /// The ceremonies of one.
+    CeremoniesOf(ArtifactId),
     /// What runs, of every artifact.
-    Postures,
+    AllPostures,
     /// What runs, of one.
-    Posture(ArtifactId),
+    PostureOf(ArtifactId),
 }
 
 /// A text that is no topic.
@@ -45,10 +45,10 @@ impl Topic {
     /// Whether a notice is told under it.
     pub fn covers(self, notice: &Notice) -> bool {
         match self {
-            Self::Ceremonies => notice.change.is_of_ceremony(),
-            Self::Ceremony(id) => notice.change.is_of_ceremony() && notice.artifact_id == id,
-            Self::Postures => !notice.change.is_of_ceremony(),
-            Self::Posture(id) => !notice.change.is_of_ceremony() && notice.artifact_id == id,
+            Self::AllCeremonies => notice.change.is_of_ceremony(),
+            Self::CeremoniesOf(id) => notice.change.is_of_ceremony() && notice.artifact_id == id,
+            Self::AllPostures => !notice.change.is_of_ceremony(),
+            Self::PostureOf(id) => !notice.change.is_of_ceremony() && notice.artifact_id == id,
         }
     }
 }
@@ -56,10 +56,10 @@ impl Topic {
 impl fmt::Display for Topic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ceremonies => formatter.write_str("ceremony:*"),
-            Self::Ceremony(id) => write!(formatter, "ceremony:{id}"),
-            Self::Postures => formatter.write_str("posture:*"),
-            Self::Posture(id) => write!(formatter, "posture:{id}"),
+            Self::AllCeremonies => formatter.write_str("ceremony:*"),
+            Self::CeremoniesOf(id) => write!(formatter, "ceremony:{id}"),
+            Self::AllPostures => formatter.write_str("posture:*"),
+            Self::PostureOf(id) => write!(formatter, "posture:{id}"),
         }
     }
 }
@@ -70,10 +70,10 @@ impl FromStr for Topic {
     fn from_str(text: &str) -> Result<Self, TopicError> {
         let error = || TopicError { found: text.chars().take(64).collect() };
         match text.split_once(':').ok_or_else(error)? {
-            ("ceremony", "*") => Ok(Self::Ceremonies),
-            ("posture", "*") => Ok(Self::Postures),
-            ("ceremony", id) => Ok(Self::Ceremony(id.parse().map_err(|_| error())?)),
-            ("posture", id) => Ok(Self::Posture(id.parse().map_err(|_| error())?)),
+            ("ceremony", "*") => Ok(Self::AllCeremonies),
+            ("posture", "*") => Ok(Self::AllPostures),
+            ("ceremony", id) => Ok(Self::CeremoniesOf(id.parse().map_err(|_| error())?)),
+            ("posture", id) => Ok(Self::PostureOf(id.parse().map_err(|_| error())?)),
             _ => Err(error()),
         }
     }
@@ -260,7 +260,12 @@ mod tests {
     #[test]
     fn a_topic_is_read_as_it_is_written() {
         let id = ArtifactId::new();
-        for topic in [Topic::Ceremonies, Topic::Ceremony(id), Topic::Postures, Topic::Posture(id)] {
+        for topic in [
+            Topic::AllCeremonies,
+            Topic::CeremoniesOf(id),
+            Topic::AllPostures,
+            Topic::PostureOf(id),
+        ] {
             assert_eq!(topic.to_string().parse::<Topic>().unwrap(), topic);
         }
         for text in ["", "ceremony", "ceremony:", "posture:**", "other:*", "ceremony:ABC"] {

@@ -228,8 +228,8 @@ mod tests {
     async fn a_full_queue_counts_what_its_topics_miss_and_where() {
         let (one, other) = (ArtifactId::new(), ArtifactId::new());
         let hub = Hub::new(2);
-        let mut slow = hub.subscribe(vec![Topic::Posture(one)]);
-        let mut deaf = hub.subscribe(vec![Topic::Ceremonies]);
+        let mut slow = hub.subscribe(vec![Topic::PostureOf(one)]);
+        let mut deaf = hub.subscribe(vec![Topic::AllCeremonies]);
         for position in 1..=9 {
             let of = if position % 2 == 1 { one } else { other };
             let told = hub.publish(&[notice(position, of)], Position::new(position));
@@ -255,14 +255,14 @@ mod tests {
         assert!(hub.skip_to(Position::new(5)), "nobody listens to anything");
         assert_eq!(hub.subscribers(), 1);
         drop(none);
-        let mut subscription = hub.subscribe(vec![Topic::Postures]);
+        let mut subscription = hub.subscribe(vec![Topic::AllPostures]);
         assert_eq!(subscription.position(), Position::new(5));
         assert!(!hub.skip_to(Position::new(6)), "somebody listens");
         hub.publish(&[notice(6, ArtifactId::new())], Position::new(6));
         hub.close();
         assert!(is_at(subscription.next().await, 6));
         assert_eq!(subscription.next().await, None);
-        assert_eq!(hub.subscribe(vec![Topic::Postures]).next().await, None);
+        assert_eq!(hub.subscribe(vec![Topic::AllPostures]).next().await, None);
         drop(subscription);
         assert_eq!(hub.subscribers(), 0);
     }

@@ -54,7 +54,7 @@ pub(crate) async fn assert_nothing_is_quarantined(guild: &Guild) {
 /// Records, waits, reads and closes; answers the artifact, which is drafted.
 pub(crate) async fn work_through_a_day(guild: &Guild) -> ArtifactId {
     let runtime = guild.run();
-    let mut changes = guild.orchestrator().subscribe([Topic::Ceremonies]).await.unwrap();
+    let mut changes = guild.orchestrator().subscribe([Topic::AllCeremonies]).await.unwrap();
     let (id, drafted) = draft_zone(guild).await;
     soon(runtime.wait_until(drafted)).await.unwrap();
     assert_eq!(state(guild, id).await, Some(CustodyState::Drafted));
