@@ -6,11 +6,13 @@ pub mod chronicle;
 pub mod fixtures;
 pub mod jsonl;
 pub mod lease;
+pub mod look_ups;
 pub mod ops;
 pub mod projector;
 pub mod quarantine;
 pub mod rebuild;
 pub mod replay;
+pub mod snapshots;
 pub mod together;
 
 /// Runs every scenario on a store, each as a test of its own: `suite!(MyHarness);`.
@@ -26,6 +28,8 @@ macro_rules! suite {
         $crate::__rebuild!($harness);
         $crate::__together!($harness);
         $crate::__ops!($harness);
+        $crate::__look_ups!($harness);
+        $crate::__snapshots!($harness);
         $crate::__fixtures!($harness);
     };
 }

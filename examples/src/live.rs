@@ -7,8 +7,8 @@ use std::time::Duration;
 use anyhow::Result;
 use guildhall_core::command::{Act, Command, Recorder};
 use guildhall_core::{
-    ArtifactQuery, ArtifactSummary, CeremonyId, Chronicle, Cid, CustodyPolicy, CustodyState,
-    DeploymentObserved, DeploymentQuery, Json, OpsDb, Outcome, Seq, Timestamp,
+    ArtifactQuery, ArtifactSummary, CeremonyId, Chronicle, Cid, Cursor, CustodyPolicy,
+    CustodyState, DeploymentObserved, DeploymentQuery, Json, OpsDb, Outcome, Seq, Timestamp,
     VerificationRecorded,
 };
 use guildhall_workload::random::Random;
@@ -124,7 +124,8 @@ impl Live {
         let Some(seq) = detail.and_then(|detail| detail.artifact.custody_seq) else {
             return Ok(None);
         };
-        let head = self.ops_db.chain(artifact.id, seq.previous(), 1).await?;
+        let before = Some(Cursor::after_link(seq.previous()));
+        let head = self.ops_db.chain(artifact.id, before, 1).await?.rows;
         let Some(head) = head.first().filter(|head| head.seq > Seq::ZERO) else { return Ok(None) };
         let who = self.random.pick(&PEOPLE);
         let at = Timestamp::now().max(head.occurred_at);

@@ -5,12 +5,14 @@ use axum::extract::{FromRequestParts, Path, RawQuery, State};
 use axum::http::header;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
-use guildhall_core::ops::{AccordKey, MomentKey, PositionKey};
-use guildhall_core::{ArtifactId, CustodyTransition, MAX_PAGE_ROWS, Overview, Seq, Violation};
+use guildhall_core::ops::{MomentKey, PositionKey, SeqKey};
+use guildhall_core::{
+    ArtifactId, Cursor, CustodyTransition, MAX_PAGE_ROWS, Overview, Seq, Violation,
+};
 use serde::Serialize;
 
 use crate::app::Shared;
-use crate::chain;
+use crate::chain::{self, Kept};
 use crate::error::{RequestError, json};
 use crate::params::Params;
 use crate::standing::Standing;
@@ -60,9 +62,8 @@ pub(crate) async fn status(State(app): State<Shared>) -> Answer {
 }
 
 pub(crate) async fn accords(State(app): State<Shared>, RawQuery(query): RawQuery) -> Answer {
-    let params = Params::parse(query.as_deref());
-    let limit = params.limit(ROWS)?;
-    Ok(json(&app.ops_db.accords(params.cursor::<AccordKey>("after")?, limit).await?))
+    let query = Params::parse(query.as_deref()).accords(ROWS)?;
+    Ok(json(&app.ops_db.accords(&query).await?))
 }
 
 pub(crate) async fn artifacts(State(app): State<Shared>, RawQuery(query): RawQuery) -> Answer {
@@ -108,27 +109,24 @@ pub(crate) async fn chain(
     #[derive(Serialize)]
     struct Body<'j> {
         rows: Vec<LinkBody<'j>>,
-        next: Option<String>,
+        next: Option<Cursor>,
         discrepancy: Option<String>,
     }
     let params = Params::parse(query.as_deref());
-    let after = params.one("after")?.unwrap_or(Seq::ZERO);
+    let after = params.cursor::<SeqKey>("after")?;
     let limit = params.limit(MAX_PAGE_ROWS)?;
-    let found = app.ops_db.artifact(id).await?;
+    let moment = app.ops_db.snapshot().await?;
+    let found = moment.artifact(id).await?;
     let found = found.ok_or(RequestError::Missing("artifact"))?;
-    let links = app.ops_db.chain(id, after, limit).await?;
-    let next = match links.last() {
-        Some(last) if !app.ops_db.chain(id, last.seq, 1).await?.is_empty() => {
-            Some(last.seq.to_string())
-        }
-        _ => None,
-    };
-    // Last, so that it has what the others have.
-    let judged = chain::recompute(&*app.ops_db, &app.policy, &found.artifact).await?;
-    let verdict = |seq| judged.chain.at(seq).map(|judged| judged.violation.as_ref().into());
-    let rows = links.iter().map(|link| LinkBody { link, verdict: verdict(link.seq) }).collect();
+    let from = after.as_ref().and_then(Cursor::to_key::<SeqKey>).map_or(Seq::ZERO, |(seq,)| seq);
+    let page = moment.chain(id, after, limit).await?;
+    let kept = Kept::After(from, page.rows.len());
+    let judged = chain::recompute(&*moment, &app.policy, &found.artifact, kept).await?;
+    // None of those beyond what is recomputed.
+    let mut verdicts = judged.links.iter().map(|judged| judged.violation.as_ref().into());
+    let rows = page.rows.iter().map(|link| LinkBody { link, verdict: verdicts.next() }).collect();
     let discrepancy = judged.discrepancy.as_ref().map(ToString::to_string);
-    Ok(json(&Body { rows, next, discrepancy }))
+    Ok(json(&Body { rows, next: page.next, discrepancy }))
 }
 
 pub(crate) async fn open_ceremonies(

@@ -2,10 +2,11 @@
 
 use std::str::FromStr;
 
-use guildhall_core::ops::{ArtifactKey, MomentKey, TargetKey};
+use guildhall_core::ops::{AccordKey, ArtifactKey, MomentKey, TargetKey};
 use guildhall_core::{
-    AccordId, ArtifactId, ArtifactQuery, ArtifactSort, Cursor, CustodyState, DeploymentQuery,
-    Drift, Health, Json, MAX_PAGE_ROWS, Outcome, Tier, Timestamp, VerificationQuery,
+    AccordId, AccordQuery, ArtifactId, ArtifactQuery, ArtifactSort, Cursor, CustodyState,
+    DeploymentQuery, Drift, Health, Json, MAX_PAGE_ROWS, Outcome, Tier, Timestamp,
+    VerificationQuery,
 };
 
 use serde::de::DeserializeOwned;
@@ -201,6 +202,13 @@ impl Params {
             return Err(no_cursor("after"));
         }
         Ok(query)
+    }
+
+    pub(crate) fn accords(&self, limit: u32) -> Result<AccordQuery, RequestError> {
+        Ok(AccordQuery::default()
+            .names(self.parsed::<String>("name")?)
+            .after(self.cursor::<AccordKey>("after")?)
+            .limit(self.limit(limit)?))
     }
 
     pub(crate) fn deployments(&self, limit: u32) -> Result<DeploymentQuery, RequestError> {

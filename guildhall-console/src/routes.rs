@@ -75,7 +75,7 @@ routes! {
     "/api/v1/openapi.json" [] => api::openapi,
     "/api/v1/overview" [] => api::overview,
     "/api/v1/status" [] => api::status,
-    "/api/v1/accords" ["after", "limit"] => api::accords,
+    "/api/v1/accords" ["name", "after", "limit"] => api::accords,
     "/api/v1/artifacts" params::OF_ARTIFACTS => api::artifacts,
     "/api/v1/artifacts/{id}" [] => api::artifact,
     "/api/v1/artifacts/{id}/chain" ["after", "limit"] => api::chain,

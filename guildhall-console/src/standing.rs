@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use guildhall_core::{OPS_DB, Position, StoreError, Timestamp};
+use guildhall_core::{Checkpoint, OPS_DB, Position, StoreError, Timestamp};
 use guildhall_projector::ceremony::{FeedState, Refusal};
 use guildhall_projector::{LastError, State};
 use serde::Serialize;
@@ -105,6 +105,15 @@ impl Standing {
     pub(crate) async fn load(app: &App) -> Result<Self, StoreError> {
         let head = app.orchestrator.head().await?;
         let checkpoint = app.ops_db.checkpoint(OPS_DB).await?;
+        Self::at(app, head, checkpoint).await
+    }
+
+    /// Where it stood at a moment that had this checkpoint, with the end of the Chronicle as of before.
+    pub(crate) async fn at(
+        app: &App,
+        head: Position,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Self, StoreError> {
         let position = checkpoint.map_or(Position::ZERO, |checkpoint| checkpoint.position);
         // Between the two questions both may have moved; asked again, the log has what was applied.
         let head = if head < position { app.orchestrator.head().await? } else { head };

@@ -13,8 +13,9 @@ use common::{Guild, at};
 use guildhall_console::Access;
 use guildhall_core::command::{Act, Command};
 use guildhall_core::{
-    AccordBound, ArtifactId, ArtifactQuery, ArtifactRegistered, CeremonyId, Cid, CustodyState,
-    DeploymentObserved, DeploymentQuery, Drift, Json, Position, Seq, Tier, VerificationQuery,
+    AccordBound, AccordQuery, ArtifactId, ArtifactQuery, ArtifactRegistered, CeremonyId, Cid,
+    CustodyState, DeploymentObserved, DeploymentQuery, Drift, Json, Position, Tier,
+    VerificationQuery,
 };
 use serde_json::Value;
 
@@ -44,7 +45,7 @@ async fn path(guild: &Guild, path: &str) -> String {
     let artifacts = guild.ops_db.artifacts(&ArtifactQuery::default()).await.unwrap().rows;
     let mut longest = (0, path.to_owned());
     for row in artifacts {
-        let links = guild.ops_db.chain(row.id, Seq::ZERO, 500).await.unwrap().len();
+        let links = guild.ops_db.chain(row.id, None, 500).await.unwrap().rows.len();
         longest = longest.max((links, format!("{path}{}", row.id)));
     }
     longest.1
@@ -204,7 +205,7 @@ async fn an_artifact_is_what_the_queries_answer() {
                 format!("return JSON.parse(document.querySelector('#{section} pre').textContent)");
             assert_eq!(browser.run(&script).await, json.to_value(), "{section}");
         }
-        for link in guild.ops_db.chain(row.id, Seq::ZERO, 500).await.unwrap() {
+        for link in guild.ops_db.chain(row.id, None, 500).await.unwrap().rows {
             let shown = facts(&browser, &format!("#link{}", link.seq)).await;
             let to_state = link.to_state.as_str().replace('_', " ");
             says(&shown, &[&link.actor, &link.reason, &link.hash, &link.cid, &to_state]);
@@ -510,7 +511,7 @@ async fn without_scripts_every_page_shows_its_rows_and_every_filter_works() {
         assert!(browser.count(row).await > 0, "{page}");
         assert!(browser.text("footer").await.contains("reload it for news"), "{page}");
     }
-    let accord = guild.ops_db.accords(None, 1).await.unwrap().rows.remove(0).id;
+    let accord = guild.ops_db.accords(&AccordQuery::default()).await.unwrap().rows.remove(0).id;
     let wanted: [(&str, String, ArtifactQuery); 5] = [
         ("tier", "1".to_owned(), ArtifactQuery::default().tiers([Tier::ALL[1]])),
         (

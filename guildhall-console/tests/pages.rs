@@ -20,13 +20,13 @@ use guildhall_console::{Access, Console, PATHS, serve};
 use guildhall_core::command::{Act, Command, Recorder};
 use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
 use guildhall_core::{
-    AccordBinding, AccordBound, Append, AppendError, Appended, Applied, ApplyError, ArtifactDetail,
-    ArtifactId, ArtifactQuery, ArtifactSummary, Batch, CeremonyId, Checkpoint, Chronicle,
-    ClosedCeremony, Cursor, CustodyPolicy, CustodyState, CustodyTransition, DeploymentQuery,
-    DeploymentState, Entry, EventType, Head, Json, Lease, LogFault, NewEntry, OpenCeremony, OpsDb,
-    Origin, Outcome, Overview, Page, Position, Projector, QuarantinedEntry, ReadLimit, Seq,
-    StoreError, StreamId, Timestamp, VerificationQuery, VerificationRecorded, VerificationResult,
-    Version,
+    AccordBinding, AccordBound, AccordId, AccordQuery, Append, AppendError, Appended, Applied,
+    ApplyError, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSummary, Batch, Ceremony,
+    CeremonyId, Checkpoint, Chronicle, ClosedCeremony, Cursor, CustodyPolicy, CustodyState,
+    CustodyTransition, DeploymentQuery, DeploymentState, Entry, EventType, Head, Json, Lease,
+    LogFault, NewEntry, OpenCeremony, OpsDb, Origin, Outcome, Overview, Page, Position, Projector,
+    QuarantinedEntry, ReadLimit, Seq, StoreError, StreamId, Timestamp, VerificationQuery,
+    VerificationRecorded, VerificationResult, Version,
 };
 use guildhall_projector::ceremony::{
     CeremonyFeed, CeremonyOrchestrator, CeremonyOutcome, CeremonyReport, FeedError, FeedState,
@@ -95,7 +95,7 @@ async fn the_api_answers_what_the_queries_do() {
     }
     assert_eq!(overview["artifacts"], 9);
     for (path, expected) in [
-        ("/api/v1/accords", value_of(&ops_db.accords(None, 100).await.unwrap())),
+        ("/api/v1/accords", value_of(&ops_db.accords(&AccordQuery::default()).await.unwrap())),
         ("/api/v1/ceremonies/open", value_of(&ops_db.open_ceremonies(None, 100).await.unwrap())),
         (
             "/api/v1/ceremonies/closed?limit=3",
@@ -128,8 +128,9 @@ async fn the_api_answers_what_the_queries_do() {
     for row in first.rows {
         let path = format!("/api/v1/artifacts/{}", row.id);
         assert_eq!(json(&router, &path).await, value_of(&ops_db.artifact(row.id).await.unwrap()));
-        let chain = json(&router, &format!("{path}/chain?after=1&limit=2")).await;
-        let links = ops_db.chain(row.id, Seq::FIRST, 2).await.unwrap();
+        let chain = json(&router, &format!("{path}/chain?after=[1]&limit=2")).await;
+        let after = Some(Cursor::after_link(Seq::FIRST));
+        let links = ops_db.chain(row.id, after, 2).await.unwrap().rows;
         for (shown, link) in chain["rows"].as_array().unwrap().iter().zip(&links) {
             assert_eq!(shown["hash"], link.hash.to_string());
             assert_eq!(shown["verdict"]["holds"], true);
@@ -938,7 +939,7 @@ async fn every_link_of_a_long_chain_is_listed_and_says_whether_it_was_recomputed
          FROM custody_transitions, seq WHERE custody_transitions.seq = 1",
     );
     let router = guild.console().router();
-    let (mut after, mut listed) = ("9900".to_owned(), 9900);
+    let (mut after, mut listed) = ("[9900]".to_owned(), 9900);
     loop {
         let path = format!("/api/v1/artifacts/{id}/chain?after={after}&limit=150");
         let page = json(&router, &path).await;
@@ -1017,10 +1018,15 @@ async fn a_failed_verdict_needs_attention_until_its_verifier_finds_otherwise() {
 }
 
 /// An Ops DB that counts the verdicts that it hands out, and whose pages of artifacts are short.
-struct Counted(Arc<dyn OpsDb>, AtomicUsize, u32);
+struct Counted(Arc<dyn OpsDb>, Arc<AtomicUsize>, u32);
 
 #[async_trait]
 impl OpsDb for Counted {
+    async fn snapshot(&self) -> Result<Box<dyn OpsDb>, StoreError> {
+        let moment = self.0.snapshot().await?;
+        Ok(Box::new(Self(moment.into(), Arc::clone(&self.1), self.2)))
+    }
+
     async fn overview(&self) -> Result<Overview, StoreError> {
         self.0.overview().await
     }
@@ -1037,18 +1043,27 @@ impl OpsDb for Counted {
     async fn chain(
         &self,
         id: ArtifactId,
-        after: Seq,
+        after: Option<Cursor>,
         limit: u32,
-    ) -> Result<Vec<CustodyTransition>, StoreError> {
+    ) -> Result<Page<CustodyTransition>, StoreError> {
         self.0.chain(id, after, limit).await
     }
 
-    async fn accords(
+    async fn accord(&self, id: AccordId) -> Result<Option<AccordBinding>, StoreError> {
+        self.0.accord(id).await
+    }
+
+    async fn accords(&self, query: &AccordQuery) -> Result<Page<AccordBinding>, StoreError> {
+        self.0.accords(query).await
+    }
+
+    async fn ceremony(
         &self,
+        id: CeremonyId,
         after: Option<Cursor>,
         limit: u32,
-    ) -> Result<Page<AccordBinding>, StoreError> {
-        self.0.accords(after, limit).await
+    ) -> Result<Page<Ceremony>, StoreError> {
+        self.0.ceremony(id, after, limit).await
     }
 
     async fn open_ceremonies(
@@ -1091,6 +1106,13 @@ impl OpsDb for Counted {
         self.0.quarantined(after, limit).await
     }
 
+    async fn quarantined_at(
+        &self,
+        position: Position,
+    ) -> Result<Option<QuarantinedEntry>, StoreError> {
+        self.0.quarantined_at(position).await
+    }
+
     async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError> {
         self.0.checkpoint(projector).await
     }
@@ -1112,7 +1134,7 @@ async fn the_dashboard_loads_few_verdicts_however_many_failed() {
         guild.record(failed(id, nth)).await;
     }
     guild.record(failed(other, -10)).await;
-    let counted = Arc::new(Counted(Arc::clone(&guild.ops_db), AtomicUsize::new(0), 500));
+    let counted = Arc::new(Counted(Arc::clone(&guild.ops_db), Arc::default(), 500));
     let router = Console::new(counted.clone(), guild.orchestrator.clone()).router();
     let page = text(get(&router, "/").await).await;
     // The latest five, the latest failed twenty, and three of one artifact and one of the other.
@@ -1194,7 +1216,7 @@ async fn what_is_not_counted_to_its_end_is_said_to_be_more() {
         drifted(&guild, &format!("zone-{nth}"), 0, 10 + nth, Some(false)).await;
     }
     for (page, total) in [(6, "6+"), (7, "7")] {
-        let counted = Counted(Arc::clone(&guild.ops_db), AtomicUsize::new(0), page);
+        let counted = Counted(Arc::clone(&guild.ops_db), Arc::default(), page);
         let console = Console::new(Arc::new(counted), guild.orchestrator.clone());
         let shown = text(get(&console.router(), "/").await).await;
         assert!(shown.contains(&format!("All of them: {total}<")), "{shown}");

@@ -96,10 +96,11 @@ pub use ids::{
 pub use invariant::{Code, Violation};
 pub use json::{Json, JsonError, MAX_DEPTH, MAX_PAYLOAD_BYTES};
 pub use ops::{
-    AccordBinding, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, ClosedCeremony,
-    Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Difference, DifferenceKind, Drift,
-    GovernedArtifact, Health, MAX_PAGE_ROWS, OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry,
-    Table, Tables, VerificationQuery, VerificationResult, Wakeup,
+    AccordBinding, AccordQuery, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary,
+    Ceremony, ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState,
+    Difference, DifferenceKind, Drift, GovernedArtifact, Health, MAX_PAGE_ROWS, OpenCeremony,
+    OpsDb, Overview, Page, QuarantinedEntry, SnapshotEnded, Table, Tables, VerificationQuery,
+    VerificationResult, Wakeup,
 };
 pub use projector::{
     Applied, ApplyError, Batch, Disagreement, Generation, Lease, NotConsecutive, OPS_DB, Projector,

@@ -279,6 +279,15 @@ pub struct Tables {
 /// Dropping a future changes nothing.
 #[async_trait]
 pub trait OpsDb: Send + Sync {
+    /// The tables as they are now, for several questions: whatever a projector does meanwhile, each
+    /// is answered as of this moment. Dropping it ends it.
+    ///
+    /// A database that keeps an old moment cannot fold in or clean up what is newer, so a store that lasts
+    /// ends it by itself after a few seconds, of which its options say how many; questions then fail
+    /// with [`SnapshotEnded`], which is transient. It may hold a connection of a pool: while you have it,
+    /// ask it and nobody else. A snapshot's snapshot is of the same moment.
+    async fn snapshot(&self) -> Result<Box<dyn OpsDb>, StoreError>;
+
     /// The counts that a dashboard opens with.
     async fn overview(&self) -> Result<Overview, StoreError>;
 
@@ -288,20 +297,31 @@ pub trait OpsDb: Send + Sync {
     /// One artifact with its accord and its drift; nothing where it does not exist.
     async fn artifact(&self, id: ArtifactId) -> Result<Option<ArtifactDetail>, StoreError>;
 
-    /// The links of one artifact's chain after `after`, in order.
+    /// The links of one artifact's chain, in order.
+    ///
+    /// Judge them as they come ([`Judge`](crate::custody::chain::Judge)), at one moment
+    /// ([`snapshot`](Self::snapshot)).
     async fn chain(
         &self,
         id: ArtifactId,
-        after: Seq,
-        limit: u32,
-    ) -> Result<Vec<CustodyTransition>, StoreError>;
-
-    /// Every accord, by name, after `after`.
-    async fn accords(
-        &self,
         after: Option<Cursor>,
         limit: u32,
-    ) -> Result<Page<AccordBinding>, StoreError>;
+    ) -> Result<Page<CustodyTransition>, StoreError>;
+
+    /// One accord; nothing where it does not exist.
+    async fn accord(&self, id: AccordId) -> Result<Option<AccordBinding>, StoreError>;
+
+    /// The accords that match, by name.
+    async fn accords(&self, query: &AccordQuery) -> Result<Page<AccordBinding>, StoreError>;
+
+    /// The ceremony of this id, open or closed, in the order of the log: most often one row. A substrate
+    /// may decide about several artifacts in one ceremony, and nothing keeps it from using an id again.
+    async fn ceremony(
+        &self,
+        id: CeremonyId,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<Ceremony>, StoreError>;
 
     /// The ceremonies that are open, the one opened first first.
     async fn open_ceremonies(
@@ -336,9 +356,20 @@ pub trait OpsDb: Send + Sync {
         limit: u32,
     ) -> Result<Page<QuarantinedEntry>, StoreError>;
 
+    /// What was refused at this position; nothing where the entry there was not, or is not applied.
+    async fn quarantined_at(
+        &self,
+        position: Position,
+    ) -> Result<Option<QuarantinedEntry>, StoreError>;
+
     /// How far the projector of this name has got; nothing where none of that name ever ran.
     async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError>;
 }
+
+/// The time of a [snapshot](OpsDb::snapshot) is up: take another, and ask anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the snapshot has ended: its time is up, or its file was exchanged; take another")]
+pub struct SnapshotEnded;
 
 /// Says that the Ops DB may have moved, sooner than looking at its checkpoint would.
 ///

@@ -22,6 +22,7 @@ pub(crate) struct Database {
     pool: PgPool,
     schema: Schema,
     answer_timeout: Duration,
+    snapshot_time: Duration,
     is_read_only: bool,
 }
 
@@ -70,7 +71,8 @@ impl Database {
         if found < Self::LEAST_CONNECTIONS {
             return Err(OpenError::SmallPool { found });
         }
-        Ok(Self { pool, schema, answer_timeout: options.answer_timeout, is_read_only })
+        let (answer_timeout, snapshot_time) = (options.answer_timeout, options.snapshot_time);
+        Ok(Self { pool, schema, answer_timeout, snapshot_time, is_read_only })
     }
 
     pub(crate) fn schema(&self) -> &Schema {
@@ -109,6 +111,24 @@ impl Database {
     /// After how long without an answer a connection counts as lost.
     pub(crate) fn answer_timeout(&self) -> Duration {
         self.answer_timeout
+    }
+
+    /// After how long a snapshot ends by itself.
+    pub(crate) fn snapshot_time(&self) -> Duration {
+        self.snapshot_time
+    }
+
+    /// Begins a transaction that sees this moment, which the server settles with the first query. The
+    /// server ends one whose holder is gone without a word, too.
+    pub(crate) fn begin_snapshot(&self) -> SqlStr {
+        let patience = setting(lock_patience(self.answer_timeout));
+        let idle = setting((self.snapshot_time * 2).max(Duration::from_millis(1)));
+        let begin = format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL {PINNED_PATH}; \
+             SET LOCAL {PLAIN_STRINGS}; SET LOCAL lock_timeout = '{patience}'; \
+             SET LOCAL idle_in_transaction_session_timeout = '{idle}'; SELECT 1"
+        );
+        AssertSqlSafe(begin).into_sql_str()
     }
 
     /// The outcome of a conversation with the server. Where none comes for long, the connection is

@@ -116,6 +116,11 @@ const OPS: &[Migration] = &[
         name: "comments",
         sql: include_str!("../migrations/ops/0008_comments.sql"),
     },
+    Migration {
+        number: 9,
+        name: "look_ups",
+        sql: include_str!("../migrations/ops/0009_look_ups.sql"),
+    },
 ];
 
 /// The statements of all migrations, in order.

@@ -59,6 +59,7 @@ mod rebuild;
 mod row;
 mod rows;
 mod schema;
+mod snapshot;
 mod store;
 mod watch;
 

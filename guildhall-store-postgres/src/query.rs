@@ -8,20 +8,21 @@ mod artifacts;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use guildhall_core::ops::{ArtifactKey, page_limit};
+use guildhall_core::ops::{AccordKey, ArtifactKey, PositionKey, SeqKey, page_limit};
 use guildhall_core::{
-    AccordBinding, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSummary, Checkpoint,
-    ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, OpenCeremony,
-    OpsDb, Overview, Page, Position, QuarantinedEntry, Seq, StoreError, Timestamp,
-    VerificationQuery, VerificationResult, Wakeup,
+    AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery,
+    ArtifactSummary, Ceremony, CeremonyId, Checkpoint, ClosedCeremony, Cursor, CustodyTransition,
+    DeploymentQuery, DeploymentState, OpenCeremony, OpsDb, Overview, Page, Position,
+    QuarantinedEntry, StoreError, Timestamp, VerificationQuery, VerificationResult, Wakeup,
 };
 use sqlx::postgres::PgRow;
-use sqlx::{Encode, Postgres, QueryBuilder, Type};
+use sqlx::{Encode, PgConnection, Postgres, QueryBuilder, Type};
 
 use crate::database::{Database, Schema};
 use crate::error::Doing;
 use crate::lease::load_checkpoints;
 use crate::rows::Columns;
+use crate::snapshot::Moment;
 use crate::store::PostgresStore;
 use crate::watch::Signal;
 
@@ -32,12 +33,15 @@ const DOING: &str = "reading the Ops DB";
 pub struct PostgresOpsDb {
     database: Database,
     signal: Arc<Signal>,
+    /// The moment that it keeps to; none where each question is asked as of now.
+    moment: Option<Moment>,
 }
 
 impl PostgresStore {
     /// The Ops DB's queries.
     pub fn ops_db(&self) -> PostgresOpsDb {
-        PostgresOpsDb { database: self.database().clone(), signal: Arc::clone(self.signal()) }
+        let (database, signal) = (self.database().clone(), Arc::clone(self.signal()));
+        PostgresOpsDb { database, signal, moment: None }
     }
 }
 
@@ -51,6 +55,16 @@ impl PostgresOpsDb {
         Select { has_where: true, ..self.select(sql) }
     }
 
+    async fn ask<T>(
+        &self,
+        conversation: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, StoreError> {
+        match &self.moment {
+            None => self.database.ask(conversation).await.doing(DOING),
+            Some(moment) => moment.ask(DOING, conversation).await,
+        }
+    }
+
     async fn load<T>(
         &self,
         mut select: Select<'_>,
@@ -58,8 +72,8 @@ impl PostgresOpsDb {
     ) -> Result<Vec<T>, StoreError> {
         // Not kept: the values decide about the best plan.
         let query = select.parts.build().persistent(false);
-        let asking = self.database.ask(async |connection| query.fetch_all(connection).await);
-        let rows: Vec<PgRow> = asking.await.doing(DOING)?;
+        let rows: Vec<PgRow> =
+            self.ask(async |connection| query.fetch_all(connection).await).await?;
         let read = |row| read(&mut Columns::of(row));
         rows.iter().map(read).collect::<Result<_, _>>().doing(DOING)
     }
@@ -67,6 +81,14 @@ impl PostgresOpsDb {
 
 #[async_trait]
 impl OpsDb for PostgresOpsDb {
+    async fn snapshot(&self) -> Result<Box<dyn OpsDb>, StoreError> {
+        let moment = match &self.moment {
+            Some(moment) => moment.clone(),
+            None => Moment::take("taking a snapshot of the Ops DB", &self.database).await?,
+        };
+        Ok(Box::new(Self { moment: Some(moment), ..self.clone() }))
+    }
+
     async fn overview(&self) -> Result<Overview, StoreError> {
         let select = self.select(include_str!("sql/overview.sql"));
         let found = self.load(select, overview).await?;
@@ -91,35 +113,58 @@ impl OpsDb for PostgresOpsDb {
     async fn chain(
         &self,
         id: ArtifactId,
-        after: Seq,
+        after: Option<Cursor>,
         limit: u32,
-    ) -> Result<Vec<CustodyTransition>, StoreError> {
+    ) -> Result<Page<CustodyTransition>, StoreError> {
+        let limit = page_limit(limit);
         let mut select = self.select(
             "SELECT artifact_id, seq, from_state, to_state, cid, actor, reason, ceremony_id, \
              evidence, occurred_at, prev_hash, hash, position FROM {schema}.custody_transitions",
         );
         select.and("artifact_id = ").value(*id.as_uuid());
-        select.and("seq > ").value(after.as_i64());
-        select.order("seq", page_limit(limit).into());
-        self.load(select, |row| row.transition()).await
+        if let Some((seq,)) = after.as_ref().and_then(Cursor::to_key::<SeqKey>) {
+            select.and("seq > ").value(seq.as_i64());
+        }
+        select.order("seq", i64::from(limit) + 1);
+        let rows = self.load(select, |row| row.transition()).await?;
+        Ok(Page::from_rows(rows, limit, |link| (link.seq,)))
     }
 
-    async fn accords(
-        &self,
-        after: Option<Cursor>,
-        limit: u32,
-    ) -> Result<Page<AccordBinding>, StoreError> {
-        let limit = page_limit(limit);
-        let mut select = self.select(
-            "SELECT id, name, accord_terms, bound_by, effective_at, position \
-             FROM {schema}.accord_bindings",
-        );
-        if let Some((name, id)) = after.as_ref().and_then(Cursor::to_key::<(String, ArtifactId)>) {
+    async fn accord(&self, id: AccordId) -> Result<Option<AccordBinding>, StoreError> {
+        let mut select = self.select(ACCORDS);
+        select.and("id = ").value(*id.as_uuid());
+        let found = self.load(select, |row| row.accord()).await?;
+        Ok(found.into_iter().next())
+    }
+
+    async fn accords(&self, query: &AccordQuery) -> Result<Page<AccordBinding>, StoreError> {
+        let Some(query) = query.without_nul() else { return Ok(Page::EMPTY) };
+        let limit = page_limit(query.limit);
+        let mut select = self.select(ACCORDS);
+        select.and_any("name", &query.names, String::clone);
+        if let Some((name, id)) = query.after.as_ref().and_then(Cursor::to_key::<AccordKey>) {
             select.and("(name, id) > (").value(name).text(", ").value(*id.as_uuid()).text(")");
         }
         select.order("name, id", i64::from(limit) + 1);
         let rows = self.load(select, |row| row.accord()).await?;
         Ok(Page::from_rows(rows, limit, |row| (row.name.clone(), row.id)))
+    }
+
+    async fn ceremony(
+        &self,
+        id: CeremonyId,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<Ceremony>, StoreError> {
+        let limit = page_limit(limit);
+        let mut select = self.select_where(include_str!("sql/select_ceremonies.sql"));
+        select.and("link.ceremony_id = ").value(*id.as_uuid());
+        if let Some((position,)) = after.as_ref().and_then(Cursor::to_key::<PositionKey>) {
+            select.and("link.position > ").value(position.as_i64());
+        }
+        select.order("link.position", i64::from(limit) + 1);
+        let rows = self.load(select, ceremony).await?;
+        Ok(Page::from_rows(rows, limit, |row| (row.opened.position,)))
     }
 
     async fn open_ceremonies(
@@ -180,6 +225,7 @@ impl OpsDb for PostgresOpsDb {
         &self,
         query: &VerificationQuery,
     ) -> Result<Page<VerificationResult>, StoreError> {
+        let Some(query) = query.without_nul() else { return Ok(Page::EMPTY) };
         let limit = page_limit(query.limit);
         let mut select = self.select(
             "SELECT id, artifact_id, target, verifier, outcome, evidence, verified_at, position \
@@ -188,7 +234,15 @@ impl OpsDb for PostgresOpsDb {
         if let Some(id) = query.artifact_id {
             select.and("artifact_id = ").value(*id.as_uuid());
         }
+        select.and_any_long("target", &query.targets);
+        select.and_any_long("verifier", &query.verifiers);
         select.and_any("outcome", &query.outcomes, |outcome| outcome.as_str().to_owned());
+        if let Some(since) = query.verified_since {
+            select.and("verified_at >= ").value(chrono::DateTime::<chrono::Utc>::from(since));
+        }
+        if let Some(before) = query.verified_before {
+            select.and("verified_at < ").value(chrono::DateTime::<chrono::Utc>::from(before));
+        }
         if query.is_standing {
             select.and(STANDS);
         }
@@ -208,10 +262,7 @@ impl OpsDb for PostgresOpsDb {
         limit: u32,
     ) -> Result<Page<QuarantinedEntry>, StoreError> {
         let limit = page_limit(limit);
-        let mut select = self.select(
-            "SELECT position, event_id, stream_id, event_type, code, reason \
-             FROM {schema}.quarantined_entries",
-        );
+        let mut select = self.select(QUARANTINED);
         if let Some((position,)) = after.as_ref().and_then(Cursor::to_key::<(Position,)>) {
             select.and("position < ").value(position.as_i64());
         }
@@ -220,14 +271,24 @@ impl OpsDb for PostgresOpsDb {
         Ok(Page::from_rows(rows, limit, |row| (row.position,)))
     }
 
+    async fn quarantined_at(
+        &self,
+        position: Position,
+    ) -> Result<Option<QuarantinedEntry>, StoreError> {
+        let mut select = self.select(QUARANTINED);
+        select.and("position = ").value(position.as_i64());
+        let found = self.load(select, |row| row.quarantined()).await?;
+        Ok(found.into_iter().next())
+    }
+
     async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError> {
         if projector.contains('\0') {
             return Ok(None);
         }
         let (database, names) = (&self.database, [projector.to_owned()]);
-        let asking =
-            database.ask(async |connection| load_checkpoints(connection, database, &names).await);
-        let found = asking.await.doing(DOING)?;
+        let found = self
+            .ask(async |connection| load_checkpoints(connection, database, &names).await)
+            .await?;
         Ok(found.into_iter().next().map(|(_, checkpoint)| checkpoint))
     }
 }
@@ -240,6 +301,12 @@ impl Wakeup for PostgresOpsDb {
         self.signal.projected_beyond(position).await;
     }
 }
+
+const ACCORDS: &str = "SELECT id, name, accord_terms, bound_by, effective_at, position \
+    FROM {schema}.accord_bindings";
+
+const QUARANTINED: &str = "SELECT position, event_id, stream_id, event_type, code, reason \
+    FROM {schema}.quarantined_entries";
 
 /// Whether a `verdict` stands; asked of each by itself, so that a page ends where it is full.
 const STANDS: &str = "verdict.position = (SELECT later.position \
@@ -301,6 +368,19 @@ impl<'d> Select<'d> {
         self.text(")");
     }
 
+    /// The same of a text that may be longer than an index takes, which has how it begins.
+    fn and_any_long(&mut self, column: &'static str, texts: &[String]) {
+        let Some((first, others)) = texts.split_first() else { return };
+        const BEGINNING: &str = "pg_catalog.left(";
+        self.and(BEGINNING).text(column).text(", 128) IN (");
+        self.text(BEGINNING).value(first.clone()).text(", 128)");
+        for text in others {
+            self.text(", ").text(BEGINNING).value(text.clone()).text(", 128)");
+        }
+        self.text(")");
+        self.and_any(column, texts, String::clone);
+    }
+
     fn order(&mut self, order: &str, limit: i64) {
         self.parts.push(" ORDER BY ").push(order).push(" LIMIT ").push_bind(limit);
     }
@@ -329,6 +409,15 @@ fn open_ceremony(columns: &mut Columns<'_>) -> Result<OpenCeremony, sqlx::Error>
     let (tier, accord) = (columns.tier()?, columns.string()?);
     let opened = columns.transition()?;
     Ok(OpenCeremony { ceremony_id: opened.ceremony_id, name, artifact_type, tier, accord, opened })
+}
+
+fn ceremony(columns: &mut Columns<'_>) -> Result<Ceremony, sqlx::Error> {
+    let (name, artifact_type) = (columns.string()?, columns.string()?);
+    let (tier, accord) = (columns.tier()?, columns.string()?);
+    let opened = columns.transition()?;
+    let closed = columns.nullable(Columns::transition)?;
+    let ceremony_id = opened.ceremony_id;
+    Ok(Ceremony { ceremony_id, name, artifact_type, tier, accord, opened, closed })
 }
 
 fn closed_ceremony(columns: &mut Columns<'_>) -> Result<ClosedCeremony, sqlx::Error> {

@@ -15,8 +15,9 @@ use std::{fs, iter};
 
 use common::append_one;
 use guildhall_core::{
-    Append, ArtifactQuery, ArtifactSort, Chronicle, DeploymentQuery, Drift, Health, Json, NewEntry,
-    OPS_DB, OpsDb, Outcome, Position, ReadLimit, Seq, Timestamp, VerificationQuery, Version,
+    AccordQuery, Append, ArtifactQuery, ArtifactSort, CeremonyId, Chronicle, Cid, Cursor,
+    DeploymentQuery, Drift, Health, Json, NewEntry, OPS_DB, OpsDb, Outcome, Position, ReadLimit,
+    Timestamp, VerificationQuery, Version,
 };
 use guildhall_projector::{Settings as RuntimeSettings, catch_up, rebuild};
 use guildhall_store_postgres::{Partitions, PostgresOptions, PostgresStore};
@@ -78,6 +79,8 @@ async fn ask_everything(ops_db: &impl OpsDb) {
     }
     let query = ArtifactQuery::default()
         .artifact_types(["dns_zone".to_owned(), "helm_values".to_owned()])
+        .names(["zone".to_owned()])
+        .cids([Cid::from_digest([1; 32])])
         .name_contains("a".to_owned())
         .content_contains(fragment())
         .terms_contain(fragment())
@@ -88,9 +91,15 @@ async fn ask_everything(ops_db: &impl OpsDb) {
     let page = ops_db.artifacts(&ArtifactQuery::default()).await.unwrap();
     let id = page.rows[0].id;
     ops_db.artifact(id).await.unwrap().unwrap();
-    ops_db.chain(id, Seq::from_i64(1).unwrap(), 5).await.unwrap();
-    let next = ops_db.accords(None, 1).await.unwrap().next;
-    ops_db.accords(next, 1).await.unwrap();
+    let link = ops_db.chain(id, None, 1).await.unwrap();
+    ops_db.chain(id, link.next, 5).await.unwrap();
+    let mut query = AccordQuery::default().limit(1);
+    let accords = ops_db.accords(&query).await.unwrap();
+    ops_db.accord(accords.rows[0].id).await.unwrap().unwrap();
+    (query.names, query.after) = (vec![accords.rows[0].name.clone()], accords.next);
+    ops_db.accords(&query).await.unwrap();
+    let after = Some(Cursor::before(Position::FIRST));
+    ops_db.ceremony(CeremonyId::new(), after, 1).await.unwrap();
     let next = ops_db.open_ceremonies(None, 1).await.unwrap().next;
     ops_db.open_ceremonies(next, 1).await.unwrap();
     let next = ops_db.closed_ceremonies(None, 1).await.unwrap().next;
@@ -104,9 +113,15 @@ async fn ask_everything(ops_db: &impl OpsDb) {
     query.outcomes = vec![Outcome::Passed, Outcome::Failed];
     query.artifact_id = Some(id);
     query.is_standing = true;
+    query.targets = vec!["eu".to_owned(), "us".to_owned()];
+    query.verifiers = query.targets.clone();
+    query.verified_since = Some(Timestamp::MIN);
+    query.verified_before = Some(Timestamp::MAX);
     ops_db.verifications(&query).await.unwrap();
     let next = ops_db.quarantined(None, 1).await.unwrap().next;
     ops_db.quarantined(next, 1).await.unwrap();
+    ops_db.quarantined_at(Position::FIRST).await.unwrap();
+    ops_db.snapshot().await.unwrap().overview().await.unwrap();
     ops_db.checkpoint(OPS_DB).await.unwrap().unwrap();
     ops_db.overview().await.unwrap();
 }

@@ -196,6 +196,16 @@ impl<T> Doing<T> for Result<T, LogFault> {
     }
 }
 
+impl<T> Doing<T> for Result<T, OpenError> {
+    fn doing(self, doing: &'static str) -> Result<T, StoreError> {
+        self.map_err(|error| StoreError {
+            doing,
+            fault: if error.is_transient() { Fault::Transient } else { Fault::Permanent },
+            source: error.into(),
+        })
+    }
+}
+
 impl<T> Doing<T> for Result<T, rusqlite::Error> {
     fn doing(self, doing: &'static str) -> Result<T, StoreError> {
         self.map_err(|error| StoreError { doing, fault: fault(&error), source: error.into() })

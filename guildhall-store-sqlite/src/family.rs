@@ -8,7 +8,7 @@ pub(crate) const CREATE_MIGRATIONS: &str = include_str!("sql/create_migrations.s
 /// One step of a family's tables.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Migration {
-    /// 1, 2, 3 …
+    /// Ascending; from 9 on that of the same step on the other stores.
     pub(crate) number: u32,
     /// What it does, in the words of its file's name.
     pub(crate) name: &'static str,
@@ -88,5 +88,10 @@ const OPS: &[Migration] = &[
         number: 5,
         name: "artifact_drift",
         sql: include_str!("../migrations/ops/0005_artifact_drift.sql"),
+    },
+    Migration {
+        number: 9,
+        name: "look_ups",
+        sql: include_str!("../migrations/ops/0009_look_ups.sql"),
     },
 ];

@@ -40,6 +40,10 @@ pub struct SqliteOptions {
     /// How much a wait costs at most when its wake-up is lost: so often a waiter looks for itself.
     /// 1 s by default.
     pub poll_interval: Duration,
+    /// How long a snapshot of the Ops DB ([`OpsDb::snapshot`](guildhall_core::OpsDb::snapshot)) answers
+    /// before it ends by itself: while it is there, SQLite cannot fold the log in beyond it. 10 s by
+    /// default.
+    pub snapshot_time: Duration,
     /// How long a projector's lease holds without being renewed. 15 s by default.
     pub lease_time: Duration,
 }
@@ -53,6 +57,7 @@ guildhall_core::setters!(SqliteOptions {
     group_bytes: usize,
     payload_limit_bytes: usize,
     poll_interval: Duration,
+    snapshot_time: Duration,
     lease_time: Duration,
 });
 
@@ -69,6 +74,7 @@ impl SqliteOptions {
             group_bytes: 16 << 20,
             payload_limit_bytes: MAX_PAYLOAD_BYTES,
             poll_interval: Duration::from_secs(1),
+            snapshot_time: Duration::from_secs(10),
             lease_time: Duration::from_secs(15),
         }
     }

@@ -5,35 +5,51 @@
 
 mod artifacts;
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
-use guildhall_core::ops::page_limit;
+use guildhall_core::ops::{AccordKey, PositionKey, SeqKey, page_limit};
 use guildhall_core::{
-    AccordBinding, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSummary, Checkpoint,
-    ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Health,
-    OpenCeremony, OpsDb, Outcome, Overview, Page, Position, QuarantinedEntry, Seq, StoreError,
-    Timestamp, VerificationQuery, VerificationResult,
+    AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery,
+    ArtifactSummary, Ceremony, CeremonyId, Checkpoint, ClosedCeremony, Cursor, CustodyTransition,
+    DeploymentQuery, DeploymentState, Health, OpenCeremony, OpsDb, Outcome, Overview, Page,
+    Position, QuarantinedEntry, SnapshotEnded, StoreError, Timestamp, VerificationQuery,
+    VerificationResult,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 use uuid::Uuid;
 
+use crate::connection::DatabaseFile;
 use crate::error::Doing;
 use crate::lease::find_row;
 use crate::reader::Reader;
 use crate::rows::Columns;
 use crate::store::SqliteStore;
-use crate::workers::Workers;
+use crate::workers::{Workers, run_blocking};
+
+const DOING: &str = "reading the Ops DB";
 
 /// The Ops DB in a SQLite file (see [`OpsDb`] for what it answers). Clones are cheap.
 #[derive(Debug, Clone)]
 pub struct SqliteOpsDb {
     readers: Workers<Reader>,
+    file: DatabaseFile,
+    snapshot_time: Duration,
+    /// Whether its one reader keeps to a moment.
+    is_snapshot: bool,
 }
 
 impl SqliteStore {
     /// The Ops DB's queries.
     pub fn ops_db(&self) -> SqliteOpsDb {
-        SqliteOpsDb { readers: self.ops_readers().clone() }
+        SqliteOpsDb {
+            readers: self.ops_readers().clone(),
+            file: self.ops_file().clone(),
+            snapshot_time: self.options().snapshot_time,
+            is_snapshot: false,
+        }
     }
 }
 
@@ -42,12 +58,19 @@ impl SqliteOpsDb {
         &self,
         load: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        const DOING: &str = "reading the Ops DB";
+        let is_snapshot = self.is_snapshot;
         self.readers
             .run(DOING, move |reader| {
                 reader.read(DOING, |connection| {
-                    let transaction = connection.transaction().doing(DOING)?;
-                    load(&transaction).doing(DOING)
+                    if !is_snapshot {
+                        let transaction = connection.transaction().doing(DOING)?;
+                        return load(&transaction).doing(DOING);
+                    }
+                    // The reader had to begin anew, or SQLite gave the transaction up.
+                    if connection.is_autocommit() {
+                        return Err(StoreError::transient(DOING, SnapshotEnded));
+                    }
+                    load(connection).doing(DOING)
                 })
             })
             .await
@@ -56,6 +79,25 @@ impl SqliteOpsDb {
 
 #[async_trait]
 impl OpsDb for SqliteOpsDb {
+    /// Opens a connection of its own: a snapshot never keeps others from asking.
+    async fn snapshot(&self) -> Result<Box<dyn OpsDb>, StoreError> {
+        const DOING: &str = "taking a snapshot of the Ops DB";
+        if self.is_snapshot {
+            return Ok(Box::new(self.clone()));
+        }
+        let crew = Arc::clone(self.readers.crew());
+        crew.check_open(DOING)?;
+        let (file, time) = (self.file.clone(), self.snapshot_time);
+        let opened = run_blocking(DOING, move || {
+            let mut reader = Reader::connect(&file).doing(DOING)?;
+            reader.read(DOING, |connection| begin(connection).doing(DOING))?;
+            let until = Instant::now() + time;
+            Workers::spawn_until(&crew, "guildhall-snapshot", reader, until)
+        });
+        let readers = opened.await??;
+        Ok(Box::new(Self { readers, is_snapshot: true, ..self.clone() }))
+    }
+
     async fn overview(&self) -> Result<Overview, StoreError> {
         self.load(load_overview).await
     }
@@ -72,35 +114,64 @@ impl OpsDb for SqliteOpsDb {
     async fn chain(
         &self,
         id: ArtifactId,
-        after: Seq,
+        after: Option<Cursor>,
         limit: u32,
-    ) -> Result<Vec<CustodyTransition>, StoreError> {
+    ) -> Result<Page<CustodyTransition>, StoreError> {
+        let limit = page_limit(limit);
         self.load(move |connection| {
-            let select = Select::from(include_str!("sql/select_transitions.sql"))
-                .and("artifact_id = ?", [bytes(id.as_uuid())])
-                .and("seq > ?", [after.as_i64().into()])
-                .ordered("seq", page_limit(limit).into());
-            select.load(connection, |row| Columns::of(row).transition())
+            let select = select_chain(id, after.as_ref(), limit);
+            let rows = select.load(connection, |row| Columns::of(row).transition())?;
+            Ok(Page::from_rows(rows, limit, |link| (link.seq,)))
         })
         .await
     }
 
-    async fn accords(
+    async fn accord(&self, id: AccordId) -> Result<Option<AccordBinding>, StoreError> {
+        self.load(move |connection| {
+            let select = Select::from(include_str!("sql/select_accords.sql"))
+                .and("id = ?", [bytes(id.as_uuid())]);
+            let found = select.load(connection, |row| Columns::of(row).accord())?;
+            Ok(found.into_iter().next())
+        })
+        .await
+    }
+
+    async fn accords(&self, query: &AccordQuery) -> Result<Page<AccordBinding>, StoreError> {
+        let query = query.clone();
+        self.load(move |connection| {
+            let limit = page_limit(query.limit);
+            let rows =
+                select_accords(&query, limit).load(connection, |row| Columns::of(row).accord())?;
+            Ok(Page::from_rows(rows, limit, |row| (row.name.clone(), row.id)))
+        })
+        .await
+    }
+
+    async fn ceremony(
         &self,
+        id: CeremonyId,
         after: Option<Cursor>,
         limit: u32,
-    ) -> Result<Page<AccordBinding>, StoreError> {
+    ) -> Result<Page<Ceremony>, StoreError> {
         let limit = page_limit(limit);
         self.load(move |connection| {
-            let mut select = Select::from(include_str!("sql/select_accords.sql"));
-            if let Some((name, id)) =
-                after.as_ref().and_then(Cursor::to_key::<(String, ArtifactId)>)
-            {
-                select = select.and("(name, id) > (?, ?)", [name.into(), bytes(id.as_uuid())]);
-            }
-            let select = select.ordered("name, id", i64::from(limit) + 1);
-            let rows = select.load(connection, |row| Columns::of(row).accord())?;
-            Ok(Page::from_rows(rows, limit, |row| (row.name.clone(), row.id)))
+            let rows = select_ceremony(id, after.as_ref(), limit).load(connection, |row| {
+                let mut columns = Columns::of(row);
+                let (name, artifact_type) = (columns.string()?, columns.string()?);
+                let (tier, accord) = (columns.tier()?, columns.string()?);
+                let opened = columns.transition()?;
+                let closed = columns.nullable(Columns::transition)?;
+                Ok(Ceremony {
+                    ceremony_id: opened.ceremony_id,
+                    name,
+                    artifact_type,
+                    tier,
+                    accord,
+                    opened,
+                    closed,
+                })
+            })?;
+            Ok(Page::from_rows(rows, limit, |row| (row.opened.position,)))
         })
         .await
     }
@@ -203,9 +274,7 @@ impl OpsDb for SqliteOpsDb {
     ) -> Result<Page<QuarantinedEntry>, StoreError> {
         let limit = page_limit(limit);
         self.load(move |connection| {
-            let mut select = Select::from(
-                "SELECT position, event_id, stream_id, event_type, code, reason FROM quarantined_entries",
-            );
+            let mut select = Select::from(include_str!("sql/select_quarantined.sql"));
             if let Some((position,)) = after.as_ref().and_then(Cursor::to_key::<(Position,)>) {
                 select = select.and("position < ?", [position.as_i64().into()]);
             }
@@ -216,11 +285,30 @@ impl OpsDb for SqliteOpsDb {
         .await
     }
 
+    async fn quarantined_at(
+        &self,
+        position: Position,
+    ) -> Result<Option<QuarantinedEntry>, StoreError> {
+        self.load(move |connection| {
+            let select = Select::from(include_str!("sql/select_quarantined.sql"))
+                .and("position = ?", [position.as_i64().into()]);
+            let found = select.load(connection, |row| Columns::of(row).quarantined())?;
+            Ok(found.into_iter().next())
+        })
+        .await
+    }
+
     async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError> {
         let projector = projector.to_owned();
         self.load(move |connection| Ok(find_row(connection, &projector)?.map(|row| row.checkpoint)))
             .await
     }
+}
+
+/// Begins a transaction that sees this moment, which SQLite settles with the first row that it reads.
+fn begin(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch("BEGIN")?;
+    connection.query_row("SELECT count(*) FROM projector_checkpoints", [], |_| Ok(()))
 }
 
 /// A statement that is put together from fixed parts, and the values that it binds, in order.
@@ -280,6 +368,38 @@ fn words<T: Copy>(words: &[T], text: impl Fn(T) -> &'static str) -> Vec<Value> {
     words.iter().map(|word| Value::Text(text(*word).to_owned())).collect()
 }
 
+fn texts(texts: &[String]) -> Vec<Value> {
+    texts.iter().cloned().map(Value::Text).collect()
+}
+
+fn select_chain(id: ArtifactId, after: Option<&Cursor>, limit: u32) -> Select {
+    let mut select = Select::from(include_str!("sql/select_transitions.sql"))
+        .and("artifact_id = ?", [bytes(id.as_uuid())]);
+    if let Some((seq,)) = after.and_then(Cursor::to_key::<SeqKey>) {
+        select = select.and("seq > ?", [seq.as_i64().into()]);
+    }
+    select.ordered("seq", i64::from(limit) + 1)
+}
+
+fn select_accords(query: &AccordQuery, limit: u32) -> Select {
+    let mut select =
+        Select::from(include_str!("sql/select_accords.sql")).and_any("name", texts(&query.names));
+    if let Some((name, id)) = query.after.as_ref().and_then(Cursor::to_key::<AccordKey>) {
+        select = select.and("(name, id) > (?, ?)", [name.into(), bytes(id.as_uuid())]);
+    }
+    select.ordered("name, id", i64::from(limit) + 1)
+}
+
+fn select_ceremony(id: CeremonyId, after: Option<&Cursor>, limit: u32) -> Select {
+    let mut select = Select::from(include_str!("sql/select_ceremonies.sql"))
+        .and("link.to_state = 'ceremony_open'", [])
+        .and("link.ceremony_id = ?", [bytes(id.as_uuid())]);
+    if let Some((position,)) = after.and_then(Cursor::to_key::<PositionKey>) {
+        select = select.and("link.position > ?", [position.as_i64().into()]);
+    }
+    select.ordered("link.position", i64::from(limit) + 1)
+}
+
 fn select_closed_ceremonies(after: Option<&Cursor>, limit: u32) -> Select {
     let mut select = Select::from(include_str!("sql/select_closed_ceremonies.sql"))
         .and("link.from_state = 'ceremony_open'", []);
@@ -309,11 +429,11 @@ fn select_deployments(query: &DeploymentQuery, limit: u32) -> Select {
     select.ordered("artifact_id, target", i64::from(limit) + 1)
 }
 
-/// Whether a `verdict` stands.
+/// Whether a `verdict` stands: looked for among its artifact's, to which the plus keeps SQLite.
 const STANDS: &str = "verdict.position = (SELECT later.position \
     FROM verification_results AS later \
-    WHERE later.artifact_id = verdict.artifact_id AND later.verifier = verdict.verifier \
-    AND later.target IS verdict.target \
+    WHERE later.artifact_id = verdict.artifact_id AND +later.verifier = verdict.verifier \
+    AND +later.target IS verdict.target \
     ORDER BY later.verified_at DESC, later.position DESC LIMIT 1)";
 
 /// Lets only verdicts of these outcomes through, of which there is one.
@@ -334,9 +454,23 @@ fn select_verifications(query: &VerificationQuery, limit: u32) -> Select {
     if let Some(id) = query.artifact_id {
         select = select.and("artifact_id = ?", [bytes(id.as_uuid())]);
     }
+    // An artifact's verdicts are few, a target's fewer than a verifier's. The plus keeps SQLite from the
+    // wider index.
+    let has_artifact = query.artifact_id.is_some();
+    let target = if has_artifact { "+target" } else { "target" };
+    let is_narrow = has_artifact || !query.targets.is_empty();
+    let verifier = if is_narrow { "+verifier" } else { "verifier" };
+    select =
+        select.and_any(target, texts(&query.targets)).and_any(verifier, texts(&query.verifiers));
     if !query.outcomes.is_empty() {
         let (condition, values) = outcome_condition(&query.outcomes);
         select = select.and(&condition, values);
+    }
+    if let Some(since) = query.verified_since {
+        select = select.and("verified_at >= ?", [since.to_string().into()]);
+    }
+    if let Some(before) = query.verified_before {
+        select = select.and("verified_at < ?", [before.to_string().into()]);
     }
     if query.is_standing {
         select = select.and(STANDS, []);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use guildhall_core::{Fault, StoreError};
+use guildhall_core::StoreError;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags};
 
@@ -65,11 +65,7 @@ impl Reader {
             && stamp(self.file.path())? != before
         {
             // Somebody can write there after all, or could for a while.
-            *self = Self::connect(&self.file).map_err(|error| StoreError {
-                doing,
-                fault: if error.is_transient() { Fault::Transient } else { Fault::Permanent },
-                source: error.into(),
-            })?;
+            *self = Self::connect(&self.file).doing(doing)?;
         }
         match &self.standing {
             Standing::Live(place) => {

@@ -4,10 +4,11 @@
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread::{self, ThreadId};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread, ThreadId};
 use std::time::{Duration, Instant};
 
-use guildhall_core::StoreError;
+use guildhall_core::{SnapshotEnded, StoreError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::lock;
@@ -254,13 +255,15 @@ impl<S> From<Stop> for Job<S> {
 /// They end when the last clone is dropped, or the store closed, and what was sent is done.
 pub(crate) struct Workers<S> {
     jobs: mpsc::Sender<Job<S>>,
+    /// When they end by themselves, if ever.
+    until: Option<Instant>,
     // After the sender: the last one to drop the crew waits for the threads.
     crew: Arc<Crew>,
 }
 
 impl<S> Clone for Workers<S> {
     fn clone(&self) -> Self {
-        Self { jobs: self.jobs.clone(), crew: Arc::clone(&self.crew) }
+        Self { jobs: self.jobs.clone(), until: self.until, crew: Arc::clone(&self.crew) }
     }
 }
 
@@ -276,13 +279,33 @@ impl<S: Send + 'static> Workers<S> {
 
     /// A thread for each state.
     pub(crate) fn spawn(crew: &Arc<Crew>, name: &str, states: Vec<S>) -> Result<Self, StoreError> {
+        Self::start(crew, name, states, None)
+    }
+
+    /// A thread that lets go of its state at `until`, or when the last clone is dropped. What it is
+    /// sent afterwards fails with [`SnapshotEnded`].
+    pub(crate) fn spawn_until(
+        crew: &Arc<Crew>,
+        name: &str,
+        state: S,
+        until: Instant,
+    ) -> Result<Self, StoreError> {
+        Self::start(crew, name, vec![state], Some(until))
+    }
+
+    fn start(
+        crew: &Arc<Crew>,
+        name: &str,
+        states: Vec<S>,
+        until: Option<Instant>,
+    ) -> Result<Self, StoreError> {
         let (jobs, queue) = mpsc::channel::<Job<S>>(Self::QUEUED_JOBS);
         let queue = Arc::new(Mutex::new(queue));
         for mut state in states {
             let queue = Arc::clone(&queue);
             crew.start(name, jobs.downgrade(), move || {
                 loop {
-                    let job = lock(&queue).blocking_recv();
+                    let job = receive(&mut lock(&queue), until);
                     match job {
                         // A panic in a job is its caller's error, not the end of everyone's store.
                         // Its transaction was rolled back as it unwound.
@@ -297,7 +320,7 @@ impl<S: Send + 'static> Workers<S> {
                 }
             })?;
         }
-        Ok(Self { jobs, crew: Arc::clone(crew) })
+        Ok(Self { jobs, until, crew: Arc::clone(crew) })
     }
 
     /// The threads that these are of.
@@ -322,9 +345,40 @@ impl<S: Send + 'static> Workers<S> {
                 let _ = answer.send(work(state));
             }
         });
-        let no_answer = || E::from(self.crew.no_answer(doing));
+        let no_answer = || {
+            let has_ended = self.until.is_some_and(|until| until <= Instant::now());
+            E::from(match has_ended && !self.crew.is_closed() {
+                true => StoreError::transient(doing, SnapshotEnded),
+                false => self.crew.no_answer(doing),
+            })
+        };
         self.jobs.send(Job::Run(job)).await.map_err(|_| no_answer())?;
         answered.await.map_err(|_| no_answer())?
+    }
+}
+
+/// The next of a queue, waited for until then at most; nothing where there will be none.
+fn receive<M>(queue: &mut mpsc::Receiver<M>, until: Option<Instant>) -> Option<M> {
+    let Some(until) = until else { return queue.blocking_recv() };
+    let waker = Waker::from(Arc::new(Unparks(thread::current())));
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return None;
+        }
+        match queue.poll_recv(&mut Context::from_waker(&waker)) {
+            Poll::Ready(next) => return next,
+            Poll::Pending => thread::park_timeout(left),
+        }
+    }
+}
+
+/// Wakes a thread that is parked.
+struct Unparks(Thread);
+
+impl Wake for Unparks {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 

@@ -6,9 +6,9 @@ mod ops_support;
 use std::collections::BTreeSet;
 
 use guildhall_core::{
-    AccordId, ArtifactId, ArtifactQuery, ArtifactSort, ArtifactSummary, Cursor, CustodyState,
-    DeploymentQuery, Drift, Health, Json, OpsDb, Outcome, Page, Position, Rebuild as _, Seq, Tier,
-    VerificationQuery,
+    AccordId, AccordQuery, ArtifactId, ArtifactQuery, ArtifactSort, ArtifactSummary, Cursor,
+    CustodyState, DeploymentQuery, Drift, Health, Json, OpsDb, Outcome, Page, Position,
+    Rebuild as _, Seq, Tier, VerificationQuery,
 };
 use guildhall_store_sqlite::{SqliteOpsDb, SqliteStore};
 use ops_support::{accord, artifact, batch, catch_up, count, json, log, raw, store_with};
@@ -228,8 +228,9 @@ async fn lists_page_in_their_order() {
     let first = ops_db.quarantined(None, 1).await.unwrap();
     let second = ops_db.quarantined(first.next, 1).await.unwrap();
     assert!(first.rows[0].position > second.rows[0].position);
-    let accords = ops_db.accords(None, 2).await.unwrap();
-    let rest = ops_db.accords(accords.next, 2).await.unwrap();
+    let two = AccordQuery::default().limit(2);
+    let accords = ops_db.accords(&two).await.unwrap();
+    let rest = ops_db.accords(&two.after(accords.next)).await.unwrap();
     assert_eq!((accords.rows.len(), rest.rows.len(), rest.next), (2, 1, None));
 }
 
@@ -239,11 +240,11 @@ async fn a_chain_is_read_in_order_and_links_by_hash() {
     let longest = all(&ops_db, ArtifactQuery::default(), 500).await;
     let mut lengths = 0;
     for row in longest {
-        let chain = ops_db.chain(row.id, Seq::ZERO, 500).await.unwrap();
+        let chain = ops_db.chain(row.id, None, 500).await.unwrap().rows;
         assert_eq!(chain.last().map(|link| link.to_state), row.custody_state);
         assert!(chain.windows(2).all(|pair| pair[1].prev_hash == Some(pair[0].hash)));
         assert_eq!(
-            ops_db.chain(row.id, Seq::FIRST, 500).await.unwrap(),
+            ops_db.chain(row.id, Some(Cursor::after_link(Seq::FIRST)), 500).await.unwrap().rows,
             chain.get(1..).unwrap_or_default()
         );
         lengths = lengths.max(chain.len());

@@ -109,11 +109,14 @@ async fn nothing_is_created_or_migrated() {
     assert!(matches!(SqliteStore::open_read_only(&path).await, Err(OpenError::Io { .. })));
     assert_eq!(names(folder.path()), Vec::<String>::new());
     closed_store(&path).await;
-    let sql = "DROP VIEW artifact_drift;
-               DELETE FROM guildhall_migrations WHERE family = 'ops' AND number = 5";
+    let sql = "DROP INDEX governed_artifacts_by_cid;
+               DROP INDEX custody_transitions_opening;
+               DROP INDEX verification_results_by_verifier;
+               DROP INDEX verification_results_by_target;
+               DELETE FROM guildhall_migrations WHERE family = 'ops' AND number = 9";
     Connection::open(&path).unwrap().execute_batch(sql).unwrap();
     match SqliteStore::open_read_only(&path).await.unwrap_err() {
-        OpenError::OlderSchema { family: Family::Ops, found: 4, known: 5, .. } => {}
+        OpenError::OlderSchema { family: Family::Ops, found: 5, known: 9, .. } => {}
         other => panic!("{other:?}"),
     }
     assert_eq!(names(folder.path()), ["g.db"]);

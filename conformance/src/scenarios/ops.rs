@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::Debug;
 
 use guildhall_core::{
-    AccordBinding, AccordId, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSort,
-    ArtifactSummary, ClosedCeremony, Cursor, CustodyState, DeploymentQuery, Drift, Health, Json,
-    MAX_PAGE_ROWS, OPS_DB, OpenCeremony, OpsDb, Outcome, Overview, Page, Position, Seq, Tier,
-    Timestamp, VerificationQuery, VerificationResult,
+    AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSort,
+    ArtifactSummary, CeremonyId, ClosedCeremony, Cursor, CustodyState, DeploymentQuery, Drift,
+    Health, Json, MAX_PAGE_ROWS, OPS_DB, OpenCeremony, OpsDb, Outcome, Overview, Page, Position,
+    Tier, Timestamp, VerificationQuery, VerificationResult,
 };
 
 use crate::harness::{Harness, ProjectorSettings};
@@ -41,15 +41,15 @@ super::scenarios! { $ __ops = ops:
     the_checkpoint_is_that_of_the_tables,
 }
 
-const LENGTH: usize = 1200;
+pub(super) const LENGTH: usize = 1200;
 
-fn log() -> Log {
+pub(super) fn log() -> Log {
     let hostile = Hostile::new(71, Mix { observations: 350, ..Mix::DENSE });
     Log::of(hostile.take(LENGTH).map(|hostile| hostile.entry))
 }
 
 /// A store with something in every table, its queries and its tables.
-async fn filled<H: Harness>(harness: &H) -> (std::sync::Arc<dyn OpsDb>, Tables) {
+pub(super) async fn filled<H: Harness>(harness: &H) -> (std::sync::Arc<dyn OpsDb>, Tables) {
     let projector = harness.projector(ProjectorSettings::default()).await;
     projector.apply(log().rest(Position::ZERO)).await.unwrap();
     (harness.ops_db(), harness.tables().await)
@@ -78,7 +78,7 @@ fn last_verified_at(tables: &Tables, id: ArtifactId) -> Option<Timestamp> {
 }
 
 /// The last verdict of each verifier on each target, and on each artifact.
-fn standing(tables: &Tables) -> impl Iterator<Item = &VerificationResult> {
+pub(super) fn standing(tables: &Tables) -> impl Iterator<Item = &VerificationResult> {
     let mut last = BTreeMap::new();
     let mut verdicts: Vec<_> = tables.verification_results.iter().collect();
     verdicts.sort_by_key(|row| (row.verified_at, row.position));
@@ -88,7 +88,7 @@ fn standing(tables: &Tables) -> impl Iterator<Item = &VerificationResult> {
     last.into_values()
 }
 
-fn accord(tables: &Tables, id: AccordId) -> &AccordBinding {
+pub(super) fn accord(tables: &Tables, id: AccordId) -> &AccordBinding {
     tables.accord_bindings.iter().find(|accord| accord.id == id).unwrap()
 }
 
@@ -112,7 +112,7 @@ fn summaries(tables: &Tables) -> Vec<ArtifactSummary> {
 }
 
 /// The rows that a query must answer, all pages together.
-fn expected(tables: &Tables, query: &ArtifactQuery) -> Vec<ArtifactSummary> {
+pub(super) fn expected(tables: &Tables, query: &ArtifactQuery) -> Vec<ArtifactSummary> {
     let lower = |text: &str| text.to_ascii_lowercase();
     let mut rows: Vec<_> = summaries(tables)
         .into_iter()
@@ -125,6 +125,8 @@ fn expected(tables: &Tables, query: &ArtifactQuery) -> Vec<ArtifactSummary> {
                 && (query.custody_states.is_empty() || query.custody_states.iter().any(is_in_state))
                 && (query.drifts.is_empty() || query.drifts.contains(&row.drift))
                 && (query.accords.is_empty() || query.accords.contains(&row.accord_binding_id))
+                && (query.names.is_empty() || query.names.contains(&row.name))
+                && (query.cids.is_empty() || query.cids.contains(&row.cid))
                 && query
                     .name_contains
                     .as_ref()
@@ -165,7 +167,7 @@ fn expected(tables: &Tables, query: &ArtifactQuery) -> Vec<ArtifactSummary> {
 }
 
 /// All pages together, checking that each is as long as it can be.
-async fn pages<T, F>(limit: u32, page: impl Fn(Option<Cursor>) -> F) -> Vec<T>
+pub(super) async fn pages<T, F>(limit: u32, page: impl Fn(Option<Cursor>) -> F) -> Vec<T>
 where
     F: Future<Output = Page<T>>,
 {
@@ -185,7 +187,7 @@ where
     }
 }
 
-async fn artifacts(ops_db: &dyn OpsDb, query: &ArtifactQuery) -> Vec<ArtifactSummary> {
+pub(super) async fn artifacts(ops_db: &dyn OpsDb, query: &ArtifactQuery) -> Vec<ArtifactSummary> {
     pages(query.limit, |after| async {
         ops_db.artifacts(&query.clone().after(after)).await.unwrap()
     })
@@ -193,7 +195,7 @@ async fn artifacts(ops_db: &dyn OpsDb, query: &ArtifactQuery) -> Vec<ArtifactSum
 }
 
 #[track_caller]
-fn assert_same<T: Debug + PartialEq>(found: &[T], expected: &[T], asked: &dyn Debug) {
+pub(super) fn assert_same<T: Debug + PartialEq>(found: &[T], expected: &[T], asked: &dyn Debug) {
     let differs =
         (0..found.len().max(expected.len())).find(|at| found.get(*at) != expected.get(*at));
     if let Some(at) = differs {
@@ -213,8 +215,13 @@ pub async fn empty_tables_have_empty_answers<H: Harness>(harness: H) {
     assert!(ops_db.artifacts(&ArtifactQuery::default()).await.unwrap().rows.is_empty());
     let nobody = ArtifactId::new();
     assert_eq!(ops_db.artifact(nobody).await.unwrap(), None);
-    assert_eq!(ops_db.chain(nobody, Seq::ZERO, 10).await.unwrap(), []);
-    assert!(ops_db.accords(None, 10).await.unwrap().rows.is_empty());
+    assert_eq!(ops_db.chain(nobody, None, 10).await.unwrap(), Page::EMPTY);
+    assert_eq!(ops_db.accords(&AccordQuery::default()).await.unwrap(), Page::EMPTY);
+    assert_eq!(ops_db.accord(AccordId::new()).await.unwrap(), None);
+    assert_eq!(ops_db.ceremony(CeremonyId::new(), None, 10).await.unwrap(), Page::EMPTY);
+    assert_eq!(ops_db.quarantined_at(Position::FIRST).await.unwrap(), None);
+    let moment = ops_db.snapshot().await.unwrap();
+    assert_eq!(moment.overview().await.unwrap(), Overview::default());
     assert!(ops_db.open_ceremonies(None, 10).await.unwrap().rows.is_empty());
     assert!(ops_db.closed_ceremonies(None, 10).await.unwrap().rows.is_empty());
     assert!(ops_db.deployments(&DeploymentQuery::default()).await.unwrap().rows.is_empty());
@@ -273,16 +280,18 @@ pub async fn a_chain_is_read_link_by_link<H: Harness>(harness: H) {
             .filter(|link| link.artifact_id == artifact.id)
             .cloned()
             .collect();
-        assert_eq!(ops_db.chain(artifact.id, Seq::ZERO, 500).await.unwrap(), chain);
-        let (mut read, mut after) = (Vec::new(), Seq::ZERO);
-        loop {
-            let links = ops_db.chain(artifact.id, after, 2).await.unwrap();
-            assert!(links.len() <= 2);
-            let Some(last) = links.last() else { break };
-            after = last.seq;
-            read.extend(links);
+        for limit in [1, 2, 500] {
+            let read = pages(limit, |after| async {
+                ops_db.chain(artifact.id, after, limit).await.unwrap()
+            });
+            assert_same(&read.await, &chain, &limit);
         }
-        assert_eq!(read, chain);
+        for link in &chain {
+            let after = Some(Cursor::after_link(link.seq));
+            let beyond: Vec<_> = chain.iter().filter(|it| it.seq > link.seq).cloned().collect();
+            let rows = ops_db.chain(artifact.id, after, 500).await.unwrap().rows;
+            assert_same(&rows, &beyond, &link.seq);
+        }
     }
 }
 
@@ -297,6 +306,8 @@ fn any_query(random: &mut Random, tables: &Tables) -> ArtifactQuery {
     };
     let types: Vec<String> =
         tables.governed_artifacts.iter().map(|row| row.artifact_type.clone()).collect();
+    let names: Vec<String> = tables.governed_artifacts.iter().map(|row| row.name.clone()).collect();
+    let cids: Vec<_> = tables.governed_artifacts.iter().map(|row| row.cid).collect();
     let accords: Vec<AccordId> = tables.accord_bindings.iter().map(|row| row.id).collect();
     ArtifactQuery::default()
         .artifact_types(some(random, &types))
@@ -304,6 +315,8 @@ fn any_query(random: &mut Random, tables: &Tables) -> ArtifactQuery {
         .custody_states(some(random, CustodyState::ALL))
         .drifts(some(random, Drift::ALL))
         .accords(some(random, &accords))
+        .names(if random.once_in(8) { some(random, &names) } else { Vec::new() })
+        .cids(if random.once_in(8) { some(random, &cids) } else { Vec::new() })
         .name_contains(random.once_in(3).then(|| {
             random.pick(&["zone", "Z", "%", "_", "ö", "Ö", "1", ".EXAMPLE", ""]).to_owned()
         }))
@@ -382,11 +395,16 @@ pub async fn what_no_row_can_hold_is_not_found<H: Harness>(harness: H) {
         ArtifactQuery::default()
             .artifact_types(types.iter().map(|&it| it.to_owned()).collect::<Vec<_>>())
     };
+    let names = |names: &[&str]| {
+        ArtifactQuery::default().names(names.iter().map(|&it| it.to_owned()).collect::<Vec<_>>())
+    };
     for (query, is_found) in [
         (name("\0"), false),
         (name(&format!("{}\0", first.name)), false),
         (types(&["\0"]), false),
         (types(&[&first.artifact_type, "\0"]), true),
+        (names(&["\0"]), false),
+        (names(&[&first.name, "\0"]), true),
     ] {
         let rows = ops_db.artifacts(&query).await.unwrap().rows;
         assert_eq!(!rows.is_empty(), is_found, "{query:?}");
@@ -399,9 +417,16 @@ pub async fn what_no_row_can_hold_is_not_found<H: Harness>(harness: H) {
     let after = Some(with_nul(page.next, &page.rows[0].name));
     let again = ops_db.artifacts(&one.after(after)).await.unwrap();
     assert_eq!(again.rows, page.rows);
-    let page = ops_db.accords(None, 1).await.unwrap();
+    let one = AccordQuery::default().limit(1);
+    let page = ops_db.accords(&one).await.unwrap();
     let after = with_nul(page.next, &page.rows[0].name);
-    assert_eq!(ops_db.accords(Some(after), 1).await.unwrap().rows, page.rows);
+    assert_eq!(ops_db.accords(&one.clone().after(after)).await.unwrap().rows, page.rows);
+    let nul = ["\0".to_owned()];
+    assert_eq!(ops_db.accords(&one.names(nul.clone())).await.unwrap(), Page::EMPTY);
+    let any = VerificationQuery::default();
+    for query in [any.clone().targets(nul.clone()), any.verifiers(nul)] {
+        assert_eq!(ops_db.verifications(&query).await.unwrap(), Page::EMPTY);
+    }
     let one = DeploymentQuery::default().limit(1);
     let page = ops_db.deployments(&one).await.unwrap();
     let after = Some(with_nul(page.next, &page.rows[0].target));
@@ -484,7 +509,8 @@ pub async fn a_cursor_of_another_order_starts_anew<H: Harness>(harness: H) {
     let rows = ops_db.artifacts(&query).await.unwrap().rows;
     assert_same(&rows, &expected(&tables, &query), &query);
     for after in [cursor, Some(Cursor::from_text("not a cursor")), Some(Cursor::from_text(""))] {
-        let accords = ops_db.accords(after.clone(), 500).await.unwrap().rows;
+        let query = AccordQuery::default().after(after.clone()).limit(500);
+        let accords = ops_db.accords(&query).await.unwrap().rows;
         assert_eq!(accords.len(), tables.accord_bindings.len());
         let query = VerificationQuery::default().after(after).limit(500);
         let verifications = ops_db.verifications(&query).await.unwrap().rows;
@@ -498,7 +524,10 @@ pub async fn accords_are_listed_by_name<H: Harness>(harness: H) {
     expected.sort_by(|one, other| (&one.name, one.id).cmp(&(&other.name, other.id)));
     assert!(expected.windows(2).any(|pair| pair[0].name == pair[1].name), "some share a name");
     for limit in [1, 2, 3, 500] {
-        let rows = pages(limit, |after| async { ops_db.accords(after, limit).await.unwrap() });
+        let rows = pages(limit, |after| async {
+            let query = AccordQuery::default().after(after).limit(limit);
+            ops_db.accords(&query).await.unwrap()
+        });
         assert_same(&rows.await, &expected, &limit);
     }
 }
@@ -688,6 +717,11 @@ pub async fn quarantine_is_listed_latest_first<H: Harness>(harness: H) {
         let rows = pages(limit, |after| async { ops_db.quarantined(after, limit).await.unwrap() });
         assert_same(&rows.await, &expected, &limit);
     }
+    for row in &expected {
+        assert_eq!(ops_db.quarantined_at(row.position).await.unwrap().as_ref(), Some(row));
+    }
+    let sound = (1..).map(Position::new).find(|at| expected.iter().all(|row| row.position != *at));
+    assert_eq!(ops_db.quarantined_at(sound.unwrap()).await.unwrap(), None);
     let middle = expected[expected.len() / 2].position;
     for position in [middle, middle.next().unwrap(), Position::FIRST] {
         let before: Vec<_> =

@@ -2,10 +2,10 @@
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use guildhall_core::custody::chain::{BrokenChain, JudgedLink};
+use guildhall_core::custody::chain::BrokenChain;
 use guildhall_core::ops::TargetKey;
 use guildhall_core::{
-    ArtifactDetail, ArtifactId, DeploymentQuery, DeploymentState, Page, Timestamp,
+    ArtifactDetail, ArtifactId, DeploymentQuery, DeploymentState, OPS_DB, Page, Timestamp,
     VerificationQuery, VerificationResult,
 };
 use maud::{Markup, html};
@@ -14,7 +14,7 @@ use super::content::{on_demand, readable};
 use super::{Place, Seen, heading, nothing, paging, scrolling, shown, verdicts, whole};
 use crate::api::Id;
 use crate::app::{App, Shared};
-use crate::chain::{self, Recomputed};
+use crate::chain::{self, JudgedLink, Kept, MAX_LINKS, Recomputed};
 use crate::error::RequestError;
 use crate::format::{self, Tone, ago, badge, cid, key, plural, short, since, text, verifier};
 use crate::params::Params;
@@ -79,21 +79,23 @@ async fn load(app: &App, id: ArtifactId, params: &Params) -> Result<Found, Reque
         let reason = "all, or leave it out".to_owned();
         return Err(RequestError::BadParameter { name: "links", reason });
     }
-    // First, so that the page claims no position beyond what it shows.
-    let standing = Standing::load(app).await?;
-    let detail = app.ops_db.artifact(id).await?.ok_or(RequestError::Missing("artifact"))?;
+    let shows_all = params.first("links") == Some("all");
+    let kept = Kept::Newest(if shows_all { MAX_LINKS } else { LINKS });
+    let head = app.orchestrator.head().await?;
+    let moment = app.ops_db.snapshot().await?;
+    let checkpoint = moment.checkpoint(OPS_DB).await?;
+    let detail = moment.artifact(id).await?.ok_or(RequestError::Missing("artifact"))?;
     let deployments = DeploymentQuery::default()
         .artifact_id(id)
         .after(params.cursor::<TargetKey>("targets_after")?)
         .limit(TARGETS);
     let verdicts = VerificationQuery::default().artifact_id(id).limit(CHARTED);
-    Ok(Found {
-        standing,
-        chain: chain::recompute(&*app.ops_db, &app.policy, &detail.artifact).await?,
-        detail,
-        deployments: app.ops_db.deployments(&deployments).await?,
-        verdicts: app.ops_db.verifications(&verdicts).await?.rows,
-    })
+    let chain = chain::recompute(&*moment, &app.policy, &detail.artifact, kept).await?;
+    let deployments = moment.deployments(&deployments).await?;
+    let verdicts = moment.verifications(&verdicts).await?.rows;
+    drop(moment);
+    let standing = Standing::at(app, head, checkpoint).await?;
+    Ok(Found { standing, detail, chain, deployments, verdicts })
 }
 
 fn about(Seen { now, .. }: Seen<'_>, detail: &ArtifactDetail) -> Markup {
@@ -123,9 +125,7 @@ fn custody(
     found: &Recomputed,
     standing: &Standing,
 ) -> Markup {
-    let links = found.chain.links();
-    let shows_all = params.first("links") == Some("all");
-    let shown = if shows_all { links.len() } else { LINKS };
+    let Recomputed { links, judged, .. } = found;
     html! {
         section #chain .panel data-live aria-labelledby="chain-title" {
             h2 #chain-title { "Chain of custody" }
@@ -134,20 +134,20 @@ fn custody(
             } @else if links.is_empty() { (nothing("It was not drafted yet.")) }
             @if !links.is_empty() {
                 p.verdict {
-                    @match found.chain.check_links() {
+                    @match &found.outcome {
                         Ok(()) if found.discrepancy.is_some() => { "The links that are there hold." }
                         Ok(()) if !standing.is_sound() => { (badge(Tone::Warn, "not sure")) " The links hold among themselves, but the log is not followed at present: it may say otherwise." }
-                        Ok(()) => { (badge(Tone::Good, "chain holds")) " " (plural(links.len() as u64, "link")) ", recomputed just now." }
+                        Ok(()) => { (badge(Tone::Good, "chain holds")) " " (plural(*judged, "link")) ", recomputed just now." }
                         Err(BrokenChain::Link { seq, violation }) => { (badge(Tone::Bad, "chain broken")) " Link " (seq.get()) " fails " (violation.code().as_str()) "." }
                         Err(broken) => { (badge(Tone::Bad, "chain broken")) " " (text(&broken.to_string())) "." }
                     }
                     @if found.is_cut { " Later links were not recomputed." }
                 }
                 ol.chain reversed {
-                    @for judged in links.iter().rev().take(shown) { (link(seen, judged)) }
+                    @for judged in links.iter().rev() { (link(seen, judged)) }
                 }
-                @if links.len() > shown {
-                    p.more { a href={ (here) "?" (params.with(&[("links", "all")])) } { "All " (links.len()) " links" } }
+                @if *judged > links.len() as u64 {
+                    p.more { a href={ (here) "?" (params.with(&[("links", "all")])) } { "All " (judged) " links" } }
                 }
             }
         }

@@ -6,7 +6,7 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use guildhall_core::event::artifact_type::WELL_KNOWN;
 use guildhall_core::{
-    AccordBinding, ArtifactQuery, ArtifactSort, ArtifactSummary, CustodyState, Drift,
+    AccordBinding, AccordQuery, ArtifactQuery, ArtifactSort, ArtifactSummary, CustodyState, Drift,
     MAX_PAGE_ROWS, Page, Tier,
 };
 use maud::{Markup, html};
@@ -29,7 +29,8 @@ pub(crate) async fn page(
         let query = params.artifacts(ROWS)?;
         let standing = Standing::load(&app).await?;
         let page = app.ops_db.artifacts(&query).await?;
-        let accords = app.ops_db.accords(None, MAX_PAGE_ROWS).await?.rows;
+        let all = AccordQuery::default().limit(MAX_PAGE_ROWS);
+        let accords = app.ops_db.accords(&all).await?.rows;
         Ok::<_, RequestError>((query, standing, page, accords))
     };
     let (query, standing, page, accords) = loaded.await?;

@@ -7,8 +7,8 @@ use axum::extract::State;
 use axum::response::Response;
 use guildhall_core::{
     ArtifactQuery, ArtifactSort, ArtifactSummary, CustodyState, DeploymentQuery, DeploymentState,
-    Drift, Health, MAX_PAGE_ROWS, OpenCeremony, Outcome, Overview, Page, QuarantinedEntry,
-    StoreError, VerificationQuery, VerificationResult,
+    Drift, Health, MAX_PAGE_ROWS, OPS_DB, OpenCeremony, OpsDb, Outcome, Overview, Page,
+    QuarantinedEntry, StoreError, VerificationQuery, VerificationResult,
 };
 use maud::{Markup, html};
 
@@ -76,11 +76,11 @@ fn attended(query: ArtifactQuery) -> ArtifactQuery {
 
 /// The first few of those that a query finds, after `newest` of a tier first.
 async fn first_few<T: Ord>(
-    app: &App,
+    moment: &dyn OpsDb,
     query: &ArtifactQuery,
     newest: impl Fn(&ArtifactSummary) -> T,
 ) -> Result<(Vec<ArtifactSummary>, u64, bool), StoreError> {
-    let mut found = app.ops_db.artifacts(query).await?;
+    let mut found = moment.artifacts(query).await?;
     let count = found.rows.len() as u64;
     // Whatever fills a tier, what has just come is seen, as far as one page goes.
     found.rows.sort_by_key(|row| (row.tier, Reverse(newest(row))));
@@ -89,13 +89,13 @@ async fn first_few<T: Ord>(
 }
 
 impl Attention {
-    async fn load(app: &App) -> Result<Self, StoreError> {
+    async fn load(app: &App, moment: &dyn OpsDb) -> Result<Self, StoreError> {
         Ok(Self {
-            drifted: postured(app, Drift::Drifted, Health::Drifted).await?,
-            unknown: postured(app, Drift::Unknown, Health::Unknown).await?,
-            failed: failed(app).await?,
-            stale: stale(app).await?,
-            quarantined: app.ops_db.quarantined(None, 3).await?,
+            drifted: postured(moment, Drift::Drifted, Health::Drifted).await?,
+            unknown: postured(moment, Drift::Unknown, Health::Unknown).await?,
+            failed: failed(moment).await?,
+            stale: stale(app, moment).await?,
+            quarantined: moment.quarantined(None, 3).await?,
         })
     }
 
@@ -116,63 +116,67 @@ impl Attention {
 }
 
 async fn postured(
-    app: &App,
+    moment: &dyn OpsDb,
     drift: Drift,
     health: Health,
 ) -> Result<Group<Page<DeploymentState>>, StoreError> {
     let query = attended(ArtifactQuery::default().drifts([drift]));
-    let (found, count, is_cut) = first_few(app, &query, |row| row.drift_since).await?;
+    let (found, count, is_cut) = first_few(moment, &query, |row| row.drift_since).await?;
     let mut rows = Vec::with_capacity(found.len());
     for row in found {
         let query = DeploymentQuery::default().artifact_id(row.id).healths([health]).limit(NAMED);
-        rows.push((row, app.ops_db.deployments(&query).await?));
+        rows.push((row, moment.deployments(&query).await?));
     }
     Ok(Group { rows, count, is_cut })
 }
 
 /// Artifacts on which a failed verdict stands. A verdict comes with its evidence, so that few are asked
 /// for: the latest, for the order, and some of each artifact that is listed.
-async fn failed(app: &App) -> Result<Group<Page<VerificationResult>>, StoreError> {
+async fn failed(moment: &dyn OpsDb) -> Result<Group<Page<VerificationResult>>, StoreError> {
     let standing =
         VerificationQuery::default().outcomes([Outcome::Failed]).is_standing(true).limit(LATEST);
     let mut latest = BTreeMap::new();
-    for verdict in app.ops_db.verifications(&standing).await?.rows {
+    for verdict in moment.verifications(&standing).await?.rows {
         latest.entry(verdict.artifact_id).or_insert(verdict.verified_at);
     }
     let query = attended(ArtifactQuery::default().verdicts([Outcome::Failed]));
     let newest = |row: &ArtifactSummary| latest.get(&row.id).copied();
-    let (found, count, is_cut) = first_few(app, &query, newest).await?;
+    let (found, count, is_cut) = first_few(moment, &query, newest).await?;
     let mut rows = Vec::with_capacity(found.len());
     for row in found {
         let of_it = standing.clone().artifact_id(row.id).limit(NAMED);
-        rows.push((row, app.ops_db.verifications(&of_it).await?));
+        rows.push((row, moment.verifications(&of_it).await?));
     }
     Ok(Group { rows, count, is_cut })
 }
 
 /// Artifacts that run, and that nobody has verified for long; those that were written last first.
-async fn stale(app: &App) -> Result<Group<()>, StoreError> {
+async fn stale(app: &App, moment: &dyn OpsDb) -> Result<Group<()>, StoreError> {
     let query = attended(
         ArtifactQuery::default()
             .custody_states([CustodyState::Deployed])
             .verified_before(app.stale_before()),
     );
-    let (found, count, is_cut) = first_few(app, &query, |row| row.position).await?;
+    let (found, count, is_cut) = first_few(moment, &query, |row| row.position).await?;
     Ok(Group { rows: found.into_iter().map(|row| (row, ())).collect(), count, is_cut })
 }
 
 pub(crate) async fn page(State(app): State<Shared>) -> Result<Response, RequestError> {
     let loaded = async {
-        let standing = Standing::load(&app).await?;
-        let overview = app.ops_db.overview().await?;
-        let open = app.ops_db.open_ceremonies(None, LISTED_ROWS).await?;
+        let head = app.orchestrator.head().await?;
+        let moment = app.ops_db.snapshot().await?;
+        let checkpoint = moment.checkpoint(OPS_DB).await?;
+        let overview = moment.overview().await?;
+        let open = moment.open_ceremonies(None, LISTED_ROWS).await?;
         let latest = VerificationQuery::default().limit(LISTED_ROWS);
-        let latest = app.ops_db.verifications(&latest).await?.rows;
+        let latest = moment.verifications(&latest).await?.rows;
         let mut named = Vec::with_capacity(latest.len());
         for row in latest {
-            named.push((name_of(&*app.ops_db, row.artifact_id).await?, row));
+            named.push((name_of(&*moment, row.artifact_id).await?, row));
         }
-        let attention = Attention::load(&app).await?;
+        let attention = Attention::load(&app, &*moment).await?;
+        drop(moment);
+        let standing = Standing::at(&app, head, checkpoint).await?;
         Ok::<_, StoreError>((standing, overview, open, named, attention))
     };
     let (standing, overview, open, latest, attention) = loaded.await?;

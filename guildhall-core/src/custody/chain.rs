@@ -12,20 +12,17 @@ use crate::ids::Seq;
 use crate::invariant::{ArtifactHead, Code, Context, Violation, check};
 use crate::ops::{CustodyTransition, GovernedArtifact};
 
-/// A link, and the invariant that it breaks, if any.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JudgedLink {
-    /// The link.
-    pub link: CustodyTransition,
-    /// What is wrong with it, as it follows the links before.
-    pub violation: Option<Violation>,
-}
-
-/// The links of one chain, in order, each judged as the projector judged it.
-#[derive(Debug, Clone, Default)]
-pub struct Chain {
-    links: Vec<JudgedLink>,
+/// Judges the links of one chain in order, from the first on, each as the projector judged it.
+///
+/// It keeps none of them, so that a chain of any length is judged as its
+/// [pages](crate::OpsDb::chain) come.
+#[derive(Debug, Clone)]
+pub struct Judge<'p> {
+    policy: &'p CustodyPolicy,
     head: Option<ArtifactHead>,
+    end: ChainEnd,
+    links: u64,
+    broken: Option<BrokenChain>,
 }
 
 /// Where a chain ends, or where the artifact's row says that it does.
@@ -43,9 +40,9 @@ impl From<&GovernedArtifact> for ChainEnd {
     }
 }
 
-impl From<&JudgedLink> for ChainEnd {
-    fn from(judged: &JudgedLink) -> Self {
-        Self { seq: Some(judged.link.seq), state: Some(judged.link.to_state) }
+impl From<&CustodyTransition> for ChainEnd {
+    fn from(link: &CustodyTransition) -> Self {
+        Self { seq: Some(link.seq), state: Some(link.to_state) }
     }
 }
 
@@ -97,85 +94,60 @@ impl BrokenChain {
     }
 }
 
-impl Chain {
-    /// Judges the links of one artifact, from the first on, in order.
-    pub fn judge(
-        policy: &CustodyPolicy,
-        links: impl IntoIterator<Item = CustodyTransition>,
-    ) -> Self {
-        let mut chain = Self::default();
-        for link in links {
-            chain.push(policy, link);
-        }
-        chain
+impl<'p> Judge<'p> {
+    /// Has seen no link yet.
+    pub fn new(policy: &'p CustodyPolicy) -> Self {
+        Self { policy, head: None, end: ChainEnd::NOWHERE, links: 0, broken: None }
     }
 
-    /// Judges one more link against those before it, and adds it to them.
-    pub fn push(&mut self, policy: &CustodyPolicy, link: CustodyTransition) {
+    /// Judges the next link against those before it: the invariant that it breaks, if any.
+    pub fn judge(&mut self, link: &CustodyTransition) -> Option<Violation> {
         let head = self.head.get_or_insert_with(|| ArtifactHead {
             cid: link.cid,
             chain: None,
             ratified: Vec::new(),
         });
         head.cid = link.cid;
-        let event = Event::from(event_of(&link));
-        let context = Context { policy, accord_exists: true, artifact: Some(head) };
+        let event = Event::from(event_of(link));
+        let context = Context { policy: self.policy, accord_exists: true, artifact: Some(head) };
         let violation = check(&event, context).err();
         if let Event::CustodyTransitioned(event) = &event {
             // Also one that does not hold: the next is held against it, so that each fault is told once.
             head.advance(event);
         }
-        self.links.push(JudgedLink { link, violation });
+        self.links += 1;
+        self.end = ChainEnd::from(link);
+        if let (None, Some(violation)) = (&self.broken, &violation) {
+            self.broken = Some(BrokenChain::Link { seq: link.seq, violation: violation.clone() });
+        }
+        violation
     }
 
-    /// The links, in order.
-    pub fn links(&self) -> &[JudgedLink] {
-        &self.links
+    /// How many links were judged.
+    pub fn links(&self) -> u64 {
+        self.links
     }
 
-    /// The link of this number, where it was judged.
-    pub fn at(&self, seq: Seq) -> Option<&JudgedLink> {
-        let at = self.links.partition_point(|judged| judged.link.seq < seq);
-        self.links.get(at).filter(|judged| judged.link.seq == seq)
-    }
-
-    /// Where it ends.
+    /// Where they end.
     pub fn end(&self) -> ChainEnd {
-        self.links.last().map_or(ChainEnd::NOWHERE, ChainEnd::from)
+        self.end
     }
 
-    /// Holds every link against those before it.
+    /// Whether each link follows those before it.
     ///
     /// # Errors
-    /// [`BrokenChain::Link`], of the first that does not follow them.
+    /// [`BrokenChain::Link`], of the first that does not.
     pub fn check_links(&self) -> Result<(), BrokenChain> {
-        let broken = |judged: &JudgedLink| {
-            let violation = judged.violation.clone()?;
-            Some(BrokenChain::Link { seq: judged.link.seq, violation })
-        };
-        self.links.iter().find_map(broken).map_or(Ok(()), Err)
+        self.broken.clone().map_or(Ok(()), Err)
     }
 
-    /// Holds the end of the chain against the artifact's row, as it was read before the links and
-    /// as it was read after them: between the two, links may have come.
+    /// Holds the end of the chain against the artifact's row, read at the same moment.
     ///
     /// # Errors
     /// [`BrokenChain::End`].
-    pub fn check_end(
-        &self,
-        before: &GovernedArtifact,
-        after: &GovernedArtifact,
-    ) -> Result<(), BrokenChain> {
-        let (chain, row) = (self.end(), ChainEnd::from(before));
-        if row == chain {
-            return Ok(());
-        }
-        let here = row.seq.map_or(Some(ChainEnd::NOWHERE), |seq| self.at(seq).map(ChainEnd::from));
-        if here != Some(row) {
-            return Err(BrokenChain::End { row, chain });
-        }
-        let row = ChainEnd::from(after);
-        if row.seq < chain.seq { Err(BrokenChain::End { row, chain }) } else { Ok(()) }
+    pub fn check_end(&self, artifact: &GovernedArtifact) -> Result<(), BrokenChain> {
+        let (row, chain) = (ChainEnd::from(artifact), self.end);
+        if row == chain { Ok(()) } else { Err(BrokenChain::End { row, chain }) }
     }
 }
 

@@ -1,11 +1,14 @@
 //! What an Ops DB in memory holds.
 
+use std::sync::Arc;
+
 use super::tables::Rows;
 use crate::store::CheckpointRow;
 
 #[derive(Debug, Default)]
 pub(super) struct Database {
-    pub(super) rows: Rows,
+    /// Shared with snapshots: whoever writes while there is one writes to a copy.
+    pub(super) rows: Arc<Rows>,
     /// None where no projector ever ran.
     pub(super) projector: Option<CheckpointRow>,
     /// How many rebuilds were begun.

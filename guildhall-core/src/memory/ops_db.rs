@@ -12,12 +12,12 @@ use super::tables::Rows;
 use crate::checkpoint::Checkpoint;
 use crate::custody::CustodyState;
 use crate::error::StoreError;
-use crate::ids::{ArtifactId, Seq};
+use crate::ids::{AccordId, ArtifactId, CeremonyId, Position};
 use crate::ops::{
-    AccordBinding, ArtifactDetail, ArtifactKey, ArtifactQuery, ArtifactSummary, ClosedCeremony,
-    Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift, GovernedArtifact, Health,
-    OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, Tables, VerificationQuery,
-    VerificationResult, page_limit,
+    AccordBinding, AccordQuery, ArtifactDetail, ArtifactKey, ArtifactQuery, ArtifactSummary,
+    Ceremony, ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift,
+    GovernedArtifact, Health, OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, Tables,
+    VerificationQuery, VerificationResult, page_limit,
 };
 use crate::projector::OPS_DB;
 use crate::time::Timestamp;
@@ -47,6 +47,13 @@ impl MemoryOpsDb {
 
 #[async_trait]
 impl OpsDb for MemoryOpsDb {
+    async fn snapshot(&self) -> Result<Box<dyn OpsDb>, StoreError> {
+        let database = lock(&self.database);
+        let (rows, projector) = (Arc::clone(&database.rows), database.projector.clone());
+        let of_now = Database { rows, projector, rebuilds: database.rebuilds };
+        Ok(Box::new(Self { database: Arc::new(Mutex::new(of_now)) }))
+    }
+
     async fn overview(&self) -> Result<Overview, StoreError> {
         Ok(self.read(overview))
     }
@@ -68,24 +75,34 @@ impl OpsDb for MemoryOpsDb {
     async fn chain(
         &self,
         id: ArtifactId,
-        after: Seq,
+        after: Option<Cursor>,
         limit: u32,
-    ) -> Result<Vec<CustodyTransition>, StoreError> {
+    ) -> Result<Page<CustodyTransition>, StoreError> {
+        let key = |link: &CustodyTransition| (link.seq,);
+        Ok(self.read(|rows| page(rows.chain(id).cloned(), key, false, after.as_ref(), limit)))
+    }
+
+    async fn accord(&self, id: AccordId) -> Result<Option<AccordBinding>, StoreError> {
+        Ok(self.read(|rows| rows.accord_bindings.get(&id).cloned()))
+    }
+
+    async fn accords(&self, query: &AccordQuery) -> Result<Page<AccordBinding>, StoreError> {
+        let key = |row: &AccordBinding| (row.name.clone(), row.id);
         Ok(self.read(|rows| {
-            let links = rows.chain(id).filter(|link| link.seq > after);
-            links.take(count(page_limit(limit))).cloned().collect()
+            let matching = rows.accord_bindings.values();
+            let matching = matching.filter(|row| is_any(&query.names, &row.name)).cloned();
+            page(matching, key, false, query.after.as_ref(), query.limit)
         }))
     }
 
-    async fn accords(
+    async fn ceremony(
         &self,
+        id: CeremonyId,
         after: Option<Cursor>,
         limit: u32,
-    ) -> Result<Page<AccordBinding>, StoreError> {
-        let key = |row: &AccordBinding| (row.name.clone(), row.id);
-        Ok(self.read(|rows| {
-            page(rows.accord_bindings.values().cloned(), key, false, after.as_ref(), limit)
-        }))
+    ) -> Result<Page<Ceremony>, StoreError> {
+        let key = |row: &Ceremony| (row.opened.position,);
+        Ok(self.read(|rows| page(ceremonies(rows, id), key, false, after.as_ref(), limit)))
     }
 
     async fn open_ceremonies(
@@ -128,7 +145,12 @@ impl OpsDb for MemoryOpsDb {
         Ok(self.read(|rows| {
             let matching = rows.verification_results.values().filter(|row| {
                 query.artifact_id.is_none_or(|id| row.artifact_id == id)
+                    && (query.targets.is_empty()
+                        || row.target.as_ref().is_some_and(|it| query.targets.contains(it)))
+                    && is_any(&query.verifiers, &row.verifier)
                     && is_any(&query.outcomes, &row.outcome)
+                    && query.verified_since.is_none_or(|since| row.verified_at >= since)
+                    && query.verified_before.is_none_or(|before| row.verified_at < before)
                     && (!query.is_standing || stands(rows, row))
             });
             page(matching.cloned(), key, true, query.after.as_ref(), query.limit)
@@ -144,6 +166,13 @@ impl OpsDb for MemoryOpsDb {
         Ok(self.read(|rows| {
             page(rows.quarantined_entries.values().cloned(), key, true, after.as_ref(), limit)
         }))
+    }
+
+    async fn quarantined_at(
+        &self,
+        position: Position,
+    ) -> Result<Option<QuarantinedEntry>, StoreError> {
+        Ok(self.read(|rows| rows.quarantined_entries.get(&position).cloned()))
     }
 
     async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError> {
@@ -226,6 +255,27 @@ fn open_ceremonies(rows: &Rows) -> impl Iterator<Item = OpenCeremony> {
     })
 }
 
+/// The ceremonies of one id.
+fn ceremonies(rows: &Rows, id: CeremonyId) -> impl Iterator<Item = Ceremony> {
+    let opening = rows.custody_transitions.values().filter(move |link| {
+        link.ceremony_id == Some(id) && link.to_state == CustodyState::CeremonyOpen
+    });
+    opening.filter_map(|opened| {
+        let artifact = rows.governed_artifacts.get(&opened.artifact_id)?;
+        let accord = rows.accord_bindings.get(&artifact.accord_binding_id)?;
+        let next = opened.seq.next().map(|seq| (opened.artifact_id, seq));
+        Some(Ceremony {
+            ceremony_id: opened.ceremony_id,
+            name: artifact.name.clone(),
+            artifact_type: artifact.artifact_type.clone(),
+            tier: artifact.tier,
+            accord: accord.name.clone(),
+            opened: opened.clone(),
+            closed: next.and_then(|key| rows.custody_transitions.get(&key)).cloned(),
+        })
+    })
+}
+
 fn closed_ceremonies(rows: &Rows) -> impl Iterator<Item = ClosedCeremony> {
     let closing = rows.custody_transitions.values();
     let closing = closing.filter(|link| link.from_state == Some(CustodyState::CeremonyOpen));
@@ -278,6 +328,8 @@ fn artifacts(rows: &Rows, query: &ArtifactQuery) -> Page<ArtifactSummary> {
                     .custody_state
                     .is_some_and(|state| query.custody_states.contains(&state)))
             && is_any(&query.accords, &artifact.accord_binding_id)
+            && is_any(&query.names, &artifact.name)
+            && is_any(&query.cids, &artifact.cid)
             && name_contains
                 .as_ref()
                 .is_none_or(|text| artifact.name.to_ascii_lowercase().contains(text))

@@ -80,7 +80,7 @@ impl Projector for MemoryProjector {
         }
         let folded = loading.fold()?;
         // Nothing fails from here on.
-        database.rows.write(folded.changes().clone());
+        Arc::make_mut(&mut database.rows).write(folded.changes().clone());
         database.projector = Some(folded.row().clone());
         folded.committed()
     }
@@ -208,7 +208,7 @@ impl Generation for MemoryGeneration {
             return Ok(false);
         };
         if let Some(rows) = self.rows.take() {
-            database.rows = rows;
+            database.rows = Arc::new(rows);
             database.projector = Some(row);
         }
         Ok(true)

@@ -599,11 +599,12 @@ async fn an_overview_counts_everything() {
 #[tokio::test]
 async fn lists_come_in_their_order_a_page_at_a_time() {
     let ops_db = catalogue().await;
-    let accords = ops_db.accords(None, 2).await.unwrap();
+    let two = AccordQuery { limit: 2, ..AccordQuery::default() };
+    let accords = ops_db.accords(&two).await.unwrap();
     let names: Vec<_> = accords.rows.iter().map(|row| row.name.as_str()).collect();
     // By bytes: the small letters and "ü" come after the capitals.
     assert_eq!(names, ["Basel", "Zürich"]);
-    let rest = ops_db.accords(accords.next, 2).await.unwrap();
+    let rest = ops_db.accords(&AccordQuery { after: accords.next, ..two }).await.unwrap();
     assert_eq!((rest.rows[0].name.as_str(), rest.next), ("change control", None));
 
     let open = ops_db.open_ceremonies(None, 1).await.unwrap();
@@ -620,9 +621,10 @@ async fn lists_come_in_their_order_a_page_at_a_time() {
     let rest = ops_db.quarantined(quarantined.next, 1).await.unwrap();
     assert_eq!((rest.rows[0].stream_id, rest.next), (bound().accord_id.into(), None));
 
-    let links = ops_db.chain(artifact_id(2), Seq::FIRST, 0).await.unwrap();
-    assert_eq!(links.iter().map(|link| link.seq.get()).collect::<Vec<_>>(), [2]);
-    assert!(ops_db.chain(artifact_id(5), Seq::ZERO, 10).await.unwrap().is_empty());
+    let after = Some(Cursor::after_link(Seq::FIRST));
+    let links = ops_db.chain(artifact_id(2), after, 0).await.unwrap();
+    assert_eq!(links.rows.iter().map(|link| link.seq.get()).collect::<Vec<_>>(), [2]);
+    assert!(ops_db.chain(artifact_id(5), None, 10).await.unwrap().rows.is_empty());
 }
 
 #[tokio::test]

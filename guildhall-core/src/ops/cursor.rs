@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::query::{ArtifactQuery, ArtifactSort, ArtifactSummary};
 use crate::custody::CustodyState;
-use crate::ids::{AccordId, ArtifactId, Position};
+use crate::ids::{AccordId, ArtifactId, Position, Seq};
 use crate::time::Timestamp;
 
 /// Where a page ended: hand it back to get the next one. Its text is the key of the
@@ -34,6 +34,12 @@ impl Cursor {
         Self::from_key(&(position,))
     }
 
+    /// Where a page of a chain ended whose last link is `seq`: the links beyond it follow. Every
+    /// store's cursors there are these.
+    pub fn after_link(seq: Seq) -> Self {
+        Self::from_key(&(seq,))
+    }
+
     /// The cursor that a page of this text named.
     pub fn from_text(text: impl Into<String>) -> Self {
         Self(text.into())
@@ -54,7 +60,10 @@ pub type MomentKey = (Timestamp, Position);
 /// What deployments are ordered by: artifact and target.
 pub type TargetKey = (ArtifactId, String);
 
-/// What quarantined entries are ordered by.
+/// What the links of a chain are ordered by.
+pub type SeqKey = (Seq,);
+
+/// What quarantined entries are ordered by, and the openings of one ceremony.
 pub type PositionKey = (Position,);
 
 /// What artifacts are ordered by, with the order that it belongs to.

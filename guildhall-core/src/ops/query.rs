@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::cursor::{ArtifactKey, Cursor};
 use super::{AccordBinding, CustodyTransition, Drift, GovernedArtifact, Health};
+use crate::cid::Cid;
 use crate::custody::CustodyState;
 use crate::event::{Outcome, Tier};
 use crate::ids::{AccordId, ArtifactId, CeremonyId, Position};
@@ -118,6 +119,11 @@ pub struct ArtifactQuery {
     pub drifts: Vec<Drift>,
     /// Under these accords.
     pub accords: Vec<AccordId>,
+    /// Of these names, whole and as they are written. Several artifacts may bear one name, which
+    /// then finds them all.
+    pub names: Vec<String>,
+    /// Whose current content has one of these CIDs.
+    pub cids: Vec<Cid>,
     /// Whose name contains this text, ASCII letters compared without case; `%` and `_` are
     /// themselves.
     pub name_contains: Option<String>,
@@ -140,19 +146,21 @@ pub struct ArtifactQuery {
 }
 
 impl ArtifactQuery {
-    /// The query as every store can ask it: without the types that hold U+0000, which no row does.
+    /// The query as every store can ask it: without the texts that hold U+0000, which no row does.
     /// Nothing where that leaves nothing that could match.
     pub fn without_nul(&self) -> Option<Cow<'_, Self>> {
-        let holds_nul = |text: &String| text.contains('\0');
-        if self.name_contains.as_ref().is_some_and(holds_nul) {
+        if self.name_contains.as_ref().is_some_and(|text| text.contains('\0')) {
             return None;
         }
-        if !self.artifact_types.iter().any(holds_nul) {
-            return Some(Cow::Borrowed(self));
-        }
-        let mut query = self.clone();
-        query.artifact_types.retain(|text| !holds_nul(text));
-        (!query.artifact_types.is_empty()).then_some(Cow::Owned(query))
+        let (types, names) = (without_nul(&self.artifact_types)?, without_nul(&self.names)?);
+        Some(match (types, names) {
+            (Cow::Borrowed(_), Cow::Borrowed(_)) => Cow::Borrowed(self),
+            (types, names) => Cow::Owned(Self {
+                artifact_types: types.into_owned(),
+                names: names.into_owned(),
+                ..self.clone()
+            }),
+        })
     }
 
     /// What the last row of the page before was ordered by; nothing where there was no page before,
@@ -168,6 +176,8 @@ crate::setters!(ArtifactQuery {
     custody_states: impl Into<Vec<CustodyState>>,
     drifts: impl Into<Vec<Drift>>,
     accords: impl Into<Vec<AccordId>>,
+    names: impl Into<Vec<String>>,
+    cids: impl Into<Vec<Cid>>,
     name_contains: impl Into<Option<String>>,
     content_contains: impl Into<Option<Json>>,
     terms_contain: impl Into<Option<Json>>,
@@ -178,6 +188,15 @@ crate::setters!(ArtifactQuery {
     after: impl Into<Option<Cursor>>,
     limit: u32,
 });
+/// The alternatives that a row can hold: those without U+0000. Nothing where none of them is one.
+fn without_nul(texts: &[String]) -> Option<Cow<'_, [String]>> {
+    let holds_nul = |text: &String| text.contains('\0');
+    if !texts.iter().any(holds_nul) {
+        return Some(Cow::Borrowed(texts));
+    }
+    let left: Vec<_> = texts.iter().filter(|text| !holds_nul(text)).cloned().collect();
+    (!left.is_empty()).then_some(Cow::Owned(left))
+}
 
 impl Default for ArtifactQuery {
     fn default() -> Self {
@@ -187,6 +206,8 @@ impl Default for ArtifactQuery {
             custody_states: Vec::new(),
             drifts: Vec::new(),
             accords: Vec::new(),
+            names: Vec::new(),
+            cids: Vec::new(),
             name_contains: None,
             content_contains: None,
             terms_contain: None,
@@ -214,7 +235,7 @@ pub struct ArtifactSummary {
     /// How critical it is.
     pub tier: Tier,
     /// The CID of its current content.
-    pub cid: crate::cid::Cid,
+    pub cid: Cid,
     /// Where it stands; none before genesis.
     pub custody_state: Option<CustodyState>,
     /// Its health over all targets.
@@ -236,6 +257,26 @@ pub struct ArtifactDetail {
     pub drift: Drift,
     /// Since when; as in [`ArtifactSummary`].
     pub drift_since: Option<Timestamp>,
+}
+
+/// A ceremony over one artifact: the transition that opened it, and the one that closed it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ceremony {
+    /// The ceremony.
+    pub ceremony_id: Option<CeremonyId>,
+    /// The artifact's name.
+    pub name: String,
+    /// The artifact's type.
+    pub artifact_type: String,
+    /// The artifact's tier.
+    pub tier: Tier,
+    /// The accord's name.
+    pub accord: String,
+    /// The transition that opened it: artifact, who, why and when.
+    pub opened: CustodyTransition,
+    /// The transition that closed it: outcome (its `to_state`), who, why and when; none while it is
+    /// open.
+    pub closed: Option<CustodyTransition>,
 }
 
 /// A ceremony that has not closed: an artifact whose latest transition entered `ceremony_open`.
@@ -277,6 +318,41 @@ pub struct ClosedCeremony {
     pub closed: CustodyTransition,
 }
 
+/// Which accords. An empty filter lets all through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AccordQuery {
+    /// Of these names, whole and as they are written. Several accords may bear one name, which then
+    /// finds them all.
+    pub names: Vec<String>,
+    /// Where the page before ended.
+    pub after: Option<Cursor>,
+    /// How many rows, at most [`MAX_PAGE_ROWS`].
+    pub limit: u32,
+}
+
+crate::setters!(AccordQuery {
+    names: impl Into<Vec<String>>,
+    after: impl Into<Option<Cursor>>,
+    limit: u32,
+});
+
+impl AccordQuery {
+    /// The query as every store can ask it, as [`ArtifactQuery::without_nul`] has it.
+    pub fn without_nul(&self) -> Option<Cow<'_, Self>> {
+        Some(match without_nul(&self.names)? {
+            Cow::Borrowed(_) => Cow::Borrowed(self),
+            Cow::Owned(names) => Cow::Owned(Self { names, ..self.clone() }),
+        })
+    }
+}
+
+impl Default for AccordQuery {
+    fn default() -> Self {
+        Self { names: Vec::new(), after: None, limit: 100 }
+    }
+}
+
 /// Which deployments. An empty filter lets all through.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -310,8 +386,16 @@ impl Default for DeploymentQuery {
 pub struct VerificationQuery {
     /// Of this artifact.
     pub artifact_id: Option<ArtifactId>,
+    /// On these targets.
+    pub targets: Vec<String>,
+    /// By these verifiers.
+    pub verifiers: Vec<String>,
     /// With these outcomes.
     pub outcomes: Vec<Outcome>,
+    /// Judged at this time or later.
+    pub verified_since: Option<Timestamp>,
+    /// Judged before this time.
+    pub verified_before: Option<Timestamp>,
     /// Only those that stand. A verdict stands until the same verifier judges the same target again
     /// or, where it names none, the artifact: it is the latest of them by `verified_at`, then position.
     pub is_standing: bool,
@@ -323,17 +407,39 @@ pub struct VerificationQuery {
 
 crate::setters!(VerificationQuery {
     artifact_id: impl Into<Option<ArtifactId>>,
+    targets: impl Into<Vec<String>>,
+    verifiers: impl Into<Vec<String>>,
     outcomes: impl Into<Vec<Outcome>>,
+    verified_since: impl Into<Option<Timestamp>>,
+    verified_before: impl Into<Option<Timestamp>>,
     is_standing: bool,
     after: impl Into<Option<Cursor>>,
     limit: u32,
 });
+impl VerificationQuery {
+    /// The query as every store can ask it, as [`ArtifactQuery::without_nul`] has it.
+    pub fn without_nul(&self) -> Option<Cow<'_, Self>> {
+        let (targets, verifiers) = (without_nul(&self.targets)?, without_nul(&self.verifiers)?);
+        Some(match (targets, verifiers) {
+            (Cow::Borrowed(_), Cow::Borrowed(_)) => Cow::Borrowed(self),
+            (targets, verifiers) => Cow::Owned(Self {
+                targets: targets.into_owned(),
+                verifiers: verifiers.into_owned(),
+                ..self.clone()
+            }),
+        })
+    }
+}
 
 impl Default for VerificationQuery {
     fn default() -> Self {
         Self {
             artifact_id: None,
+            targets: Vec::new(),
+            verifiers: Vec::new(),
             outcomes: Vec::new(),
+            verified_since: None,
+            verified_before: None,
             is_standing: false,
             after: None,
             limit: 100,
@@ -362,5 +468,12 @@ mod tests {
         }
         let named = ArtifactQuery { name_contains: Some("a\0".to_owned()), ..of(&["a"]) };
         assert_eq!(named.without_nul(), None);
+        // Where one filter can hold for no row, the query can for none.
+        let one_of_each = |names: &[&str]| ArtifactQuery {
+            names: names.iter().map(|&it| it.to_owned()).collect(),
+            ..of(&["a"])
+        };
+        assert_eq!(one_of_each(&["\0"]).without_nul(), None);
+        assert_eq!(one_of_each(&["b", "\0"]).without_nul().as_deref(), Some(&one_of_each(&["b"])));
     }
 }

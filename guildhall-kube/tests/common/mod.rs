@@ -10,7 +10,7 @@ use cluster::Cluster;
 use guildhall_core::command::{Act, Clock, Command, Recorder};
 use guildhall_core::{
     AccordBound, AccordId, ArtifactId, ArtifactRegistered, Chronicle, Cid, CustodyPolicy,
-    CustodyState, CustodyTransition, Json, OpsDb, Position, Seq, Tier, Timestamp,
+    CustodyState, CustodyTransition, Json, OpsDb, Position, Tier, Timestamp,
 };
 use guildhall_kube::CeremonyWatcher;
 use guildhall_projector::ceremony::{CeremonyOrchestrator, FeedStatus};
@@ -144,7 +144,7 @@ impl Guild {
     /// The artifact's chain, once all that is recorded is applied.
     pub(crate) async fn chain(&self, artifact_id: ArtifactId) -> Vec<CustodyTransition> {
         within(self.runtime.wait_until(self.head().await)).await.unwrap();
-        self.ops_db.chain(artifact_id, Seq::ZERO, 100).await.unwrap()
+        self.ops_db.chain(artifact_id, None, 100).await.unwrap().rows
     }
 
     /// The states that it went through.

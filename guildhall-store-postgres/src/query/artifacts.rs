@@ -38,6 +38,8 @@ pub(super) const PAGE: &str = "SELECT artifact.id, artifact.accord_binding_id, a
 
 /// The statement of a page: the rows first, then the drift of each.
 pub(super) fn select_page<'d>(mut select: Select<'d>, query: &ArtifactQuery) -> Select<'d> {
+    select.and_any("cid", &query.cids, Cid::to_string);
+    select.and_any("name", &query.names, String::clone);
     select.and_any("artifact_type", &query.artifact_types, String::clone);
     select.and_any("tier", &query.tiers, |tier| i16::from(tier.get()));
     select.and_any("coalesce(custody_state, '')", &query.custody_states, |state| {

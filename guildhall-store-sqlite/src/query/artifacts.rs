@@ -10,7 +10,7 @@ use guildhall_core::{
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::{STANDS, Select, bytes, outcome_condition, words};
+use super::{STANDS, Select, bytes, outcome_condition, texts, words};
 use crate::rows::Columns;
 
 /// The values of a key, in the order of [`order_columns`].
@@ -44,9 +44,11 @@ pub(super) fn select_page(query: &ArtifactQuery) -> Select {
         None => include_str!("../sql/select_artifacts.sql"),
         Some(_) => include_str!("../sql/select_artifacts_with_content.sql"),
     });
-    let types = query.artifact_types.iter().map(|name| Value::Text(name.clone()));
+    let cids = query.cids.iter().map(|cid| Value::Text(cid.to_string()));
     select = select
-        .and_any("artifact_type", types.collect())
+        .and_any("cid", cids.collect())
+        .and_any("name", texts(&query.names))
+        .and_any("artifact_type", texts(&query.artifact_types))
         .and_any("tier", query.tiers.iter().map(|tier| i64::from(tier.get()).into()).collect())
         .and_any("coalesce(custody_state, '')", words(&query.custody_states, CustodyState::as_str))
         .and_any("accord_binding_id", query.accords.iter().map(|id| bytes(id.as_uuid())).collect());

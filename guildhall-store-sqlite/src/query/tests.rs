@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use guildhall_core::ops::ArtifactKey;
-use guildhall_core::{AccordId, ArtifactSort, CustodyState, Drift, Tier};
+use guildhall_core::{AccordId, ArtifactSort, CustodyState, Drift, Seq, Tier};
 
 use super::*;
 
@@ -13,6 +13,7 @@ fn empty() -> Connection {
         include_str!("../../migrations/ops/0002_indexes.sql"),
         include_str!("../../migrations/ops/0003_append_only.sql"),
         include_str!("../../migrations/ops/0004_closed_ceremonies.sql"),
+        include_str!("../../migrations/ops/0009_look_ups.sql"),
     ] {
         connection.execute_batch(sql).unwrap();
     }
@@ -168,14 +169,45 @@ fn heads_chains_and_the_overview_use_indexes() {
         let plan = plan(sql, &[Value::Null]);
         assert!(plan.iter().all(|step| step.starts_with("SEARCH")), "{plan:#?}");
     }
-    let chain = Select::from(include_str!("../sql/select_transitions.sql"))
-        .and("artifact_id = ?", [Value::Null])
-        .and("seq > ?", [Value::from(1)])
-        .ordered("seq", 10);
-    assert_indexed(&plan_of(&chain));
+    for after in [None, Some(&Cursor::after_link(Seq::FIRST))] {
+        let plan = plan_of(&select_chain(ArtifactId::new(), after, 10));
+        assert_indexed(&plan);
+        assert!(plan[0].contains("custody_transitions_key"), "{plan:#?}");
+    }
     assert_indexed(&plan("SELECT tier, count(*) FROM governed_artifacts GROUP BY tier", &[]));
     let overview = plan(include_str!("../sql/overview.sql"), &[]);
     for index in ["deployment_states_drifted", "deployment_states_unknown"] {
         assert!(overview.iter().any(|step| step.contains(index)), "{overview:#?}");
+    }
+}
+
+#[test]
+fn look_ups_search_the_index_of_what_they_look_for() {
+    let one = |text: &str| vec![text.to_owned()];
+    let by_name = ArtifactQuery::default().names(one("zone"));
+    let by_cid = ArtifactQuery::default().cids([guildhall_core::Cid::from_digest([1; 32])]);
+    let accord = AccordQuery::default().names(one("Devices"));
+    let by_target = VerificationQuery::default().targets(one("eu"));
+    let by_verifier = VerificationQuery::default().verifiers(one("nightly"));
+    let by_both = by_verifier.clone().targets(one("eu"));
+    let of_artifact = by_both.clone().artifact_id(ArtifactId::new());
+    let lately =
+        VerificationQuery::default().verified_since(Timestamp::MIN).verified_before(Timestamp::MAX);
+    let next = Cursor::before(Position::MAX);
+    for (select, index) in [
+        (artifacts::select_page(&by_name), "governed_artifacts_by_name"),
+        (artifacts::select_page(&by_cid), "governed_artifacts_by_cid"),
+        (select_accords(&accord, 10), "accord_bindings_by_name"),
+        (select_ceremony(CeremonyId::new(), None, 10), "custody_transitions_opening"),
+        (select_ceremony(CeremonyId::new(), Some(&next), 10), "custody_transitions_opening"),
+        (select_verifications(&by_target, 10), "verification_results_by_target"),
+        (select_verifications(&by_verifier, 10), "verification_results_by_verifier"),
+        (select_verifications(&by_both, 10), "verification_results_by_target"),
+        (select_verifications(&of_artifact, 10), "verification_results_by_artifact"),
+        (select_verifications(&lately, 10), "verification_results_by_time"),
+    ] {
+        let plan = plan_of(&select);
+        assert_indexed(&plan);
+        assert!(plan[0].starts_with("SEARCH") && plan[0].contains(index), "{index}: {plan:#?}");
     }
 }

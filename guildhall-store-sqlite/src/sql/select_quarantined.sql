@@ -1,0 +1,2 @@
+SELECT position, event_id, stream_id, event_type, code, reason
+FROM quarantined_entries
