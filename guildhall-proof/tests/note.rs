@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use guildhall_core::Origin;
 use guildhall_proof::{
     KeyError, KeyName, KeyType, LogKey, LogKeys, LogKeysError, MAX_NOTE_BYTES, MAX_SIGNATURES,
-    Note, NoteError, Seal, SealError, SealRefused, SignError, SignedSeal, Signer, SignerError,
-    SigningKey, VerifierKey, VerifyError, cosign, parse_signature_lines,
+    Note, NoteError, NoteSignature, Seal, SealError, SealRefused, SignError, SignedSeal, Signer,
+    SignerError, SigningKey, VerifierKey, VerifyError, cosign, parse_signature_lines,
 };
 use proptest::prelude::*;
 
@@ -247,6 +247,21 @@ async fn a_cosignature_is_what_another_program_makes_of_the_sample() {
     let seal = SignedSeal::parse(SOFA).unwrap();
     let line = "\u{2014} witness.example.com/w1 dF+16AAAAABkGFDLUwBLV8e4tjvb6qEHiNTQjDZIX+7tvd038taw9A7W/cQ7ZhSah0uJMOI6CTPez5qwHtE49MrkWhU349mtYmi3Dw==";
     assert_eq!(cosign(&seal, &w1, 1_679_315_147).await.unwrap().to_string(), line);
+}
+
+#[tokio::test]
+async fn a_cosignature_of_an_impossible_time_is_none() {
+    let w1 = signing_key("witness.example.com/w1", KeyType::Cosignature, 2);
+    let seal = SignedSeal::parse(SOFA).unwrap();
+    for (time, holds) in [(u64::MAX >> 1, true), (1 << 63, false)] {
+        let message = format!("cosignature/v1\ntime {time}\n{}", seal.note().text());
+        let signature = w1.sign(message.as_bytes()).await.unwrap();
+        let bytes = [time.to_be_bytes().as_slice(), &signature].concat();
+        let (name, id) = (w1.key().name().clone(), w1.key().id());
+        let mut seal = seal.clone();
+        seal.add(NoteSignature { name, id, bytes }).unwrap();
+        assert_eq!(seal.note().verify([w1.key()]).is_ok(), holds, "{time}");
+    }
 }
 
 /// A service whose key was exchanged behind its back.
