@@ -1,6 +1,6 @@
 //! Checking evidence.
 
-use guildhall_core::custody::chain::Chain;
+use guildhall_core::custody::chain::Judge;
 use guildhall_core::fold::Changes;
 use guildhall_core::{
     ChronicleIndexed, CustodyPolicy, Decoded, Position, StreamId, TreeHash, Version,
@@ -226,7 +226,11 @@ fn artifact(changes: Changes) -> Result<Changes, Failure> {
 
 /// Judges the links once more, as an auditor of the tables would.
 fn chain(changes: &Changes, policy: &CustodyPolicy) -> Result<(), Failure> {
-    let chain = Chain::judge(policy, changes.transitions.iter().cloned());
-    chain.check_links()?;
-    Ok(changes.artifacts.iter().try_for_each(|row| chain.check_end(row, row))?)
+    let mut judge = Judge::new(policy);
+    for link in &changes.transitions {
+        // The judge keeps the first that breaks something.
+        let _ = judge.judge(link);
+    }
+    judge.check_links()?;
+    Ok(changes.artifacts.iter().try_for_each(|row| judge.check_end(row))?)
 }
