@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use guildhall_core::ops::{AccordKey, ArtifactKey, MomentKey, TargetKey};
 use guildhall_core::{
-    AccordId, AccordQuery, ArtifactId, ArtifactQuery, ArtifactSort, Cursor, CustodyState,
+    AccordId, AccordQuery, ArtifactId, ArtifactQuery, ArtifactSort, Cid, Cursor, CustodyState,
     DeploymentQuery, Drift, Health, Json, MAX_PAGE_ROWS, Outcome, Tier, Timestamp,
     VerificationQuery,
 };
@@ -23,24 +23,6 @@ pub(crate) struct Params(Vec<(String, String)>);
 
 /// The names of the parameters that a route takes.
 pub(crate) type Names = &'static [&'static str];
-
-/// What artifacts are filtered and ordered by.
-pub(crate) const OF_ARTIFACTS: [&str; 14] = [
-    "type",
-    "tier",
-    "state",
-    "drift",
-    "accord",
-    "name",
-    "content",
-    "terms",
-    "verified_before",
-    "verdict",
-    "sort",
-    "order",
-    "after",
-    "limit",
-];
 
 /// Refuses what a route does not take, what is not UTF-8 once it is decoded, and U+0000 in any
 /// parameter: no text of the Chronicle holds it, and PostgreSQL takes none that does, not even to
@@ -173,28 +155,21 @@ impl Params {
     }
 
     pub(crate) fn artifacts(&self, limit: u32) -> Result<ArtifactQuery, RequestError> {
-        let order = self.one::<String>("order")?;
-        let is_descending = match order.as_deref() {
-            None | Some("asc") => false,
-            Some("desc") => true,
-            Some(_) => {
-                let reason = "asc or desc".to_owned();
-                return Err(RequestError::BadParameter { name: "order", reason });
-            }
-        };
         let query = ArtifactQuery::default()
-            .artifact_types(self.parsed::<String>("type")?)
+            .artifact_types(self.parsed::<String>("artifact_type")?)
             .tiers(self.parsed::<Tier>("tier")?)
-            .custody_states(self.parsed::<CustodyState>("state")?)
+            .custody_states(self.parsed::<CustodyState>("custody_state")?)
             .drifts(self.parsed::<Drift>("drift")?)
             .accords(self.parsed::<AccordId>("accord")?)
-            .name_contains(self.one::<String>("name")?)
-            .content_contains(self.one::<Json>("content")?)
-            .terms_contain(self.one::<Json>("terms")?)
+            .names(self.parsed::<String>("name")?)
+            .cids(self.parsed::<Cid>("cid")?)
+            .name_contains(self.one::<String>("name_contains")?)
+            .content_contains(self.one::<Json>("content_contains")?)
+            .terms_contain(self.one::<Json>("terms_contain")?)
             .verified_before(self.one::<Timestamp>("verified_before")?)
             .verdicts(self.parsed::<Outcome>("verdict")?)
             .sort(self.one("sort")?.unwrap_or(ArtifactSort::Name))
-            .is_descending(is_descending)
+            .is_descending(self.one("descending")?.unwrap_or(false))
             .after(self.cursor::<ArtifactKey>("after")?)
             .limit(self.limit(limit)?);
         // One of another order would begin anew, and a list that begins anew never ends.
@@ -222,7 +197,11 @@ impl Params {
     pub(crate) fn verifications(&self, limit: u32) -> Result<VerificationQuery, RequestError> {
         Ok(VerificationQuery::default()
             .artifact_id(self.one::<ArtifactId>("artifact")?)
+            .targets(self.parsed::<String>("target")?)
+            .verifiers(self.parsed::<String>("verifier")?)
             .outcomes(self.parsed::<Outcome>("outcome")?)
+            .verified_since(self.one::<Timestamp>("verified_since")?)
+            .verified_before(self.one::<Timestamp>("verified_before")?)
             .is_standing(self.one("standing")?.unwrap_or(false))
             .after(self.cursor::<MomentKey>("after")?)
             .limit(self.limit(limit)?))
@@ -242,14 +221,15 @@ mod tests {
 
     #[test]
     fn filters_take_several_values_and_links_keep_them() {
-        let params = Params::parse(Some("tier=0&tier=1&drift=drifted&name=a%26b&sort=tier&x="));
+        let params =
+            Params::parse(Some("tier=0&tier=1&drift=drifted&name_contains=a%26b&sort=tier&x="));
         let query = params.artifacts(50).unwrap();
         assert_eq!(query.tiers, [Tier::ALL[0], Tier::ALL[1]]);
         assert_eq!((query.drifts, query.limit), (vec![Drift::Drifted], 50));
         assert_eq!(query.name_contains.as_deref(), Some("a&b"));
         assert_eq!(
             params.with(&[("sort", "name"), ("after", "[1,\"&\"]")]),
-            "tier=0&tier=1&drift=drifted&name=a%26b&sort=name&after=%5B1%2C%22%26%22%5D"
+            "tier=0&tier=1&drift=drifted&name_contains=a%26b&sort=name&after=%5B1%2C%22%26%22%5D"
         );
         assert_eq!(Params::parse(Some(&params.with(&[]))).artifacts(50).unwrap(), {
             params.artifacts(50).unwrap()
@@ -273,23 +253,25 @@ mod tests {
         for (query, name) in [
             ("tier=4", "tier"),
             ("tier=-1", "tier"),
-            ("state=gone", "state"),
+            ("custody_state=gone", "custody_state"),
             ("drift=Drifted", "drift"),
             ("accord=1", "accord"),
             ("sort=size", "sort"),
-            ("order=up", "order"),
+            ("descending=up", "descending"),
             ("limit=0", "limit"),
             ("limit=501", "limit"),
             ("limit=all", "limit"),
-            ("content={", "content"),
+            ("content_contains={", "content_contains"),
             ("verified_before=today", "verified_before"),
         ] {
             let error = Params::parse(Some(query)).artifacts(50).unwrap_err();
             assert!(error.to_string().starts_with(name), "{query}: {error}");
         }
-        let many = "type=a&".repeat(65);
+        let many = "artifact_type=a&".repeat(65);
         assert!(Params::parse(Some(&many)).artifacts(50).is_err());
-        for (name, quote) in [("name", ""), ("content", "\""), ("terms", "\"")] {
+        for (name, quote) in
+            [("name_contains", ""), ("content_contains", "\""), ("terms_contain", "\"")]
+        {
             let long = |bytes| format!("{name}={quote}{}{quote}", "a".repeat(bytes));
             let error = Params::parse(Some(&long(5000))).artifacts(50).unwrap_err();
             assert_eq!(error.to_string(), format!("{name}: at most 4096 bytes"));
@@ -306,7 +288,7 @@ mod tests {
         for query in [None, Some(""), Some("name=%2500"), Some("content=%22%5Cu0001%22")] {
             assert!(check(query).is_ok(), "{query:?}");
         }
-        let escaped = Params::parse(Some("content=%22%5Cu0000%22")).artifacts(50);
+        let escaped = Params::parse(Some("content_contains=%22%5Cu0000%22")).artifacts(50);
         assert!(escaped.is_err(), "nor does a fragment of JSON in its escapes");
     }
 
@@ -332,7 +314,7 @@ mod tests {
         let found = told("teir=0", &["tier", "type"]);
         assert_eq!(found, "\"teir\" is no parameter of this page: tier, type");
         assert_eq!(told("a", &[]), "\"a\" is no parameter of this page: it takes none");
-        let error = Params::parse(Some("tier=0&state=gone")).artifacts(50).unwrap_err();
+        let error = Params::parse(Some("tier=0&custody_state=gone")).artifacts(50).unwrap_err();
         assert!(error.to_string().contains("drafted, ceremony_open, ratified"), "{error}");
     }
 
@@ -345,7 +327,7 @@ mod tests {
         };
         assert!(of(named, "").is_ok());
         for (cursor, rest) in
-            [("garbage", ""), ("[1]", ""), (named, "&sort=tier"), (named, "&order=desc")]
+            [("garbage", ""), ("[1]", ""), (named, "&sort=tier"), (named, "&descending=true")]
         {
             let error = of(cursor, rest).unwrap_err().to_string();
             assert!(error.starts_with("after: it is not where a page"), "{cursor}: {error}");

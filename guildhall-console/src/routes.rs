@@ -9,6 +9,8 @@ use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, any, get};
 
+use guildhall_core::{AccordQuery, ArtifactQuery, DeploymentQuery, VerificationQuery};
+
 use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::params::{self, Names};
@@ -64,7 +66,7 @@ macro_rules! routes {
 routes! {
     "/" [] => pages::dashboard::page,
     "/ceremonies" ["open_after", "closed_after"] => pages::ceremonies::page,
-    "/artifacts" params::OF_ARTIFACTS => pages::artifacts::page,
+    "/artifacts" ArtifactQuery::WORDS => pages::artifacts::page,
     "/artifacts/{id}" ["links", "targets_after"] => pages::artifact::page,
     "/quarantine" ["after"] => pages::quarantine::page,
     "/assets/{name}" ["v"] => assets::asset,
@@ -75,14 +77,14 @@ routes! {
     "/api/v1/openapi.json" [] => api::openapi,
     "/api/v1/overview" [] => api::overview,
     "/api/v1/status" [] => api::status,
-    "/api/v1/accords" ["name", "after", "limit"] => api::accords,
-    "/api/v1/artifacts" params::OF_ARTIFACTS => api::artifacts,
+    "/api/v1/accords" AccordQuery::WORDS => api::accords,
+    "/api/v1/artifacts" ArtifactQuery::WORDS => api::artifacts,
     "/api/v1/artifacts/{id}" [] => api::artifact,
     "/api/v1/artifacts/{id}/chain" ["after", "limit"] => api::chain,
     "/api/v1/ceremonies/open" ["after", "limit"] => api::open_ceremonies,
     "/api/v1/ceremonies/closed" ["after", "limit"] => api::closed_ceremonies,
-    "/api/v1/deployments" ["artifact", "health", "after", "limit"] => api::deployments,
-    "/api/v1/verifications" ["artifact", "outcome", "standing", "after", "limit"] => api::verifications,
+    "/api/v1/deployments" DeploymentQuery::WORDS => api::deployments,
+    "/api/v1/verifications" VerificationQuery::WORDS => api::verifications,
     "/api/v1/quarantine" ["after", "limit"] => api::quarantined,
 }
 

@@ -259,12 +259,12 @@ async fn what_is_appended_shows_within_a_second_and_nothing_else_is_disturbed() 
 
     // Filters, what is typed, what is open and where the focus is: all stay.
     browser
-        .open(&format!("{url}/artifacts?state=ratified&state=deployed&name=e&sort=tier&order=desc"))
+        .open(&format!("{url}/artifacts?custody_state=ratified&custody_state=deployed&name_contains=e&sort=tier&descending=true"))
         .await;
     browser.until(IS_UP_TO_DATE, common::SOON).await;
     browser
         .run(
-            "document.querySelector('[name=name]').value = 'half typed'; \
+            "document.querySelector('[name=name_contains]').value = 'half typed'; \
              document.querySelector('details.filter').open = true; \
              document.querySelector('tbody details').open = true; \
              document.getElementById('by-tier').focus()",
@@ -280,12 +280,12 @@ async fn what_is_appended_shows_within_a_second_and_nothing_else_is_disturbed() 
             AT_ONCE,
         )
         .await;
-    let state = "return [document.querySelector('[name=name]').value, \
+    let state = "return [document.querySelector('[name=name_contains]').value, \
                  document.querySelector('details.filter').open, \
                  document.querySelector('tbody details').open, document.activeElement.id, \
                  document.querySelectorAll('tbody tr').length, location.search].join('|')";
     let expected = format!(
-        "half typed|true|true|by-tier|{before}|?state=ratified&state=deployed&name=e&sort=tier&order=desc"
+        "half typed|true|true|by-tier|{before}|?custody_state=ratified&custody_state=deployed&name_contains=e&sort=tier&descending=true"
     );
     assert_eq!(browser.run(state).await, expected);
 
@@ -515,12 +515,12 @@ async fn without_scripts_every_page_shows_its_rows_and_every_filter_works() {
     let wanted: [(&str, String, ArtifactQuery); 5] = [
         ("tier", "1".to_owned(), ArtifactQuery::default().tiers([Tier::ALL[1]])),
         (
-            "type",
+            "artifact_type",
             "dns_zone".to_owned(),
             ArtifactQuery::default().artifact_types(["dns_zone".to_owned()]),
         ),
         (
-            "state",
+            "custody_state",
             "retired".to_owned(),
             ArtifactQuery::default().custody_states([CustodyState::Retired]),
         ),
@@ -541,9 +541,9 @@ async fn without_scripts_every_page_shows_its_rows_and_every_filter_works() {
         }
     }
     browser.open(&format!("{url}/artifacts")).await;
-    browser.enter("[name=name]", "berth").await;
+    browser.enter("[name=name_contains]", "berth").await;
     browser.click(".filters button").await;
-    browser.until_at("name=berth").await;
+    browser.until_at("name_contains=berth").await;
     assert_eq!(browser.count("#artifacts tbody tr").await, 2);
 }
 

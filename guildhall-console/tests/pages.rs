@@ -119,7 +119,8 @@ async fn the_api_answers_what_the_queries_do() {
         .is_descending(true)
         .limit(2);
     let first = ops_db.artifacts(&query).await.unwrap();
-    let path = "/api/v1/artifacts?state=deployed&state=retired&order=desc&limit=2";
+    let path =
+        "/api/v1/artifacts?custody_state=deployed&custody_state=retired&descending=true&limit=2";
     assert_eq!(json(&router, path).await, value_of(&first));
     let next = first.next.clone().unwrap();
     let encoded: String = form_urlencoded::byte_serialize(next.as_str().as_bytes()).collect();
@@ -384,7 +385,7 @@ async fn a_parameter_that_is_not_taken_and_a_cursor_of_another_form_are_refused_
         let said = refused(&format!("{path}?teir=0")).await;
         assert!(said.contains("teir") && said.contains("is no parameter of this page"), "{said}");
         if path == "/artifacts" || path == "/api/v1/artifacts" {
-            assert!(said.contains("type, tier, state, drift"), "{said}");
+            assert!(said.contains("artifact_type, tier, custody_state, drift"), "{said}");
         }
     }
     // A cursor is good where those of its form are, and nowhere else.
@@ -399,7 +400,7 @@ async fn a_parameter_that_is_not_taken_and_a_cursor_of_another_form_are_refused_
             get(&router, &format!("{path}?after={artifacts}")).await.status(),
             StatusCode::OK
         );
-        for rest in ["&sort=tier", "&order=desc"] {
+        for rest in ["&sort=tier", "&descending=true"] {
             refused(&format!("{path}?after={artifacts}{rest}")).await;
         }
     }
@@ -1535,8 +1536,17 @@ async fn no_text_of_others_becomes_an_element_or_an_attribute_on_any_page() {
             .await;
         asked.push(format!("/artifacts/{id}?links=all"));
         let encoded: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
-        for name in ["name", "type", "sort", "order", "after", "tier", "accord", "content", "limit"]
-        {
+        for name in [
+            "name_contains",
+            "artifact_type",
+            "sort",
+            "descending",
+            "after",
+            "tier",
+            "accord",
+            "content_contains",
+            "limit",
+        ] {
             asked.push(format!("/artifacts?{name}={encoded}"));
         }
         asked.push(format!("/artifacts?{encoded}=1"));

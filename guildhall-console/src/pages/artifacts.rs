@@ -94,19 +94,16 @@ fn filters(app: &App, params: &Params, query: &ArtifactQuery, accords: &[AccordB
             (accord.id.to_string(), accord.name.clone(), query.accords.contains(&accord.id))
         })
         .collect();
-    let is_filtered =
-        ["type", "tier", "state", "drift", "accord", "name", "verified_before", "verdict"]
-            .into_iter()
-            .any(|name| params.first(name).is_some());
+    let is_filtered = ArtifactQuery::WORDS[..12].iter().any(|name| params.first(name).is_some());
     html! {
         form.filters method="get" action={ (app.base) "/artifacts" } role="search" aria-label="Artifacts" {
-            label.search { span.hidden { "Name contains" } input type="search" name="name" placeholder="Name contains…" value=[params.first("name")] maxlength="200"; }
+            label.search { span.hidden { "Name contains" } input type="search" name="name_contains" placeholder="Name contains…" value=[params.first("name_contains")] maxlength="200"; }
             (choices("Tier", "tier", &tiers))
-            (choices("Type", "type", &types))
-            (choices("Custody", "state", &states))
+            (choices("Type", "artifact_type", &types))
+            (choices("Custody", "custody_state", &states))
             (choices("Posture", "drift", &drifts))
             @if !bound.is_empty() { (choices("Accord", "accord", &bound)) }
-            @for name in ["sort", "order", "verified_before", "verdict", "content", "terms", "limit"] {
+            @for name in ["name", "cid", "sort", "descending", "verified_before", "verdict", "content_contains", "terms_contain", "limit"] {
                 @for value in params.all(name) { input type="hidden" name=(name) value=(value); }
             }
             button type="submit" { "Apply" }
@@ -128,9 +125,9 @@ fn column(
 ) -> Markup {
     let is_this = query.sort == sort;
     let turns = is_this && !query.is_descending;
-    let order = if turns { "desc" } else { "" };
+    let descending = if turns { "true" } else { "" };
     let sorted = if sort == ArtifactSort::Name { "" } else { sort.as_str() };
-    let link = params.with(&[("sort", sorted), ("order", order), ("after", "")]);
+    let link = params.with(&[("sort", sorted), ("descending", descending), ("after", "")]);
     let (state, sign) = match (is_this, query.is_descending) {
         (false, _) => (None, ""),
         (true, false) => (Some("ascending"), "↑"),

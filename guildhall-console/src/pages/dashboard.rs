@@ -29,7 +29,7 @@ const NAMED: u32 = 3;
 const LATEST: u32 = 20;
 
 /// The states of what needs attention, as the list of artifacts filters by them.
-const STATES: &str = "state=drafted&state=ceremony_open&state=ratified&state=rejected&state=deployed&state=suspended";
+const STATES: &str = "custody_state=drafted&custody_state=ceremony_open&custody_state=ratified&custody_state=rejected&custody_state=deployed&custody_state=suspended";
 
 /// What needs attention, the worst first, each with the first few.
 struct Attention {
@@ -267,7 +267,7 @@ fn needs(
     attention: &Attention,
 ) -> Markup {
     let Seen { base, now } = seen;
-    let stale = format!("state=deployed&sort=tier&verified_before={}", app.stale_before());
+    let stale = format!("custody_state=deployed&sort=tier&verified_before={}", app.stale_before());
     let days = app.stale_after.as_secs() / 86_400;
     let refused: u64 = standing.feeds.iter().map(|feed| feed.refused).sum();
     let deaf = || standing.feeds.iter().filter_map(FeedStanding::deaf_for);

@@ -146,6 +146,27 @@ pub struct ArtifactQuery {
 }
 
 impl ArtifactQuery {
+    /// Its words wherever it is asked without Rust: a field's name in the singular, without `is_` or
+    /// `_id`. The console takes them as parameters, `guildhall` as flags.
+    pub const WORDS: [&'static str; 16] = [
+        "artifact_type",
+        "tier",
+        "custody_state",
+        "drift",
+        "accord",
+        "name",
+        "cid",
+        "name_contains",
+        "content_contains",
+        "terms_contain",
+        "verified_before",
+        "verdict",
+        "sort",
+        "descending",
+        "after",
+        "limit",
+    ];
+
     /// The query as every store can ask it: without the texts that hold U+0000, which no row does.
     /// Nothing where that leaves nothing that could match.
     pub fn without_nul(&self) -> Option<Cow<'_, Self>> {
@@ -338,6 +359,10 @@ crate::setters!(AccordQuery {
 });
 
 impl AccordQuery {
+    /// Its words wherever it is asked without Rust: a field's name in the singular, without `is_` or
+    /// `_id`. The console takes them as parameters, `guildhall` as flags.
+    pub const WORDS: [&'static str; 3] = ["name", "after", "limit"];
+
     /// The query as every store can ask it, as [`ArtifactQuery::without_nul`] has it.
     pub fn without_nul(&self) -> Option<Cow<'_, Self>> {
         Some(match without_nul(&self.names)? {
@@ -373,6 +398,12 @@ crate::setters!(DeploymentQuery {
     after: impl Into<Option<Cursor>>,
     limit: u32,
 });
+
+impl DeploymentQuery {
+    /// Its words wherever it is asked without Rust: a field's name in the singular, without `is_` or
+    /// `_id`. The console takes them as parameters, `guildhall` as flags.
+    pub const WORDS: [&'static str; 4] = ["artifact", "health", "after", "limit"];
+}
 
 impl Default for DeploymentQuery {
     fn default() -> Self {
@@ -417,6 +448,20 @@ crate::setters!(VerificationQuery {
     limit: u32,
 });
 impl VerificationQuery {
+    /// Its words wherever it is asked without Rust: a field's name in the singular, without `is_` or
+    /// `_id`. The console takes them as parameters, `guildhall` as flags.
+    pub const WORDS: [&'static str; 9] = [
+        "artifact",
+        "target",
+        "verifier",
+        "outcome",
+        "verified_since",
+        "verified_before",
+        "standing",
+        "after",
+        "limit",
+    ];
+
     /// The query as every store can ask it, as [`ArtifactQuery::without_nul`] has it.
     pub fn without_nul(&self) -> Option<Cow<'_, Self>> {
         let (targets, verifiers) = (without_nul(&self.targets)?, without_nul(&self.verifiers)?);
