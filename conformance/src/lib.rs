@@ -26,6 +26,11 @@ pub mod tables;
 
 use std::time::Duration;
 
+/// The guide is compiled, and run where it can be.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/write-a-store.md")]
+mod guide {}
+
 pub use guildhall_workload::{self as workload, random};
 pub use harness::{Harness, ProjectorSettings};
 pub use tables::Compare;

@@ -1,5 +1,5 @@
 // Keeps a page up to date: when the Ops DB has moved, the page is fetched again, as its URL says, and
-// its live parts are exchanged. Forms are left alone. Without this, a page is as of its loading.
+// its live parts are exchanged. Forms are left alone. Without this, a page stays as it was when it loaded.
 "use strict";
 
 const QUIET_MS = 30000; // Ages grow while nothing happens.

@@ -33,7 +33,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, RequestError> {
         let unreadable = |_: PathRejection| {
-            let reason = "it is no text: a UUID is expected".to_owned();
+            let reason = "it is not a text: a UUID is expected".to_owned();
             RequestError::BadParameter { name: "id", reason }
         };
         let Path(text) =

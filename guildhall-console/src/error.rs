@@ -22,7 +22,7 @@ pub(crate) enum RequestError {
         reason: String,
     },
     /// A parameter is none of those that are taken here.
-    #[error("{found:?} is no parameter of this page: {}", taken(.choices))]
+    #[error("{found:?} is not a parameter of this page: {}", taken(.choices))]
     UnknownParameter {
         /// Its name, cut to 64 characters.
         found: String,
@@ -52,7 +52,7 @@ fn taken(choices: &[&str]) -> String {
     if choices.is_empty() { "it takes none".to_owned() } else { choices.join(", ") }
 }
 
-/// What whoever looks is told of a store's failure: that the log is not what it was, where it is that,
+/// What a reader sees of a store's failure: that the log is not what it was, where it is that,
 /// and nothing of the driver's, nor where the file lies. The host's own log has all of it.
 pub(crate) fn told(error: &StoreError) -> String {
     match error.log_fault() {
@@ -81,7 +81,7 @@ impl RequestError {
         }
     }
 
-    /// The failure of a store is told here, and not to whoever looks.
+    /// The failure of a store is logged here, and not shown to the reader.
     pub(crate) fn log(&self) {
         if let Self::Store(error) = self {
             tracing::error!(error = &**error as &dyn std::error::Error, "a request failed");

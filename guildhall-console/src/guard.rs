@@ -27,7 +27,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// How errors are told where a request asks.
+/// The form of errors where a request asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Form {
     /// To a person.

@@ -161,7 +161,7 @@ async fn exposition(app: &App) -> Result<String, guildhall_core::StoreError> {
     }
     text.gauge(
         "guildhall_orchestrator_live",
-        "Whether subscribers are told what changes.",
+        "Whether changes are reported to subscribers.",
         yes(standing.is_live),
     );
     text.gauge(
@@ -171,7 +171,7 @@ async fn exposition(app: &App) -> Result<String, guildhall_core::StoreError> {
     );
     text.counter(
         "guildhall_orchestrator_notices_total",
-        "Notices told while somebody listened.",
+        "Notices delivered while somebody listened.",
         follows.notices,
     );
     text.counter(
@@ -189,7 +189,7 @@ async fn exposition(app: &App) -> Result<String, guildhall_core::StoreError> {
     text.metric(
         "guildhall_feed_steps_total",
         "counter",
-        "Steps of ceremonies heard by a feed.",
+        "Steps of ceremonies received by a feed.",
         steps,
     );
     let healthy = follows.feeds.iter();

@@ -5,7 +5,7 @@
 //! without JavaScript, and load nothing from elsewhere; with it, they follow the
 //! [orchestrator](guildhall_projector::ceremony) by server-sent events.
 //!
-//! | path | what it answers |
+//! | path | what it returns |
 //! | --- | --- |
 //! | `/` | how everything stands, and what needs attention |
 //! | `/ceremonies` | what waits for a decision, and what was decided |

@@ -5,7 +5,7 @@
 //! | `moved` | the position that the Ops DB has reached; first of all, then after every change, at most five times a second |
 //! | `ceremony`, `posture` | a notice of these topics |
 //! | `here` | nothing: said where nothing else was for ten seconds, so that a connection that died is noticed |
-//! | `missed` | notices that are not told: how many where that is known, after which position and through which |
+//! | `missed` | notices that were not sent: how many where that is known, after which position and through which |
 //!
 //! Each event's id is its position, so that `Last-Event-ID` resumes after the last that came: a notice
 //! may come twice, and none is lost unseen. An id that is no position, or one that is not reached, resumes
@@ -99,7 +99,7 @@ pub(crate) async fn events(
     Ok((headers, Body::from_stream(body)).into_response())
 }
 
-/// Hands over what a stream tells until it ends or is old, or the client is gone or does not read.
+/// Hands over what a stream sends until it ends or is old, or the client is gone or does not read.
 /// It is no part of the body, which nobody may be asking for more.
 async fn hand_over(mut stream: Stream, sender: mpsc::Sender<Bytes>) {
     let tells = async {
@@ -122,13 +122,13 @@ struct Stream {
     topics: Vec<Topic>,
     /// Where the subscription begins.
     position: Position,
-    /// The position that was last told.
+    /// The position that was last reported.
     moved: Option<Position>,
-    /// When the next may be told.
+    /// When the next may be reported.
     may_move: Instant,
     /// What is to be sent before anything else.
     ready: VecDeque<Bytes>,
-    /// From where the past is still to be told.
+    /// From where the past is still to be sent.
     past: Option<Position>,
     _permit: OwnedSemaphorePermit,
 }
@@ -189,7 +189,7 @@ impl Stream {
                 self.past = (!past.is_done).then_some(past.position);
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the past is not told");
+                tracing::warn!(error = &error as &dyn std::error::Error, "the past is not sent");
                 self.ready.push_back(missed(None, after, self.position));
                 self.past = None;
             }
@@ -206,7 +206,7 @@ impl Stream {
         }
     }
 
-    /// Tells where the Ops DB stands, after everything that was told up to there: whoever resumes
+    /// Reports where the Ops DB stands, after everything that was sent up to there: whoever resumes
     /// from this position has seen that.
     fn tell_moved(&mut self) {
         let position = self.orchestrator.status().position;

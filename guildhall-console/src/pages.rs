@@ -79,7 +79,7 @@ pub(crate) fn whole(
                 main #content tabindex="-1" { (content) }
                 footer {
                     p { "Read-only. " a href={ (base) "/api/v1/openapi.json" } { "API" } " · " a href={ (base) "/metrics" } { "metrics" } " · " a href={ (base) "/readyz" } { "readiness" } }
-                    noscript { p { "This page is as of its loading; reload it for news." } }
+                    noscript { p { "Reload to see changes." } }
                 }
             }
         }

@@ -312,8 +312,8 @@ mod tests {
     fn what_is_not_taken_is_refused_with_what_is() {
         let told = |query, names| check(Some(query), names).unwrap_err().to_string();
         let found = told("teir=0", &["tier", "type"]);
-        assert_eq!(found, "\"teir\" is no parameter of this page: tier, type");
-        assert_eq!(told("a", &[]), "\"a\" is no parameter of this page: it takes none");
+        assert_eq!(found, "\"teir\" is not a parameter of this page: tier, type");
+        assert_eq!(told("a", &[]), "\"a\" is not a parameter of this page: it takes none");
         let error = Params::parse(Some("tier=0&custody_state=gone")).artifacts(50).unwrap_err();
         assert!(error.to_string().contains("drafted, ceremony_open, ratified"), "{error}");
     }

@@ -62,7 +62,7 @@ pub struct FeedStanding {
     pub recorded: u64,
     /// How many were recorded before.
     pub known: u64,
-    /// How many of what it hears is refused at present.
+    /// How many of the steps that it reports are refused at present.
     pub refused: u64,
     /// The latest of these.
     pub refusals: Vec<Refusal>,
@@ -71,7 +71,7 @@ pub struct FeedStanding {
 }
 
 impl FeedStanding {
-    /// Why it does not hear, if it does not.
+    /// Why it receives nothing, if it does not.
     pub(crate) fn deaf_for(&self) -> Option<(&Self, &LastFailure)> {
         let hears = matches!(self.state, FeedState::Listening | FeedState::Ended);
         self.last_error.as_ref().filter(|_| !hears).map(|error| (self, error))

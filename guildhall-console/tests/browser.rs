@@ -509,7 +509,7 @@ async fn without_scripts_every_page_shows_its_rows_and_every_filter_works() {
     ] {
         browser.open(&format!("{url}{}", path(&guild, page).await)).await;
         assert!(browser.count(row).await > 0, "{page}");
-        assert!(browser.text("footer").await.contains("reload it for news"), "{page}");
+        assert!(browser.text("footer").await.contains("Reload to see changes"), "{page}");
     }
     let accord = guild.ops_db.accords(&AccordQuery::default()).await.unwrap().rows.remove(0).id;
     let wanted: [(&str, String, ArtifactQuery); 5] = [

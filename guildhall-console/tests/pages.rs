@@ -383,7 +383,10 @@ async fn a_parameter_that_is_not_taken_and_a_cursor_of_another_form_are_refused_
     for path in PATHS {
         let path = path.replace("{id}", &id.to_string()).replace("{name}", "console.css");
         let said = refused(&format!("{path}?teir=0")).await;
-        assert!(said.contains("teir") && said.contains("is no parameter of this page"), "{said}");
+        assert!(
+            said.contains("teir") && said.contains("is not a parameter of this page"),
+            "{said}"
+        );
         if path == "/artifacts" || path == "/api/v1/artifacts" {
             assert!(said.contains("artifact_type, tier, custody_state, drift"), "{said}");
         }
@@ -1337,7 +1340,7 @@ async fn a_feed_that_hears_nothing_needs_attention() {
     timeout(SOON, failed).await.unwrap();
     let router = Console::new(Arc::clone(&guild.ops_db), orchestrator).router();
     let page = text(get(&router, "/").await).await;
-    assert!(page.contains("Ceremonies are not heard of"), "{page}");
+    assert!(page.contains("Ceremony feed disconnected"), "{page}");
     assert!(page.contains("cluster &lt;1&gt;</bdi>: <bdi>connection refused"), "{page}");
     let metrics = text(get(&router, "/metrics").await).await;
     assert!(metrics.contains("guildhall_feed_healthy{feed=\"cluster <1>\"} 0\n"), "{metrics}");

@@ -198,8 +198,8 @@ pub struct Head {
     pub leaf_hash: Option<LeafHash>,
 }
 
-/// How much a read answers at most. It answers at least one entry where there is one, however
-/// long.
+/// Upper bound on one read. It returns at least one entry where there is one, however long that
+/// is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadLimit {
     /// How many entries.
@@ -225,7 +225,7 @@ impl ReadLimit {
 /// Order is dense: positions are 1, 2, 3 … with no gap, and a reader that has seen position *n*
 /// has seen everything up to *n*, also under concurrent writers.
 ///
-/// In a store that others can write to, whatever answers entries checks the leaf hash of each, and what
+/// In a store that others can write to, whatever returns entries checks the leaf hash of each, and what
 /// a handle has acknowledged or read must still be there: otherwise the error carries a [`LogFault`](crate::LogFault).
 ///
 /// # Cancel safety
@@ -239,7 +239,7 @@ pub trait Chronicle: Send + Sync {
     /// The store's own.
     async fn origin(&self) -> Result<Option<Origin>, StoreError>;
 
-    /// Fixes the origin if none is fixed yet, and answers the one that holds.
+    /// Fixes the origin if none is fixed yet, and returns the one that holds.
     ///
     /// # Errors
     /// The store's own.
@@ -292,7 +292,7 @@ pub trait Chronicle: Send + Sync {
     async fn head(&self) -> Result<Head, StoreError>;
 
     /// Waits until the log reaches beyond `position`, woken by a commit of this process or another,
-    /// and answers how far it reaches; after `patience` it answers all the same.
+    /// and returns how far it reaches; after `patience` it returns all the same.
     ///
     /// # Errors
     /// The store's own.

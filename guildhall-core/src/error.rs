@@ -12,7 +12,7 @@ use crate::origin::Origin;
 pub enum Fault {
     /// The server restarted, the connection broke, another held the lock: try again.
     Transient,
-    /// The disk is full, the file is corrupt, the schema is newer: somebody has to act.
+    /// The disk is full, the file is corrupt, the schema is newer: an operator has to act.
     Permanent,
 }
 
@@ -36,7 +36,7 @@ impl StoreError {
         Self { doing, fault: Fault::Transient, source: source.into() }
     }
 
-    /// A failure that somebody has to mend.
+    /// A failure that needs operator action.
     pub fn permanent(doing: &'static str, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self { doing, fault: Fault::Permanent, source: source.into() }
     }

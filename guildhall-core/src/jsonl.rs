@@ -142,7 +142,7 @@ pub enum ImportError {
 ///
 /// A Chronicle without an origin takes the first line's `source`. A line of the Chronicle's own has
 /// to be what it says of itself (see [the module](self)). Blank lines, CRLF and a last
-/// line without an end are accepted. `progress` hears of every batch.
+/// line without an end are accepted. `progress` is called for every batch.
 ///
 /// ```
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -234,7 +234,7 @@ pub async fn import<R: AsyncBufRead + Unpin + Send>(
     Ok(imported)
 }
 
-/// Reads up to the next line feed, which it leaves out; answers false at the end. Of a line that is
+/// Reads up to the next line feed, which it leaves out; returns false at the end. Of a line that is
 /// too long, it keeps one byte more than the limit and goes no further.
 async fn read_line<R: AsyncBufRead + Unpin>(
     reader: &mut R,
@@ -366,8 +366,8 @@ pub enum ExportError {
     Store(#[from] StoreError),
 }
 
-/// Writes every entry that the Chronicle holds as of now, a line each, and flushes; answers how
-/// many. `progress` hears of every position reached.
+/// Writes every entry that the Chronicle holds as of now, a line each, and flushes; returns how
+/// many. `progress` is called with every position reached.
 ///
 /// # Errors
 /// [`ExportError`]; what was written until then stands.

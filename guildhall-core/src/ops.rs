@@ -373,7 +373,7 @@ pub struct SnapshotEnded;
 
 /// Says that the Ops DB may have moved, sooner than looking at its checkpoint would.
 ///
-/// A runtime tells of the projector of its process, a store whose database tells of commits also
+/// A runtime reports the projector of its own process, a store whose database announces commits also
 /// of those of other processes.
 #[async_trait]
 pub trait Wakeup: Send + Sync {

@@ -353,7 +353,7 @@ pub trait Generation: Send {
     async fn differences(&mut self, live: Position) -> Result<Vec<Difference>, StoreError>;
 
     /// Puts this generation in the live one's place, in one transaction, if it stands no further
-    /// back; answers false, and changes nothing, if the live one has gone further meanwhile. It
+    /// back; returns false, and changes nothing, if the live one has gone further meanwhile. It
     /// goes back all the same where the live one stands at `rewind_from`: there the log does not
     /// reach any more, because it was restored from an older copy.
     ///

@@ -45,7 +45,7 @@ pub(crate) use words;
 
 /// A text that is none of the words that may stand there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is no {what}: {}", .choices.join(", "))]
+#[error("{found:?} is not a valid {what}: {}", .choices.join(", "))]
 pub struct UnknownWord {
     /// What was expected, such as "custody state".
     pub what: &'static str,

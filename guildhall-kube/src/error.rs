@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use kube::core::Status;
 
-/// Why ceremonies are not heard of, for now.
+/// Why the feed of ceremonies is disconnected, for now.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WatchError {
@@ -87,7 +87,7 @@ pub enum WatchError {
         #[source]
         source: std::io::Error,
     },
-    /// A watch ended as soon as it had begun, and told nothing new.
+    /// A watch ended as soon as it had begun, and reported nothing new.
     #[error("{doing}: it ended as soon as it had begun")]
     CutShort {
         /// What was tried.

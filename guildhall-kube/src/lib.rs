@@ -50,15 +50,15 @@
 //! is incomplete it refuses.
 //!
 //! A watch is authorized when it begins. Taking the account's rights away, or its token, ends no watch
-//! that is under way: it is heard until the API server ends it, at the latest after
+//! that is under way: it goes on until the API server ends it, at the latest after
 //! [`watch_for`](CeremonyWatcher::watch_for) (290 seconds) and what the server adds; the next request
 //! is refused, and said. To cut it off at once, stop the watcher.
 //!
-//! Where one Chronicle is told of several clusters, give each watcher the name of its own
+//! Where one Chronicle receives reports of several clusters, give each watcher the name of its own
 //! ([`cluster`](CeremonyWatcher::cluster)): without, they report each other's open ceremonies as
 //! deleted.
 //!
-//! # What is heard, whatever happens
+//! # What is received, whatever happens
 //!
 //! | what happens | what the watcher does |
 //! | --- | --- |
@@ -66,8 +66,8 @@
 //! | a watch ends, or its connection is cut in mid-line | watches again after the last whole line, or the last bookmark |
 //! | that version is gone (410) | lists again; what was open and is not there is reported |
 //! | the server is unreachable, silent, overloaded, or forbids it | says so, pauses, and goes on where it was |
-//! | that goes for one namespace of several | the same for that one; the others are heard |
-//! | the server answers, and fails again and again | lists again: what comes after that version may never be told |
+//! | that goes for one namespace of several | the same for that one; the others go on |
+//! | the server answers, and fails again and again | lists again: what comes after that version may never be reported |
 //! | the Chronicle fails | pauses, and goes on: a version is behind it once its steps are durable |
 //! | the process starts anew | lists again; what was recorded is known by its event id |
 //! | a status of an older generation comes late | waits for one of this generation |

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::seen::{Open, Seen};
 
-/// Under which identity it is told that the Ops DB does not answer.
+/// Under which identity it is reported that the Ops DB does not answer.
 const OPS_DB: &str = "the Ops DB";
 
 /// Why one is reported.
@@ -34,8 +34,8 @@ struct Candidate {
 }
 
 impl Missing {
-    /// What the Ops DB holds open, as far as it was opened by what a watcher heard. That it cannot
-    /// be asked is reported, and keeps nothing from being heard.
+    /// What the Ops DB holds open, as far as it was opened by what a watcher reported. That it cannot
+    /// be asked is reported, and keeps nothing from being received.
     pub(crate) async fn load(seen: &Seen, intake: &Intake, cluster: Option<&str>) -> Self {
         match Self::try_load(intake, cluster).await {
             Ok(missing) => {

@@ -1,7 +1,7 @@
 //! From an object as the API server sends it to what happened in its ceremony.
 //!
 //! An object is read field by field out of its own text, so that one which cannot be read says what
-//! is wrong with it and keeps no other from being heard.
+//! is wrong with it and keeps no other from being read.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ pub(crate) struct Happened {
 }
 
 impl Happened {
-    /// Its opening, as a feed hears of it.
+    /// Its opening, as a feed reports it.
     pub(crate) fn opening(&self) -> CeremonyReport {
         self.heard(Step::Opened, self.opened.clone())
     }
@@ -117,7 +117,7 @@ struct Fields {
 }
 
 impl Metadata {
-    /// When a status was last taken in, as far as the object tells: what it says was so by then.
+    /// When a status was last taken in, as far as the object says: what it states was so by then.
     fn status_taken_in_at(&self) -> Option<Timestamp> {
         let of_status = |it: &&Managed| it.fields_v1.as_ref().is_some_and(|it| it.status.is_some());
         let written = self.managed_fields.iter().flatten().filter(of_status);
@@ -239,14 +239,14 @@ fn happened(
     Ok(Some(Happened { identity, ceremony_id, artifact_id, cid, opened, closed }))
 }
 
-/// When it was opened, if the status tells.
+/// When it was opened, if the status says.
 fn opened_at(status: &Status<'_>) -> Result<Option<Timestamp>, String> {
     let told = status.condition(OPENED);
     let told = told.map(|it| Timestamp::from_micros(it.last_transition_time.0.as_microsecond()));
     told.transpose().map_err(|error| format!("the condition {OPENED}: {error}"))
 }
 
-/// An opening that nobody told the time of: not after it was decided, by the clock that tells that.
+/// An opening of which nothing says the time: not after it was decided, by the clock that dates that.
 fn some_time_until(decided: &Act, opened: Act) -> Act {
     opened.clock_resolution(decided.clock_resolution).at_the_latest(decided.occurred_at)
 }
@@ -267,7 +267,7 @@ fn decision(status: &Status<'_>, outcome: CeremonyOutcome) -> Result<Act, String
     Ok(Act::new(by, reason, at).with_evidence(evidence).clock_resolution(unit(at)))
 }
 
-/// In which unit the clock counts that told this time: Kubernetes' own times are whole seconds.
+/// The unit of the clock that gave this time: Kubernetes' own times are whole seconds.
 fn unit(at: Timestamp) -> Duration {
     let is_whole = at.as_micros() % 1_000_000 == 0;
     if is_whole { Duration::from_secs(1) } else { Duration::ZERO }

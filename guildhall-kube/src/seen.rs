@@ -22,7 +22,7 @@ pub(crate) enum HandedOver {
     Closed(CeremonyOutcome),
 }
 
-/// A ceremony that is open, as far as was heard.
+/// A ceremony that is open, as far as is known.
 #[derive(Debug, Clone)]
 pub(crate) struct Open {
     /// What names its object, the namespace first.
@@ -74,7 +74,7 @@ impl Seen {
         self.state().remember(ceremony_id, HandedOver::Closed(outcome));
     }
 
-    /// Its object is gone. Answers how far it was handed over.
+    /// Its object is gone. Returns how far it was handed over.
     pub(crate) fn gone(&self, ceremony_id: CeremonyId) -> Option<HandedOver> {
         self.state().handed_over.remove(&ceremony_id)
     }
@@ -120,7 +120,7 @@ impl Seen {
         }
     }
 
-    /// A list ends: forgets, and answers with, the ceremonies that were open and whose objects,
+    /// A list ends: forgets, and returns, the ceremonies that were open and whose objects,
     /// of the namespaces that were listed, it did not hold.
     pub(crate) fn end_list(
         &self,

@@ -35,7 +35,7 @@ const MOST_FAILURES: u32 = 3;
 /// watches from the version of that list. A watch that ends or breaks goes on where it was; where
 /// that is too long ago (410), or fails again and again, it lists again. After a failure it goes on
 /// in the same way, so one watcher should serve for as long as the process lives. Where several
-/// namespaces are watched and some of them fail, the others are heard all the same.
+/// namespaces are watched and some of them fail, the others go on all the same.
 ///
 /// An object's phase becomes at most two steps: the opening, by the spec's requester and at the time
 /// that the condition [`Opened`](crate::OPENED) tells; and the closing, as the status tells it.
@@ -53,7 +53,7 @@ const MOST_FAILURES: u32 = 3;
 /// Memory: for each namespace, two pages or lines of 32 MiB at most and the
 /// [backlog](Self::backlog_bytes) of a list; some 100 bytes a ceremony for 100,000 of them, and some
 /// 200 bytes for each that is open.
-#[must_use = "it hears nothing until an orchestrator has it as a feed"]
+#[must_use = "it receives nothing until an orchestrator has it as a feed"]
 pub struct CeremonyWatcher {
     name: String,
     cluster: Option<String>,
@@ -66,7 +66,7 @@ pub struct CeremonyWatcher {
     seen: Seen,
 }
 
-/// How far one scope was heard.
+/// How far one scope was followed.
 #[derive(Debug)]
 struct Place {
     scope: Scope,
@@ -83,7 +83,7 @@ impl Place {
         Self { scope, resource_version: None, is_listed: false, failures: 0 }
     }
 
-    /// A watch has told all up to this version.
+    /// A watch has reported all up to this version.
     fn reached(&mut self, version: Option<String>) {
         if version.is_some() && version != self.resource_version {
             (self.resource_version, self.is_listed, self.failures) = (version, false, 0);
@@ -97,7 +97,7 @@ impl Place {
         if std::mem::take(&mut self.is_listed) { Err(error) } else { Ok(()) }
     }
 
-    /// It failed. What follows its version may never be told: a new list gets past that.
+    /// It failed. What follows its version may never be reported: a new list gets past that.
     fn failed(&mut self, error: &WatchError) {
         self.failures = self.failures.saturating_add(1);
         if error.may_be_the_versions() && self.failures.is_multiple_of(MOST_FAILURES) {
@@ -106,11 +106,11 @@ impl Place {
     }
 }
 
-/// Why a scope is not heard.
+/// Why a scope is not followed.
 enum Failure {
     /// Others may be.
     Scope(WatchError),
-    /// What is heard is not recorded, wherever it is heard.
+    /// What is received is not recorded, wherever it comes from.
     Chronicle(RecordError),
 }
 
@@ -173,8 +173,8 @@ impl CeremonyWatcher {
         Self { name: name.into(), ..self }
     }
 
-    /// The name of its cluster, which the evidence of each opening then tells. It is required where
-    /// one Chronicle is told of more than one cluster, each by another name: a watcher looks for the
+    /// The name of its cluster, which the evidence of each opening then states. It is required where
+    /// one Chronicle receives reports of more than one cluster, each under another name: a watcher looks for the
     /// objects of those open ceremonies alone that name its cluster; without a name, of those that
     /// name none, so that two watchers without would report each other's as deleted.
     ///
@@ -224,7 +224,7 @@ impl CeremonyWatcher {
         Self { retry_refused, ..self }
     }
 
-    /// Lists and watches until nothing is heard any more.
+    /// Lists and watches until nothing can be received any more.
     async fn follow(&self, places: &mut [Place], intake: &Intake) -> Result<Infallible, FeedError> {
         let standing = Standing::new(places.len(), intake);
         self.seen.remind();
@@ -250,7 +250,7 @@ impl CeremonyWatcher {
     }
 
     /// Follows a scope, which may have failed just now, again and again. It gives up where none of
-    /// the scopes is heard, or what is heard is not recorded.
+    /// the scopes is followed, or what is received is not recorded.
     async fn follow_scope(
         &self,
         place: &mut Place,

@@ -1,10 +1,10 @@
-//! Ceremonies and posture, live: who wants to know is told what changed, and who hears how
-//! ceremonies begin and end hands it in.
+//! Ceremonies and posture, live: changes are reported to subscribers, and feeds report how
+//! ceremonies begin and end.
 //!
-//! The orchestrator follows the Ops DB's checkpoint, whichever process moves it, and tells
-//! subscribers what was applied: a query made on a [`Notice`] finds what it tells. It never waits
-//! for a subscriber. It decides nothing: what a [`CeremonyFeed`] hears becomes an entry through the
-//! checked append or is refused, and that is the only way in which a ceremony changes here.
+//! The orchestrator follows the Ops DB's checkpoint, whichever process moves it, and reports to
+//! subscribers what was applied: a query prompted by a [`Notice`] finds what it reports. It never
+//! waits for a subscriber. It decides nothing: what a [`CeremonyFeed`] receives becomes an entry
+//! through the checked append or is refused, and ceremonies change here in no other way.
 //!
 //! ```
 //! # #[tokio::main(flavor = "current_thread")]
@@ -106,7 +106,7 @@ impl OrchestratorOptions {
         Self { policy, ..self }
     }
 
-    /// The clock that what feeds hear is compared with, and how much later it may be: what says that
+    /// The clock that reports of feeds are compared with, and how much later it may be: what says that
     /// it happens after that is refused until it is mended or true. The host's and five minutes by
     /// default.
     pub fn clock(self, clock: Clock) -> Self {
@@ -123,7 +123,7 @@ impl OrchestratorOptions {
         Self { queued_notices, ..self }
     }
 
-    /// Who tells that the Ops DB has moved, such as this process's [`Runtime`](crate::Runtime).
+    /// What announces that the Ops DB has moved, such as this process's [`Runtime`](crate::Runtime).
     /// Without, the Chronicle does, a little later.
     pub fn woken_by(self, wakeup: Arc<dyn Wakeup>) -> Self {
         Self { wakeup: Some(wakeup), ..self }
@@ -175,13 +175,13 @@ impl OrchestratorOptions {
 pub struct OrchestratorStatus {
     /// What it is doing; never [`State::Standby`].
     pub state: State,
-    /// How far subscribers were told.
+    /// How far changes were reported to subscribers.
     pub position: Position,
     /// Where the Ops DB stands, as far as it knows.
     pub checkpoint: Position,
     /// How many subscribers there are.
     pub subscribers: usize,
-    /// How many notices were told while somebody listened.
+    /// How many notices were delivered while somebody listened.
     pub notices: u64,
     /// How many did not fit a subscriber's queue, over all subscribers.
     pub missed: u64,
@@ -194,7 +194,7 @@ pub struct OrchestratorStatus {
 }
 
 impl OrchestratorStatus {
-    /// Whether it tells what there is to tell, and every feed listens.
+    /// Whether it reports what there is to report, and every feed listens.
     pub fn is_healthy(&self) -> bool {
         let follows = match self.state {
             State::Starting | State::CatchingUp | State::Live | State::Standby { .. } => true,
@@ -271,7 +271,7 @@ impl std::fmt::Debug for Source {
     }
 }
 
-/// Tells what changes, and takes in what feeds hear. Clones are handles on the same one; it stops
+/// Reports what changes, and takes in what feeds receive. Clones are handles on the same one; it stops
 /// when the last of them is dropped.
 #[derive(Debug, Clone)]
 pub struct CeremonyOrchestrator {
@@ -296,7 +296,7 @@ impl CeremonyOrchestrator {
     }
 
     /// Subscribes to these topics. It waits until the orchestrator knows where the Ops DB stands:
-    /// what is applied from then on is told.
+    /// what is applied from then on is reported.
     ///
     /// # Errors
     /// [`RuntimeError::ShutDown`]: it has stopped, or stops before it knows.
@@ -345,8 +345,8 @@ impl CeremonyOrchestrator {
         Ok(self.inner.source.chronicle.head().await?.position)
     }
 
-    /// Waits until subscribers were told of entries beyond `position`, or of a state restored from
-    /// before it, and answers how far. Registrations and accords count, which are no notices.
+    /// Waits until subscribers have received notices of entries beyond `position`, or of a state restored from
+    /// before it, and returns how far. Registrations and accords count, which are no notices.
     ///
     /// # Errors
     /// [`RuntimeError::ShutDown`]: it has stopped.

@@ -4,7 +4,7 @@ use guildhall_core::{ApplyError, Checkpoint, Chronicle, Fault, Position, ReadLim
 
 use crate::error::RuntimeError;
 
-/// Looks whether the log has, at a checkpoint, the entry that was applied there, and answers where it
+/// Looks whether the log has, at a checkpoint, the entry that was applied there, and returns where it
 /// ends.
 pub(crate) async fn check(
     chronicle: &dyn Chronicle,

@@ -17,8 +17,8 @@ pub enum RuntimeError {
     /// A store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The Chronicle answered entries out of order.
-    #[error("the Chronicle answered entries out of order")]
+    /// The Chronicle returned entries out of order.
+    #[error("the Chronicle returned entries out of order")]
     NotConsecutive(#[from] NotConsecutive),
     /// A task panicked: a bug in a store, in a read model or here.
     #[error("a task panicked")]

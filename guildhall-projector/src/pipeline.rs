@@ -189,7 +189,7 @@ impl Reader {
             let is_all = (!is_any && reach_back) || at >= head;
             if is_all && self.end.is_none_or(|end| at < end) {
                 let reached = self.chronicle.wait_beyond(at, self.settings.patience).await?;
-                // What waits may hear of the log's end a little later than who looks.
+                // Whoever waits may learn of the log's end a little later than whoever looks.
                 head = if reached < head { self.look(head).await? } else { reached };
             }
             if self.end.is_some_and(|end| at >= end) {

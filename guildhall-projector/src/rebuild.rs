@@ -21,8 +21,8 @@ const MAX_ROUNDS: u32 = 100;
 /// for half a minute each time, so that a report which reads for minutes costs no rebuild.
 const MAX_RETRIES: u32 = 20;
 
-/// Fills a new generation from the whole log, puts it in the live one's place and answers how that
-/// went. The live one can be read, and projected into, all the while. `progress` hears of every batch.
+/// Fills a new generation from the whole log, puts it in the live one's place and returns how that
+/// went. The live one can be read, and projected into, all the while. `progress` is called for every batch.
 ///
 /// Before it takes its place, the new generation is compared with the live one in all that the entries
 /// up to the live checkpoint wrote. Where it differs, or where the log does not go on from that

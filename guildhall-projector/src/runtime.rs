@@ -185,9 +185,9 @@ fn outcome(status: &Status) -> RuntimeError {
     status.failure.clone().map_or(RuntimeError::ShutDown, RuntimeError::Stopped)
 }
 
-/// Applies everything up to the end that the log has now, recovering like [`Runtime`], and answers
+/// Applies everything up to the end that the log has now, recovering like [`Runtime`], and returns
 /// how that went. Where another projector of the same name holds the lease, it waits until that
-/// has got there, or takes over. `progress` hears of the latest status, not of each.
+/// has got there, or takes over. `progress` is called with the latest status, not with each.
 ///
 /// # Errors
 /// [`RuntimeError`].

@@ -16,10 +16,10 @@ use guildhall_core::ReadLimit;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// How many entries one read answers at most; two reads are under way at a time. 5,000 by
+    /// Upper bound on the entries of one read; two reads are under way at a time. 5,000 by
     /// default.
     pub read_entries: usize,
-    /// How many bytes of payload one read answers at most (and one entry more). 4 MiB by default.
+    /// Upper bound on the bytes of payload of one read (and one entry more). 4 MiB by default.
     pub read_bytes: usize,
     /// How many reads share a transaction at most; as many wait for it at most. 8 by default.
     /// Transactions adapt: live, one holds whatever has come; the slower the writer, the more it

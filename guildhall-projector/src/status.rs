@@ -168,7 +168,7 @@ pub(crate) struct Rate {
 impl Rate {
     const WINDOW: Duration = Duration::from_secs(5);
 
-    /// Takes in that `entries` were applied by `now`, and answers the rate.
+    /// Takes in that `entries` were applied by `now`, and returns the rate.
     pub(crate) fn update(&mut self, now: Instant, entries: u64) -> f64 {
         self.samples.push_back((now, entries));
         while self.samples.len() > 2

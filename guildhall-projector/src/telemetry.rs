@@ -11,13 +11,13 @@
 //! | `guildhall_projector_skipped_total` | counter | entries | of them, of an unknown type |
 //! | `guildhall_projector_restarts_total` | counter | restarts | after a failure that may pass |
 //! | `guildhall_projector_apply_seconds` | histogram | seconds | from handing a batch over to its commit |
-//! | `guildhall_orchestrator_notices_total` | counter | notices | told while somebody listened |
+//! | `guildhall_orchestrator_notices_total` | counter | notices | delivered while somebody listened |
 //! | `guildhall_orchestrator_missed_total` | counter | notices | that did not fit a subscriber's queue |
-//! | `guildhall_feed_steps_total` | counter | steps | heard by a feed (`feed`), by what became of them (`taken`: `recorded`, `known`, or `refused`, once for as long as it is) |
+//! | `guildhall_feed_steps_total` | counter | steps | received by a feed (`feed`), by what became of them (`taken`: `recorded`, `known`, or `refused`, once for as long as it is) |
 //! | `guildhall_feed_restarts_total` | counter | restarts | of a feed (`feed`) after a failure |
 //!
 //! `tracing` has a span `projector` around a runtime's whole life; in it, a batch and a standby are
-//! told at `debug`, a start at `info`, a restart and quarantined entries at `warn`, a failure
+//! logged at `debug`, a start at `info`, a restart and quarantined entries at `warn`, a failure
 //! at `error`.
 
 use std::time::Duration;
@@ -45,11 +45,11 @@ pub const RESTARTS: &str = "guildhall_projector_restarts_total";
 /// Seconds from handing a batch over to its commit.
 pub const APPLY_SECONDS: &str = "guildhall_projector_apply_seconds";
 
-/// Notices told while somebody listened.
+/// Notices delivered while somebody listened.
 pub const NOTICES: &str = "guildhall_orchestrator_notices_total";
 /// Notices that did not fit a subscriber's queue.
 pub const MISSED: &str = "guildhall_orchestrator_missed_total";
-/// Steps of ceremonies that feeds heard.
+/// Steps of ceremonies that feeds received.
 pub const STEPS: &str = "guildhall_feed_steps_total";
 /// Restarts of feeds after a failure.
 pub const FEED_RESTARTS: &str = "guildhall_feed_restarts_total";

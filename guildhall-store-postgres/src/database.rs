@@ -132,7 +132,7 @@ impl Database {
     }
 
     /// The outcome of a conversation with the server. Where none comes for long, the connection is
-    /// lost: a server that is frozen, or gone without a word, would be waited for for ever.
+    /// lost: a server that is frozen, or gone without a word, would be waited for indefinitely.
     pub(crate) async fn answered<T, E: From<sqlx::Error>>(
         &self,
         conversation: impl Future<Output = Result<T, E>>,

@@ -66,7 +66,7 @@ pub enum OpenError {
     },
     /// The path names no file of its own: in-memory databases and SQLite's URIs are not opened. A
     /// file that is called like that is opened with `./` before its name.
-    #[error("{:?} is no path of a database file", .path)]
+    #[error("{:?} is not the path of a database file", .path)]
     NotAPath {
         /// The path.
         path: PathBuf,

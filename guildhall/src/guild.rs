@@ -90,7 +90,7 @@ impl Guild {
     }
 
     /// Projects what is recorded, as it is recorded, and listens to the [feeds](Builder::feed), until
-    /// the guild is [closed](Self::close). What runs already is answered; what was shut down is
+    /// the guild is [closed](Self::close). What runs already is returned; what was shut down is
     /// started anew. It needs a Tokio runtime to run on.
     pub fn run(&self) -> Runtime {
         let runtime = {
@@ -109,8 +109,8 @@ impl Guild {
         runtime
     }
 
-    /// Tells what changes in the Ops DB, whoever projects it, and takes in what the
-    /// [feeds](Builder::feed) hear: subscribe to it. There is one for a guild, started when it is
+    /// Reports what changes in the Ops DB, whoever projects it, and takes in what the
+    /// [feeds](Builder::feed) receive: subscribe to it. There is one for a guild, started when it is
     /// first asked for, on the current Tokio runtime.
     pub fn orchestrator(&self) -> CeremonyOrchestrator {
         let mut at_work = self.at_work();
@@ -133,7 +133,7 @@ impl Guild {
         orchestrator
     }
 
-    /// Projects what the log holds now and answers how that went; where the guild runs, waits until
+    /// Projects what the log holds now and returns how that went; where the guild runs, waits until
     /// that is projected.
     ///
     /// # Errors

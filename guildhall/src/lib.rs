@@ -60,6 +60,11 @@
 //! - `console`, `kube`: over any Ops DB and any orchestrator.
 #![deny(missing_docs)]
 
+/// The guide is compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/embed.md")]
+mod guide {}
+
 mod builder;
 mod error;
 mod guild;

@@ -286,7 +286,7 @@ fn needs(
             }
             @for (feed, error) in deaf() {
                 div.group {
-                    h3 { (badge(Tone::Bad, "feed")) " Ceremonies are not heard of" }
+                    h3 { (badge(Tone::Bad, "feed")) " Ceremony feed disconnected" }
                     p { (text(&feed.name)) ": " (text(&error.message)) " (" (ago(error.at, now)) ")" }
                 }
             }

@@ -71,17 +71,17 @@ impl AppendState {
         named.chain(append.entries.iter().map(|entry| entry.stream_id))
     }
 
-    /// Tells the version of a stream. One that is not told is taken to be empty.
+    /// States the version of a stream. One that is not stated is taken to be empty.
     pub fn know_version(&mut self, stream: StreamId, version: Version) {
         self.versions.insert(stream, version);
     }
 
-    /// Tells the entry that has an event id. An id that is not told is taken to be free.
+    /// States the entry that has an event id. An id that is not stated is taken to be free.
     pub fn know_recorded(&mut self, event_id: EventId, recorded: Recorded) {
         self.recorded.insert(event_id, recorded);
     }
 
-    /// Whether the version of a stream was told.
+    /// Whether the version of a stream was stated.
     pub fn knows_version(&self, stream: StreamId) -> bool {
         self.versions.contains_key(&stream)
     }

@@ -17,7 +17,7 @@ pub struct Act {
     pub evidence: Json,
     /// When.
     pub occurred_at: Timestamp,
-    /// In which unit the clock counts that tells when; zero, unless said otherwise, where
+    /// The unit that the clock behind `occurred_at` counts in; zero, unless said otherwise, where
     /// `occurred_at` is exact.
     pub clock_resolution: Duration,
     /// When it had happened at the latest, where `occurred_at` is only the earliest that it can

@@ -112,7 +112,7 @@ impl<'p> Judge<'p> {
         let context = Context { policy: self.policy, accord_exists: true, artifact: Some(head) };
         let violation = check(&event, context).err();
         if let Event::CustodyTransitioned(event) = &event {
-            // Also one that does not hold: the next is held against it, so that each fault is told once.
+            // Also one that does not hold: the next is held against it, so that each fault is reported once.
             head.advance(event);
         }
         self.links += 1;

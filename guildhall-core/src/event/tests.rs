@@ -451,6 +451,6 @@ fn a_tier_is_one_of_four() {
     }
     for text in ["4", "-1", "+1", "01", " 1", ""] {
         let error = text.parse::<Tier>().unwrap_err();
-        assert_eq!(error.to_string(), format!("{text:?} is no tier: 0, 1, 2, 3"));
+        assert_eq!(error.to_string(), format!("{text:?} is not a valid tier: 0, 1, 2, 3"));
     }
 }

@@ -47,7 +47,7 @@ pub mod artifact_type {
 #[serde(try_from = "u8", into = "u8")]
 pub struct Tier(u8);
 
-/// A number that is no tier.
+/// A number that is not a tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("tier {found} is not 0, 1, 2 or 3")]
 pub struct TierError {

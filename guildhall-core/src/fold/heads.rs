@@ -148,7 +148,7 @@ impl Heads {
         }
     }
 
-    /// Tells the head of a target of an artifact that was told before, and the position that last
+    /// States the head of a target of an artifact that was stated before, and the position that last
     /// wrote its row; none where it has no row.
     pub fn know_target(
         &mut self,

@@ -107,7 +107,7 @@ impl<'t> Scan<'t> {
         Ok(key)
     }
 
-    /// Passes a string; answers the text from behind its opening quote on.
+    /// Passes a string; returns the text from behind its opening quote on.
     fn string(&mut self) -> Result<&'t str, JsonError> {
         self.take(b'"', "a string")?;
         let start = self.at;

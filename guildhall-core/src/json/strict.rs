@@ -218,7 +218,7 @@ impl<'t> Reader<'t> {
         self.out.push(bracket);
     }
 
-    /// Passes the comma, or the bracket that ends what is read; answers whether it was the comma.
+    /// Passes the comma, or the bracket that ends what is read; returns whether it was the comma.
     fn is_followed(&mut self, end: u8, expected: &'static str) -> Result<bool, JsonError> {
         self.space();
         let found = self.peek();
@@ -352,7 +352,7 @@ impl<'t> Reader<'t> {
         self.out.push_str(&self.scratch);
     }
 
-    /// Reads a string, writes it, and answers it: borrowed where nothing in it is escaped.
+    /// Reads a string, writes it, and returns it: borrowed where nothing in it is escaped.
     fn text_of(&mut self, expected: &'static str) -> Result<Cow<'t, str>, JsonError> {
         if self.peek() != Some(b'"') {
             return Err(self.expected(expected));
@@ -395,7 +395,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Passes an escape; answers the character that it stands for.
+    /// Passes an escape; returns the character that it stands for.
     fn escape(&mut self) -> Result<char, JsonError> {
         let start = self.at;
         let character = match self.text.as_bytes().get(start + 1) {

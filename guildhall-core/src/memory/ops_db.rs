@@ -22,7 +22,7 @@ use crate::ops::{
 use crate::projector::OPS_DB;
 use crate::time::Timestamp;
 
-/// An Ops DB in memory (see [`OpsDb`] for what it answers). Clones are cheap and share everything.
+/// An Ops DB in memory (see [`OpsDb`] for what it can be asked). Clones are cheap and share everything.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryOpsDb {
     pub(super) database: Arc<Mutex<Database>>,

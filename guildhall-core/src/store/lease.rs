@@ -101,7 +101,7 @@ impl LeaseState {
         Lease::Held
     }
 
-    /// Gives the lease up if it is `holder`'s; answers whether it was.
+    /// Gives the lease up if it is `holder`'s; returns whether it was.
     pub fn release(&mut self, holder: HolderId) -> bool {
         self.holder.take_if(|(found, _)| *found == holder).is_some()
     }

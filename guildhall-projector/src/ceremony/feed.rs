@@ -1,4 +1,4 @@
-//! Letting outcomes in: whoever hears how ceremonies begin and end hands that over, and it becomes
+//! Letting outcomes in: a feed reports how ceremonies begin and end, and each report becomes
 //! an entry of the Chronicle through the checked append. Nothing here decides.
 
 use std::collections::{HashMap, VecDeque};
@@ -46,11 +46,11 @@ impl Step {
     }
 }
 
-/// A step of a ceremony, as a feed hears of it.
+/// A step of a ceremony, as a feed reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CeremonyReport {
-    /// What names this step where it was heard, for ever: an object's UID and phase, a message's
-    /// id. Hearing it again records nothing.
+    /// What names this step at its source, for ever: an object's UID and phase, a message's
+    /// id. Reporting it again records nothing.
     pub identity: String,
     /// The artifact that it is about.
     pub artifact_id: ArtifactId,
@@ -103,7 +103,7 @@ pub(super) fn event_id(feed: &str, identity: &str, step: Step) -> EventId {
     EventId::from_uuid(uuid::Builder::from_custom_bytes(bytes).into_uuid())
 }
 
-/// What became of a step that was heard.
+/// What became of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum IntakeOutcome {
@@ -141,12 +141,12 @@ impl IntakeOutcome {
 pub struct Refusal {
     /// What names the step.
     pub identity: String,
-    /// The artifact; none where what was heard does not say.
+    /// The artifact; none where the report does not say.
     pub artifact_id: Option<ArtifactId>,
     /// Why: the code of the invariant, and what was found and expected; or what makes it unreadable
     /// or unbelievable.
     pub reason: String,
-    /// When it was heard last, by this host's clock.
+    /// When it was last received, by this host's clock.
     pub at: Timestamp,
 }
 
@@ -159,7 +159,7 @@ pub trait CeremonyFeed: Send + Sync {
     /// Its name, the same for ever: part of the event ids.
     fn name(&self) -> &str;
 
-    /// Hands over what it hears, in order, for as long as there is something to hear, and says
+    /// Hands over what it receives, in order, for as long as there is something to hear, and says
     /// when it is [listening](Intake::listening): before, it does not count as healthy. It is
     /// started anew after a failure, and may then hand everything over again.
     ///
@@ -240,7 +240,7 @@ impl FeedStatus {
     }
 }
 
-/// Where a feed hands over what it hears.
+/// Where a feed hands over what it receives.
 #[derive(Debug)]
 pub struct Intake {
     name: String,
@@ -269,14 +269,14 @@ impl Intake {
         &self.name
     }
 
-    /// Records a step; returned means durable. A step that was heard before is answered with where
+    /// Records a step; returned means durable. A step that was reported before returns where
     /// it stands.
     ///
     /// # Errors
     /// The Chronicle failed: hand the step over again, or fail and be started again.
     ///
     /// # Cancel safety
-    /// The step may be recorded; handing it over again tells.
+    /// The step may be recorded; handing it over again will tell.
     pub async fn take(&self, report: CeremonyReport) -> Result<IntakeOutcome, RecordError> {
         let (artifact_id, step) = (report.artifact_id, report.step);
         let identity = report.identity.clone();
@@ -299,7 +299,7 @@ impl Intake {
             IntakeOutcome::Recorded { position }
         };
         telemetry::step_heard(&self.name, outcome.as_str());
-        // An opening that stands tells nothing of the closing that was refused.
+        // An opening that stands says nothing of the closing that was refused.
         let is_over = |it: Option<Step>| it.is_none_or(|it| it == step || it == Step::Opened);
         self.forget_refused(&identity, is_over);
         self.status.send_modify(|status| {
@@ -308,7 +308,7 @@ impl Intake {
         Ok(outcome)
     }
 
-    /// Tells of something heard that makes no step: it cannot be read, or not be believed. It is
+    /// Reports something that is not a step: it cannot be read, or not be believed. It is
     /// shown and counted like a step that breaks an invariant.
     pub fn refuse(&self, identity: String, artifact_id: Option<ArtifactId>, reason: String) {
         self.note_refused(Refusal { identity, artifact_id, reason, at: Timestamp::now() }, None);
@@ -325,7 +325,7 @@ impl Intake {
         self.set_state(FeedState::Connecting);
     }
 
-    /// Tells that the feed hears what happens from now on. Whatever failed is past.
+    /// Reports that the feed receives what happens from now on. Whatever failed is past.
     pub fn listening(&self) {
         self.status.send_if_modified(|status| {
             let is_new = status.state != FeedState::Listening || status.last_error.is_some();
@@ -334,7 +334,7 @@ impl Intake {
         });
     }
 
-    /// Tells that the feed does not hear part of what it is to hear, and tries again by itself.
+    /// Reports that the feed does not receive part of what it should, and tries again by itself.
     pub fn failing(&self, error: &dyn Error) {
         let message = chain(error);
         tracing::warn!(feed = self.name, error = message, "part of a feed failed");

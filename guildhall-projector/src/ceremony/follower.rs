@@ -1,7 +1,7 @@
 //! Following the Ops DB: once its checkpoint has moved, what it moved over is read from the
-//! Chronicle and told.
+//! Chronicle and reported.
 //!
-//! The checkpoint is committed with the rows, so whoever asks after a notice finds what it tells,
+//! The checkpoint is committed with the rows, so whoever asks after a notice finds what it reports,
 //! whichever process projected it.
 
 use std::collections::HashSet;
@@ -111,7 +111,7 @@ pub(super) struct Follower {
 pub(super) struct Step {
     /// Where the Ops DB stands.
     pub(super) checkpoint: Position,
-    /// How far subscribers were told.
+    /// How far changes were reported to subscribers.
     pub(super) told: Position,
     /// How many notices.
     pub(super) notices: u64,
@@ -127,13 +127,13 @@ impl Follower {
         Ok(checkpoint)
     }
 
-    /// Waits until there is something to tell, or for as long as its patience, and tells a part.
+    /// Waits until there is something to report, at most for its patience, and reports a part.
     pub(super) async fn step(&self) -> Result<Step, StoreError> {
         let before = self.hub.position();
         let checkpoint = self.wait_beyond(before).await?;
         if checkpoint <= before {
             if checkpoint < before {
-                // The Ops DB was restored from an older copy; what it takes in again is told again.
+                // The Ops DB was restored from an older copy; what it takes in again is reported again.
                 self.hub.publish(&[], checkpoint);
             }
             return Ok(Step { checkpoint, told: checkpoint, notices: 0, missed: 0 });

@@ -1,4 +1,4 @@
-//! What is told: typed notices, and the topics that they are told under.
+//! What is reported: typed notices, and the topics that they are reported under.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use guildhall_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What a subscriber wants to hear of. Its text is `ceremony:*`, `ceremony:<artifact id>`,
+/// What a subscriber wants to know about. Its text is `ceremony:*`, `ceremony:<artifact id>`,
 /// `posture:*` or `posture:<artifact id>`.
 ///
 /// ```
@@ -33,16 +33,16 @@ pub enum Topic {
     PostureOf(ArtifactId),
 }
 
-/// A text that is no topic.
+/// A text that is not a topic.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is no topic, such as ceremony:* or posture:<artifact id>")]
+#[error("{found:?} is not a valid topic, such as ceremony:* or posture:<artifact id>")]
 pub struct TopicError {
     /// The text, cut to 64 characters.
     pub found: String,
 }
 
 impl Topic {
-    /// Whether a notice is told under it.
+    /// Whether a notice is reported under it.
     pub fn covers(self, notice: &Notice) -> bool {
         match self {
             Self::AllCeremonies => notice.change.is_of_ceremony(),
@@ -130,7 +130,7 @@ pub enum Change {
         /// Why.
         reason: String,
     },
-    /// A target was looked at. The row keeps the latest look; a late one tells of the past.
+    /// A target was looked at. The row keeps the latest look; a late one speaks of the past.
     DeploymentObserved {
         /// Where.
         target: String,
@@ -149,7 +149,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// Whether it is told under a ceremony's topic, and not under a posture's.
+    /// Whether it is reported under a ceremony's topic, and not under a posture's.
     pub const fn is_of_ceremony(&self) -> bool {
         match self {
             Self::CeremonyOpened { .. } | Self::CeremonyClosed { .. } => true,

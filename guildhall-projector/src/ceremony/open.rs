@@ -20,7 +20,7 @@ impl Intake {
         self.source.ops_db.open_ceremonies(after, MAX_PAGE_ROWS).await
     }
 
-    /// Whether the entry at this position is the opening that this feed heard of under this
+    /// Whether the entry at this position is the opening that this feed reported under this
     /// identity: another feed's, or a command's, has another event id.
     ///
     /// # Errors

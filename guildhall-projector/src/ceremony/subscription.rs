@@ -1,5 +1,5 @@
 //! Telling many subscribers without waiting for any: each has a queue of its own, bounded; what
-//! does not fit is counted, and the subscriber is told how many notices that were and where to
+//! does not fit is counted, and the subscriber learns how many notices that were and where to
 //! find them.
 
 use std::collections::VecDeque;
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use super::notice::{Notice, Topic};
 
-/// What a subscriber is told.
+/// What a subscriber receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Delivery {
     /// Something changed.
@@ -32,7 +32,7 @@ pub struct Missed {
     pub through: Position,
 }
 
-/// All subscribers, and how far they were told.
+/// All subscribers, and how far changes were reported to them.
 #[derive(Debug)]
 pub(super) struct Hub {
     state: Mutex<HubState>,
@@ -59,7 +59,7 @@ struct QueueState {
     is_closed: bool,
 }
 
-/// What was told, for the counters.
+/// What was delivered, for the counters.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Told {
     pub(super) notices: u64,
@@ -72,7 +72,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Queue {
-    /// Takes a notice in; answers whether it fitted.
+    /// Takes a notice in; returns whether it fitted.
     fn push(&self, notice: &Arc<Notice>, capacity: usize) -> bool {
         let mut state = lock(&self.state);
         let position = notice.position;
@@ -120,7 +120,7 @@ impl Hub {
         lock(&self.state).queues.iter().filter(|queue| queue.strong_count() > 0).count()
     }
 
-    /// How far subscribers were told.
+    /// How far changes were reported to subscribers.
     pub(super) fn position(&self) -> Position {
         lock(&self.state).position
     }

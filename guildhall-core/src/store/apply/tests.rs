@@ -26,7 +26,7 @@ impl Disk {
         Self { rows: Rows::default(), row: CheckpointRow::NONE }
     }
 
-    /// Writes what a turn answers; it is durable once it is put in the disk's place.
+    /// Writes what a turn returns; it is durable once it is put in the disk's place.
     fn written(&self, folded: &Folded<Projecting<'_>>) -> Self {
         let mut next = self.clone();
         next.rows.write(folded.changes().clone());
