@@ -1,8 +1,8 @@
 //! What every command understands: the database, the form of the output, how much is said.
 
-use anyhow::Result;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser};
+use guildhall_core::{CounterError, Position};
 
 use crate::commands::Command;
 use crate::database::Location;
@@ -72,7 +72,7 @@ impl Global {
     ///
     /// # Errors
     /// What is wrong with the text. It may hold a password, so it is not for clap to show.
-    pub fn location(&self) -> Result<Location> {
+    pub fn location(&self) -> anyhow::Result<Location> {
         let text = self.database.as_deref().unwrap_or(DEFAULT_DATABASE);
         text.parse().map_err(|reason| {
             let what = format!("--database: {reason}");
@@ -94,4 +94,10 @@ impl ListForm {
     pub fn format(self, global: &Global) -> Format {
         self.output.unwrap_or(if global.json { Format::Json } else { Format::Table })
     }
+}
+
+/// A position, as an argument says it.
+pub(crate) fn position(text: &str) -> Result<Position, String> {
+    let number: u64 = text.parse().map_err(|_| "write a position: 0, 1, 2 …".to_owned())?;
+    number.try_into().map_err(|error: CounterError| error.to_string())
 }

@@ -17,13 +17,17 @@
 //! [`Problem`](crate::error::Problem), with what to do about it.
 
 mod completions;
+mod doctor;
 mod export;
 mod import;
 mod man;
 mod migrate;
 mod project;
 mod rebuild;
+#[cfg(feature = "console")]
+mod serve;
 mod status;
+mod watch;
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
@@ -32,7 +36,8 @@ use guildhall::{Builder, Guild};
 use crate::args::Global;
 use crate::database::{self, Location, Reading};
 use crate::ending::Ending;
-use crate::error::{Problem, Verdict};
+use crate::error::Verdict;
+use crate::logs::LogFormat;
 use crate::progress::Progress;
 
 /// What to do.
@@ -52,6 +57,13 @@ pub enum Command {
     #[allow(missing_docs, reason = "as above")]
     Status(status::Status),
     #[allow(missing_docs, reason = "as above")]
+    Doctor(doctor::Doctor),
+    #[allow(missing_docs, reason = "as above")]
+    #[cfg(feature = "console")]
+    Serve(serve::Serve),
+    #[allow(missing_docs, reason = "as above")]
+    Watch(watch::Watch),
+    #[allow(missing_docs, reason = "as above")]
     Completions(completions::Completions),
     #[allow(missing_docs, reason = "as above")]
     #[command(hide = true)]
@@ -61,7 +73,17 @@ pub enum Command {
 impl Command {
     /// Whether it asks if something holds: it then exits with 3 where it cannot tell.
     pub(crate) const fn is_check(&self) -> bool {
-        matches!(self, Self::Status(_))
+        matches!(self, Self::Status(_) | Self::Doctor(_))
+    }
+
+    /// How what goes on is written, of a command that stays until it is ended.
+    pub(crate) fn logs(&self) -> Option<LogFormat> {
+        match self {
+            Self::Project(command) => command.logs(),
+            #[cfg(feature = "console")]
+            Self::Serve(command) => Some(command.log_format),
+            _ => None,
+        }
     }
 
     pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
@@ -72,6 +94,10 @@ impl Command {
             Self::Project(command) => command.run(context).await,
             Self::Rebuild(command) => command.run(context).await,
             Self::Status(command) => command.run(context).await,
+            Self::Doctor(command) => command.run(context).await,
+            #[cfg(feature = "console")]
+            Self::Serve(command) => command.run(context).await,
+            Self::Watch(command) => command.run(context).await,
             Self::Completions(command) => command.run(),
             Self::Man(command) => command.run(),
         }
@@ -93,10 +119,20 @@ impl Context {
         &mut self,
         ask: impl AsyncFnOnce(&Reading) -> Result<T>,
     ) -> Result<T> {
+        let asked =
+            async |database: &Reading, ending: &mut Ending| ending.or_ends(ask(database)).await;
+        self.looking(asked).await
+    }
+
+    /// As [`reading`](Self::reading), for what ends well where it is asked to.
+    pub(crate) async fn looking<T>(
+        &mut self,
+        look: impl AsyncFnOnce(&Reading, &mut Ending) -> Result<T>,
+    ) -> Result<T> {
         self.check_is_there()?;
         let opening = async { Ok(Reading::open(&self.location).await?) };
         let database = self.ending.or_ends(opening).await?;
-        let outcome = self.ending.or_ends(ask(&database)).await;
+        let outcome = look(&database, &mut self.ending).await;
         self.ending.closed(database.close(), outcome).await
     }
 
@@ -123,16 +159,17 @@ impl Context {
     }
 
     /// A mistyped path makes no file.
-    fn check_is_there(&self) -> Result<()> {
-        if self.location.may_exist() {
-            return Ok(());
+    pub(crate) fn check_is_there(&self) -> Result<()> {
+        match &self.location {
+            #[cfg(feature = "sqlite")]
+            Location::Sqlite(path) if !path.exists() => {
+                let what = format!("there is no database {}", path.display());
+                let next = "check --database; `guildhall migrate` makes a new one, and \
+                     `guildhall import FILE` fills it too";
+                Err(crate::error::Problem::failed(what, next).into())
+            }
+            _ => Ok(()),
         }
-        let Location::Sqlite(path) = &self.location else { return Ok(()) };
-        Err(Problem::failed(
-            format!("there is no database {}", path.display()),
-            "check --database; `guildhall migrate` makes a new one, `guildhall import FILE` also fills it",
-        )
-        .into())
     }
 
     /// A step that says how far it has got, unless nothing is to be said.

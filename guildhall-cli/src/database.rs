@@ -1,16 +1,13 @@
 //! The database that an argument names: SQLite or PostgreSQL, the same from here on.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 use guildhall::{Builder, Guild, GuildError, Source};
-use guildhall_core::text::escape_for_terminal;
 use guildhall_core::{Chronicle, OpsDb};
-
-use crate::progress::say;
+use guildhall_projector::ceremony::CeremonyOrchestrator;
 
 /// A lease for work that ends: how long a killed run keeps the next one waiting at most.
 pub const BRIEF_LEASE: Duration = Duration::from_millis(500);
@@ -19,7 +16,8 @@ pub const BRIEF_LEASE: Duration = Duration::from_millis(500);
 #[derive(Clone, PartialEq, Eq)]
 pub enum Location {
     /// A file.
-    Sqlite(PathBuf),
+    #[cfg(feature = "sqlite")]
+    Sqlite(std::path::PathBuf),
     /// A URL, which may hold a password and is not shown.
     #[cfg(feature = "postgres")]
     Postgres(String),
@@ -28,6 +26,7 @@ pub enum Location {
 impl fmt::Debug for Location {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            #[cfg(feature = "sqlite")]
             Self::Sqlite(path) => formatter.debug_tuple("Sqlite").field(path).finish(),
             #[cfg(feature = "postgres")]
             Self::Postgres(_) => formatter.write_str("Postgres(..)"),
@@ -60,12 +59,14 @@ impl std::str::FromStr for Location {
     }
 }
 
+#[cfg(feature = "sqlite")]
 fn sqlite(path: &str) -> Result<Location, &'static str> {
-    if cfg!(feature = "sqlite") {
-        Ok(Location::Sqlite(path.into()))
-    } else {
-        Err("this program was built without SQLite: build it with --features sqlite")
-    }
+    Ok(Location::Sqlite(path.into()))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn sqlite(_path: &str) -> Result<Location, &'static str> {
+    Err("this program was built without SQLite: build it with --features sqlite")
 }
 
 #[cfg(feature = "postgres")]
@@ -78,17 +79,6 @@ fn postgres(_url: &str) -> Result<Location, &'static str> {
     Err("this program was built without PostgreSQL: build it with --features postgres")
 }
 
-impl Location {
-    /// Whether there is a file; a server is only known once it is asked.
-    pub fn may_exist(&self) -> bool {
-        match self {
-            Self::Sqlite(path) => path.exists(),
-            #[cfg(feature = "postgres")]
-            Self::Postgres(_) => true,
-        }
-    }
-}
-
 /// Opens what is there, and makes what is missing.
 ///
 /// # Errors
@@ -98,6 +88,7 @@ pub async fn open(
     set_up: impl FnOnce(Builder) -> Builder,
 ) -> Result<Guild, GuildError> {
     let source = match location {
+        #[cfg(feature = "sqlite")]
         Location::Sqlite(path) => Source::File(path.clone()),
         #[cfg(feature = "postgres")]
         Location::Postgres(url) => Source::Url(url.clone()),
@@ -114,7 +105,7 @@ pub async fn close(guild: &Guild) -> Result<()> {
     match guild.close().await {
         #[cfg(feature = "sqlite")]
         Err(GuildError::Close(busy @ guildhall::sqlite::CloseError::InUse { .. })) => {
-            say(&escape_for_terminal(&busy.to_string()));
+            crate::progress::say(&guildhall_core::text::escape_for_terminal(&busy.to_string()));
             Ok(())
         }
         closed => Ok(closed?),
@@ -166,10 +157,6 @@ impl Reading {
                     store: Store::Sqlite(store),
                 })
             }
-            #[cfg(not(feature = "sqlite"))]
-            Location::Sqlite(_) => {
-                Err(GuildError::NotBuilt { database: "SQLite", feature: "sqlite" })
-            }
             #[cfg(feature = "postgres")]
             Location::Postgres(url) => {
                 let store = guildhall::postgres::PostgresStore::open_read_only(url).await?;
@@ -180,6 +167,20 @@ impl Reading {
                 })
             }
         }
+    }
+
+    /// What tells of changes while others project.
+    pub fn orchestrator(&self) -> CeremonyOrchestrator {
+        let (chronicle, ops_db) = (Arc::clone(&self.chronicle), Arc::clone(&self.ops_db));
+        let options = CeremonyOrchestrator::new(chronicle, ops_db);
+        let options = match &self.store {
+            #[cfg(feature = "sqlite")]
+            Store::Sqlite(_) => options,
+            // The server tells of every commit of a projector.
+            #[cfg(feature = "postgres")]
+            Store::Postgres(store) => options.woken_by(Arc::new(store.ops_db())),
+        };
+        options.start()
     }
 
     /// Ends the threads that read.

@@ -90,7 +90,11 @@ impl Ending {
             (outcome, Ok(())) => outcome,
             (Ok(_), Err(error)) => Err(error),
             (Err(error), Err(another)) => {
-                say(&message(&another));
+                // What the projector failed with, it is closed with too.
+                let another = message(&another);
+                if another != message(&error) {
+                    say(&another);
+                }
                 Err(error)
             }
         }

@@ -44,11 +44,19 @@ impl Problem {
 
 /// Says what went wrong, once, with what to do next, and answers how the process ends. A reader of
 /// standard output who has seen enough is no failure.
-pub(crate) fn conclude(outcome: anyhow::Result<Verdict>, is_check: bool) -> ExitCode {
+pub(crate) fn conclude(
+    outcome: anyhow::Result<Verdict>,
+    is_check: bool,
+    logs_json: bool,
+) -> ExitCode {
     match outcome {
         Ok(Verdict::Holds) => ExitCode::SUCCESS,
         Ok(Verdict::DoesNotHold) => ExitCode::from(1),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if logs_json => {
+            tracing::error!(error = message(&error), help = next(&error), "ended");
+            ExitCode::from(exit_code(&error, is_check))
+        }
         Err(error) => {
             let style = Style::of_stderr();
             let _ = writeln!(

@@ -16,22 +16,33 @@
 //! | `kube` | `guildhall kube` |
 #![deny(missing_docs)]
 
+#[cfg(not(any(feature = "sqlite", feature = "postgres")))]
+compile_error!("guildhall-cli needs a database: turn on its feature `sqlite` or `postgres`");
+
 pub mod address;
 #[cfg(feature = "program")]
 pub mod args;
+#[cfg(feature = "program")]
+pub mod checkup;
 #[cfg(feature = "program")]
 pub mod commands;
 pub mod database;
 pub mod ending;
 #[cfg(feature = "program")]
 pub mod error;
+#[cfg(feature = "program")]
+mod following;
 pub mod input;
+#[cfg(feature = "program")]
+pub mod logs;
 #[cfg(feature = "program")]
 pub mod output;
 pub mod progress;
 pub mod report;
 #[cfg(feature = "program")]
 mod run;
+#[cfg(feature = "program")]
+mod service;
 #[cfg(feature = "program")]
 pub mod standing;
 pub mod steps;

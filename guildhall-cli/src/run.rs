@@ -10,6 +10,7 @@ use crate::args::{Global, Program};
 use crate::commands::{Command, Context};
 use crate::ending::Ending;
 use crate::error::{Verdict, conclude};
+use crate::logs::LogFormat;
 
 /// Runs the program on the arguments of this process.
 pub fn main() -> ExitCode {
@@ -18,13 +19,15 @@ pub fn main() -> ExitCode {
         Err(error) => return said_by_clap(&error),
     };
     let is_check = command.is_check();
+    let logs = command.logs();
+    crate::logs::start(&global, logs.unwrap_or_default(), logs.is_some());
     let outcome = tokio::runtime::Runtime::new().context("starting").and_then(|runtime| {
         let outcome = runtime.block_on(run(global, command));
         // A read of standard input that nobody waits for any more must not hold the process.
         runtime.shutdown_background();
         outcome
     });
-    conclude(outcome, is_check)
+    conclude(outcome, is_check, logs == Some(LogFormat::Json))
 }
 
 async fn run(global: Global, command: Command) -> anyhow::Result<Verdict> {

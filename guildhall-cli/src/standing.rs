@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use guildhall_core::text::escape_for_terminal;
-use guildhall_core::{Checkpoint, Chronicle, OPS_DB, Origin, Overview, Position, ReadLimit};
+use guildhall_core::{
+    Checkpoint, Chronicle, OPS_DB, Origin, Overview, Position, ProjectorCheckpoint, ReadLimit,
+};
 use serde::Serialize;
 
 use crate::database::{Reading, Store};
@@ -25,6 +27,8 @@ pub struct Standing {
     pub checkpoint: Checkpoint,
     /// How many entries that is behind the log.
     pub lag: u64,
+    /// Every read model that was ever projected here, how far it is, and who holds its lease.
+    pub projectors: Vec<ProjectorCheckpoint>,
     /// What the tables hold, entries in quarantine among it.
     pub overview: Overview,
     /// How much space it takes.
@@ -38,6 +42,8 @@ pub struct Sizes {
     pub file_bytes: Option<u64>,
     /// What stands in the log beside the file.
     pub wal_bytes: Option<u64>,
+    /// The tables of a server's schema, with their indexes; none of a file.
+    pub schema_bytes: Option<u64>,
 }
 
 impl Standing {
@@ -48,6 +54,7 @@ impl Standing {
     /// The store's own.
     pub async fn load(database: &Reading, max_lag: u64) -> Result<Self> {
         let Reading { chronicle, ops_db, store } = database;
+        let ops_db = ops_db.snapshot().await?;
         // First, so that what is appended meanwhile is not taken for a checkpoint beyond the end.
         let checkpoint = ops_db.checkpoint(OPS_DB).await?.unwrap_or(Checkpoint::ZERO);
         let (origin, head) = (chronicle.origin().await?, chronicle.head().await?.position);
@@ -58,9 +65,19 @@ impl Standing {
         } else if lag > max_lag {
             problems.push(format!("the tables are {lag} entries behind the log"));
         }
-        let overview = ops_db.overview().await?;
-        let (is_healthy, sizes) = (problems.is_empty(), Sizes::of(store));
-        Ok(Self { is_healthy, problems, origin, head, checkpoint, lag, overview, sizes })
+        let (projectors, overview) = (ops_db.checkpoints().await?, ops_db.overview().await?);
+        let (is_healthy, sizes) = (problems.is_empty(), Sizes::of(store).await?);
+        Ok(Self {
+            is_healthy,
+            problems,
+            origin,
+            head,
+            checkpoint,
+            lag,
+            projectors,
+            overview,
+            sizes,
+        })
     }
 
     /// The same as text.
@@ -90,6 +107,17 @@ impl Standing {
         );
         line("ceremonies", &format!("{open_ceremonies} open"));
         line("quarantine", &quarantined.to_string());
+        for it in &self.projectors {
+            let lease = match it.lease {
+                Some(lease) => format!("the lease is held until {}", lease.until),
+                None => "nobody holds the lease".to_owned(),
+            };
+            let name = escape_for_terminal(&it.projector);
+            line("read model", &format!("{name} at {}, {lease}", it.checkpoint.position));
+        }
+        if let Some(bytes) = self.sizes.schema_bytes {
+            line("size", &shown(bytes));
+        }
         if let Some(bytes) = self.sizes.file_bytes {
             let beside = self.sizes.wal_bytes.filter(|bytes| *bytes > 0);
             let beside =
@@ -117,22 +145,26 @@ async fn check_log(
 }
 
 impl Sizes {
-    fn of(store: &Store) -> Self {
-        match store {
+    async fn of(store: &Store) -> Result<Self> {
+        Ok(match store {
             #[cfg(feature = "sqlite")]
             Store::Sqlite(store) => {
                 let path = &store.options().chronicle_path;
                 let mut beside = path.clone().into_os_string();
                 beside.push("-wal");
                 let length = |path: &std::path::Path| Some(path.metadata().ok()?.len());
-                Self { file_bytes: length(path), wal_bytes: length(beside.as_ref()) }
+                let wal_bytes = length(beside.as_ref());
+                Self { file_bytes: length(path), wal_bytes, schema_bytes: None }
             }
             #[cfg(feature = "postgres")]
-            Store::Postgres(_) => Self::default(),
-        }
+            Store::Postgres(store) => {
+                Self { schema_bytes: Some(store.facts().await?.size_bytes), ..Self::default() }
+            }
+        })
     }
 }
 
-fn shown(bytes: u64) -> String {
+/// An amount of bytes for people.
+pub(crate) fn shown(bytes: u64) -> String {
     indicatif::HumanBytes(bytes).to_string()
 }

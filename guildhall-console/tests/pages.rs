@@ -25,8 +25,8 @@ use guildhall_core::{
     CeremonyId, Checkpoint, Chronicle, ClosedCeremony, Cursor, CustodyPolicy, CustodyState,
     CustodyTransition, DeploymentQuery, DeploymentState, Entry, EventType, Head, Json, Lease,
     LogFault, NewEntry, OpenCeremony, OpsDb, Origin, Outcome, Overview, Page, Position, Projector,
-    QuarantinedEntry, ReadLimit, Seq, StoreError, StreamId, Timestamp, VerificationQuery,
-    VerificationRecorded, VerificationResult, Version,
+    ProjectorCheckpoint, QuarantinedEntry, ReadLimit, Seq, StoreError, StreamId, Timestamp,
+    VerificationQuery, VerificationRecorded, VerificationResult, Version,
 };
 use guildhall_projector::ceremony::{
     CeremonyFeed, CeremonyOrchestrator, CeremonyOutcome, CeremonyReport, FeedError, FeedState,
@@ -1119,6 +1119,10 @@ impl OpsDb for Counted {
 
     async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError> {
         self.0.checkpoint(projector).await
+    }
+
+    async fn checkpoints(&self) -> Result<Vec<ProjectorCheckpoint>, StoreError> {
+        self.0.checkpoints().await
     }
 }
 

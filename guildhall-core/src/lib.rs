@@ -98,9 +98,9 @@ pub use json::{Json, JsonError, MAX_DEPTH, MAX_PAYLOAD_BYTES};
 pub use ops::{
     AccordBinding, AccordQuery, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary,
     Ceremony, ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState,
-    Difference, DifferenceKind, Drift, GovernedArtifact, Health, MAX_PAGE_ROWS, OpenCeremony,
-    OpsDb, Overview, Page, QuarantinedEntry, SnapshotEnded, Table, Tables, VerificationQuery,
-    VerificationResult, Wakeup,
+    Difference, DifferenceKind, Drift, GovernedArtifact, Health, HeldLease, MAX_PAGE_ROWS,
+    OpenCeremony, OpsDb, Overview, Page, ProjectorCheckpoint, QuarantinedEntry, SnapshotEnded,
+    Table, Tables, VerificationQuery, VerificationResult, Wakeup,
 };
 pub use projector::{
     Applied, ApplyError, Batch, Disagreement, Generation, Lease, NotConsecutive, OPS_DB, Projector,

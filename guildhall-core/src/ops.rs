@@ -10,7 +10,7 @@ use crate::cid::{Cid, LinkHash};
 use crate::custody::CustodyState;
 use crate::error::StoreError;
 use crate::event::{EventType, Outcome, Tier};
-use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, Position, Seq, StreamId};
+use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, HolderId, Position, Seq, StreamId};
 use crate::invariant::Code;
 use crate::json::Json;
 use crate::time::Timestamp;
@@ -244,6 +244,44 @@ fn as_str<S: serde::Serializer>(event_type: &EventType, serializer: S) -> Result
     serializer.serialize_str(event_type.as_str())
 }
 
+/// A row of `projector_checkpoints`: how far a read model is, and who projects it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ProjectorCheckpoint {
+    /// The projector's name; [`OPS_DB`](crate::OPS_DB) for the Ops DB itself.
+    pub projector: String,
+    /// How far the read model is.
+    #[serde(flatten)]
+    pub checkpoint: Checkpoint,
+    /// When it last moved, or the lease was last renewed, by the database's clock.
+    pub updated_at: Option<Timestamp>,
+    /// Who holds the lease; none where nobody does.
+    pub lease: Option<HeldLease>,
+}
+
+/// A lease that somebody holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct HeldLease {
+    /// Who.
+    pub holder: HolderId,
+    /// Until when unless it is renewed, by the database's clock. It may have lapsed.
+    pub until: Timestamp,
+}
+
+impl ProjectorCheckpoint {
+    /// The row of this projector, as a store keeps it.
+    pub fn new(
+        projector: impl Into<String>,
+        checkpoint: Checkpoint,
+        updated_at: Option<Timestamp>,
+        lease: Option<(HolderId, Timestamp)>,
+    ) -> Self {
+        let lease = lease.map(|(holder, until)| HeldLease { holder, until });
+        Self { projector: projector.into(), checkpoint, updated_at, lease }
+    }
+}
+
 /// Every row of the seven tables, each table in the order of its key: what tells whether two stores
 /// hold the same. Of a checkpoint, it has neither the clock nor the lease.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -364,6 +402,9 @@ pub trait OpsDb: Send + Sync {
 
     /// How far the projector of this name has got; nothing where none of that name ever ran.
     async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError>;
+
+    /// How far every read model is that was ever projected here, by name, and who holds its lease.
+    async fn checkpoints(&self) -> Result<Vec<ProjectorCheckpoint>, StoreError>;
 }
 
 /// The time of a [snapshot](OpsDb::snapshot) is up: take another, and ask anew.

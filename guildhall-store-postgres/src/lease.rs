@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use guildhall_core::store::{Applier, CheckpointRow, LeaseState, Standby};
-use guildhall_core::{Checkpoint, HolderId, Origin, StoreError, Timestamp};
+use guildhall_core::{Checkpoint, HolderId, Origin, ProjectorCheckpoint, StoreError, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres, Row, Transaction};
 use uuid::Uuid;
@@ -227,6 +227,20 @@ pub(crate) async fn load_checkpoints(
     let read = |row: &PgRow| {
         let (projector, row) = read_row(&mut Columns::of(row))?;
         Ok((projector, row.checkpoint))
+    };
+    rows.iter().map(read).collect()
+}
+
+/// Every row, by projector.
+pub(crate) async fn list_checkpoints(
+    connection: &mut PgConnection,
+    database: &Database,
+) -> Result<Vec<ProjectorCheckpoint>, sqlx::Error> {
+    let list = database.sql(include_str!("sql/list_checkpoints.sql"));
+    let rows = sqlx::query(list).fetch_all(connection).await?;
+    let read = |row: &PgRow| {
+        let (projector, row) = read_row(&mut Columns::of(row))?;
+        Ok(row.into_listed(projector))
     };
     rows.iter().map(read).collect()
 }

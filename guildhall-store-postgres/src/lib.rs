@@ -44,6 +44,7 @@ mod chronicle;
 mod copy;
 mod database;
 mod error;
+mod facts;
 mod family;
 mod heads;
 mod holder;
@@ -65,6 +66,7 @@ mod watch;
 
 pub use chronicle::PostgresChronicle;
 pub use error::OpenError;
+pub use facts::ServerFacts;
 pub use family::Family;
 pub use holder::{LockHolder, LockedByOther};
 pub use options::{DEFAULT_SCHEMA, PostgresOptions};

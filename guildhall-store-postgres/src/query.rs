@@ -13,14 +13,15 @@ use guildhall_core::{
     AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery,
     ArtifactSummary, Ceremony, CeremonyId, Checkpoint, ClosedCeremony, Cursor, CustodyTransition,
     DeploymentQuery, DeploymentState, OpenCeremony, OpsDb, Overview, Page, Position,
-    QuarantinedEntry, StoreError, Timestamp, VerificationQuery, VerificationResult, Wakeup,
+    ProjectorCheckpoint, QuarantinedEntry, StoreError, Timestamp, VerificationQuery,
+    VerificationResult, Wakeup,
 };
 use sqlx::postgres::PgRow;
 use sqlx::{Encode, PgConnection, Postgres, QueryBuilder, Type};
 
 use crate::database::{Database, Schema};
 use crate::error::Doing;
-use crate::lease::load_checkpoints;
+use crate::lease::{list_checkpoints, load_checkpoints};
 use crate::rows::Columns;
 use crate::snapshot::Moment;
 use crate::store::PostgresStore;
@@ -290,6 +291,11 @@ impl OpsDb for PostgresOpsDb {
             .ask(async |connection| load_checkpoints(connection, database, &names).await)
             .await?;
         Ok(found.into_iter().next().map(|(_, checkpoint)| checkpoint))
+    }
+
+    async fn checkpoints(&self) -> Result<Vec<ProjectorCheckpoint>, StoreError> {
+        let database = &self.database;
+        self.ask(async |connection| list_checkpoints(connection, database).await).await
     }
 }
 

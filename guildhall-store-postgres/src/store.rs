@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use guildhall_core::StoreError;
+
 use crate::chronicle::PostgresChronicle;
 use crate::database::Database;
-use crate::error::OpenError;
+use crate::error::{Doing, OpenError};
+use crate::facts::ServerFacts;
 use crate::family::Family;
 use crate::migrate::prepare;
 use crate::options::PostgresOptions;
@@ -81,6 +84,14 @@ impl PostgresStore {
     /// The Chronicle.
     pub fn chronicle(&self) -> PostgresChronicle {
         self.shared.chronicle.clone()
+    }
+
+    /// What the server is, and what it makes of this store: for people who look after it.
+    ///
+    /// # Errors
+    /// The store's own.
+    pub async fn facts(&self) -> Result<ServerFacts, StoreError> {
+        ServerFacts::load(&self.shared.database).await.doing("asking the server about itself")
     }
 
     /// What the store was opened with.

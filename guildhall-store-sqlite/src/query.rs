@@ -14,8 +14,8 @@ use guildhall_core::{
     AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery,
     ArtifactSummary, Ceremony, CeremonyId, Checkpoint, ClosedCeremony, Cursor, CustodyTransition,
     DeploymentQuery, DeploymentState, Health, OpenCeremony, OpsDb, Outcome, Overview, Page,
-    Position, QuarantinedEntry, SnapshotEnded, StoreError, Timestamp, VerificationQuery,
-    VerificationResult,
+    Position, ProjectorCheckpoint, QuarantinedEntry, SnapshotEnded, StoreError, Timestamp,
+    VerificationQuery, VerificationResult,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::connection::DatabaseFile;
 use crate::error::Doing;
-use crate::lease::find_row;
+use crate::lease::{find_row, load_row};
 use crate::reader::Reader;
 use crate::rows::Columns;
 use crate::store::SqliteStore;
@@ -302,6 +302,19 @@ impl OpsDb for SqliteOpsDb {
         let projector = projector.to_owned();
         self.load(move |connection| Ok(find_row(connection, &projector)?.map(|row| row.checkpoint)))
             .await
+    }
+
+    async fn checkpoints(&self) -> Result<Vec<ProjectorCheckpoint>, StoreError> {
+        self.load(|connection| {
+            let mut list = connection
+                .prepare("SELECT projector FROM projector_checkpoints ORDER BY projector")?;
+            let names =
+                list.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+            let rows =
+                names.into_iter().map(|name| Ok(load_row(connection, &name)?.into_listed(name)));
+            rows.collect()
+        })
+        .await
     }
 }
 

@@ -12,6 +12,7 @@ use crate::workload::{Mix, Workload};
 super::scenarios! { $ __lease = lease:
     a_second_projector_stands_by,
     a_released_lease_is_free_at_once,
+    who_holds_the_lease_can_be_looked_up,
     a_lapsed_lease_is_taken_over_and_the_deposed_one_cannot_write,
     rivals_take_turns_without_loss,
 }
@@ -73,6 +74,26 @@ pub async fn a_released_lease_is_free_at_once<H: Harness>(harness: H) {
     first.apply(log.rest(Position::new(15))).await.unwrap();
     let expected = crate::reference::Reference::tables_of(log.origin(), log.entries());
     harness.tables().await.assert_are(&expected);
+}
+
+pub async fn who_holds_the_lease_can_be_looked_up<H: Harness>(harness: H) {
+    let log = log();
+    let ops_db = harness.ops_db();
+    let first = harness.projector(ProjectorSettings::default()).await;
+    let second = harness.projector(ProjectorSettings::default()).await;
+    first.apply(log.batch(Position::ZERO, 10)).await.unwrap();
+    let Lease::Standby { holder, until } = second.hold_lease().await.unwrap() else {
+        panic!("both hold the lease");
+    };
+    let listed = ops_db.checkpoints().await.unwrap();
+    let [row] = listed.as_slice() else { panic!("{listed:?}") };
+    assert_eq!(row.projector, OPS_DB);
+    assert_eq!(row.checkpoint, ops_db.checkpoint(OPS_DB).await.unwrap().unwrap());
+    let lease = row.lease.expect("it is held");
+    assert_eq!((lease.holder, lease.until), (holder, until));
+    assert!(row.updated_at.is_some_and(|at| at <= until));
+    first.release_lease().await.unwrap();
+    assert_eq!(ops_db.checkpoints().await.unwrap()[0].lease, None);
 }
 
 pub async fn a_lapsed_lease_is_taken_over_and_the_deposed_one_cannot_write<H: Harness>(harness: H) {

@@ -7,6 +7,8 @@ use serde::Serialize;
 use super::{Context, head};
 use crate::database::BRIEF_LEASE;
 use crate::error::Verdict;
+use crate::following;
+use crate::logs::LogFormat;
 use crate::output::print_document;
 use crate::steps;
 
@@ -22,6 +24,18 @@ pub struct Project {
     /// Stop before the first entry that breaks an invariant, rather than quarantine it
     #[arg(long)]
     halt_on_violation: bool,
+
+    /// Stay, and project what is recorded as it is recorded, until Ctrl-C or SIGTERM
+    ///
+    /// It waits for a database that goes away and comes back, stands by where another projects, and
+    /// tells a service manager when it is ready and that it is alive (sd_notify). With --json it
+    /// prints a line for each batch.
+    #[arg(long)]
+    follow: bool,
+
+    /// How to write what goes on
+    #[arg(long, value_name = "FORMAT", default_value = "text", requires = "follow")]
+    log_format: LogFormat,
 }
 
 /// What was projected.
@@ -48,8 +62,10 @@ impl From<&Status> for Projected {
 
 impl Project {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
-        let on_violation =
-            if self.halt_on_violation { OnViolation::Halt } else { OnViolation::Quarantine };
+        if self.follow {
+            return self.follow(context).await;
+        }
+        let on_violation = self.on_violation();
         let set_up =
             |guild: guildhall::Builder| guild.on_violation(on_violation).lease_time(BRIEF_LEASE);
         let settings = Settings::default().retries(RETRIES);
@@ -68,5 +84,24 @@ impl Project {
             print_document(true, &projected, |_| String::new())?;
         }
         Ok(Verdict::Holds)
+    }
+
+    fn on_violation(&self) -> OnViolation {
+        if self.halt_on_violation { OnViolation::Halt } else { OnViolation::Quarantine }
+    }
+
+    async fn follow(self, context: &mut Context) -> Result<Verdict> {
+        let (is_json, on_violation) = (context.global.json, self.on_violation());
+        let followed = context.writing(
+            |guild| guild.on_violation(on_violation),
+            async |guild, ending| following::follow(&guild.run(), ending, is_json).await,
+        );
+        followed.await?;
+        Ok(Verdict::Holds)
+    }
+
+    /// How what goes on is written, of one that stays.
+    pub(crate) fn logs(&self) -> Option<LogFormat> {
+        self.follow.then_some(self.log_format)
     }
 }

@@ -2,13 +2,19 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use std::io::{BufRead as _, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::Value;
 
 /// A Chronicle of 150 entries about nine artifacts, one of them in quarantine.
 pub(crate) const LOG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/data/story.jsonl");
+
+/// How long anything may take before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder and, in it, `guildhall.db`, the default database.
 pub(crate) struct Folder(tempfile::TempDir);
@@ -78,4 +84,70 @@ impl Folder {
 
 pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A program that stays, and the lines that it writes.
+pub(crate) struct Running {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    errors: mpsc::Receiver<String>,
+}
+
+impl Running {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let lines = read_lines(child.stdout.take().unwrap());
+        let errors = read_lines(child.stderr.take().unwrap());
+        Self { child, lines, errors }
+    }
+
+    /// Waits for a line on standard output with this text.
+    pub(crate) fn line_with(&mut self, wanted: &str) -> String {
+        find(&self.lines, wanted)
+    }
+
+    /// Waits for a line on standard error with this text.
+    pub(crate) fn error_with(&mut self, wanted: &str) -> String {
+        find(&self.errors, wanted)
+    }
+
+    /// Sends it a signal, such as `-TERM`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let kill = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(kill.unwrap().success());
+    }
+
+    /// Waits for its end; answers its exit code and what it said on standard error besides.
+    pub(crate) fn ended(mut self) -> (Option<i32>, String) {
+        let code = self.child.wait().unwrap().code();
+        let said: Vec<_> = self.errors.iter().collect();
+        (code, said.join("\n"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn read_lines(from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (line, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for text in BufReader::new(from).lines() {
+            let _ = line.send(text.unwrap());
+        }
+    });
+    lines
+}
+
+fn find(lines: &mpsc::Receiver<String>, wanted: &str) -> String {
+    loop {
+        let line =
+            lines.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no line with {wanted:?}"));
+        if line.contains(wanted) {
+            return line;
+        }
+    }
 }

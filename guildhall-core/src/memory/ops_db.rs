@@ -16,8 +16,8 @@ use crate::ids::{AccordId, ArtifactId, CeremonyId, Position};
 use crate::ops::{
     AccordBinding, AccordQuery, ArtifactDetail, ArtifactKey, ArtifactQuery, ArtifactSummary,
     Ceremony, ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift,
-    GovernedArtifact, Health, OpenCeremony, OpsDb, Overview, Page, QuarantinedEntry, Tables,
-    VerificationQuery, VerificationResult, page_limit,
+    GovernedArtifact, Health, OpenCeremony, OpsDb, Overview, Page, ProjectorCheckpoint,
+    QuarantinedEntry, Tables, VerificationQuery, VerificationResult, page_limit,
 };
 use crate::projector::OPS_DB;
 use crate::time::Timestamp;
@@ -179,6 +179,11 @@ impl OpsDb for MemoryOpsDb {
         let database = lock(&self.database);
         let row = database.projector.as_ref().filter(|_| projector == OPS_DB);
         Ok(row.map(|row| row.checkpoint.clone()))
+    }
+
+    async fn checkpoints(&self) -> Result<Vec<ProjectorCheckpoint>, StoreError> {
+        let row = lock(&self.database).projector.clone();
+        Ok(row.map(|row| row.into_listed(OPS_DB)).into_iter().collect())
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::checkpoint::Checkpoint;
 use crate::ids::{HolderId, Position};
+use crate::ops::ProjectorCheckpoint;
 use crate::projector::Lease;
 use crate::time::Timestamp;
 
@@ -26,6 +27,12 @@ impl CheckpointRow {
         generation: 0,
         lease: LeaseState { holder: None, fence: 0, renewed_at: None },
     };
+
+    /// The row as [`OpsDb::checkpoints`](crate::OpsDb::checkpoints) lists it.
+    pub fn into_listed(self, projector: impl Into<String>) -> ProjectorCheckpoint {
+        let LeaseState { holder, renewed_at, .. } = self.lease;
+        ProjectorCheckpoint::new(projector, self.checkpoint, renewed_at, holder)
+    }
 
     /// The row once a generation that was built up to `next` has taken the live one's place; none
     /// where it must not: the live one has gone further, and does not stand at `rewind_from`,

@@ -1,0 +1,142 @@
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use guildhall::console::{Access, Console, serve};
+use guildhall_projector::Runtime;
+use guildhall_projector::ceremony::CeremonyOrchestrator;
+
+use super::Context;
+use crate::address::Address;
+use crate::ending::Ending;
+use crate::error::{Problem, Verdict};
+use crate::logs::LogFormat;
+use crate::service::{Watchdog, tell_ready, tell_stopping};
+
+/// How short a token may be, in bytes.
+const LEAST_TOKEN_BYTES: usize = 16;
+
+/// Show the console: the state of governance in a browser, up to date
+///
+/// It only reads; --project also keeps the tables up to date. On this machine's own addresses everybody
+/// on it may look; elsewhere whoever has the token, which GUILDHALL_TOKEN or --token-file gives. It stays
+/// until Ctrl-C or SIGTERM, and tells a service manager when it is ready and that it is alive
+/// (sd_notify). /healthz, /readyz and /metrics are for machines.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Where to listen: ADDRESS:PORT, localhost:PORT or :PORT, which is this machine's own
+    #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:7177")]
+    address: Address,
+
+    /// Let in whoever has the token that this file holds
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+
+    /// A name by which it is reached, where that is not an address of this machine; again for each
+    #[arg(long, value_name = "NAME")]
+    host: Vec<String>,
+
+    /// Keep the tables up to date too, as `guildhall project --follow` does
+    #[arg(long)]
+    project: bool,
+
+    /// How to write what goes on
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(super) log_format: LogFormat,
+}
+
+impl Serve {
+    pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
+        let access = self.access()?;
+        self.address.check_is_free()?;
+        if self.project {
+            let set_up = |guild| guild;
+            let served = context.writing(set_up, async |guild, ending| {
+                let runtime = guild.run();
+                let orchestrator = guild.orchestrator();
+                self.show(guild.console(), access, orchestrator, Some(runtime), ending).await
+            });
+            served.await?;
+        } else {
+            let served = context.looking(async |database, ending| {
+                let orchestrator = database.orchestrator();
+                let console = Console::new(Arc::clone(&database.ops_db), orchestrator.clone());
+                let shown = self.show(console, access, orchestrator.clone(), None, ending).await;
+                orchestrator.shutdown().await;
+                shown
+            });
+            served.await?;
+        }
+        Ok(Verdict::Holds)
+    }
+
+    /// Who may look: whoever is on this machine, or whoever has the token.
+    fn access(&self) -> Result<Access> {
+        let Some(token) = self.token()? else {
+            if self.address.is_loopback() {
+                return Ok(Access::Loopback);
+            }
+            let what = format!("{} can be reached from elsewhere: it needs a token", self.address);
+            let next = "put one into a file for --token-file or into GUILDHALL_TOKEN, \
+                 such as `openssl rand -hex 32` makes, or listen on :7177";
+            return Err(Problem::usage(what, next).into());
+        };
+        if token.len() < LEAST_TOKEN_BYTES {
+            let what =
+                format!("the token has {} bytes, {LEAST_TOKEN_BYTES} are the least", token.len());
+            return Err(Problem::usage(what, "make one with `openssl rand -hex 32`").into());
+        }
+        let listens = self.address.socket().ip().to_string();
+        let hosts = self.host.iter().cloned().chain([listens, "localhost".to_owned()]);
+        Ok(Access::Token { token, hosts: hosts.collect() })
+    }
+
+    /// Of the file, which ends with a line feed or not, or of the environment.
+    fn token(&self) -> Result<Option<String>> {
+        let Some(path) = &self.token_file else { return Ok(std::env::var("GUILDHALL_TOKEN").ok()) };
+        let reading = || format!("reading the token from {}", path.display());
+        let text = std::fs::read_to_string(path).with_context(reading)?;
+        Ok(Some(text.trim_ascii().to_owned()))
+    }
+
+    async fn show(
+        &self,
+        console: Console,
+        access: Access,
+        orchestrator: CeremonyOrchestrator,
+        runtime: Option<Runtime>,
+        ending: &mut Ending,
+    ) -> Result<()> {
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let stopped = async {
+            // Dropped says the same.
+            let _ = stopped.await;
+        };
+        let served = serve(console.access(access), self.address.socket(), stopped).await;
+        let served = served.context("serving the console")?;
+        tracing::info!("the console is at http://{}/", served.address());
+        tell_ready(&format!("serving http://{}/", served.address()));
+        let (follows, projects) = (orchestrator.clone(), runtime.clone());
+        let watchdog = Watchdog::feed(move || {
+            follows.status().is_healthy()
+                && projects.as_ref().is_none_or(|runtime| runtime.status().is_healthy())
+        });
+        let outcome = tokio::select! {
+            () = ending.asked() => Ok(()),
+            ended = ended(runtime) => ended,
+        };
+        tell_stopping();
+        drop((watchdog, stop));
+        served.finished().await;
+        outcome
+    }
+}
+
+/// Waits until the projector stops by itself; for ever where there is none.
+async fn ended(runtime: Option<Runtime>) -> Result<()> {
+    match runtime {
+        Some(runtime) => Ok(runtime.stopped().await?),
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,157 @@
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use anyhow::Result;
+use clap::Args;
+use guildhall_core::text::escape_for_terminal;
+use guildhall_core::{ArtifactId, OpsDb, Position};
+use guildhall_projector::ceremony::{CeremonyOrchestrator, Change, Delivery, Notice, Topic};
+
+use super::Context;
+use crate::args::position;
+use crate::database::Reading;
+use crate::error::Verdict;
+use crate::target::print;
+
+/// How many artifacts' names are kept.
+const KEPT_NAMES: usize = 10_000;
+
+/// Print what changes as it changes, one line each, until Ctrl-C
+///
+/// A line is printed once the tables hold what it tells, whoever projects it; so it comes as soon as
+/// `guildhall project --follow` runs somewhere. Nothing is left out: what comes too fast is read again.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Of what: ceremony:*, posture:*, or of one artifact ceremony:ID, posture:ID; of everything
+    /// where none is named
+    #[arg(value_name = "TOPIC")]
+    topics: Vec<Topic>,
+
+    /// Begin with what comes after this position, rather than with what comes now
+    #[arg(long, value_name = "POSITION", value_parser = position)]
+    after: Option<Position>,
+}
+
+impl Watch {
+    pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
+        let is_json = context.global.json;
+        let watched = context.looking(async |database, ending| {
+            let orchestrator = database.orchestrator();
+            let lines = Lines::new(database, is_json);
+            let watched = tokio::select! {
+                () = ending.asked() => Ok(()),
+                watched = self.watch(&orchestrator, lines) => watched,
+            };
+            orchestrator.shutdown().await;
+            watched
+        });
+        watched.await?;
+        Ok(Verdict::Holds)
+    }
+
+    async fn watch(&self, orchestrator: &CeremonyOrchestrator, mut lines: Lines) -> Result<()> {
+        let topics = match self.topics.as_slice() {
+            [] => vec![Topic::AllCeremonies, Topic::AllPostures],
+            topics => topics.to_vec(),
+        };
+        let mut subscription = orchestrator.subscribe(topics.clone()).await?;
+        if let Some(after) = self.after {
+            lines.catch_up(orchestrator, &topics, after, subscription.position()).await?;
+        }
+        while let Some(delivery) = subscription.next().await {
+            match delivery {
+                Delivery::Notice(notice) => lines.print(&notice).await?,
+                Delivery::Missed(missed) => {
+                    let (after, through) = (missed.after, missed.through);
+                    lines.catch_up(orchestrator, &topics, after, through).await?;
+                }
+            }
+        }
+        // It stops by itself only where something failed for good.
+        let error = orchestrator.status().last_error.map(|error| error.message);
+        anyhow::bail!("watching ended: {}", error.as_deref().unwrap_or("the orchestrator stopped"))
+    }
+}
+
+/// Prints notices.
+struct Lines {
+    ops_db: Arc<dyn OpsDb>,
+    names: HashMap<ArtifactId, String>,
+    is_json: bool,
+}
+
+impl Lines {
+    fn new(database: &Reading, is_json: bool) -> Self {
+        Self { ops_db: Arc::clone(&database.ops_db), names: HashMap::new(), is_json }
+    }
+
+    async fn catch_up(
+        &mut self,
+        orchestrator: &CeremonyOrchestrator,
+        topics: &[Topic],
+        mut after: Position,
+        through: Position,
+    ) -> Result<()> {
+        while after < through {
+            let caught_up = orchestrator.catch_up(topics, after, through).await?;
+            for notice in &caught_up.notices {
+                self.print(notice).await?;
+            }
+            if caught_up.is_done {
+                break;
+            }
+            after = caught_up.position;
+        }
+        Ok(())
+    }
+
+    async fn print(&mut self, notice: &Notice) -> Result<()> {
+        let line = if self.is_json {
+            serde_json::to_string(notice)?
+        } else {
+            let name = self.name(notice.artifact_id).await?;
+            let line = to_text(notice, &name);
+            escape_for_terminal(&line).into_owned()
+        };
+        Ok(print(&(line + "\n"))?)
+    }
+
+    async fn name(&mut self, id: ArtifactId) -> Result<String> {
+        if let Some(name) = self.names.get(&id) {
+            return Ok(name.clone());
+        }
+        let detail = self.ops_db.artifact(id).await?;
+        let name = detail.map_or_else(|| id.to_string(), |detail| detail.artifact.name);
+        if self.names.len() == KEPT_NAMES {
+            self.names.clear();
+        }
+        self.names.insert(id, name.clone());
+        Ok(name)
+    }
+}
+
+fn to_text(notice: &Notice, name: &str) -> String {
+    let mut text = format!("{} {} {name}: ", notice.position, notice.recorded_at);
+    let at = |target: &Option<String>| {
+        target.as_ref().map_or_else(String::new, |target| format!(" on {target}"))
+    };
+    // Writing into a text cannot fail.
+    let _ = match &notice.change {
+        Change::CeremonyOpened { actor, reason, .. } => {
+            write!(text, "ceremony opened by {actor}: {reason}")
+        }
+        Change::CeremonyClosed { outcome, actor, reason, .. } => {
+            write!(text, "{outcome} by {actor}: {reason}")
+        }
+        Change::CustodyMoved { to_state, actor, reason, .. } => {
+            write!(text, "{to_state} by {actor}: {reason}")
+        }
+        Change::DeploymentObserved { target, health } => write!(text, "{health} on {target}"),
+        Change::VerificationRecorded { target, verifier, outcome } => {
+            write!(text, "verification {outcome}{} by {verifier}", at(target))
+        }
+        _ => write!(text, "changed"),
+    };
+    text
+}

@@ -1,0 +1,79 @@
+//! Following the log: what a projector that stays tells of itself.
+
+use anyhow::Result;
+use guildhall_core::Position;
+use guildhall_projector::{Runtime, State, Status};
+use serde::Serialize;
+
+use crate::ending::Ending;
+use crate::service::{Watchdog, tell_ready, tell_stopping};
+use crate::target::print;
+
+/// How the projector is, on one line of JSON.
+#[derive(Serialize)]
+struct Line {
+    state: &'static str,
+    position: Position,
+    head: Position,
+    entries: u64,
+    quarantined: u64,
+}
+
+/// The word for a state.
+pub(crate) const fn word(state: State) -> &'static str {
+    match state {
+        State::Starting => "starting",
+        State::CatchingUp => "catching_up",
+        State::Live => "live",
+        State::Standby { .. } => "standby",
+        State::BackingOff { .. } => "backing_off",
+        State::Stopped => "stopped",
+        State::Failed => "failed",
+        _ => "unknown",
+    }
+}
+
+impl Line {
+    fn of(status: &Status) -> Self {
+        let Status { position, head, entries, quarantined, .. } = *status;
+        Self { state: word(status.state), position, head, entries, quarantined }
+    }
+}
+
+/// Goes on until it is to end or the runtime fails; says what changes, with `is_json` as a line of
+/// JSON for each batch.
+pub(crate) async fn follow(runtime: &Runtime, ending: &mut Ending, is_json: bool) -> Result<()> {
+    let health = runtime.watch_status();
+    let _watchdog = Watchdog::feed(move || health.borrow().is_healthy());
+    let mut status = runtime.watch_status();
+    let (mut said, mut shown, mut is_ready) = ("", None, false);
+    loop {
+        let now = status.borrow_and_update().clone();
+        let state = word(now.state);
+        if !is_ready && now.state != State::Starting && now.is_healthy() {
+            is_ready = true;
+            tell_ready("projecting");
+        }
+        if state != said {
+            said = state;
+            let (position, head) = (now.position.get(), now.head.get());
+            tracing::info!(state, position, head, "projector");
+        }
+        if is_json && shown != Some((state, now.position)) {
+            shown = Some((state, now.position));
+            print(&(serde_json::to_string(&Line::of(&now))? + "\n"))?;
+        }
+        if now.state.is_final() {
+            tell_stopping();
+            return Ok(runtime.stopped().await?);
+        }
+        tokio::select! {
+            () = ending.asked() => {
+                tell_stopping();
+                return Ok(());
+            }
+            // Its last status stays where nobody writes another.
+            _ = status.changed() => {}
+        }
+    }
+}

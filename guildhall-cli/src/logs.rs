@@ -1,0 +1,48 @@
+//! What goes on inside, on standard error: as text or as JSON, one event a line.
+
+use clap::ValueEnum;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::Global;
+use crate::output::Style;
+
+/// How what goes on is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For what collects logs
+    Json,
+}
+
+/// How much is said where RUST_LOG does not say it. What stays has nothing else to say what it does;
+/// what ends says it by itself.
+fn filter(global: &Global, stays: bool) -> String {
+    let level = match (global.quiet, global.verbose, stays) {
+        (true, ..) if stays => "error",
+        (true, ..) | (false, 0, false) => "off",
+        (false, 0, true) | (false, 1, false) => "info",
+        (false, ..) => "debug",
+    };
+    let rest = if global.verbose > 1 { ",warn" } else { "" };
+    format!(
+        "guildhall_cli={level},guildhall_projector={level},guildhall_store_sqlite={level},\
+         guildhall_store_postgres={level},guildhall_console={level},guildhall_kube={level}{rest}"
+    )
+}
+
+/// Writes what goes on from now on. `stays` is what goes on until it is ended.
+pub(crate) fn start(global: &Global, format: LogFormat, stays: bool) {
+    let asked = std::env::var("RUST_LOG").ok().filter(|asked| !asked.is_empty());
+    let filter = EnvFilter::new(asked.unwrap_or_else(|| filter(global, stays)));
+    let is_coloured = Style::of_stderr() != Style::PLAIN;
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(is_coloured);
+    match format {
+        LogFormat::Text => logs.with_target(false).init(),
+        LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+}

@@ -1,0 +1,56 @@
+//! What a service manager is told and asks: that the service is ready, ends, and is alive.
+//!
+//! The protocol is `sd_notify(3)`: datagrams to the socket that `NOTIFY_SOCKET` names. Where it names
+//! none, nothing is told.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+
+/// Tells that the service does its work from now on.
+pub(crate) fn tell_ready(status: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// Tells that it is about to end.
+pub(crate) fn tell_stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager was not told");
+    }
+}
+
+/// Feeds the watchdog, where the service manager keeps one (`WATCHDOG_USEC`), for as long as the
+/// service is healthy; it stops when dropped. Whoever is not fed is started again.
+#[derive(Debug)]
+pub(crate) struct Watchdog(Option<JoinHandle<()>>);
+
+impl Watchdog {
+    pub(crate) fn feed(mut is_healthy: impl FnMut() -> bool + Send + 'static) -> Self {
+        let Some(patience) = sd_notify::watchdog_enabled() else { return Self(None) };
+        // Twice as often as it has to be, as systemd recommends.
+        let mut due = interval((patience / 2).max(Duration::from_millis(1)));
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self(Some(tokio::spawn(async move {
+            loop {
+                due.tick().await;
+                if is_healthy() {
+                    tell(&[NotifyState::Watchdog]);
+                }
+            }
+        })))
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        if let Some(feeding) = &self.0 {
+            feeding.abort();
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What a server says of itself, for those who look after it.
+
+use sqlx::Row;
+
+use crate::database::Database;
+
+/// What a server is, and what it makes of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ServerFacts {
+    /// Its version, as it says it.
+    pub version: String,
+    /// Whether it only replays what another server writes.
+    pub is_standby: bool,
+    /// Whether the role that the store logs in as may do anything, also what append-only tables refuse.
+    pub is_superuser: bool,
+    /// Whether what it has committed survives a power cut: `fsync` and `full_page_writes` are on.
+    pub is_durable: bool,
+    /// How much space the tables of the schema take on its disk, with their indexes, in bytes.
+    pub size_bytes: u64,
+}
+
+impl ServerFacts {
+    pub(crate) async fn load(database: &Database) -> Result<Self, sqlx::Error> {
+        let sql = database.sql(include_str!("sql/facts.sql"));
+        let schema = database.schema().name();
+        let asking = database
+            .ask(async |connection| sqlx::query(sql).bind(schema).fetch_one(connection).await);
+        let row = asking.await?;
+        Ok(Self {
+            version: row.try_get(0)?,
+            is_standby: row.try_get(1)?,
+            is_superuser: row.try_get(2)?,
+            is_durable: row.try_get(3)?,
+            size_bytes: row.try_get::<i64, _>(4)?.cast_unsigned(),
+        })
+    }
+}

@@ -1,0 +1,5 @@
+SELECT
+    projector, position, leaf_hash, origin, generation, lease_holder, lease_until, fence,
+    updated_at
+FROM {schema}.projector_checkpoints
+ORDER BY projector COLLATE pg_catalog."C"
