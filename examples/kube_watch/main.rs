@@ -22,7 +22,7 @@ use ending::Ending;
 use guildhall_core::text::escape_for_terminal;
 use guildhall_core::{Chronicle, OpsDb, Position};
 use guildhall_kube::CeremonyWatcher;
-use guildhall_kube::kube::{Client, Config};
+use guildhall_kube::kube::Config;
 use guildhall_projector::ceremony::{CeremonyOrchestrator, Change, Delivery, Notice, Topic};
 use guildhall_projector::{Runtime, Settings};
 use guildhall_store_sqlite::SqliteStore;
@@ -95,7 +95,7 @@ async fn invented(store: &SqliteStore) -> Result<(CeremonyWatcher, Story)> {
     let artifacts = story::register(store).await?;
     story::before(&cluster, &artifacts);
     print(&format!("a cluster of this process, at {}", cluster.url()))?;
-    let watcher = CeremonyWatcher::new(client(Config::new(cluster.url().parse()?))?);
+    let watcher = CeremonyWatcher::of(Config::new(cluster.url().parse()?))?;
     let story = story::tell(cluster, artifacts, store.chronicle());
     Ok((watcher, Box::pin(story)))
 }
@@ -117,14 +117,8 @@ async fn of_the_cluster(
          pod; `cargo run --example kube_watch -- --fake` does without",
     )?;
     print(&format!("the cluster at {}", escape_for_terminal(&config.cluster_url.to_string())))?;
-    let watcher = CeremonyWatcher::new(client(config)?).namespaces(args.namespace.clone());
+    let watcher = CeremonyWatcher::of(config)?.namespaces(args.namespace.clone());
     Ok((watcher, Box::pin(std::future::pending())))
-}
-
-/// A client that tries nothing again by itself: the feed does, and says so.
-fn client(mut config: Config) -> Result<Client> {
-    config.default_retry = false;
-    Ok(Client::try_from(config)?)
 }
 
 /// Watches until the story is over, or it is to end.

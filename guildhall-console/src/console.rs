@@ -135,6 +135,11 @@ impl Console {
         routes.route_layer(from_fn_with_state(Arc::clone(&app), guard)).with_state(app)
     }
 
+    /// `/healthz`, `/readyz` and `/metrics` alone, for whoever asks.
+    pub(crate) fn probes(self) -> Router {
+        routes::probes().with_state(Arc::new(self.app))
+    }
+
     /// The routes with nothing beside them: what they do not answer is a page that does not exist.
     pub(crate) fn router_alone(self) -> Router {
         let app = Arc::new(self.app);

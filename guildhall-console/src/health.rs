@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use guildhall_core::StoreError;
 use guildhall_projector::State as Doing;
 use serde::Serialize;
 
@@ -46,14 +47,28 @@ pub(crate) async fn healthz(State(app): State<Shared>) -> Response {
 
 /// Whether what is shown is so: the Ops DB answers, its projector works and is not far behind.
 pub(crate) async fn readyz(State(app): State<Shared>) -> Response {
-    let standing = match Standing::load(&app).await {
-        Ok(standing) => standing,
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "not ready");
-            return answer(Some(crate::error::told(&error)), None);
+    match Standing::load(&app).await {
+        Ok(standing) => answer(unready(&standing), Some(standing)),
+        Err(error) => answer(Some(unanswered(&error)), None),
+    }
+}
+
+/// The same for whoever asks, who is told no more than why not; and of what feeds hear, ready is only
+/// what listens.
+pub(crate) async fn readyz_of_feeds(State(app): State<Shared>) -> Response {
+    let reason = match Standing::load(&app).await {
+        Ok(standing) => {
+            let deaf = standing.feeds.iter().find(|feed| !feed.hears());
+            let deaf = deaf.map(|feed| format!("the feed {} does not listen", feed.name));
+            unready(&standing).or(deaf)
         }
+        Err(error) => Some(unanswered(&error)),
     };
-    let reason = if !standing.is_healthy {
+    answer(reason, None)
+}
+
+fn unready(standing: &Standing) -> Option<String> {
+    if !standing.is_healthy {
         Some(format!("the projector is {}", standing.state))
     } else if !standing.is_live {
         Some("the orchestrator does not follow".to_owned())
@@ -61,8 +76,12 @@ pub(crate) async fn readyz(State(app): State<Shared>) -> Response {
         Some(format!("the Ops DB is {} entries behind", standing.lag))
     } else {
         None
-    };
-    answer(reason, Some(standing))
+    }
+}
+
+fn unanswered(error: &StoreError) -> String {
+    tracing::warn!(error = error as &dyn std::error::Error, "not ready");
+    crate::error::told(error)
 }
 
 /// The facts in Prometheus's text format.
@@ -117,7 +136,7 @@ fn float(value: u64) -> f64 {
     value as f64
 }
 
-async fn exposition(app: &App) -> Result<String, guildhall_core::StoreError> {
+async fn exposition(app: &App) -> Result<String, StoreError> {
     let standing = Standing::load(app).await?;
     let overview = app.ops_db.overview().await?;
     let follows = app.orchestrator.status();

@@ -58,7 +58,7 @@ mod standing;
 
 pub use access::Access;
 pub use console::{Console, MAX_STREAMS};
-pub use server::{MAX_CONNECTIONS, ServeError, Served, serve};
+pub use server::{MAX_CONNECTIONS, ServeError, Served, serve, serve_probes};
 pub use standing::{FeedStanding, LastFailure, Standing};
 
 /// Every path that the router answers, in the form of OpenAPI.

@@ -30,6 +30,14 @@ pub(crate) fn under(app: &Arc<App>) -> Router<Shared> {
     dashboard.route(&format!("{base}/{{*rest}}"), any(missing))
 }
 
+/// What machines ask of a process that shows no pages.
+pub(crate) fn probes() -> Router<Shared> {
+    Router::new()
+        .route("/healthz", route(health::healthz, &[]))
+        .route("/readyz", route(health::readyz_of_feeds, &[]))
+        .route("/metrics", route(health::metrics, &[]))
+}
+
 /// What no route answers.
 pub(crate) async fn missing() -> RequestError {
     RequestError::Missing("page")

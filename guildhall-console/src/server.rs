@@ -105,10 +105,36 @@ pub async fn serve(
         Access::Token { .. } => {}
         Access::Embedder { .. } => return Err(ServeError::NoLayer),
     }
+    listen(console.router_alone(), address, shutdown).await
+}
+
+/// Serves no page of a console, only `/healthz`, `/readyz` and `/metrics`, for a process that does its
+/// work unseen: a watcher of a cluster, say. Whoever can reach the address may ask; what is told are
+/// counts, and why it is not ready. It is ready where a console would be and every
+/// [feed](guildhall_projector::ceremony::CeremonyFeed) of the orchestrator listens.
+///
+/// # Errors
+/// [`ServeError::Bind`].
+///
+/// # Cancel safety
+/// As of [`serve`].
+pub async fn serve_probes(
+    console: Console,
+    address: SocketAddr,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Served, ServeError> {
+    listen(console.probes(), address, shutdown).await
+}
+
+async fn listen(
+    router: Router,
+    address: SocketAddr,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<Served, ServeError> {
     let bind = |source| ServeError::Bind { address, source };
     let listener = TcpListener::bind(address).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
-    let task = tokio::spawn(accept(listener, console.router_alone(), shutdown));
+    let task = tokio::spawn(accept(listener, router, shutdown));
     Ok(Served { address, task })
 }
 

@@ -73,8 +73,12 @@ pub struct FeedStanding {
 impl FeedStanding {
     /// Why it receives nothing, if it does not.
     pub(crate) fn deaf_for(&self) -> Option<(&Self, &LastFailure)> {
-        let hears = matches!(self.state, FeedState::Listening | FeedState::Ended);
-        self.last_error.as_ref().filter(|_| !hears).map(|error| (self, error))
+        self.last_error.as_ref().filter(|_| !self.hears()).map(|error| (self, error))
+    }
+
+    /// Whether it hears all that there is.
+    pub(crate) fn hears(&self) -> bool {
+        matches!(self.state, FeedState::Listening | FeedState::Ended)
     }
 }
 

@@ -16,7 +16,7 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, Response, StatusCode, header};
 use common::{Guild, SOON, at};
-use guildhall_console::{Access, Console, PATHS, serve};
+use guildhall_console::{Access, Console, PATHS, serve, serve_probes};
 use guildhall_core::command::{Act, Command, Recorder};
 use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
 use guildhall_core::{
@@ -35,6 +35,7 @@ use guildhall_projector::ceremony::{
 use guildhall_projector::{Runtime, Settings};
 use http_body_util::BodyExt;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 use tower::ServiceExt;
 
@@ -1331,6 +1332,21 @@ impl CeremonyFeed for Deaf {
     }
 }
 
+/// What the probes of a console answer to whoever asks.
+async fn probed(console: Console, path: &str) -> String {
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stopped = async { stopped.await.unwrap() };
+    let served = serve_probes(console, "127.0.0.1:0".parse().unwrap(), stopped).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(served.address()).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: 10.0.0.7\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(SOON, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+    stop.send(()).unwrap();
+    served.finished().await;
+    answer
+}
+
 #[tokio::test]
 async fn a_feed_that_hears_nothing_needs_attention() {
     let guild = Guild::empty().await;
@@ -1342,7 +1358,15 @@ async fn a_feed_that_hears_nothing_needs_attention() {
         }
     };
     timeout(SOON, failed).await.unwrap();
-    let router = Console::new(Arc::clone(&guild.ops_db), orchestrator).router();
+    let console = || Console::new(Arc::clone(&guild.ops_db), orchestrator.clone());
+    let router = console().router();
+    assert_eq!(get(&router, "/readyz").await.status(), StatusCode::OK, "pages can be shown");
+    let said = probed(console(), "/readyz").await;
+    assert!(said.starts_with("HTTP/1.1 503 "), "{said}");
+    assert!(said.contains(r#""reason":"the feed cluster <1> does not listen""#), "{said}");
+    assert!(!said.contains("connection refused"), "who may look is not asked: {said}");
+    assert!(probed(console(), "/healthz").await.starts_with("HTTP/1.1 200 "));
+    assert!(probed(console(), "/").await.starts_with("HTTP/1.1 404 "));
     let page = text(get(&router, "/").await).await;
     assert!(page.contains("Ceremony feed disconnected"), "{page}");
     assert!(page.contains("cluster &lt;1&gt;</bdi>: <bdi>connection refused"), "{page}");

@@ -200,6 +200,21 @@ impl RecordError {
     }
 }
 
+/// What would become of a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Judgement {
+    /// It would be appended, unless somebody else wrote to its stream first.
+    Sound {
+        /// The entry, completed.
+        entry: NewEntry,
+        /// The version of the stream that it would follow.
+        version: Version,
+    },
+    /// It is recorded already, under the same event id.
+    Recorded(Appended),
+}
+
 /// How often a command is judged anew because somebody else wrote to its stream meanwhile.
 const MAX_ATTEMPTS: usize = 16;
 
@@ -316,6 +331,47 @@ impl Recorder {
         command: &Command,
         before: Option<Remembered>,
     ) -> Result<Appended, RecordError> {
+        let (stream, entry, version, fold) = match self.prepare(command, before).await? {
+            Prepared::Recorded(appended) => return Ok(appended),
+            Prepared::Sound { stream, entry, version, fold } => (stream, entry, version, fold),
+        };
+        let append = Append::of([*entry]).expecting(stream, Expected::Version(version));
+        let answers = match self.chronicle.append(append).await {
+            Ok(answers) => answers,
+            Err(AppendError::Store(error)) => return Err(error.into()),
+            Err(error) => return Err(RecordError::Append(error)),
+        };
+        self.remember(stream, version, &fold);
+        answers.first().copied().ok_or_else(|| {
+            StoreError::permanent("appending", "the Chronicle answered nothing for an entry").into()
+        })
+    }
+
+    /// Checks a command and completes it, and appends nothing: what [`record`](Self::record) would do
+    /// with it now. A store may still refuse to append what is judged sound: an event id that
+    /// another stream has, metadata or a payload of a form or length that it does not take.
+    ///
+    /// # Errors
+    /// [`RecordError`], as `record` would.
+    ///
+    /// # Cancel safety
+    /// Dropping it changes nothing.
+    pub async fn judge(
+        &self,
+        command: impl Into<Command> + Send,
+    ) -> Result<Judgement, RecordError> {
+        Ok(match self.prepare(&command.into(), None).await? {
+            Prepared::Recorded(appended) => Judgement::Recorded(appended),
+            Prepared::Sound { entry, version, .. } => Judgement::Sound { entry: *entry, version },
+        })
+    }
+
+    /// What a command is to append, judged against what its stream holds after `before`.
+    async fn prepare(
+        &self,
+        command: &Command,
+        before: Option<Remembered>,
+    ) -> Result<Prepared, RecordError> {
         let stream = command.stream();
         let mut accords = HashSet::new();
         if let Wanted::Event(Event::ArtifactRegistered(event)) = &command.wanted {
@@ -323,7 +379,7 @@ impl Recorder {
         }
         let sought = Some(command.event_id);
         let (fold, version) = match self.load(stream, accords, sought, before).await? {
-            Known::Recorded(entry) => return recorded(command, &entry),
+            Known::Recorded(entry) => return recorded(command, &entry).map(Prepared::Recorded),
             Known::State { fold, version } => (fold, version),
         };
         let artifact_id = ArtifactId::from_uuid(*stream.as_uuid());
@@ -343,16 +399,7 @@ impl Recorder {
         }
         clock::check_time(command.event_id, &event, command.recorded_at, self.clock.limit())?;
         fold.judge(&event).map_err(|violation| RecordError::Refused { violation })?;
-        let append = Append::of([entry]).expecting(stream, Expected::Version(version));
-        let answers = match self.chronicle.append(append).await {
-            Ok(answers) => answers,
-            Err(AppendError::Store(error)) => return Err(error.into()),
-            Err(error) => return Err(RecordError::Append(error)),
-        };
-        self.remember(stream, version, &fold);
-        answers.first().copied().ok_or_else(|| {
-            StoreError::permanent("appending", "the Chronicle answered nothing for an entry").into()
-        })
+        Ok(Prepared::Sound { stream, entry: Box::new(entry), version, fold: Box::new(fold) })
     }
 
     /// What the Chronicle says of an artifact, which an Ops DB may not say yet: what the next command
@@ -460,6 +507,14 @@ enum Known {
     Recorded(Entry),
     /// What a command is judged against.
     State { fold: Fold, version: Version },
+}
+
+/// What is to be done about a command.
+enum Prepared {
+    /// Nothing: it was recorded before.
+    Recorded(Appended),
+    /// This is to be appended to the stream, which has this version.
+    Sound { stream: StreamId, entry: Box<NewEntry>, version: Version, fold: Box<Fold> },
 }
 
 /// The answer to a command that was recorded before. A different event under its id is refused by

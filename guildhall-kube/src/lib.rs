@@ -18,10 +18,8 @@
 //! use guildhall_projector::ceremony::{CeremonyOrchestrator, Topic};
 //!
 //! // By $KUBECONFIG, ~/.kube/config, or the account of the pod.
-//! let mut config = kube::Config::infer().await?;
-//! config.default_retry = false;
-//! let client = kube::Client::try_from(config)?;
-//! let watcher = CeremonyWatcher::new(client).namespaces(["change-control"]);
+//! let config = kube::Config::infer().await?;
+//! let watcher = CeremonyWatcher::of(config)?.namespaces(["change-control"]);
 //! let orchestrator =
 //!     CeremonyOrchestrator::new(chronicle, ops_db).feed(Arc::new(watcher)).start();
 //! let mut ceremonies = orchestrator.subscribe([Topic::AllCeremonies]).await?;

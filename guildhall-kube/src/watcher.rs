@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::future::{FutureExt as _, select_all};
 use guildhall_core::command::RecordError;
 use guildhall_projector::ceremony::{CeremonyFeed, FeedError, Intake, IntakeOutcome};
-use kube::Client;
+use kube::{Client, Config};
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
@@ -135,9 +135,9 @@ impl std::fmt::Debug for CeremonyWatcher {
 impl CeremonyWatcher {
     /// A watcher of every namespace of the cluster that this client speaks to.
     ///
-    /// Make the client of a [`Config`](kube::Config) whose `default_retry` is false: an API server
-    /// that has too much to do (429, 503, 504) is otherwise asked again by the client, and nobody
-    /// is told.
+    /// Make the client of a [`Config`] whose `default_retry` is false, as [`of`](Self::of) does: an
+    /// API server that has too much to do (429, 503, 504) is otherwise asked again by the client, and
+    /// nobody is told.
     pub fn new(client: Client) -> Self {
         Self {
             name: FEED_NAME.to_owned(),
@@ -149,6 +149,17 @@ impl CeremonyWatcher {
             places: Mutex::new(vec![Place::new(Scope::Everywhere)]),
             seen: Seen::default(),
         }
+    }
+
+    /// A watcher of every namespace of the cluster that is configured so: by `Config::infer`, as
+    /// $KUBECONFIG, ~/.kube/config or the account of the pod has it. Its client tries nothing again by
+    /// itself: the watcher does, and says so.
+    ///
+    /// # Errors
+    /// The configuration makes no client: a certificate, say, cannot be read.
+    pub fn of(mut config: Config) -> Result<Self, kube::Error> {
+        config.default_retry = false;
+        Ok(Self::new(Client::try_from(config)?))
     }
 
     /// Watches these namespaces only, each by a connection of its own. Without any, every

@@ -181,6 +181,29 @@ async fn a_refused_command_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_judgement_says_what_recording_does_and_writes_nothing() {
+    let (recorder, chronicle) = recorder().await;
+    let before = entries(&chronicle).await;
+    let draft = Command::transition(ARTIFACT, Drafted, act(1));
+    let judged = recorder.judge(draft.clone()).await.unwrap();
+    let refused_as =
+        refused(recorder.record(Command::transition(ARTIFACT, Deployed, act(1))).await);
+    let judged_as = recorder.judge(Command::transition(ARTIFACT, Deployed, act(1))).await;
+    assert_eq!(judged_as.unwrap_err().code(), Some(refused_as));
+    assert_eq!(entries(&chronicle).await, before, "nothing is written");
+
+    let appended = recorder.record(draft.clone()).await.unwrap();
+    let recorded = entries(&chronicle).await.pop().unwrap();
+    let Judgement::Sound { entry, version } = judged else { panic!("{judged:?}") };
+    assert_eq!(entry.payload.as_str(), &*recorded.payload);
+    assert_eq!((entry.event_id, version), (recorded.event_id, recorded.version.previous()));
+    let Judgement::Recorded(again) = recorder.judge(draft).await.unwrap() else {
+        panic!("it is recorded")
+    };
+    assert_eq!((again.position, again.was_recorded), (appended.position, true));
+}
+
+#[tokio::test]
 async fn the_policy_is_the_embedders() {
     let chronicle = MemoryChronicle::new();
     let policy = CustodyPolicy::from_moves([(Drafted, CustodyState::Retired)]);
