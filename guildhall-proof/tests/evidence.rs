@@ -496,6 +496,21 @@ proptest! {
 }
 
 #[test]
+fn an_index_that_is_kept_up_is_the_one_that_is_made_anew() {
+    let entries: Vec<_> = Hostile::new(7, Mix::DENSE).take(200).map(|made| made.entry).collect();
+    let all = Log::of(entries).entries;
+    let mut index = StreamIndex::new(log::buckets(&all[..50]).into_values());
+    for (before, now) in [(50, 51), (51, 120), (120, 200)] {
+        // Only the buckets of the streams that went on are read again.
+        let buckets = log::buckets(&all[..now]);
+        for entry in &all[before..now] {
+            index.set(&buckets[&bucket_of(entry.stream_id)]);
+        }
+        assert_eq!(index, StreamIndex::new(buckets.into_values()), "{now}");
+    }
+}
+
+#[test]
 fn what_folds_alone_needs_no_proof() {
     let streams: Vec<ProvenStream> = Vec::new();
     assert_eq!(fold(ARTIFACT, &streams, CustodyPolicy::standard()), Ok(Rows::default()));

@@ -243,6 +243,44 @@ fn proofs_come_out_of_tiles_as_out_of_the_whole_tree() {
 }
 
 #[test]
+fn a_changed_tile_gives_proofs_that_do_not_hold() {
+    let size = 700u64;
+    let all = leaves(size);
+    let tree = MerkleTree::new(all.clone());
+    let stored = tiles_of(&all);
+    let proves = |stored: &BTreeMap<TileId, Tile>| {
+        let mut tiles = Tiles::default();
+        for (id, tile) in stored {
+            tiles.insert(*id, tile.clone());
+        }
+        // Every hash of every tile stands beside the way of some leaf.
+        (0..size).all(|at| {
+            let proof = InclusionProof::make(&tiles, at, size).unwrap();
+            proof.verify(&all[at as usize], &tree.root()).is_ok()
+        })
+    };
+    assert!(proves(&stored));
+    for (id, tile) in &stored {
+        for at in [0, tile.hashes().len() / 2, tile.hashes().len() - 1] {
+            let mut bytes = tile.to_bytes();
+            bytes[at * 32 + 7] ^= 1;
+            let mut changed = stored.clone();
+            let altered = Tile::from_bytes(&bytes).unwrap();
+            changed.insert(*id, altered);
+            assert!(!proves(&changed), "{id}, hash {at}");
+        }
+    }
+    // A full tile is one hash of the level above; a partial one is none.
+    let level_1 = &stored[&TileId { level: TileLevel::Hashes(1), index: 0, width: 2 }];
+    for (index, hash) in (0..).zip(level_1.hashes()) {
+        let below = &stored[&TileId::full(TileLevel::Hashes(0), index)];
+        assert_eq!(below.root().as_ref(), Some(hash));
+    }
+    let partial = &stored[&TileId { level: TileLevel::Hashes(0), index: 2, width: 188 }];
+    assert_eq!(partial.root(), None);
+}
+
+#[test]
 fn a_tree_does_not_give_tiles_of_nodes_that_it_does_not_have() {
     assert_eq!(TileId::of(Node { level: 0, index: 300 }, 300), None);
     assert_eq!(TileId::of(Node { level: 1, index: 149 }, 299), None);
