@@ -36,3 +36,24 @@ fn an_error_on_a_terminal_is_coloured_and_names_no_password() {
     assert!(said.contains("\u{1b}[31merror\u{1b}[0m: "), "{said}");
     assert!(!said.contains("secret"), "{said}");
 }
+
+#[test]
+fn progress_fits_the_terminal_and_shows_no_rate_where_nothing_was_done() {
+    let folder = Folder::imported();
+    let program = env!("CARGO_BIN_EXE_guildhall");
+    let mut script = Command::new("script");
+    script.args(["--quiet", "--return", "--command"]);
+    script.arg(format!("stty rows 24 cols 50; {program} rebuild; {program} project"));
+    script.arg("/dev/null").current_dir(folder.path(""));
+    let output = script.env("TERM", "xterm").output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let bars: Vec<_> = shown.split(['\r', '\n']).filter(|line| line.contains("150/150")).collect();
+    assert!(bars.iter().any(|bar| bar.contains("rebuilding")), "{shown}");
+    assert!(bars.iter().any(|bar| bar.contains("projecting")), "{shown}");
+    for bar in bars {
+        // What clears the line takes no room.
+        let bar = bar.trim_start_matches("\u{1b}[2K");
+        assert!(bar.chars().count() <= 50, "{bar:?}");
+        assert!(!bar.contains("projecting") || !bar.contains("/s"), "{bar:?}");
+    }
+}
