@@ -103,28 +103,25 @@ pub struct Applier {
     kept: Option<(Left, Fold)>,
 }
 
-/// How a projector left its row: as nobody but it may move the checkpoint while it holds the lease,
-/// it knows by this whether the heads that it keeps are still what the tables hold.
+/// How a projector left its row: as nobody but it may move the checkpoint for as long as it only
+/// renews the lease, it knows by this whether the heads that it keeps are still what the tables hold.
 #[derive(Debug, Clone, Copy)]
 struct Left {
     generation: i64,
-    fence: i64,
     position: Position,
 }
 
 impl Left {
     fn of(row: &CheckpointRow) -> Self {
-        let CheckpointRow { checkpoint, generation, lease } = row;
-        Self { generation: *generation, fence: lease.fence, position: checkpoint.position }
+        Self { generation: row.generation, position: row.checkpoint.position }
     }
 
-    /// Whether nobody wrote since. A new generation or fence is another's work; a checkpoint that
-    /// went back did so with the tables, in a crash of the database, or the fold says that it did
-    /// not. Only a checkpoint that somebody moved forward, past entries that were not applied, is
-    /// an error.
+    /// Whether nobody wrote since. A new generation is another's work; a checkpoint that went back
+    /// did so with the tables, in a crash of the database, or the fold says that it did not. Only a
+    /// checkpoint that somebody moved forward, past entries that were not applied, is an error.
     fn is_what(self, found: &CheckpointRow) -> Result<bool, ApplyError> {
         let found = Self::of(found);
-        let is_ours = (self.generation, self.fence) == (found.generation, found.fence);
+        let is_ours = self.generation == found.generation;
         if is_ours && found.position > self.position {
             let left = Disagreement::CheckpointMoved { left: self.position };
             return Err(ApplyError::Disagrees { checkpoint: found.position, found: left });
@@ -181,12 +178,16 @@ impl Applier {
         mut found: CheckpointRow,
         now: Timestamp,
     ) -> Result<Turn<'_>, Standby> {
-        let Self { settings, holder, fence, .. } = self;
-        match found.lease.take(*holder, *fence, settings.lease_time, now) {
+        let fence = found.lease.fence;
+        let lease = found.lease.take(self.holder, self.fence, self.settings.lease_time, now);
+        if found.lease.fence != fence || lease != Lease::Held {
+            // Another may have written in between, even under a fence that is the same again because
+            // the database crashed and forgot who held the lease.
+            self.kept = None;
+        }
+        match lease {
             Lease::Held => Ok(Turn { applier: self, row: found }),
             Lease::Standby { holder, until } => {
-                // Whoever has it writes, and these heads are not what the tables hold any more.
-                self.kept = None;
                 Err(Standby { projector: self.settings.name.clone(), holder, until })
             }
         }

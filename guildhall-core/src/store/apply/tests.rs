@@ -151,6 +151,32 @@ fn a_checkpoint_that_somebody_moved_forward_is_refused() {
     assert!(matches!(refused, ApplyError::Disagrees { found, .. } if found == left));
 }
 
+/// The crash takes back that the second took over, so its next turn has the fence of its last.
+#[test]
+fn a_takeover_that_a_crash_forgot_is_no_takeover() {
+    let (story, mut disk) = (story(), Disk::empty());
+    let mut projectors = [applier(settings()), applier(settings())];
+    apply(&mut projectors[0], &mut disk, batch(&story[..2])).unwrap();
+    let before = disk.clone();
+    let mut turn = |nth: usize, disk: &mut Disk, first: usize, last: usize, second: i64| {
+        let turn = projectors[nth].take_turn(disk.row.clone(), at(second)).unwrap();
+        let mut loading = turn.begin(batch(&story[first..last]), Vec::new()).unwrap();
+        if let Some((keys, heads)) = loading.missing() {
+            disk.rows.load_heads(keys, heads);
+        }
+        let folded = loading.fold().unwrap();
+        *disk = disk.written(&folded);
+        folded.committed().unwrap();
+    };
+    turn(1, &mut disk, 2, 3, 20);
+    let fence = disk.row.lease.fence;
+    disk = before;
+    turn(0, &mut disk, 2, 4, 21);
+    turn(1, &mut disk, 4, story.len(), 40);
+    assert_eq!(disk.row.lease.fence, fence);
+    assert_eq!(disk.tables(), in_one_go(&story));
+}
+
 #[test]
 fn a_halt_commits_what_came_before_it() {
     let (story, mut disk) = (story(), Disk::empty());
