@@ -22,7 +22,7 @@ mod table;
 
 pub use cursor::*;
 pub use query::*;
-pub use table::{Difference, DifferenceKind, Table};
+pub use table::{Column, Difference, DifferenceKind, Kind, Table};
 
 words!(
     /// Whether what runs on one target is what should.

@@ -5,14 +5,18 @@
 //!
 //! - [`Applier`] takes a projector through a batch, [`Filler`] a rebuild through all of them;
 //! - [`CheckpointRow`] and [`LeaseState`] say who may write, and when a rebuilt generation may take
-//!   the live one's place.
+//!   the live one's place;
+//! - [`Row`] has each table's columns once, for whatever reads and writes them.
 //!
 //! A third store begins at [`Applier`].
 
 mod apply;
 mod lease;
 mod rebuild;
+mod rows;
 
+pub use crate::ops::{Column, Kind};
 pub use apply::{Applier, Folded, Loading, News, Projecting, ProjectorSettings, Standby, Turn};
 pub use lease::{CheckpointRow, LeaseState};
 pub use rebuild::{Deployments, Filler, Filling, Held};
+pub use rows::{ColumnReader, ColumnWriter, Misread, Row, Value};

@@ -1,5 +1,8 @@
 //! Rows in the binary form of COPY (PostgreSQL's documentation of COPY, "Binary Format").
 
+use std::convert::Infallible;
+
+use guildhall_core::store::{ColumnWriter, Row};
 use guildhall_core::{Cid, Json, Timestamp};
 use sqlx::{PgConnection, SqlStr};
 use uuid::Uuid;
@@ -13,89 +16,83 @@ const CHUNK_BYTES: usize = 256 << 10;
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 
 /// The values of rows, one after the other.
-pub(crate) struct Encoder {
+struct Encoder {
     bytes: Vec<u8>,
 }
 
 impl Encoder {
-    /// Begins a row of so many columns, each of which has to follow.
-    pub(crate) fn row(&mut self, columns: i16) -> &mut Self {
+    /// Adds a row: how many columns it has, and each of them.
+    fn row<R: Row>(&mut self, row: &R) {
+        // No table of PostgreSQL's has more columns than fit.
+        let columns = i16::try_from(R::TABLE.columns.len()).unwrap_or(i16::MAX);
         self.bytes.extend_from_slice(&columns.to_be_bytes());
-        self
+        let Ok(()) = row.write(self);
     }
 
-    fn value(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> &mut Self {
+    fn value(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Infallible> {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 4]);
         write(&mut self.bytes);
         // A value of two gigabytes is none that could have been read.
         let length = i32::try_from(self.bytes.len() - start - 4).unwrap_or(i32::MAX);
         self.bytes[start..start + 4].copy_from_slice(&length.to_be_bytes());
-        self
+        Ok(())
     }
+}
 
-    pub(crate) fn null(&mut self) -> &mut Self {
+impl<'r> ColumnWriter<'r> for Encoder {
+    type Error = Infallible;
+
+    fn null(&mut self) -> Result<(), Infallible> {
         self.bytes.extend_from_slice(&(-1i32).to_be_bytes());
-        self
+        Ok(())
     }
 
-    pub(crate) fn nullable<T>(
-        &mut self,
-        value: Option<T>,
-        write: impl FnOnce(&mut Self, T) -> &mut Self,
-    ) -> &mut Self {
-        match value {
-            Some(value) => write(self, value),
-            None => self.null(),
-        }
+    fn uuid(&mut self, value: Uuid) -> Result<(), Infallible> {
+        self.value(|bytes| bytes.extend_from_slice(value.as_bytes()))
     }
 
-    pub(crate) fn uuid(&mut self, id: &Uuid) -> &mut Self {
-        self.value(|bytes| bytes.extend_from_slice(id.as_bytes()))
+    fn text(&mut self, value: &'r str) -> Result<(), Infallible> {
+        self.value(|bytes| bytes.extend_from_slice(value.as_bytes()))
     }
 
-    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
-        self.value(|bytes| bytes.extend_from_slice(text.as_bytes()))
+    fn cid(&mut self, value: Cid) -> Result<(), Infallible> {
+        let mut text = [0; 59];
+        value.encode(&mut text);
+        self.value(|bytes| bytes.extend_from_slice(&text))
     }
 
-    pub(crate) fn bytea(&mut self, value: &[u8]) -> &mut Self {
-        self.value(|bytes| bytes.extend_from_slice(value))
-    }
-
-    pub(crate) fn bigint(&mut self, number: i64) -> &mut Self {
-        self.value(|bytes| bytes.extend_from_slice(&number.to_be_bytes()))
-    }
-
-    pub(crate) fn smallint(&mut self, number: i16) -> &mut Self {
-        self.value(|bytes| bytes.extend_from_slice(&number.to_be_bytes()))
+    /// `jsonb`: the version of the format, and the text.
+    fn json(&mut self, value: &'r Json) -> Result<(), Infallible> {
+        self.value(|bytes| {
+            bytes.push(1);
+            bytes.extend_from_slice(value.as_str().as_bytes());
+        })
     }
 
     /// Microseconds since 2000.
-    pub(crate) fn time(&mut self, at: Timestamp) -> &mut Self {
-        self.bigint(at.as_micros() - YEAR_2000)
+    fn time(&mut self, value: Timestamp) -> Result<(), Infallible> {
+        self.integer(value.as_micros() - YEAR_2000)
     }
 
-    pub(crate) fn cid(&mut self, cid: Cid) -> &mut Self {
-        let mut text = [0; 59];
-        cid.encode(&mut text);
-        self.bytea(&text)
+    fn hash(&mut self, value: &'r [u8; 32]) -> Result<(), Infallible> {
+        self.value(|bytes| bytes.extend_from_slice(value))
     }
 
-    /// The version of the format, and the text.
-    pub(crate) fn jsonb(&mut self, json: &Json) -> &mut Self {
-        self.value(|bytes| {
-            bytes.push(1);
-            bytes.extend_from_slice(json.as_str().as_bytes());
-        })
+    fn integer(&mut self, value: i64) -> Result<(), Infallible> {
+        self.value(|bytes| bytes.extend_from_slice(&value.to_be_bytes()))
+    }
+
+    fn small(&mut self, value: i16) -> Result<(), Infallible> {
+        self.value(|bytes| bytes.extend_from_slice(&value.to_be_bytes()))
     }
 }
 
 /// Copies rows into a table by `COPY … FROM STDIN (FORMAT binary)`; nothing where there are none.
-pub(crate) async fn copy_rows<T>(
+pub(crate) async fn copy_rows<R: Row>(
     connection: &mut PgConnection,
     sql: SqlStr,
-    rows: &[T],
-    encode: impl Fn(&mut Encoder, &T),
+    rows: &[R],
 ) -> Result<(), sqlx::Error> {
     if rows.is_empty() {
         return Ok(());
@@ -103,7 +100,7 @@ pub(crate) async fn copy_rows<T>(
     let mut encoder = Encoder { bytes: HEADER.to_vec() };
     let mut copy = connection.copy_in_raw(sql.as_str()).await?;
     for row in rows {
-        encode(&mut encoder, row);
+        encoder.row(row);
         if encoder.bytes.len() >= CHUNK_BYTES {
             copy.send(encoder.bytes.as_slice()).await?;
             encoder.bytes.clear();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use guildhall_core::custody::ChainHead;
 use guildhall_core::fold::{Heads, Keys, TargetHead};
 use guildhall_core::invariant::ArtifactHead;
-use guildhall_core::{AccordId, ArtifactId, CeremonyId, Cid, Position};
+use guildhall_core::{AccordId, ArtifactId, Cid, Position};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
@@ -54,25 +54,25 @@ pub(crate) async fn load_heads(
 
 fn accord_position(row: &PgRow) -> Result<(AccordId, Position), sqlx::Error> {
     let mut columns = Columns::of(row);
-    Ok((AccordId::from_uuid(columns.uuid()?), columns.position()?))
+    Ok((columns.value()?, columns.value()?))
 }
 
 fn artifact_head(row: &PgRow) -> Result<(ArtifactId, (Position, ArtifactHead)), sqlx::Error> {
     let mut columns = Columns::of(row);
-    let id = ArtifactId::from_uuid(columns.uuid()?);
-    let written = columns.position()?;
-    let cid = columns.parsed()?;
-    let Some(seq) = columns.nullable(Columns::seq)? else {
+    let id = columns.value()?;
+    let written = columns.value()?;
+    let cid = columns.value()?;
+    let Some(seq) = columns.value()? else {
         return Ok((id, (written, ArtifactHead { cid, chain: None, ratified: Vec::new() })));
     };
     let chain = ChainHead {
         seq,
-        state: columns.parsed()?,
-        hash: columns.link_hash()?,
-        occurred_at: columns.time()?,
-        ceremony_id: columns.nullable(Columns::uuid)?.map(CeremonyId::from_uuid),
+        state: columns.value()?,
+        hash: columns.value()?,
+        occurred_at: columns.value()?,
+        ceremony_id: columns.value()?,
     };
-    let ratified: Vec<String> = columns.value()?;
+    let ratified: Vec<String> = columns.decoded()?;
     let ratified = ratified.iter().map(|cid| cid.parse::<Cid>());
     let ratified = ratified.collect::<Result<_, _>>().map_err(|error| {
         sqlx::Error::ColumnDecode { index: "ratified".to_owned(), source: Box::new(error) }
@@ -84,13 +84,13 @@ type LoadedTarget<'r> = ((ArtifactId, &'r str), (Position, TargetHead));
 
 fn target_head(row: &PgRow) -> Result<LoadedTarget<'_>, sqlx::Error> {
     let mut columns = Columns::of(row);
-    let id = ArtifactId::from_uuid(columns.uuid()?);
+    let id = columns.value()?;
     let target = row.try_get(1)?;
-    let _: &str = columns.value()?;
+    let _: &str = columns.decoded()?;
     let head = TargetHead {
-        health: columns.parsed()?,
-        health_since: columns.time()?,
-        observed_at: columns.time()?,
+        health: columns.value()?,
+        health_since: columns.value()?,
+        observed_at: columns.value()?,
     };
-    Ok(((id, target), (columns.position()?, head)))
+    Ok(((id, target), (columns.value()?, head)))
 }

@@ -7,7 +7,6 @@ use guildhall_core::store::{Applier, CheckpointRow, LeaseState, Standby};
 use guildhall_core::{Checkpoint, HolderId, Origin, ProjectorCheckpoint, StoreError, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres, Row, Transaction};
-use uuid::Uuid;
 
 use crate::database::{Database, setting};
 use crate::error::{Doing, has_sqlstate};
@@ -108,8 +107,8 @@ impl LeaseRow {
             tracing::warn!(projector, "ended the session of a projector whose lease had lapsed");
         }
         let mut columns = Columns::of(&row);
-        let holder = columns.nullable(Columns::value::<Uuid>)?.map(HolderId::from_uuid);
-        let until = columns.nullable(Columns::time)?;
+        let holder = columns.value::<Option<HolderId>>()?;
+        let until = columns.value::<Option<Timestamp>>()?;
         Ok(holder.zip(until))
     }
 
@@ -144,16 +143,16 @@ pub(crate) fn long_silence(lease_time: Duration) -> Duration {
 
 /// The row, and the name of its projector.
 fn read_row(columns: &mut Columns<'_>) -> Result<(String, CheckpointRow), sqlx::Error> {
-    let projector = columns.string()?;
+    let projector = columns.value()?;
     let checkpoint = Checkpoint {
-        position: columns.position()?,
-        leaf_hash: columns.nullable(Columns::leaf_hash)?,
-        origin: columns.nullable(Columns::parsed::<Origin>)?,
+        position: columns.value()?,
+        leaf_hash: columns.value()?,
+        origin: columns.value()?,
     };
     let generation = columns.value()?;
-    let holder = columns.nullable(Columns::uuid)?.map(HolderId::from_uuid);
-    let until = columns.nullable(Columns::time)?;
-    let (fence, renewed_at) = (columns.value()?, Some(columns.time()?));
+    let holder = columns.value::<Option<HolderId>>()?;
+    let until = columns.value::<Option<Timestamp>>()?;
+    let (fence, renewed_at) = (columns.value()?, Some(columns.value()?));
     let lease = LeaseState { holder: holder.zip(until), fence, renewed_at };
     Ok((projector, CheckpointRow { checkpoint, generation, lease }))
 }
@@ -176,7 +175,7 @@ pub(crate) async fn lock_row(
         if let Some(row) = found {
             let mut columns = Columns::of(&row);
             let (_, locked) = read_row(&mut columns)?;
-            return Ok((locked, columns.time()?));
+            return Ok((locked, columns.value()?));
         }
         create_row(&mut *transaction, database, projector).await?;
     }

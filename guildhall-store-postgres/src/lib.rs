@@ -39,6 +39,7 @@
 #![deny(missing_docs)]
 
 mod append;
+mod arrays;
 mod changes;
 mod chronicle;
 mod copy;

@@ -5,8 +5,8 @@ use std::iter::successors;
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
-use guildhall_core::store::{CheckpointRow, News};
-use guildhall_core::{ApplyError, Fault, Judged, Position, QuarantinedEntry, StoreError};
+use guildhall_core::store::{CheckpointRow, News, Row as _};
+use guildhall_core::{ApplyError, Fault, Judged, Position, QuarantinedEntry, StoreError, Table};
 use sqlx::PgConnection;
 
 use crate::database::Database;
@@ -106,16 +106,15 @@ pub(crate) async fn load_quarantined(
     database: &Database,
     positions: &RangeInclusive<Position>,
 ) -> Result<Vec<QuarantinedEntry>, sqlx::Error> {
-    let load = database.sql(
-        "SELECT position, event_id, stream_id, event_type, code, reason \
-         FROM {schema}.quarantined_entries WHERE position BETWEEN $1 AND $2",
-    );
-    let rows = sqlx::query(load)
+    let Table { name, .. } = QuarantinedEntry::TABLE;
+    let columns = QuarantinedEntry::TABLE.list();
+    let load = format!("SELECT {columns} FROM {{schema}}.{name} WHERE position BETWEEN $1 AND $2");
+    let rows = sqlx::query(database.sql(&load))
         .bind(positions.start().as_i64())
         .bind(positions.end().as_i64())
         .fetch_all(transaction)
         .await?;
-    rows.iter().map(|row| Columns::of(row).quarantined()).collect()
+    rows.iter().map(|row| Columns::of(row).row()).collect()
 }
 
 /// Makes plans as an embedder expects them from here on.

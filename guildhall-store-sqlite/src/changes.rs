@@ -1,26 +1,17 @@
 //! Writing the fold's changes, by statements that are prepared once a connection.
 
-use std::borrow::Cow;
-
 use guildhall_core::fold::{ArtifactUpdate, Changes};
-use guildhall_core::store::Deployments;
+use guildhall_core::store::{Deployments, Row};
 use guildhall_core::{
-    AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, QuarantinedEntry,
+    AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, QuarantinedEntry, Table,
     VerificationResult,
 };
 use rusqlite::{Connection, Params, Statement, params};
 
-use crate::rows::{CidText, TimeText};
+use crate::rows::{CidText, TimeText, write_row};
 
 /// The tables that a rebuild makes anew, referenced ones first.
-pub(crate) const TABLES: [&str; 6] = [
-    "accord_bindings",
-    "governed_artifacts",
-    "custody_transitions",
-    "deployment_states",
-    "verification_results",
-    "quarantined_entries",
-];
+pub(crate) const TABLES: [&str; 6] = Table::NAMES;
 
 /// What the name of a table ends with while a rebuild fills it.
 pub(crate) const NEXT: &str = "_next";
@@ -45,38 +36,37 @@ fn change_one(update: &mut Statement<'_>, values: impl Params) -> rusqlite::Resu
 /// The statements of the projector, on the live tables or on those of the next generation.
 #[derive(Debug)]
 pub(crate) struct Statements {
-    pub(crate) load_accord_position: Cow<'static, str>,
-    pub(crate) load_artifact_head: Cow<'static, str>,
-    pub(crate) load_ratified: Cow<'static, str>,
-    pub(crate) load_target_head: Cow<'static, str>,
-    insert_accord: Cow<'static, str>,
-    insert_artifact: Cow<'static, str>,
-    update_custody: Cow<'static, str>,
-    update_content: Cow<'static, str>,
-    insert_transition: Cow<'static, str>,
-    insert_deployment: Cow<'static, str>,
-    upsert_deployment: Cow<'static, str>,
-    insert_verification: Cow<'static, str>,
-    insert_quarantined: Cow<'static, str>,
+    pub(crate) load_accord_position: String,
+    pub(crate) load_artifact_head: String,
+    pub(crate) load_ratified: String,
+    pub(crate) load_target_head: String,
+    insert_accord: String,
+    insert_artifact: String,
+    update_custody: String,
+    update_content: String,
+    insert_transition: String,
+    insert_deployment: String,
+    upsert_deployment: String,
+    insert_verification: String,
+    insert_quarantined: String,
 }
 
 impl Statements {
     /// On the live tables.
     pub(crate) fn live() -> Self {
-        Self::named(Cow::Borrowed)
+        Self::on(str::to_owned)
     }
 
     /// On the tables of the next generation.
     pub(crate) fn next_generation() -> Self {
-        Self::named(|sql| {
-            let renamed = TABLES
-                .iter()
-                .fold(sql.to_owned(), |sql, table| sql.replace(table, &format!("{table}{NEXT}")));
-            Cow::Owned(renamed)
+        Self::on(|sql| {
+            let next = |sql: String, table: &&str| sql.replace(table, &format!("{table}{NEXT}"));
+            TABLES.iter().fold(sql.to_owned(), next)
         })
     }
 
-    fn named(name: impl Fn(&'static str) -> Cow<'static, str>) -> Self {
+    /// On the tables that `name` puts in the place of the live ones.
+    fn on(name: impl Fn(&str) -> String) -> Self {
         Self {
             load_accord_position: name("SELECT position FROM accord_bindings WHERE id = ?1"),
             load_artifact_head: name(include_str!("sql/load_artifact_head.sql")),
@@ -88,12 +78,8 @@ impl Statements {
                 "SELECT health, health_since, observed_at, position FROM deployment_states \
                  WHERE artifact_id = ?1 AND target = ?2",
             ),
-            insert_accord: name(
-                "INSERT INTO accord_bindings \
-                 (id, name, accord_terms, bound_by, effective_at, position) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            ),
-            insert_artifact: name(include_str!("sql/insert_artifact.sql")),
+            insert_accord: name(&insert::<AccordBinding>()),
+            insert_artifact: name(&insert::<GovernedArtifact>()),
             update_custody: name(
                 "UPDATE governed_artifacts SET custody_state = ?2, custody_seq = ?3, position = ?4 \
                  WHERE id = ?1",
@@ -102,15 +88,11 @@ impl Statements {
                 "UPDATE governed_artifacts SET cid = ?2, content = ?3, content_schema = ?4, \
                  revised_at = ?5, position = ?6 WHERE id = ?1",
             ),
-            insert_transition: name(include_str!("sql/insert_transition.sql")),
-            insert_deployment: name(include_str!("sql/insert_deployment.sql")),
-            upsert_deployment: name(include_str!("sql/upsert_deployment.sql")),
-            insert_verification: name(include_str!("sql/insert_verification.sql")),
-            insert_quarantined: name(
-                "INSERT INTO quarantined_entries \
-                 (position, event_id, stream_id, event_type, code, reason) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            ),
+            insert_transition: name(&insert::<CustodyTransition>()),
+            insert_deployment: name(&insert::<DeploymentState>()),
+            upsert_deployment: name(&upsert::<DeploymentState>()),
+            insert_verification: name(&insert::<VerificationResult>()),
+            insert_quarantined: name(&insert::<QuarantinedEntry>()),
         }
     }
 
@@ -121,32 +103,13 @@ impl Statements {
         changes: &Changes,
         deployments: Deployments,
     ) -> rusqlite::Result<()> {
-        self.write_accords(connection, &changes.accords)?;
+        write_rows(connection, &self.insert_accord, &changes.accords)?;
         self.write_artifacts(connection, &changes.artifacts)?;
         self.update_artifacts(connection, &changes.artifact_updates)?;
-        self.write_transitions(connection, &changes.transitions)?;
+        write_rows(connection, &self.insert_transition, &changes.transitions)?;
         self.write_deployments(connection, &changes.deployments, deployments)?;
-        self.write_verifications(connection, &changes.verifications)?;
-        self.write_quarantined(connection, &changes.quarantined)
-    }
-
-    fn write_accords(
-        &self,
-        connection: &Connection,
-        rows: &[AccordBinding],
-    ) -> rusqlite::Result<()> {
-        let mut insert = connection.prepare_cached(&self.insert_accord)?;
-        for row in rows {
-            insert.execute(params![
-                row.id.as_uuid().as_bytes(),
-                row.name,
-                row.accord_terms.as_str(),
-                row.bound_by,
-                TimeText::from(row.effective_at),
-                row.position.as_i64(),
-            ])?;
-        }
-        Ok(())
+        write_rows(connection, &self.insert_verification, &changes.verifications)?;
+        write_rows(connection, &self.insert_quarantined, &changes.quarantined)
     }
 
     pub(crate) fn write_artifacts(
@@ -154,25 +117,20 @@ impl Statements {
         connection: &Connection,
         rows: &[GovernedArtifact],
     ) -> rusqlite::Result<()> {
-        let mut insert = connection.prepare_cached(&self.insert_artifact)?;
-        for row in rows {
-            insert.execute(params![
-                row.id.as_uuid().as_bytes(),
-                row.accord_binding_id.as_uuid().as_bytes(),
-                row.name,
-                row.artifact_type,
-                row.tier.get(),
-                CidText::from(row.cid),
-                row.content.as_str(),
-                row.content_schema,
-                row.custody_state.map(|state| state.as_str()),
-                row.custody_seq.map(|seq| seq.as_i64()),
-                TimeText::from(row.registered_at),
-                row.revised_at.map(TimeText::from),
-                row.position.as_i64(),
-            ])?;
-        }
-        Ok(())
+        write_rows(connection, &self.insert_artifact, rows)
+    }
+
+    pub(crate) fn write_deployments(
+        &self,
+        connection: &Connection,
+        rows: &[DeploymentState],
+        deployments: Deployments,
+    ) -> rusqlite::Result<()> {
+        let write = match deployments {
+            Deployments::New => &self.insert_deployment,
+            Deployments::Upserted => &self.upsert_deployment,
+        };
+        write_rows(connection, write, rows)
     }
 
     fn update_artifacts(
@@ -202,96 +160,24 @@ impl Statements {
         }
         Ok(())
     }
+}
 
-    fn write_transitions(
-        &self,
-        connection: &Connection,
-        rows: &[CustodyTransition],
-    ) -> rusqlite::Result<()> {
-        let mut insert = connection.prepare_cached(&self.insert_transition)?;
-        for row in rows {
-            insert.execute(params![
-                row.artifact_id.as_uuid().as_bytes(),
-                row.seq.as_i64(),
-                row.from_state.map(|state| state.as_str()),
-                row.to_state.as_str(),
-                CidText::from(row.cid),
-                row.actor,
-                row.reason,
-                row.ceremony_id.as_ref().map(|id| id.as_uuid().as_bytes()),
-                row.evidence.as_str(),
-                TimeText::from(row.occurred_at),
-                row.prev_hash.as_ref().map(|hash| hash.as_bytes()),
-                row.hash.as_bytes(),
-                row.position.as_i64(),
-            ])?;
-        }
-        Ok(())
-    }
+/// A statement that adds a row.
+fn insert<R: Row>() -> String {
+    let Table { name, columns, .. } = R::TABLE;
+    let parameters: Vec<_> = (1..=columns.len()).map(|nth| format!("?{nth}")).collect();
+    format!("INSERT INTO {name} ({}) VALUES ({})", R::TABLE.list(), parameters.join(", "))
+}
 
-    pub(crate) fn write_deployments(
-        &self,
-        connection: &Connection,
-        rows: &[DeploymentState],
-        deployments: Deployments,
-    ) -> rusqlite::Result<()> {
-        let mut write = connection.prepare_cached(match deployments {
-            Deployments::New => &self.insert_deployment,
-            Deployments::Upserted => &self.upsert_deployment,
-        })?;
-        for row in rows {
-            write.execute(params![
-                row.artifact_id.as_uuid().as_bytes(),
-                row.target,
-                CidText::from(row.desired_cid),
-                row.observed_cid.map(CidText::from),
-                row.health.as_str(),
-                TimeText::from(row.health_since),
-                row.detail.as_str(),
-                TimeText::from(row.observed_at),
-                row.position.as_i64(),
-            ])?;
-        }
-        Ok(())
-    }
+/// The same, or puts the row in the place of the one with its key.
+fn upsert<R: Row>() -> String {
+    let set: Vec<_> =
+        R::TABLE.beside_key().map(|column| format!("{column} = excluded.{column}")).collect();
+    let (insert, key, set) = (insert::<R>(), R::TABLE.key.join(", "), set.join(", "));
+    format!("{insert} ON CONFLICT ({key}) DO UPDATE SET {set}")
+}
 
-    fn write_verifications(
-        &self,
-        connection: &Connection,
-        rows: &[VerificationResult],
-    ) -> rusqlite::Result<()> {
-        let mut insert = connection.prepare_cached(&self.insert_verification)?;
-        for row in rows {
-            insert.execute(params![
-                row.id.as_uuid().as_bytes(),
-                row.artifact_id.as_uuid().as_bytes(),
-                row.target,
-                row.verifier,
-                row.outcome.as_str(),
-                row.evidence.as_str(),
-                TimeText::from(row.verified_at),
-                row.position.as_i64(),
-            ])?;
-        }
-        Ok(())
-    }
-
-    fn write_quarantined(
-        &self,
-        connection: &Connection,
-        rows: &[QuarantinedEntry],
-    ) -> rusqlite::Result<()> {
-        let mut insert = connection.prepare_cached(&self.insert_quarantined)?;
-        for row in rows {
-            insert.execute(params![
-                row.position.as_i64(),
-                row.event_id.as_uuid().as_bytes(),
-                row.stream_id.as_uuid().as_bytes(),
-                row.event_type.as_str(),
-                row.code.as_str(),
-                row.reason,
-            ])?;
-        }
-        Ok(())
-    }
+fn write_rows<R: Row>(connection: &Connection, sql: &str, rows: &[R]) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare_cached(sql)?;
+    rows.iter().try_for_each(|row| write_row(&mut statement, row))
 }

@@ -3,7 +3,7 @@
 use guildhall_core::custody::ChainHead;
 use guildhall_core::fold::{Heads, Keys, TargetHead};
 use guildhall_core::invariant::ArtifactHead;
-use guildhall_core::{ArtifactId, CeremonyId, Position};
+use guildhall_core::{ArtifactId, Position};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::changes::Statements;
@@ -20,7 +20,7 @@ pub(crate) fn load_heads(
     for id in &keys.accords {
         let written = load_accord
             .query_row([id.as_uuid().as_bytes()], |row| {
-                Columns::of_table(row, "accord_bindings").position()
+                Columns::of_table(row, "accord_bindings").value()
             })
             .optional()?;
         heads.know_accord(*id, written);
@@ -34,11 +34,11 @@ pub(crate) fn load_heads(
             .query_row((id.as_uuid().as_bytes(), target), |row| {
                 let mut columns = Columns::of_table(row, "deployment_states");
                 let head = TargetHead {
-                    health: columns.parsed()?,
-                    health_since: columns.parsed()?,
-                    observed_at: columns.parsed()?,
+                    health: columns.value()?,
+                    health_since: columns.value()?,
+                    observed_at: columns.value()?,
                 };
-                Ok((columns.position()?, head))
+                Ok((columns.value()?, head))
             })
             .optional()?;
         heads.know_target(*id, target.clone(), head);
@@ -54,17 +54,17 @@ fn load_artifact_head(
     let mut load_head = connection.prepare_cached(&statements.load_artifact_head)?;
     let head = load_head.query_row([id.as_uuid().as_bytes()], |row| {
         let mut columns = Columns::of_table(row, "governed_artifacts");
-        let written = columns.position()?;
-        let cid = columns.parsed()?;
-        let Some(seq) = columns.nullable(Columns::seq)? else {
+        let written = columns.value()?;
+        let cid = columns.value()?;
+        let Some(seq) = columns.value()? else {
             return Ok((written, ArtifactHead { cid, chain: None, ratified: Vec::new() }));
         };
         let chain = ChainHead {
             seq,
-            state: columns.parsed()?,
-            hash: columns.link_hash()?,
-            occurred_at: columns.parsed()?,
-            ceremony_id: columns.nullable(Columns::uuid)?.map(CeremonyId::from_uuid),
+            state: columns.value()?,
+            hash: columns.value()?,
+            occurred_at: columns.value()?,
+            ceremony_id: columns.value()?,
         };
         Ok((written, ArtifactHead { cid, chain: Some(chain), ratified: Vec::new() }))
     });
@@ -72,7 +72,7 @@ fn load_artifact_head(
     if head.chain.is_some() {
         let mut load_ratified = connection.prepare_cached(&statements.load_ratified)?;
         let ratified = load_ratified.query_map([id.as_uuid().as_bytes()], |row| {
-            Columns::of_table(row, "custody_transitions").parsed()
+            Columns::of_table(row, "custody_transitions").value()
         })?;
         head.ratified = ratified.collect::<rusqlite::Result<_>>()?;
     }

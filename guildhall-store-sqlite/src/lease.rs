@@ -15,10 +15,10 @@ pub(crate) fn find_row(
     let row = load.query_row([projector], |row| {
         let mut columns = Columns::of_table(row, "projector_checkpoints");
         let checkpoint = checkpoint(&mut columns)?;
-        let generation = columns.number()?;
-        let holder = columns.nullable(Columns::uuid)?.map(HolderId::from_uuid);
-        let until = columns.nullable(Columns::parsed::<Timestamp>)?;
-        let (fence, renewed_at) = (columns.number()?, Some(columns.parsed()?));
+        let generation = columns.value()?;
+        let holder = columns.value::<Option<HolderId>>()?;
+        let until = columns.value::<Option<Timestamp>>()?;
+        let (fence, renewed_at) = (columns.value()?, Some(columns.value()?));
         let lease = LeaseState { holder: holder.zip(until), fence, renewed_at };
         Ok(CheckpointRow { checkpoint, generation, lease })
     });
@@ -70,8 +70,8 @@ pub(crate) fn ops_checkpoint(connection: &Connection) -> rusqlite::Result<Option
 
 fn checkpoint(columns: &mut Columns<'_>) -> rusqlite::Result<Checkpoint> {
     Ok(Checkpoint {
-        position: columns.position()?,
-        leaf_hash: columns.nullable(Columns::leaf_hash)?,
-        origin: columns.nullable(Columns::parsed::<Origin>)?,
+        position: columns.value()?,
+        leaf_hash: columns.value()?,
+        origin: columns.value()?,
     })
 }

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::iter::successors;
 use std::ops::RangeInclusive;
 
-use guildhall_core::store::{CheckpointRow, News};
-use guildhall_core::{ApplyError, Fault, Judged, Position, QuarantinedEntry, StoreError};
+use guildhall_core::store::{CheckpointRow, News, Row as _};
+use guildhall_core::{ApplyError, Fault, Judged, Position, QuarantinedEntry, StoreError, Table};
 use rusqlite::{Connection, Transaction};
 
 use crate::error::{Doing, fault};
@@ -84,12 +84,12 @@ pub(crate) fn load_quarantined(
     connection: &Connection,
     positions: &RangeInclusive<Position>,
 ) -> rusqlite::Result<Vec<QuarantinedEntry>> {
-    let mut load = connection.prepare_cached(
-        "SELECT position, event_id, stream_id, event_type, code, reason FROM quarantined_entries \
-         WHERE position BETWEEN ?1 AND ?2",
-    )?;
+    let Table { name, .. } = QuarantinedEntry::TABLE;
+    let columns = QuarantinedEntry::TABLE.list();
+    let select = format!("SELECT {columns} FROM {name} WHERE position BETWEEN ?1 AND ?2");
+    let mut load = connection.prepare(&select)?;
     let (first, last) = (positions.start().as_i64(), positions.end().as_i64());
-    load.query_map([first, last], |row| Columns::of(row).quarantined())?.collect()
+    load.query_map([first, last], |row| Columns::of(row).row())?.collect()
 }
 
 /// Applies what is new to a read model, and writes its row.

@@ -3,41 +3,14 @@
 
 use std::error::Error;
 
+use guildhall_core::store::{ColumnReader, ColumnWriter, Misread, Row as OpsRow, Value};
 use guildhall_core::{
-    AccordBinding, Cid, CustodyTransition, DeploymentState, GovernedArtifact, Json, LeafHash,
-    LinkHash, Origin, Position, QuarantinedEntry, Seq, Tier, Timestamp, VerificationResult,
+    AccordBinding, Cid, CustodyTransition, DeploymentState, GovernedArtifact, Json, Position,
+    QuarantinedEntry, Tier, Timestamp, VerificationResult,
 };
-use guildhall_core::{
-    AccordId, ArtifactId, CeremonyId, Code, CustodyState, EventId, EventType, Health, Outcome,
-    StreamId,
-};
-use rusqlite::Row;
 use rusqlite::types::{ToSql, ToSqlOutput, Type, ValueRef};
+use rusqlite::{Row, Statement};
 use uuid::Uuid;
-
-/// What a column holds as a text, in the one form in which this store writes it.
-pub(crate) trait FromColumn: Sized {
-    fn from_column(text: &str) -> Result<Self, Box<dyn Error + Send + Sync>>;
-}
-
-impl FromColumn for Timestamp {
-    fn from_column(text: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        // `parse` also reads what people write.
-        Ok(Self::from_canonical(text)?)
-    }
-}
-
-macro_rules! from_column {
-    ($($name:ty),+) => {
-        $(impl FromColumn for $name {
-            fn from_column(text: &str) -> Result<Self, Box<dyn Error + Send + Sync>> {
-                Ok(text.parse()?)
-            }
-        })+
-    };
-}
-
-from_column!(Cid, Code, CustodyState, Health, Origin, Outcome);
 
 /// A time as its 27 characters, bound without allocating.
 pub(crate) struct TimeText([u8; 27]);
@@ -69,6 +42,66 @@ impl ToSql for CidText {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(ValueRef::Text(&self.0)))
     }
+}
+
+/// Binds the columns of a row, in order, to the parameters of a statement.
+struct Parameters<'s, 'c> {
+    statement: &'s mut Statement<'c>,
+    next: usize,
+}
+
+impl Parameters<'_, '_> {
+    fn bind(&mut self, value: impl ToSql) -> rusqlite::Result<()> {
+        self.statement.raw_bind_parameter(self.next, value)?;
+        self.next += 1;
+        Ok(())
+    }
+}
+
+impl<'r> ColumnWriter<'r> for Parameters<'_, '_> {
+    type Error = rusqlite::Error;
+
+    fn null(&mut self) -> rusqlite::Result<()> {
+        self.bind(rusqlite::types::Null)
+    }
+
+    fn uuid(&mut self, value: Uuid) -> rusqlite::Result<()> {
+        self.bind(value.as_bytes())
+    }
+
+    fn text(&mut self, value: &'r str) -> rusqlite::Result<()> {
+        self.bind(value)
+    }
+
+    fn cid(&mut self, value: Cid) -> rusqlite::Result<()> {
+        self.bind(CidText::from(value))
+    }
+
+    fn json(&mut self, value: &'r Json) -> rusqlite::Result<()> {
+        self.bind(value.as_str())
+    }
+
+    fn time(&mut self, value: Timestamp) -> rusqlite::Result<()> {
+        self.bind(TimeText::from(value))
+    }
+
+    fn hash(&mut self, value: &'r [u8; 32]) -> rusqlite::Result<()> {
+        self.bind(value)
+    }
+
+    fn integer(&mut self, value: i64) -> rusqlite::Result<()> {
+        self.bind(value)
+    }
+
+    fn small(&mut self, value: i16) -> rusqlite::Result<()> {
+        self.bind(value)
+    }
+}
+
+/// Writes a row by a statement that takes all of its columns, in order.
+pub(crate) fn write_row<R: OpsRow>(statement: &mut Statement<'_>, row: &R) -> rusqlite::Result<()> {
+    row.write(&mut Parameters { statement, next: 1 })?;
+    statement.raw_execute().map(drop)
 }
 
 /// A column holds something else than what belongs there: somebody changed the row. A rebuild of
@@ -132,79 +165,39 @@ impl<'r> Columns<'r> {
         read(value).map_err(|error| self.misfit(index, value, error))
     }
 
-    /// A number that `read` takes.
-    fn ranged<T>(&mut self, read: impl FnOnce(i64) -> Option<T>) -> rusqlite::Result<T> {
-        self.read(|value| -> Result<T, Box<dyn Error + Send + Sync>> {
-            let number = value.as_i64()?;
-            Ok(read(number).ok_or(OutOfRange(number))?)
-        })
+    /// The next column, as what it means.
+    pub(crate) fn value<T: Value>(&mut self) -> rusqlite::Result<T> {
+        T::read(self)
     }
 
-    /// Whether the next column is null, and past it if it is.
-    fn skips_null(&mut self) -> rusqlite::Result<bool> {
-        let is_null = self.row.get_ref(self.next)?.data_type() == Type::Null;
-        self.next += usize::from(is_null);
-        Ok(is_null)
-    }
-
-    pub(crate) fn text(&mut self) -> rusqlite::Result<&'r str> {
-        self.read(|value| value.as_str())
+    /// The next columns, as a row of their table.
+    pub(crate) fn row<R: OpsRow>(&mut self) -> rusqlite::Result<R> {
+        self.table = R::TABLE.name;
+        R::read(self)
     }
 
     pub(crate) fn string(&mut self) -> rusqlite::Result<String> {
-        self.text().map(str::to_owned)
+        self.value()
     }
 
-    /// A text that has to be read: a word, a time, a CID.
-    pub(crate) fn parsed<T: FromColumn>(&mut self) -> rusqlite::Result<T> {
-        self.read(|value| T::from_column(value.as_str()?))
-    }
-
-    pub(crate) fn number(&mut self) -> rusqlite::Result<i64> {
-        self.ranged(Some)
-    }
-
-    /// A count, or another number that is not negative.
-    pub(crate) fn count(&mut self) -> rusqlite::Result<u64> {
-        self.ranged(|number| u64::try_from(number).ok())
-    }
-
-    pub(crate) fn position(&mut self) -> rusqlite::Result<Position> {
-        self.ranged(Position::from_i64)
-    }
-
-    pub(crate) fn seq(&mut self) -> rusqlite::Result<Seq> {
-        self.ranged(Seq::from_i64)
+    pub(crate) fn parsed<T: Value>(&mut self) -> rusqlite::Result<T> {
+        self.value()
     }
 
     pub(crate) fn tier(&mut self) -> rusqlite::Result<Tier> {
-        self.ranged(|number| {
-            u8::try_from(number).ok().and_then(|number| Tier::try_from(number).ok())
-        })
+        self.value()
     }
 
-    fn bytes<const N: usize>(&mut self) -> rusqlite::Result<[u8; N]> {
-        self.read(|value| -> Result<[u8; N], Box<dyn Error + Send + Sync>> {
-            Ok(value.as_blob()?.try_into()?)
-        })
+    pub(crate) fn position(&mut self) -> rusqlite::Result<Position> {
+        self.value()
     }
 
     pub(crate) fn uuid(&mut self) -> rusqlite::Result<Uuid> {
-        self.bytes().map(Uuid::from_bytes)
-    }
-
-    pub(crate) fn link_hash(&mut self) -> rusqlite::Result<LinkHash> {
-        self.bytes().map(LinkHash::from_bytes)
-    }
-
-    pub(crate) fn leaf_hash(&mut self) -> rusqlite::Result<LeafHash> {
-        self.bytes().map(LeafHash::from_bytes)
+        ColumnReader::uuid(self)
     }
 
     pub(crate) fn json(&mut self) -> rusqlite::Result<Json> {
-        self.read(|value| -> Result<Json, Box<dyn Error + Send + Sync>> {
-            Ok(Json::from_canonical(value.as_str()?)?)
-        })
+        self.value()
     }
 
     /// What the next column holds, unless it is null.
@@ -216,93 +209,75 @@ impl<'r> Columns<'r> {
     }
 
     pub(crate) fn accord(&mut self) -> rusqlite::Result<AccordBinding> {
-        self.table = "accord_bindings";
-        Ok(AccordBinding {
-            id: AccordId::from_uuid(self.uuid()?),
-            name: self.string()?,
-            accord_terms: self.json()?,
-            bound_by: self.string()?,
-            effective_at: self.parsed()?,
-            position: self.position()?,
-        })
+        self.row()
     }
 
     pub(crate) fn artifact(&mut self) -> rusqlite::Result<GovernedArtifact> {
-        self.table = "governed_artifacts";
-        Ok(GovernedArtifact {
-            id: ArtifactId::from_uuid(self.uuid()?),
-            accord_binding_id: AccordId::from_uuid(self.uuid()?),
-            name: self.string()?,
-            artifact_type: self.string()?,
-            tier: self.tier()?,
-            cid: self.parsed()?,
-            content: self.json()?,
-            content_schema: self.string()?,
-            custody_state: self.nullable(Self::parsed::<CustodyState>)?,
-            custody_seq: self.nullable(Self::seq)?,
-            registered_at: self.parsed()?,
-            revised_at: self.nullable(Self::parsed)?,
-            position: self.position()?,
-        })
+        self.row()
     }
 
     pub(crate) fn transition(&mut self) -> rusqlite::Result<CustodyTransition> {
-        self.table = "custody_transitions";
-        Ok(CustodyTransition {
-            artifact_id: ArtifactId::from_uuid(self.uuid()?),
-            seq: self.seq()?,
-            from_state: self.nullable(Self::parsed::<CustodyState>)?,
-            to_state: self.parsed()?,
-            cid: self.parsed()?,
-            actor: self.string()?,
-            reason: self.string()?,
-            ceremony_id: self.nullable(Self::uuid)?.map(CeremonyId::from_uuid),
-            evidence: self.json()?,
-            occurred_at: self.parsed()?,
-            prev_hash: self.nullable(Self::link_hash)?,
-            hash: self.link_hash()?,
-            position: self.position()?,
-        })
+        self.row()
     }
 
     pub(crate) fn deployment(&mut self) -> rusqlite::Result<DeploymentState> {
-        self.table = "deployment_states";
-        Ok(DeploymentState {
-            artifact_id: ArtifactId::from_uuid(self.uuid()?),
-            target: self.string()?,
-            desired_cid: self.parsed()?,
-            observed_cid: self.nullable(Self::parsed::<Cid>)?,
-            health: self.parsed::<Health>()?,
-            health_since: self.parsed()?,
-            detail: self.json()?,
-            observed_at: self.parsed()?,
-            position: self.position()?,
-        })
+        self.row()
     }
 
     pub(crate) fn verification(&mut self) -> rusqlite::Result<VerificationResult> {
-        self.table = "verification_results";
-        Ok(VerificationResult {
-            id: EventId::from_uuid(self.uuid()?),
-            artifact_id: ArtifactId::from_uuid(self.uuid()?),
-            target: self.nullable(Self::string)?,
-            verifier: self.string()?,
-            outcome: self.parsed::<Outcome>()?,
-            evidence: self.json()?,
-            verified_at: self.parsed()?,
-            position: self.position()?,
-        })
+        self.row()
     }
 
     pub(crate) fn quarantined(&mut self) -> rusqlite::Result<QuarantinedEntry> {
-        self.table = "quarantined_entries";
-        Ok(QuarantinedEntry {
-            position: self.position()?,
-            event_id: EventId::from_uuid(self.uuid()?),
-            stream_id: StreamId::from_uuid(self.uuid()?),
-            event_type: EventType::new(self.text()?),
-            code: self.parsed::<Code>()?,
-            reason: self.string()?,
+        self.row()
+    }
+
+    /// A count, or another number that is not negative.
+    pub(crate) fn count(&mut self) -> rusqlite::Result<u64> {
+        self.integer(|number| u64::try_from(number).ok())
+    }
+}
+
+impl ColumnReader for Columns<'_> {
+    type Error = rusqlite::Error;
+
+    fn skips_null(&mut self) -> rusqlite::Result<bool> {
+        let is_null = self.row.get_ref(self.next)?.data_type() == Type::Null;
+        self.next += usize::from(is_null);
+        Ok(is_null)
+    }
+
+    fn uuid(&mut self) -> rusqlite::Result<Uuid> {
+        self.read(|value| -> Result<_, Misread> {
+            Ok(Uuid::from_bytes(value.as_blob()?.try_into()?))
         })
+    }
+
+    fn text<T>(&mut self, read: impl FnOnce(&str) -> Result<T, Misread>) -> rusqlite::Result<T> {
+        self.read(|value| read(value.as_str()?))
+    }
+
+    fn json(&mut self) -> rusqlite::Result<Json> {
+        self.text(|text| Ok(Json::from_canonical(text)?))
+    }
+
+    fn time(&mut self) -> rusqlite::Result<Timestamp> {
+        // `parse` also reads what people write.
+        self.text(|text| Ok(Timestamp::from_canonical(text)?))
+    }
+
+    fn hash(&mut self) -> rusqlite::Result<[u8; 32]> {
+        self.read(|value| -> Result<_, Misread> { Ok(value.as_blob()?.try_into()?) })
+    }
+
+    fn integer<T>(&mut self, read: impl FnOnce(i64) -> Option<T>) -> rusqlite::Result<T> {
+        self.read(|value| -> Result<_, Misread> {
+            let number = value.as_i64()?;
+            Ok(read(number).ok_or(OutOfRange(number))?)
+        })
+    }
+
+    fn small<T>(&mut self, read: impl FnOnce(i16) -> Option<T>) -> rusqlite::Result<T> {
+        self.integer(|number| i16::try_from(number).ok().and_then(read))
     }
 }

@@ -9,9 +9,10 @@ use crate::ids::{AccordId, ArtifactId, EventId, Position, Seq};
 use crate::invariant::ArtifactHead;
 use crate::ops::{
     AccordBinding, CustodyTransition, DeploymentState, Difference, DifferenceKind,
-    GovernedArtifact, QuarantinedEntry, Table, Tables, VerificationResult,
+    GovernedArtifact, QuarantinedEntry, Tables, VerificationResult,
 };
 use crate::projector::OPS_DB;
+use crate::store::Row;
 
 /// The rows of the Ops DB, each table by its key.
 #[derive(Debug, Clone, Default)]
@@ -108,33 +109,37 @@ impl Rows {
 
     /// The greatest position that wrote a row.
     pub(super) fn greatest_position(&self) -> Position {
-        let accords = self.accord_bindings.values().map(|row| row.position);
-        let artifacts = self.governed_artifacts.values().map(|row| row.position);
-        let transitions = self.custody_transitions.values().map(|row| row.position);
-        let deployments = self.deployment_states.values().map(|row| row.position);
-        let verifications = self.verification_results.values().map(|row| row.position);
-        let quarantined = self.quarantined_entries.keys().copied();
-        let all = accords.chain(artifacts).chain(transitions).chain(deployments);
-        all.chain(verifications).chain(quarantined).max().unwrap_or(Position::ZERO)
+        fn greatest<K, R: Row>(rows: &BTreeMap<K, R>) -> Option<Position> {
+            rows.values().map(Row::position).max()
+        }
+        let of_each = [
+            greatest(&self.accord_bindings),
+            greatest(&self.governed_artifacts),
+            greatest(&self.custody_transitions),
+            greatest(&self.deployment_states),
+            greatest(&self.verification_results),
+            greatest(&self.quarantined_entries),
+        ];
+        of_each.into_iter().flatten().max().unwrap_or(Position::ZERO)
     }
 
-    /// How the next generation's rows differ from these, as [`Table::comparisons`] compares.
+    /// How the next generation's rows differ from these, as
+    /// [`Table::comparisons`](crate::Table::comparisons) compares.
     pub(super) fn differences(&self, next: &Self, upto: Position) -> Vec<Difference> {
-        fn compare<K: Ord, R: PartialEq>(
-            table: &'static str,
-            (live, next): (&BTreeMap<K, R>, &BTreeMap<K, R>),
+        fn compare<K: Ord, R: Row + PartialEq>(
+            live: &BTreeMap<K, R>,
+            next: &BTreeMap<K, R>,
             upto: Position,
-            position: impl Fn(&R) -> Position,
         ) -> impl Iterator<Item = Difference> {
-            let is_old = |row: &&R| position(row) <= upto;
+            let is_old = |row: &&R| row.position() <= upto;
             let absent = |here: &BTreeMap<K, R>, there: &BTreeMap<K, R>| {
                 let rows = here.iter().filter(|(key, _)| !there.contains_key(*key));
-                rows.map(|(_, row)| row).filter(is_old).map(&position).collect::<Vec<_>>()
+                rows.map(|(_, row)| row).filter(is_old).map(R::position).collect::<Vec<_>>()
             };
             let both = live.iter().filter_map(|(key, row)| Some((row, next.get(key)?)));
             let changed = both
                 .filter(|(live, next)| is_old(live) && is_old(next) && live != next)
-                .map(|(live, _)| position(live));
+                .map(|(live, _)| live.position());
             let found = [
                 (DifferenceKind::Gone, absent(live, next)),
                 (DifferenceKind::Changed, changed.collect()),
@@ -142,22 +147,9 @@ impl Rows {
             ];
             found.into_iter().filter_map(move |(kind, positions)| {
                 let first = positions.iter().min().copied()?;
-                Some(Difference { table, kind, rows: positions.len() as u64, first })
+                Some(Difference { table: R::TABLE.name, kind, rows: positions.len() as u64, first })
             })
         }
-        let [accords, artifacts, transitions, deployments, verifications, quarantined] =
-            Table::ALL.map(|table| table.name);
-        let mut found = Vec::new();
-        let both = (&self.accord_bindings, &next.accord_bindings);
-        found.extend(compare(accords, both, upto, |row| row.position));
-        let both = (&self.governed_artifacts, &next.governed_artifacts);
-        found.extend(compare(artifacts, both, upto, |row| row.position));
-        let both = (&self.custody_transitions, &next.custody_transitions);
-        found.extend(compare(transitions, both, upto, |row| row.position));
-        let both = (&self.deployment_states, &next.deployment_states);
-        found.extend(compare(deployments, both, upto, |row| row.position));
-        let both = (&self.verification_results, &next.verification_results);
-        found.extend(compare(verifications, both, upto, |row| row.position));
         // The words of a reason are not compared.
         let wordless = |rows: &BTreeMap<Position, QuarantinedEntry>| -> BTreeMap<_, _> {
             let row = |(at, row): (&Position, &QuarantinedEntry)| {
@@ -165,9 +157,14 @@ impl Rows {
             };
             rows.iter().map(row).collect()
         };
-        let both = (&wordless(&self.quarantined_entries), &wordless(&next.quarantined_entries));
-        found.extend(compare(quarantined, both, upto, |row| row.position));
-        found
+        let quarantined = [self, next].map(|rows| wordless(&rows.quarantined_entries));
+        compare(&self.accord_bindings, &next.accord_bindings, upto)
+            .chain(compare(&self.governed_artifacts, &next.governed_artifacts, upto))
+            .chain(compare(&self.custody_transitions, &next.custody_transitions, upto))
+            .chain(compare(&self.deployment_states, &next.deployment_states, upto))
+            .chain(compare(&self.verification_results, &next.verification_results, upto))
+            .chain(compare(&quarantined[0], &quarantined[1], upto))
+            .collect()
     }
 
     /// All of them, each table in the order of its key, with this checkpoint.

@@ -1,5 +1,5 @@
-//! The tables of the Ops DB that the fold makes: their names, keys and other columns (DESIGN section
-//! 6), the same on every store; and how a rebuilt one differs from the live one.
+//! What a table of the Ops DB is, and how a rebuilt one differs from the live one. The tables
+//! themselves: [`store::rows`](crate::store::Row).
 
 use std::fmt;
 
@@ -12,74 +12,57 @@ pub struct Table {
     pub name: &'static str,
     /// The columns that name a row.
     pub key: &'static [&'static str],
-    /// The others, but for `position`, which every table has.
-    pub columns: &'static [&'static str],
+    /// All of its columns, `position` among them, in the order in which rows are written and read.
+    pub columns: &'static [Column],
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Whether it can be null.
+    pub is_nullable: bool,
+}
+
+/// What a column holds; each store has one type for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// An id: 16 bytes.
+    Uuid,
+    /// A text, a word or a CID.
+    Text,
+    /// JSON.
+    Json,
+    /// A time, in microseconds.
+    Time,
+    /// A hash: 32 bytes.
+    Hash,
+    /// A number up to 2^53 - 1.
+    Integer,
+    /// A number of one digit.
+    Small,
 }
 
 impl Table {
-    /// All of them, those first that others refer to.
-    pub const ALL: [Self; 6] = [
-        Self {
-            name: "accord_bindings",
-            key: &["id"],
-            columns: &["name", "accord_terms", "bound_by", "effective_at"],
-        },
-        Self {
-            name: "governed_artifacts",
-            key: &["id"],
-            columns: &[
-                "accord_binding_id",
-                "name",
-                "artifact_type",
-                "tier",
-                "cid",
-                "content",
-                "content_schema",
-                "custody_state",
-                "custody_seq",
-                "registered_at",
-                "revised_at",
-            ],
-        },
-        Self {
-            name: "custody_transitions",
-            key: &["artifact_id", "seq"],
-            columns: &[
-                "from_state",
-                "to_state",
-                "cid",
-                "actor",
-                "reason",
-                "ceremony_id",
-                "evidence",
-                "occurred_at",
-                "prev_hash",
-                "hash",
-            ],
-        },
-        Self {
-            name: "deployment_states",
-            key: &["artifact_id", "target"],
-            columns: &[
-                "desired_cid",
-                "observed_cid",
-                "health",
-                "health_since",
-                "detail",
-                "observed_at",
-            ],
-        },
-        Self {
-            name: "verification_results",
-            key: &["id"],
-            columns: &["artifact_id", "target", "verifier", "outcome", "evidence", "verified_at"],
-        },
-        Self {
-            name: "quarantined_entries",
-            key: &["position"],
-            columns: &["event_id", "stream_id", "event_type", "code", "reason"],
-        },
-    ];
+    /// The names of its columns, in order, separated by commas.
+    pub fn list(&self) -> String {
+        self.columns.iter().map(|column| column.name).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The same, of the table under an alias.
+    pub fn list_of(&self, alias: &str) -> String {
+        let names = self.columns.iter().map(|column| format!("{alias}.{}", column.name));
+        names.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The columns that do not name a row.
+    pub fn beside_key(&self) -> impl Iterator<Item = &'static str> {
+        let names = self.columns.iter().map(|column| column.name);
+        names.filter(|name| !self.key.contains(name))
+    }
 
     /// The query for the greatest position that wrote a row of this table.
     pub fn greatest(&self, live: &str) -> String {
@@ -103,7 +86,8 @@ impl Table {
             conditions.collect::<Vec<_>>().join(separator)
         };
         let same_row = join("=", " AND ", self.key);
-        let compared = self.columns.iter().copied().filter(|column| *column != "reason");
+        let is_compared = |column: &&str| !["position", "reason"].contains(column);
+        let compared = self.beside_key().filter(is_compared);
         let differs = join("IS DISTINCT FROM", " OR ", &compared.collect::<Vec<_>>());
         let absent = |from: &str, here: &str, there: &str, other: &str| {
             format!(

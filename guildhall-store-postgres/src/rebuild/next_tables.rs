@@ -219,7 +219,7 @@ impl NextTables {
         for table in Table::ALL {
             let sql = table.greatest(&format!("{{schema}}.{}", table.name));
             let row = sqlx::query(self.tables.sql(&sql)).fetch_one(&mut *connection).await?;
-            let found = Columns::of(&row).nullable(Columns::position)?;
+            let found = Columns::of(&row).value::<Option<Position>>()?;
             greatest = greatest.max(found.unwrap_or(Position::ZERO));
         }
         let upto = Table::compared_up_to(live, greatest, rebuilt);
@@ -252,8 +252,8 @@ impl NextTables {
                     .fetch_one(&mut *connection)
                     .await?;
                 let mut columns = Columns::of(&row);
-                let rows = u64::try_from(columns.value::<i64>()?).unwrap_or(0);
-                if let Some(first) = columns.nullable(Columns::position)? {
+                let rows = columns.count()?;
+                if let Some(first) = columns.value()? {
                     differences.push(Difference { table: table.name, kind, rows, first });
                 }
             }

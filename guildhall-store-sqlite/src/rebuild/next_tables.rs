@@ -187,9 +187,9 @@ impl NextTables {
         let connection = self.connection.transaction()?;
         let mut greatest = Position::ZERO;
         for table in Table::ALL {
-            let found = connection.query_row(&table.greatest(table.name), [], |row| {
-                Columns::of(row).nullable(Columns::position)
-            })?;
+            let found: Option<Position> =
+                connection
+                    .query_row(&table.greatest(table.name), [], |row| Columns::of(row).value())?;
             greatest = greatest.max(found.unwrap_or(Position::ZERO));
         }
         let upto = Table::compared_up_to(live, greatest, rebuilt);
@@ -199,10 +199,9 @@ impl NextTables {
             for (kind, sql) in table.comparisons(table.name, &next) {
                 let found = connection.query_row(&sql, [upto.as_i64()], |row| {
                     let mut columns = Columns::of(row);
-                    Ok((columns.number()?, columns.nullable(Columns::position)?))
+                    Ok((columns.count()?, columns.value()?))
                 })?;
                 if let (rows, Some(first)) = found {
-                    let rows = u64::try_from(rows).unwrap_or(0);
                     differences.push(Difference { table: table.name, kind, rows, first });
                 }
             }
