@@ -13,7 +13,7 @@ use guildhall_core::{
     AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery,
     ArtifactSummary, Ceremony, CeremonyId, Checkpoint, ClosedCeremony, Cursor, CustodyTransition,
     DeploymentQuery, DeploymentState, OpenCeremony, OpsDb, Overview, Page, Position,
-    ProjectorCheckpoint, QuarantinedEntry, StoreError, Timestamp, VerificationQuery,
+    ProjectorCheckpoint, QuarantinedEntry, StoreError, Table, Timestamp, VerificationQuery,
     VerificationResult, Wakeup,
 };
 use sqlx::postgres::PgRow;
@@ -118,23 +118,21 @@ impl OpsDb for PostgresOpsDb {
         limit: u32,
     ) -> Result<Page<CustodyTransition>, StoreError> {
         let limit = page_limit(limit);
-        let mut select = self.select(
-            "SELECT artifact_id, seq, from_state, to_state, cid, actor, reason, ceremony_id, \
-             evidence, occurred_at, prev_hash, hash, position FROM {schema}.custody_transitions",
-        );
+        let mut select =
+            self.select("SELECT {custody_transitions.*} FROM {schema}.custody_transitions");
         select.and("artifact_id = ").value(*id.as_uuid());
         if let Some((seq,)) = after.as_ref().and_then(Cursor::to_key::<SeqKey>) {
             select.and("seq > ").value(seq.as_i64());
         }
         select.order("seq", i64::from(limit) + 1);
-        let rows = self.load(select, |row| row.transition()).await?;
+        let rows = self.load(select, |columns| columns.row::<CustodyTransition>()).await?;
         Ok(Page::from_rows(rows, limit, |link| (link.seq,)))
     }
 
     async fn accord(&self, id: AccordId) -> Result<Option<AccordBinding>, StoreError> {
         let mut select = self.select(ACCORDS);
         select.and("id = ").value(*id.as_uuid());
-        let found = self.load(select, |row| row.accord()).await?;
+        let found = self.load(select, |columns| columns.row::<AccordBinding>()).await?;
         Ok(found.into_iter().next())
     }
 
@@ -147,7 +145,7 @@ impl OpsDb for PostgresOpsDb {
             select.and("(name, id) > (").value(name).text(", ").value(*id.as_uuid()).text(")");
         }
         select.order("name, id", i64::from(limit) + 1);
-        let rows = self.load(select, |row| row.accord()).await?;
+        let rows = self.load(select, |columns| columns.row::<AccordBinding>()).await?;
         Ok(Page::from_rows(rows, limit, |row| (row.name.clone(), row.id)))
     }
 
@@ -203,10 +201,8 @@ impl OpsDb for PostgresOpsDb {
         query: &DeploymentQuery,
     ) -> Result<Page<DeploymentState>, StoreError> {
         let limit = page_limit(query.limit);
-        let mut select = self.select(
-            "SELECT artifact_id, target, desired_cid, observed_cid, health, health_since, detail, \
-             observed_at, position FROM {schema}.deployment_states",
-        );
+        let mut select =
+            self.select("SELECT {deployment_states.*} FROM {schema}.deployment_states");
         if let Some(id) = query.artifact_id {
             select.and("artifact_id = ").value(*id.as_uuid());
         }
@@ -218,7 +214,7 @@ impl OpsDb for PostgresOpsDb {
             select.text(")");
         }
         select.order("artifact_id, target", i64::from(limit) + 1);
-        let rows = self.load(select, |row| row.deployment()).await?;
+        let rows = self.load(select, |columns| columns.row::<DeploymentState>()).await?;
         Ok(Page::from_rows(rows, limit, |row| (row.artifact_id, row.target.clone())))
     }
 
@@ -229,7 +225,7 @@ impl OpsDb for PostgresOpsDb {
         let Some(query) = query.without_nul() else { return Ok(Page::EMPTY) };
         let limit = page_limit(query.limit);
         let mut select = self.select(
-            "SELECT id, artifact_id, target, verifier, outcome, evidence, verified_at, position \
+            "SELECT {verification_results.*} \
              FROM {schema}.verification_results AS verdict",
         );
         if let Some(id) = query.artifact_id {
@@ -253,7 +249,7 @@ impl OpsDb for PostgresOpsDb {
             select.and("(verified_at, position) < ").moment(key);
         }
         select.order("verified_at DESC, position DESC", i64::from(limit) + 1);
-        let rows = self.load(select, |row| row.verification()).await?;
+        let rows = self.load(select, |columns| columns.row::<VerificationResult>()).await?;
         Ok(Page::from_rows(rows, limit, |row| (row.verified_at, row.position)))
     }
 
@@ -268,7 +264,7 @@ impl OpsDb for PostgresOpsDb {
             select.and("position < ").value(position.as_i64());
         }
         select.order("position DESC", i64::from(limit) + 1);
-        let rows = self.load(select, |row| row.quarantined()).await?;
+        let rows = self.load(select, |columns| columns.row::<QuarantinedEntry>()).await?;
         Ok(Page::from_rows(rows, limit, |row| (row.position,)))
     }
 
@@ -278,7 +274,7 @@ impl OpsDb for PostgresOpsDb {
     ) -> Result<Option<QuarantinedEntry>, StoreError> {
         let mut select = self.select(QUARANTINED);
         select.and("position = ").value(position.as_i64());
-        let found = self.load(select, |row| row.quarantined()).await?;
+        let found = self.load(select, |columns| columns.row::<QuarantinedEntry>()).await?;
         Ok(found.into_iter().next())
     }
 
@@ -308,10 +304,10 @@ impl Wakeup for PostgresOpsDb {
     }
 }
 
-const ACCORDS: &str = "SELECT id, name, accord_terms, bound_by, effective_at, position \
+const ACCORDS: &str = "SELECT {accord_bindings.*} \
     FROM {schema}.accord_bindings";
 
-const QUARANTINED: &str = "SELECT position, event_id, stream_id, event_type, code, reason \
+const QUARANTINED: &str = "SELECT {quarantined_entries.*} \
     FROM {schema}.quarantined_entries";
 
 /// Whether a `verdict` stands; asked of each by itself, so that a page ends where it is full.
@@ -331,7 +327,7 @@ struct Select<'d> {
 
 impl<'d> Select<'d> {
     fn from(schema: &'d Schema, sql: &'static str) -> Self {
-        let parts = QueryBuilder::new(schema.sql(sql.trim_end()).as_str());
+        let parts = QueryBuilder::new(schema.sql(&Table::expand(sql.trim_end())).as_str());
         Self { schema, parts, has_where: false }
     }
 
@@ -406,31 +402,31 @@ fn overview(columns: &mut Columns<'_>) -> Result<Overview, sqlx::Error> {
     overview.verifications = columns.count()?;
     overview.quarantined = columns.count()?;
     overview.open_ceremonies = columns.count()?;
-    overview.oldest_ceremony_opened_at = columns.nullable(Columns::time)?;
+    overview.oldest_ceremony_opened_at = columns.value()?;
     Ok(overview)
 }
 
 fn open_ceremony(columns: &mut Columns<'_>) -> Result<OpenCeremony, sqlx::Error> {
-    let (name, artifact_type) = (columns.string()?, columns.string()?);
-    let (tier, accord) = (columns.tier()?, columns.string()?);
-    let opened = columns.transition()?;
+    let (name, artifact_type) = (columns.value()?, columns.value()?);
+    let (tier, accord) = (columns.value()?, columns.value()?);
+    let opened = columns.row::<CustodyTransition>()?;
     Ok(OpenCeremony { ceremony_id: opened.ceremony_id, name, artifact_type, tier, accord, opened })
 }
 
 fn ceremony(columns: &mut Columns<'_>) -> Result<Ceremony, sqlx::Error> {
-    let (name, artifact_type) = (columns.string()?, columns.string()?);
-    let (tier, accord) = (columns.tier()?, columns.string()?);
-    let opened = columns.transition()?;
-    let closed = columns.nullable(Columns::transition)?;
+    let (name, artifact_type) = (columns.value()?, columns.value()?);
+    let (tier, accord) = (columns.value()?, columns.value()?);
+    let opened = columns.row::<CustodyTransition>()?;
+    let closed = columns.row_if_any()?;
     let ceremony_id = opened.ceremony_id;
     Ok(Ceremony { ceremony_id, name, artifact_type, tier, accord, opened, closed })
 }
 
 fn closed_ceremony(columns: &mut Columns<'_>) -> Result<ClosedCeremony, sqlx::Error> {
-    let (name, artifact_type) = (columns.string()?, columns.string()?);
-    let (tier, accord) = (columns.tier()?, columns.string()?);
-    let (opened_by, opened_at) = (columns.string()?, columns.time()?);
-    let closed = columns.transition()?;
+    let (name, artifact_type) = (columns.value()?, columns.value()?);
+    let (tier, accord) = (columns.value()?, columns.value()?);
+    let (opened_by, opened_at) = (columns.value()?, columns.value()?);
+    let closed = columns.row::<CustodyTransition>()?;
     Ok(ClosedCeremony {
         ceremony_id: closed.ceremony_id,
         name,

@@ -5,7 +5,7 @@ use std::iter::successors;
 use std::ops::RangeInclusive;
 
 use async_trait::async_trait;
-use guildhall_core::store::{CheckpointRow, News, Row as _};
+use guildhall_core::store::{CheckpointRow, News};
 use guildhall_core::{ApplyError, Fault, Judged, Position, QuarantinedEntry, StoreError, Table};
 use sqlx::PgConnection;
 
@@ -106,9 +106,10 @@ pub(crate) async fn load_quarantined(
     database: &Database,
     positions: &RangeInclusive<Position>,
 ) -> Result<Vec<QuarantinedEntry>, sqlx::Error> {
-    let Table { name, .. } = QuarantinedEntry::TABLE;
-    let columns = QuarantinedEntry::TABLE.list();
-    let load = format!("SELECT {columns} FROM {{schema}}.{name} WHERE position BETWEEN $1 AND $2");
+    let load = Table::expand(
+        "SELECT {quarantined_entries.*} FROM {schema}.quarantined_entries \
+         WHERE position BETWEEN $1 AND $2",
+    );
     let rows = sqlx::query(database.sql(&load))
         .bind(positions.start().as_i64())
         .bind(positions.end().as_i64())

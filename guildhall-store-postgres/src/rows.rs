@@ -4,10 +4,7 @@
 use std::error::Error;
 
 use guildhall_core::store::{ColumnReader, Misread, Row as OpsRow, Value};
-use guildhall_core::{
-    AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, Json, Position,
-    QuarantinedEntry, Tier, Timestamp, VerificationResult,
-};
+use guildhall_core::{Json, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{Column, Decode, Postgres, Row, Type, ValueRef};
 use uuid::Uuid;
@@ -69,65 +66,14 @@ impl<'r> Columns<'r> {
         R::read(self)
     }
 
+    /// The same; none where the first is null, as where an outer join found no row.
+    pub(crate) fn row_if_any<R: OpsRow>(&mut self) -> Result<Option<R>, sqlx::Error> {
+        if self.skips_null()? { Ok(None) } else { self.row().map(Some) }
+    }
+
     /// A count, or another number that is not negative.
     pub(crate) fn count(&mut self) -> Result<u64, sqlx::Error> {
         self.integer(|number| u64::try_from(number).ok())
-    }
-
-    pub(crate) fn string(&mut self) -> Result<String, sqlx::Error> {
-        self.value()
-    }
-
-    pub(crate) fn parsed<T: Value>(&mut self) -> Result<T, sqlx::Error> {
-        self.value()
-    }
-
-    pub(crate) fn position(&mut self) -> Result<Position, sqlx::Error> {
-        self.value()
-    }
-
-    pub(crate) fn tier(&mut self) -> Result<Tier, sqlx::Error> {
-        self.value()
-    }
-
-    pub(crate) fn time(&mut self) -> Result<Timestamp, sqlx::Error> {
-        self.value()
-    }
-
-    pub(crate) fn uuid(&mut self) -> Result<Uuid, sqlx::Error> {
-        self.decoded()
-    }
-
-    /// What the next column holds, unless it is null.
-    pub(crate) fn nullable<T>(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> Result<T, sqlx::Error>,
-    ) -> Result<Option<T>, sqlx::Error> {
-        if self.skips_null()? { Ok(None) } else { read(self).map(Some) }
-    }
-
-    pub(crate) fn accord(&mut self) -> Result<AccordBinding, sqlx::Error> {
-        self.row()
-    }
-
-    pub(crate) fn artifact(&mut self) -> Result<GovernedArtifact, sqlx::Error> {
-        self.row()
-    }
-
-    pub(crate) fn transition(&mut self) -> Result<CustodyTransition, sqlx::Error> {
-        self.row()
-    }
-
-    pub(crate) fn deployment(&mut self) -> Result<DeploymentState, sqlx::Error> {
-        self.row()
-    }
-
-    pub(crate) fn verification(&mut self) -> Result<VerificationResult, sqlx::Error> {
-        self.row()
-    }
-
-    pub(crate) fn quarantined(&mut self) -> Result<QuarantinedEntry, sqlx::Error> {
-        self.row()
     }
 }
 

@@ -14,8 +14,8 @@ use guildhall_core::{
     AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery,
     ArtifactSummary, Ceremony, CeremonyId, Checkpoint, ClosedCeremony, Cursor, CustodyTransition,
     DeploymentQuery, DeploymentState, Health, OpenCeremony, OpsDb, Outcome, Overview, Page,
-    Position, ProjectorCheckpoint, QuarantinedEntry, SnapshotEnded, StoreError, Timestamp,
-    VerificationQuery, VerificationResult,
+    Position, ProjectorCheckpoint, QuarantinedEntry, SnapshotEnded, StoreError, Table, Tier,
+    Timestamp, VerificationQuery, VerificationResult,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
@@ -120,7 +120,8 @@ impl OpsDb for SqliteOpsDb {
         let limit = page_limit(limit);
         self.load(move |connection| {
             let select = select_chain(id, after.as_ref(), limit);
-            let rows = select.load(connection, |row| Columns::of(row).transition())?;
+            let rows =
+                select.load(connection, |row| Columns::of(row).row::<CustodyTransition>())?;
             Ok(Page::from_rows(rows, limit, |link| (link.seq,)))
         })
         .await
@@ -130,7 +131,7 @@ impl OpsDb for SqliteOpsDb {
         self.load(move |connection| {
             let select = Select::from(include_str!("sql/select_accords.sql"))
                 .and("id = ?", [bytes(id.as_uuid())]);
-            let found = select.load(connection, |row| Columns::of(row).accord())?;
+            let found = select.load(connection, |row| Columns::of(row).row::<AccordBinding>())?;
             Ok(found.into_iter().next())
         })
         .await
@@ -140,8 +141,8 @@ impl OpsDb for SqliteOpsDb {
         let query = query.clone();
         self.load(move |connection| {
             let limit = page_limit(query.limit);
-            let rows =
-                select_accords(&query, limit).load(connection, |row| Columns::of(row).accord())?;
+            let rows = select_accords(&query, limit)
+                .load(connection, |row| Columns::of(row).row::<AccordBinding>())?;
             Ok(Page::from_rows(rows, limit, |row| (row.name.clone(), row.id)))
         })
         .await
@@ -157,10 +158,10 @@ impl OpsDb for SqliteOpsDb {
         self.load(move |connection| {
             let rows = select_ceremony(id, after.as_ref(), limit).load(connection, |row| {
                 let mut columns = Columns::of(row);
-                let (name, artifact_type) = (columns.string()?, columns.string()?);
-                let (tier, accord) = (columns.tier()?, columns.string()?);
-                let opened = columns.transition()?;
-                let closed = columns.nullable(Columns::transition)?;
+                let (name, artifact_type) = (columns.value()?, columns.value()?);
+                let (tier, accord) = (columns.value()?, columns.value()?);
+                let opened = columns.row::<CustodyTransition>()?;
+                let closed = columns.row_if_any()?;
                 Ok(Ceremony {
                     ceremony_id: opened.ceremony_id,
                     name,
@@ -193,9 +194,9 @@ impl OpsDb for SqliteOpsDb {
             let select = select.ordered("link.occurred_at, link.position", i64::from(limit) + 1);
             let rows = select.load(connection, |row| {
                 let mut columns = Columns::of(row);
-                let (name, artifact_type) = (columns.string()?, columns.string()?);
-                let (tier, accord) = (columns.tier()?, columns.string()?);
-                let opened = columns.transition()?;
+                let (name, artifact_type) = (columns.value()?, columns.value()?);
+                let (tier, accord) = (columns.value()?, columns.value()?);
+                let opened = columns.row::<CustodyTransition>()?;
                 Ok(OpenCeremony {
                     ceremony_id: opened.ceremony_id,
                     name,
@@ -219,10 +220,10 @@ impl OpsDb for SqliteOpsDb {
         self.load(move |connection| {
             let rows = select_closed_ceremonies(after.as_ref(), limit).load(connection, |row| {
                 let mut columns = Columns::of(row);
-                let (name, artifact_type) = (columns.string()?, columns.string()?);
-                let (tier, accord) = (columns.tier()?, columns.string()?);
-                let (opened_by, opened_at) = (columns.string()?, columns.parsed()?);
-                let closed = columns.transition()?;
+                let (name, artifact_type) = (columns.value()?, columns.value()?);
+                let (tier, accord) = (columns.value()?, columns.value()?);
+                let (opened_by, opened_at) = (columns.value()?, columns.value()?);
+                let closed = columns.row::<CustodyTransition>()?;
                 Ok(ClosedCeremony {
                     ceremony_id: closed.ceremony_id,
                     name,
@@ -247,7 +248,7 @@ impl OpsDb for SqliteOpsDb {
         self.load(move |connection| {
             let limit = page_limit(query.limit);
             let rows = select_deployments(&query, limit)
-                .load(connection, |row| Columns::of(row).deployment())?;
+                .load(connection, |row| Columns::of(row).row::<DeploymentState>())?;
             Ok(Page::from_rows(rows, limit, |row| (row.artifact_id, row.target.clone())))
         })
         .await
@@ -261,7 +262,7 @@ impl OpsDb for SqliteOpsDb {
         self.load(move |connection| {
             let limit = page_limit(query.limit);
             let rows = select_verifications(&query, limit)
-                .load(connection, |row| Columns::of(row).verification())?;
+                .load(connection, |row| Columns::of(row).row::<VerificationResult>())?;
             Ok(Page::from_rows(rows, limit, |row| (row.verified_at, row.position)))
         })
         .await
@@ -279,7 +280,7 @@ impl OpsDb for SqliteOpsDb {
                 select = select.and("position < ?", [position.as_i64().into()]);
             }
             let select = select.ordered("position DESC", i64::from(limit) + 1);
-            let rows = select.load(connection, |row| Columns::of(row).quarantined())?;
+            let rows = select.load(connection, |row| Columns::of(row).row::<QuarantinedEntry>())?;
             Ok(Page::from_rows(rows, limit, |row| (row.position,)))
         })
         .await
@@ -292,7 +293,8 @@ impl OpsDb for SqliteOpsDb {
         self.load(move |connection| {
             let select = Select::from(include_str!("sql/select_quarantined.sql"))
                 .and("position = ?", [position.as_i64().into()]);
-            let found = select.load(connection, |row| Columns::of(row).quarantined())?;
+            let found =
+                select.load(connection, |row| Columns::of(row).row::<QuarantinedEntry>())?;
             Ok(found.into_iter().next())
         })
         .await
@@ -334,7 +336,7 @@ struct Select {
 
 impl Select {
     fn from(sql: &'static str) -> Self {
-        Self { sql: sql.trim_end().to_owned(), values: Vec::new(), has_where: false }
+        Self { sql: Table::expand(sql.trim_end()), values: Vec::new(), has_where: false }
     }
 
     /// Lets only those through for whom `condition` holds.
@@ -504,7 +506,7 @@ fn load_overview(connection: &Connection) -> rusqlite::Result<Overview> {
     let mut rows = by_tier.query([])?;
     while let Some(row) = rows.next()? {
         let mut columns = Columns::of(row);
-        let tier = usize::from(columns.tier()?.get());
+        let tier = usize::from(columns.value::<Tier>()?.get());
         overview.artifacts_by_tier[tier] = columns.count()?;
     }
     let mut counts = connection.prepare_cached(include_str!("sql/overview.sql"))?;
@@ -524,7 +526,7 @@ fn load_overview(connection: &Connection) -> rusqlite::Result<Overview> {
     ceremonies.query_row([], |row| {
         let mut columns = Columns::of(row);
         overview.open_ceremonies = columns.count()?;
-        overview.oldest_ceremony_opened_at = columns.nullable(Columns::parsed)?;
+        overview.oldest_ceremony_opened_at = columns.value()?;
         Ok(())
     })?;
     Ok(overview)

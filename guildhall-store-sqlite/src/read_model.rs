@@ -4,7 +4,7 @@ use std::error::Error;
 use std::iter::successors;
 use std::ops::RangeInclusive;
 
-use guildhall_core::store::{CheckpointRow, News, Row as _};
+use guildhall_core::store::{CheckpointRow, News};
 use guildhall_core::{ApplyError, Fault, Judged, Position, QuarantinedEntry, StoreError, Table};
 use rusqlite::{Connection, Transaction};
 
@@ -84,10 +84,9 @@ pub(crate) fn load_quarantined(
     connection: &Connection,
     positions: &RangeInclusive<Position>,
 ) -> rusqlite::Result<Vec<QuarantinedEntry>> {
-    let Table { name, .. } = QuarantinedEntry::TABLE;
-    let columns = QuarantinedEntry::TABLE.list();
-    let select = format!("SELECT {columns} FROM {name} WHERE position BETWEEN ?1 AND ?2");
-    let mut load = connection.prepare(&select)?;
+    let mut load = connection.prepare_cached(&Table::expand(
+        "SELECT {quarantined_entries.*} FROM quarantined_entries WHERE position BETWEEN ?1 AND ?2",
+    ))?;
     let (first, last) = (positions.start().as_i64(), positions.end().as_i64());
     load.query_map([first, last], |row| Columns::of(row).row())?.collect()
 }

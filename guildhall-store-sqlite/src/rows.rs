@@ -4,10 +4,7 @@
 use std::error::Error;
 
 use guildhall_core::store::{ColumnReader, ColumnWriter, Misread, Row as OpsRow, Value};
-use guildhall_core::{
-    AccordBinding, Cid, CustodyTransition, DeploymentState, GovernedArtifact, Json, Position,
-    QuarantinedEntry, Tier, Timestamp, VerificationResult,
-};
+use guildhall_core::{Cid, Json, Timestamp};
 use rusqlite::types::{ToSql, ToSqlOutput, Type, ValueRef};
 use rusqlite::{Row, Statement};
 use uuid::Uuid;
@@ -176,60 +173,9 @@ impl<'r> Columns<'r> {
         R::read(self)
     }
 
-    pub(crate) fn string(&mut self) -> rusqlite::Result<String> {
-        self.value()
-    }
-
-    pub(crate) fn parsed<T: Value>(&mut self) -> rusqlite::Result<T> {
-        self.value()
-    }
-
-    pub(crate) fn tier(&mut self) -> rusqlite::Result<Tier> {
-        self.value()
-    }
-
-    pub(crate) fn position(&mut self) -> rusqlite::Result<Position> {
-        self.value()
-    }
-
-    pub(crate) fn uuid(&mut self) -> rusqlite::Result<Uuid> {
-        ColumnReader::uuid(self)
-    }
-
-    pub(crate) fn json(&mut self) -> rusqlite::Result<Json> {
-        self.value()
-    }
-
-    /// What the next column holds, unless it is null.
-    pub(crate) fn nullable<T>(
-        &mut self,
-        read: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<Option<T>> {
-        if self.skips_null()? { Ok(None) } else { read(self).map(Some) }
-    }
-
-    pub(crate) fn accord(&mut self) -> rusqlite::Result<AccordBinding> {
-        self.row()
-    }
-
-    pub(crate) fn artifact(&mut self) -> rusqlite::Result<GovernedArtifact> {
-        self.row()
-    }
-
-    pub(crate) fn transition(&mut self) -> rusqlite::Result<CustodyTransition> {
-        self.row()
-    }
-
-    pub(crate) fn deployment(&mut self) -> rusqlite::Result<DeploymentState> {
-        self.row()
-    }
-
-    pub(crate) fn verification(&mut self) -> rusqlite::Result<VerificationResult> {
-        self.row()
-    }
-
-    pub(crate) fn quarantined(&mut self) -> rusqlite::Result<QuarantinedEntry> {
-        self.row()
+    /// The same; none where the first is null, as where an outer join found no row.
+    pub(crate) fn row_if_any<R: OpsRow>(&mut self) -> rusqlite::Result<Option<R>> {
+        if self.skips_null()? { Ok(None) } else { self.row().map(Some) }
     }
 
     /// A count, or another number that is not negative.

@@ -53,7 +53,7 @@ impl Table {
     }
 
     /// The same, of the table under an alias.
-    pub fn list_of(&self, alias: &str) -> String {
+    pub(crate) fn list_of(&self, alias: &str) -> String {
         let names = self.columns.iter().map(|column| format!("{alias}.{}", column.name));
         names.collect::<Vec<_>>().join(", ")
     }

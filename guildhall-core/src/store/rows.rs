@@ -167,6 +167,40 @@ impl Table {
         }
         names
     };
+
+    /// A statement in which every `{table.*}` became the columns of that table, in order, and every
+    /// `{alias: table.*}` those of the table under an alias. What else stands in braces stays.
+    ///
+    /// ```
+    /// use guildhall_core::Table;
+    ///
+    /// let sql = Table::expand("SELECT {accord_bindings.*} FROM {schema}.accord_bindings");
+    /// assert_eq!(
+    ///     sql,
+    ///     "SELECT id, name, accord_terms, bound_by, effective_at, position \
+    ///      FROM {schema}.accord_bindings"
+    /// );
+    /// let sql = Table::expand("SELECT link.seq, {accord: accord_bindings.*} FROM …");
+    /// assert!(sql.starts_with("SELECT link.seq, accord.id, accord.name, accord.accord_terms,"));
+    /// ```
+    pub fn expand(sql: &str) -> String {
+        let mut expanded = String::with_capacity(sql.len() + 256);
+        let mut rest = sql;
+        while let Some((before, (inside, after))) =
+            rest.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+        {
+            let (alias, name) = inside.split_once(": ").unwrap_or(("", inside));
+            let name = name.strip_suffix(".*");
+            expanded.push_str(before);
+            match Self::ALL.iter().find(|table| Some(table.name) == name) {
+                Some(table) if alias.is_empty() => expanded.push_str(&table.list()),
+                Some(table) => expanded.push_str(&table.list_of(alias)),
+                None => expanded.extend(["{", inside, "}"]),
+            }
+            rest = after;
+        }
+        expanded + rest
+    }
 }
 
 /// Takes the values of rows, one column after the other. What they borrow lasts as long as the row.

@@ -137,12 +137,12 @@ fn drift_condition(drift: Drift) -> &'static str {
 }
 
 pub(super) fn summary(columns: &mut Columns<'_>) -> Result<ArtifactSummary, sqlx::Error> {
-    let id = ArtifactId::from_uuid(columns.uuid()?);
-    let accord_binding_id = AccordId::from_uuid(columns.uuid()?);
-    let (name, artifact_type) = (columns.string()?, columns.string()?);
-    let (tier, cid) = (columns.tier()?, columns.parsed::<Cid>()?);
-    let custody_state = columns.nullable(Columns::parsed::<CustodyState>)?;
-    let position = columns.position()?;
+    let id = columns.value::<ArtifactId>()?;
+    let accord_binding_id = columns.value::<AccordId>()?;
+    let (name, artifact_type) = (columns.value()?, columns.value()?);
+    let (tier, cid) = (columns.value()?, columns.value::<Cid>()?);
+    let custody_state = columns.value::<Option<CustodyState>>()?;
+    let position = columns.value()?;
     let (drift, drift_since) = drift(columns)?;
     Ok(ArtifactSummary {
         id,
@@ -159,12 +159,8 @@ pub(super) fn summary(columns: &mut Columns<'_>) -> Result<ArtifactSummary, sqlx
 }
 
 /// Where the statement of one artifact begins.
-pub(super) const DETAIL: &str = "SELECT artifact.id, artifact.accord_binding_id, artifact.name, \
-    artifact.artifact_type, artifact.tier, artifact.cid, artifact.content, \
-    artifact.content_schema, artifact.custody_state, artifact.custody_seq, \
-    artifact.registered_at, artifact.revised_at, artifact.position, \
-    accord.id, accord.name, accord.accord_terms, accord.bound_by, accord.effective_at, \
-    accord.position, since.* \
+pub(super) const DETAIL: &str = "SELECT {artifact: governed_artifacts.*}, \
+    {accord: accord_bindings.*}, since.* \
     FROM {schema}.governed_artifacts AS artifact \
     JOIN {schema}.accord_bindings AS accord ON accord.id = artifact.accord_binding_id ";
 
@@ -175,7 +171,7 @@ pub(super) fn select_detail(mut select: Select<'_>, id: ArtifactId) -> Select<'_
 }
 
 pub(super) fn detail(columns: &mut Columns<'_>) -> Result<ArtifactDetail, sqlx::Error> {
-    let (artifact, accord) = (columns.artifact()?, columns.accord()?);
+    let (artifact, accord) = (columns.row()?, columns.row()?);
     let (drift, drift_since) = drift(columns)?;
     Ok(ArtifactDetail { artifact, accord, drift, drift_since })
 }
@@ -185,7 +181,7 @@ fn drift(columns: &mut Columns<'_>) -> Result<(Drift, Option<Timestamp>), sqlx::
     let mut targets = Vec::with_capacity(6);
     for health in [Health::Drifted, Health::Unknown, Health::Healthy] {
         for _ in ["first", "last"] {
-            targets.extend(columns.nullable(Columns::time)?.map(|since| (health, since)));
+            targets.extend(columns.value::<Option<Timestamp>>()?.map(|since| (health, since)));
         }
     }
     Ok(Drift::of(targets))

@@ -2,8 +2,7 @@
 SELECT
     artifact.name, artifact.artifact_type, artifact.tier, accord.name,
     opening.actor, opening.occurred_at,
-    link.artifact_id, link.seq, link.from_state, link.to_state, link.cid, link.actor, link.reason,
-    link.ceremony_id, link.evidence, link.occurred_at, link.prev_hash, link.hash, link.position
+    {link: custody_transitions.*}
 FROM {schema}.custody_transitions AS link
 JOIN {schema}.custody_transitions AS opening
     ON opening.artifact_id = link.artifact_id AND opening.seq = link.seq - 1

@@ -1,7 +1,6 @@
 SELECT
     artifact.name, artifact.artifact_type, artifact.tier, accord.name,
-    link.artifact_id, link.seq, link.from_state, link.to_state, link.cid, link.actor, link.reason,
-    link.ceremony_id, link.evidence, link.occurred_at, link.prev_hash, link.hash, link.position
+    {link: custody_transitions.*}
 FROM {schema}.governed_artifacts AS artifact
 JOIN {schema}.custody_transitions AS link
     ON link.artifact_id = artifact.id AND link.seq = artifact.custody_seq

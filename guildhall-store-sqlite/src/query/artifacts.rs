@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use guildhall_core::ops::{ArtifactKey, SortValue, page_limit};
 use guildhall_core::{
     AccordId, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSort, ArtifactSummary, Cid,
-    CustodyState, Drift, Json, Page, Timestamp,
+    CustodyState, Drift, Json, Page, Table, Timestamp,
 };
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
@@ -126,22 +126,22 @@ pub(super) fn load_page(
     while let Some(row) = stored.next()? {
         let mut columns = Columns::of(row);
         let mut summary = ArtifactSummary {
-            id: ArtifactId::from_uuid(columns.uuid()?),
-            accord_binding_id: AccordId::from_uuid(columns.uuid()?),
-            name: columns.string()?,
-            artifact_type: columns.string()?,
-            tier: columns.tier()?,
-            cid: columns.parsed::<Cid>()?,
-            custody_state: columns.nullable(Columns::parsed::<CustodyState>)?,
+            id: columns.value()?,
+            accord_binding_id: columns.value()?,
+            name: columns.value()?,
+            artifact_type: columns.value()?,
+            tier: columns.value()?,
+            cid: columns.value::<Cid>()?,
+            custody_state: columns.value()?,
             drift: Drift::Undeployed,
             drift_since: None,
-            position: columns.position()?,
+            position: columns.value()?,
         };
         if accords.as_ref().is_some_and(|accords| !accords.contains(&summary.accord_binding_id)) {
             continue;
         }
         if let Some(fragment) = &query.content_contains
-            && !columns.json()?.contains(fragment)
+            && !columns.value::<Json>()?.contains(fragment)
         {
             continue;
         }
@@ -164,8 +164,8 @@ fn load_accords_containing(
     let mut found = HashSet::new();
     while let Some(row) = rows.next()? {
         let mut columns = Columns::of(row);
-        let id = AccordId::from_uuid(columns.uuid()?);
-        if columns.json()?.contains(fragment) {
+        let id = columns.value::<AccordId>()?;
+        if columns.value::<Json>()?.contains(fragment) {
             found.insert(id);
         }
     }
@@ -182,19 +182,22 @@ fn load_drift(
     )?;
     let targets = load.query_map([id.as_uuid().as_bytes()], |row| {
         let mut columns = Columns::of(row);
-        Ok((columns.parsed()?, columns.parsed()?))
+        Ok((columns.value()?, columns.value()?))
     })?;
     Ok(Drift::of(targets.collect::<rusqlite::Result<Vec<_>>>()?))
 }
+
+/// One artifact, and its accord.
+pub(super) const LOAD_ARTIFACT: &str = include_str!("../sql/load_artifact.sql");
 
 pub(super) fn load_detail(
     connection: &Connection,
     id: ArtifactId,
 ) -> rusqlite::Result<Option<ArtifactDetail>> {
-    let mut load = connection.prepare_cached(include_str!("../sql/load_artifact.sql"))?;
+    let mut load = connection.prepare_cached(&Table::expand(LOAD_ARTIFACT))?;
     let found = load.query_row([id.as_uuid().as_bytes()], |row| {
         let mut columns = Columns::of(row);
-        Ok((columns.artifact()?, columns.accord()?))
+        Ok((columns.row()?, columns.row()?))
     });
     let Some((artifact, accord)) = found.optional()? else { return Ok(None) };
     let (drift, drift_since) = load_drift(connection, id)?;

@@ -163,7 +163,7 @@ fn closed_ceremonies_and_the_age_of_verdicts_come_from_their_indexes() {
 fn heads_chains_and_the_overview_use_indexes() {
     for sql in [
         include_str!("../sql/load_artifact_head.sql"),
-        include_str!("../sql/load_artifact.sql"),
+        &Table::expand(artifacts::LOAD_ARTIFACT),
         include_str!("../sql/load_checkpoint.sql"),
     ] {
         let plan = plan(sql, &[Value::Null]);

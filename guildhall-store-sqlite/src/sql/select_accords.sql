@@ -1,2 +1,2 @@
-SELECT id, name, accord_terms, bound_by, effective_at, position
+SELECT {accord_bindings.*}
 FROM accord_bindings

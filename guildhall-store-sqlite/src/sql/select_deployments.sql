@@ -1,3 +1,3 @@
 SELECT
-    artifact_id, target, desired_cid, observed_cid, health, health_since, detail, observed_at, position
+    {deployment_states.*}
 FROM deployment_states

@@ -2,8 +2,7 @@
 -- few artifacts with an open ceremony first.
 SELECT
     artifact.name, artifact.artifact_type, artifact.tier, accord.name,
-    link.artifact_id, link.seq, link.from_state, link.to_state, link.cid, link.actor, link.reason,
-    link.ceremony_id, link.evidence, link.occurred_at, link.prev_hash, link.hash, link.position
+    {link: custody_transitions.*}
 FROM governed_artifacts AS artifact
 CROSS JOIN custody_transitions AS link
     ON coalesce(artifact.custody_state, '') = 'ceremony_open'

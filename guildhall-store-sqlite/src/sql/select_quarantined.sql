@@ -1,2 +1,2 @@
-SELECT position, event_id, stream_id, event_type, code, reason
+SELECT {quarantined_entries.*}
 FROM quarantined_entries

@@ -1,2 +1,2 @@
-SELECT id, artifact_id, target, verifier, outcome, evidence, verified_at, position
+SELECT {verification_results.*}
 FROM verification_results AS verdict
