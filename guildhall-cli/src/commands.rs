@@ -16,18 +16,25 @@
 //! [`print_document`](crate::output::print_document). An error of one's own is a
 //! [`Problem`](crate::error::Problem), with what to do about it.
 
+mod accord;
+mod artifact;
+mod ceremony;
 mod completions;
 mod doctor;
 mod export;
 mod import;
+mod log;
 mod man;
 mod migrate;
 mod project;
+mod quarantine;
 mod rebuild;
 #[cfg(feature = "console")]
 mod serve;
 mod status;
+mod verification;
 mod watch;
+mod why;
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
@@ -64,6 +71,20 @@ pub enum Command {
     #[allow(missing_docs, reason = "as above")]
     Watch(watch::Watch),
     #[allow(missing_docs, reason = "as above")]
+    Artifact(artifact::Artifact),
+    #[allow(missing_docs, reason = "as above")]
+    Ceremony(ceremony::Ceremony),
+    #[allow(missing_docs, reason = "as above")]
+    Accord(accord::Accord),
+    #[allow(missing_docs, reason = "as above")]
+    Verification(verification::Verification),
+    #[allow(missing_docs, reason = "as above")]
+    Quarantine(quarantine::Quarantine),
+    #[allow(missing_docs, reason = "as above")]
+    Why(why::Why),
+    #[allow(missing_docs, reason = "as above")]
+    Log(log::Log),
+    #[allow(missing_docs, reason = "as above")]
     Completions(completions::Completions),
     #[allow(missing_docs, reason = "as above")]
     #[command(hide = true)]
@@ -73,7 +94,7 @@ pub enum Command {
 impl Command {
     /// Whether it asks if something holds: it then exits with 3 where it cannot tell.
     pub(crate) const fn is_check(&self) -> bool {
-        matches!(self, Self::Status(_) | Self::Doctor(_))
+        matches!(self, Self::Status(_) | Self::Doctor(_) | Self::Why(_))
     }
 
     /// How what goes on is written, of a command that stays until it is ended.
@@ -98,6 +119,13 @@ impl Command {
             #[cfg(feature = "console")]
             Self::Serve(command) => command.run(context).await,
             Self::Watch(command) => command.run(context).await,
+            Self::Artifact(command) => command.run(context).await,
+            Self::Ceremony(command) => command.run(context).await,
+            Self::Accord(command) => command.run(context).await,
+            Self::Verification(command) => command.run(context).await,
+            Self::Quarantine(command) => command.run(context).await,
+            Self::Why(command) => command.run(context).await,
+            Self::Log(command) => command.run(context).await,
             Self::Completions(command) => command.run(),
             Self::Man(command) => command.run(),
         }

@@ -23,6 +23,8 @@ pub mod address;
 #[cfg(feature = "program")]
 pub mod args;
 #[cfg(feature = "program")]
+mod asking;
+#[cfg(feature = "program")]
 pub mod checkup;
 #[cfg(feature = "program")]
 pub mod commands;

@@ -1,5 +1,6 @@
 //! What a command prints: rows in one of five forms, one document, or text; on standard output.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 
 use anyhow::Result;
@@ -133,6 +134,12 @@ pub fn print_document<T: Serialize>(
         return Ok(print(&(serde_json::to_string(document)? + "\n"))?);
     }
     Ok(print(&text(Style::of_stdout()))?)
+}
+
+/// A line of text: what it is called, and its value, which a terminal does not obey.
+pub(crate) fn field(text: &mut String, name: &str, value: &str) {
+    // Writing into a text cannot fail.
+    let _ = writeln!(text, "{name:<12} {}", escape_for_terminal(value));
 }
 
 /// How wide the terminal is that standard output goes to; none where it goes elsewhere.

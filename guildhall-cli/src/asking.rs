@@ -1,0 +1,96 @@
+//! What commands that ask have in common: pages, and artifacts and accords by whatever names them.
+
+use anyhow::Result;
+use clap::Args;
+use guildhall_core::{
+    AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery, Cid, Cursor,
+    MAX_PAGE_ROWS, OpsDb,
+};
+use serde::de::DeserializeOwned;
+
+use crate::error::Problem;
+
+/// Which page of a list.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Paging {
+    /// Go on after the cursor that the page before ended with, its `next`
+    #[arg(long, value_name = "CURSOR")]
+    after: Option<String>,
+
+    /// How many rows
+    #[arg(long, value_name = "ROWS", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PAGE_ROWS)))]
+    pub(crate) limit: u32,
+}
+
+impl Paging {
+    /// Where to go on, in a list of which `K` is the key.
+    ///
+    /// # Errors
+    /// It is a cursor of another list, which would begin this one anew.
+    pub(crate) fn after<K: DeserializeOwned>(&self) -> Result<Option<Cursor>> {
+        let after = self.after.clone().map(Cursor::from_text);
+        match after {
+            Some(cursor) if cursor.to_key::<K>().is_none() => Err(no_cursor()),
+            after => Ok(after),
+        }
+    }
+}
+
+/// A cursor is not one of this list.
+pub(crate) fn no_cursor() -> anyhow::Error {
+    let what = "--after: it is not where a page of this list ended";
+    Problem::usage(what, "take the `next` of the page before, in the same order").into()
+}
+
+/// The artifact that a text names: its id, its name, or the CID of what it says now.
+///
+/// # Errors
+/// There is none, or several; or the store's own.
+pub(crate) async fn artifact(ops_db: &dyn OpsDb, text: &str) -> Result<ArtifactDetail> {
+    let mut ids: Vec<ArtifactId> = Vec::new();
+    if let Ok(id) = text.parse::<ArtifactId>() {
+        ids.push(id);
+    } else {
+        let query = match text.parse::<Cid>() {
+            Ok(cid) => ArtifactQuery::default().cids([cid]),
+            Err(_) => ArtifactQuery::default().names([text.to_owned()]),
+        };
+        ids.extend(ops_db.artifacts(&query).await?.rows.iter().map(|row| row.id));
+    }
+    let id = only("artifact", text, &ids)?;
+    ops_db.artifact(id).await?.ok_or_else(|| absent("artifact", text))
+}
+
+/// The accord that a text names: its id or its name.
+///
+/// # Errors
+/// There is none, or several; or the store's own.
+pub(crate) async fn accord(ops_db: &dyn OpsDb, text: &str) -> Result<AccordBinding> {
+    let mut ids: Vec<AccordId> = Vec::new();
+    if let Ok(id) = text.parse::<AccordId>() {
+        ids.push(id);
+    } else {
+        let query = AccordQuery::default().names([text.to_owned()]);
+        ids.extend(ops_db.accords(&query).await?.rows.iter().map(|row| row.id));
+    }
+    let id = only("accord", text, &ids)?;
+    ops_db.accord(id).await?.ok_or_else(|| absent("accord", text))
+}
+
+fn only<I: Copy + ToString>(kind: &'static str, text: &str, ids: &[I]) -> Result<I> {
+    match ids {
+        [] => Err(absent(kind, text)),
+        [id] => Ok(*id),
+        several => {
+            let ids: Vec<_> = several.iter().map(I::to_string).collect();
+            let what = format!("{text:?} names {} {kind}s", several.len());
+            Err(Problem::failed(what, format!("name one by its id: {}", ids.join(", "))).into())
+        }
+    }
+}
+
+fn absent(kind: &'static str, text: &str) -> anyhow::Error {
+    let next = format!("`guildhall {kind} list` shows those there are");
+    Problem::failed(format!("there is no {kind} {text:?}"), next).into()
+}

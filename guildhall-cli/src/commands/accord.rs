@@ -1,0 +1,89 @@
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use guildhall_core::ops::AccordKey;
+use guildhall_core::{AccordBinding, AccordQuery};
+
+use super::Context;
+use crate::args::ListForm;
+use crate::asking::{self, Paging};
+use crate::error::Verdict;
+use crate::output::{Row, field, print_document, print_rows};
+
+/// The accords that artifacts are governed under: list them, show one
+#[derive(Debug, Args)]
+pub struct Accord {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Show(Show),
+}
+
+/// List accords, by name
+#[derive(Debug, Args)]
+struct List {
+    /// Of this name, whole and as it is written
+    #[arg(long)]
+    name: Vec<String>,
+    #[command(flatten)]
+    paging: Paging,
+    #[command(flatten)]
+    form: ListForm,
+}
+
+/// Show one accord with its terms
+#[derive(Debug, Args)]
+struct Show {
+    /// Its id or its name
+    #[arg(value_name = "ID|NAME")]
+    accord: String,
+}
+
+impl Accord {
+    pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
+        match self.command {
+            Command::List(List { name, paging, form }) => {
+                let query = AccordQuery::default().names(name).limit(paging.limit);
+                let query = query.after(paging.after::<AccordKey>()?);
+                let asked =
+                    context.reading(async |database| Ok(database.ops_db.accords(&query).await?));
+                let page = asked.await?;
+                print_rows(&context.global, form, &page.rows, page.next.as_ref())?;
+            }
+            Command::Show(Show { accord }) => {
+                let asked = context
+                    .reading(async |database| asking::accord(&*database.ops_db, &accord).await);
+                let accord = asked.await?;
+                print_document(context.global.json, &accord, |_| text_of(&accord))?;
+            }
+        }
+        Ok(Verdict::Holds)
+    }
+}
+
+fn text_of(accord: &AccordBinding) -> String {
+    let mut text = String::new();
+    field(&mut text, "name", &accord.name);
+    field(&mut text, "id", &accord.id.to_string());
+    field(&mut text, "bound by", &accord.bound_by);
+    field(&mut text, "effective", &accord.effective_at.to_string());
+    field(&mut text, "position", &accord.position.to_string());
+    field(&mut text, "terms", accord.accord_terms.as_str());
+    text
+}
+
+impl Row for AccordBinding {
+    const COLUMNS: &'static [&'static str] = &["NAME", "BOUND BY", "EFFECTIVE AT", "ID"];
+
+    fn cells(&self) -> Vec<String> {
+        let effective = self.effective_at.to_string();
+        vec![self.name.clone(), self.bound_by.clone(), effective, self.id.to_string()]
+    }
+
+    fn name(&self) -> String {
+        self.id.to_string()
+    }
+}
