@@ -79,9 +79,14 @@ pub(crate) fn count(value: u64) -> String {
     text
 }
 
-/// The plural of most words.
+/// A number of what the word says, in the plural of most words.
 pub(crate) fn plural(value: u64, word: &str) -> String {
-    format!("{} {word}{}", count(value), if value == 1 { "" } else { "s" })
+    let number = count(value);
+    match word.strip_suffix('y') {
+        _ if value == 1 => format!("{number} {word}"),
+        Some(stem) => format!("{number} {stem}ies"),
+        None => format!("{number} {word}s"),
+    }
 }
 
 /// What names a text on a page: no white space, whatever the text is.
@@ -229,6 +234,19 @@ pub(crate) fn decided(to_state: CustodyState) -> Markup {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    #[test]
+    fn words_have_their_plural() {
+        for (number, word, expected) in [
+            (0, "entry", "0 entries"),
+            (1, "entry", "1 entry"),
+            (2, "entry", "2 entries"),
+            (1, "link", "1 link"),
+            (3, "link", "3 links"),
+        ] {
+            assert_eq!(plural(number, word), expected);
+        }
+    }
 
     #[test]
     fn times_are_told_in_their_largest_unit() {

@@ -245,7 +245,7 @@ fn tiles(Seen { base, now }: Seen<'_>, overview: &Overview, standing: &Standing)
                     span.label { "Quarantined" }
                     strong data-fact="quarantined" { (count(overview.quarantined)) }
                 }
-                span.parts { span { "of " (plural(standing.position.get(), "entry").replace("entrys", "entries")) } }
+                span.parts { span { "of " (plural(standing.position.get(), "entry")) } }
             }
             li {
                 span.label { "Projector" }
@@ -422,7 +422,7 @@ fn projector(Seen { now, .. }: Seen<'_>, standing: &Standing) -> Markup {
             dl.facts {
                 dt { "State" } dd { (badge(if standing.is_healthy { Tone::Good } else { Tone::Bad }, standing.state)) }
                 dt { "Position" } dd { (count(standing.position.get())) " of " (count(standing.head.get())) }
-                dt { "Lag" } dd { (plural(standing.lag, "entry").replace("entrys", "entries")) }
+                dt { "Lag" } dd { (plural(standing.lag, "entry")) }
                 @if let Some(rate) = standing.rate { dt { "Rate" } dd { (format!("{rate:.0}")) " entries a second" } }
                 @if let Some(restarts) = standing.restarts { dt { "Restarts" } dd { (count(restarts)) } }
                 dt { "Last error" }
