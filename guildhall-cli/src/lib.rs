@@ -1,8 +1,7 @@
 //! `guildhall`, the program, and what programs of one's own share with it.
 //!
-//! `guildhall --help` says what it does; [`JSON.md`](https://docs.rs/guildhall-cli) beside this
-//! crate's manifest says what it prints for other programs. Without the feature `program`, the crate
-//! is a small library: [`database`] opens what a URL names, [`steps`] import, project and export with
+//! `guildhall --help` says what it does; `JSON.md` beside this crate's manifest says what it prints for
+//! other programs. Without the feature `program`, the crate is a small library: [`database`] opens what a URL names, [`steps`] import, project and export with
 //! [`progress`] and a line that says what was done, [`report`] shows a Chronicle and its Ops DB,
 //! [`ending`] ends on signals, [`address`], [`input`] and [`target`] are what arguments name. The
 //! examples of the repository are made of it.
@@ -13,7 +12,6 @@
 //! | `sqlite` (default) | `sqlite:PATH` |
 //! | `postgres` (default) | `postgres://USER@HOST/DATABASE` |
 //! | `console` (default) | `guildhall serve` |
-//! | `kube` | `guildhall kube` |
 #![deny(missing_docs)]
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]

@@ -177,9 +177,7 @@ fn the_program_takes_the_arguments_of_manifests_and_probes() {
         for container in list(deployment, "/spec/template/spec/containers") {
             let arguments = list(container, "/args");
             let arguments: Vec<_> = arguments.iter().map(|it| it.as_str().unwrap()).collect();
-            if arguments[0] != "kube" || cfg!(feature = "kube") {
-                assert_taken(&arguments);
-            }
+            assert_taken(&arguments);
             let probe = list(container, "/readinessProbe/exec/command");
             if let Some((program, arguments)) = probe.split_first() {
                 assert_eq!(program.as_str(), Some("/usr/local/bin/guildhall"));
