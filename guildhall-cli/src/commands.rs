@@ -23,12 +23,15 @@ mod completions;
 mod doctor;
 mod export;
 mod import;
+#[cfg(feature = "kube")]
+mod kube;
 mod log;
 mod man;
 mod migrate;
 mod project;
 mod quarantine;
 mod rebuild;
+mod record;
 #[cfg(feature = "console")]
 mod serve;
 mod status;
@@ -85,6 +88,11 @@ pub enum Command {
     #[allow(missing_docs, reason = "as above")]
     Log(log::Log),
     #[allow(missing_docs, reason = "as above")]
+    Record(record::Record),
+    #[allow(missing_docs, reason = "as above")]
+    #[cfg(feature = "kube")]
+    Kube(kube::Kube),
+    #[allow(missing_docs, reason = "as above")]
     Completions(completions::Completions),
     #[allow(missing_docs, reason = "as above")]
     #[command(hide = true)]
@@ -103,6 +111,8 @@ impl Command {
             Self::Project(command) => command.logs(),
             #[cfg(feature = "console")]
             Self::Serve(command) => Some(command.log_format),
+            #[cfg(feature = "kube")]
+            Self::Kube(command) => Some(command.log_format),
             _ => None,
         }
     }
@@ -126,6 +136,9 @@ impl Command {
             Self::Quarantine(command) => command.run(context).await,
             Self::Why(command) => command.run(context).await,
             Self::Log(command) => command.run(context).await,
+            Self::Record(command) => command.run(context).await,
+            #[cfg(feature = "kube")]
+            Self::Kube(command) => command.run(context).await,
             Self::Completions(command) => command.run(),
             Self::Man(command) => command.run(),
         }

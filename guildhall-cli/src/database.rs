@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use guildhall::{Builder, Guild, GuildError, Source};
-use guildhall_core::{Chronicle, OpsDb};
+use guildhall_core::command::Recorder;
+use guildhall_core::{Chronicle, CustodyPolicy, OpsDb};
 use guildhall_projector::ceremony::CeremonyOrchestrator;
 
 /// A lease for work that ends: how long a killed run keeps the next one waiting at most.
@@ -181,6 +182,11 @@ impl Reading {
             Store::Postgres(store) => options.woken_by(Arc::new(store.ops_db())),
         };
         options.start()
+    }
+
+    /// What judges commands as a guild's recorder does, where nothing can be written.
+    pub fn recorder(&self) -> Recorder {
+        Recorder::new(Arc::clone(&self.chronicle), CustodyPolicy::standard())
     }
 
     /// Ends the threads that read.

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 use guildhall::GuildError;
+use guildhall_core::command::RecordError;
 use guildhall_core::jsonl::ImportError;
-use guildhall_core::{ApplyError, LogFault, StoreError};
+use guildhall_core::{AppendError, ApplyError, Code, LogFault, StoreError};
 use guildhall_projector::RuntimeError;
 
 use crate::ending::{is_broken_pipe, message};
@@ -93,6 +94,9 @@ pub(crate) fn next(error: &Error) -> String {
     }
     if let Some(next) = find::<GuildError>(error).and_then(of_guild) {
         return next;
+    }
+    if let Some(next) = find::<RecordError>(error).and_then(of_record) {
+        return next.to_owned();
     }
     if let Some(error) = find::<ImportError>(error) {
         return of_import(error).to_owned();
@@ -208,6 +212,32 @@ fn of_postgres(error: &guildhall::postgres::OpenError) -> Option<String> {
         _ => return None,
     };
     Some(next.to_owned())
+}
+
+/// What to do about an event that is not recorded.
+fn of_record(error: &RecordError) -> Option<&'static str> {
+    Some(match error {
+        RecordError::Refused { violation } => match violation.code() {
+            Code::CC11 => "check the id; what an event is about has to be recorded before it",
+            Code::CC04 => {
+                "see where it stands with `guildhall artifact show`, and move it from there"
+            }
+            Code::CC09 => "name the ceremony that is opened, or that is open",
+            Code::CC07 => "leave out the time, or mend it",
+            Code::CC08 => {
+                "leave out the CID, or look again at the content that the artifact has now"
+            }
+            Code::CC10 => "have this content ratified first",
+            _ => "nothing was recorded: mend the event",
+        },
+        RecordError::InFuture(_) => "mend its time, or the clock of this machine",
+        RecordError::Append(AppendError::Conflict { .. }) => {
+            "others keep writing about the same: try again"
+        }
+        RecordError::Append(AppendError::IdReused { .. }) => "give it an event id of its own",
+        RecordError::Append(_) => "nothing was recorded: mend the event",
+        _ => return None,
+    })
 }
 
 fn of_import(error: &ImportError) -> &'static str {

@@ -12,6 +12,7 @@
 //! | `sqlite` (default) | `sqlite:PATH` |
 //! | `postgres` (default) | `postgres://USER@HOST/DATABASE` |
 //! | `console` (default) | `guildhall serve` |
+//! | `kube` | `guildhall kube` |
 #![deny(missing_docs)]
 
 #[cfg(not(any(feature = "sqlite", feature = "postgres")))]
@@ -27,7 +28,11 @@ pub mod checkup;
 #[cfg(feature = "program")]
 pub mod commands;
 pub mod database;
+#[cfg(feature = "program")]
+mod draft;
 pub mod ending;
+#[cfg(feature = "program")]
+pub mod entries;
 #[cfg(feature = "program")]
 pub mod error;
 #[cfg(feature = "program")]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
+use std::slice;
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -65,7 +66,7 @@ pub fn print_rows<R: Row>(
         Format::Jsonl => {
             rows.iter().map(|row| Ok(serde_json::to_string(row)? + "\n")).collect::<Result<_>>()?
         }
-        Format::Csv => csv_text(rows)?,
+        Format::Csv => csv_text(rows, true)?,
         Format::Name => {
             rows.iter().map(|row| escape_for_terminal(&row.name()).into_owned() + "\n").collect()
         }
@@ -80,9 +81,27 @@ pub fn print_rows<R: Row>(
     Ok(())
 }
 
-fn csv_text<R: Row>(rows: &[R]) -> Result<String> {
+/// Prints one row of a list that goes on: in a table as a line, its values separated by two spaces, and
+/// in JSON as one a line. `is_first` prints what stands above a CSV.
+///
+/// # Errors
+/// What the system says of standard output.
+pub fn print_row<R: Row>(global: &Global, form: ListForm, row: &R, is_first: bool) -> Result<()> {
+    let text = match form.format(global) {
+        Format::Table => escape_for_terminal(&row.cells().join("  ")).into_owned(),
+        Format::Json | Format::Jsonl => serde_json::to_string(row)?,
+        Format::Csv => return Ok(print(&csv_text(slice::from_ref(row), is_first)?)?),
+        Format::Name => escape_for_terminal(&row.name()).into_owned(),
+    };
+    Ok(print(&(text + "\n"))?)
+}
+
+fn csv_text<R: Row>(rows: &[R], has_header: bool) -> Result<String> {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(R::COLUMNS.iter().map(|column| column.to_lowercase().replace(' ', "_")))?;
+    if has_header {
+        let names = R::COLUMNS.iter().map(|column| column.to_lowercase().replace(' ', "_"));
+        writer.write_record(names)?;
+    }
     for row in rows {
         writer.write_record(row.cells())?;
     }
@@ -242,7 +261,7 @@ mod tests {
 
     #[test]
     fn csv_quotes_what_needs_it() {
-        let text = csv_text(&people()[..1]).unwrap();
+        let text = csv_text(&people()[..1], true).unwrap();
         assert_eq!(text, "full_name,city\n\"Ada, \u{1b}[2J\",London\n");
     }
 }

@@ -1,143 +1,168 @@
+use std::time::Duration;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use guildhall_core::event::wire::to_line;
-use guildhall_core::{Chronicle, Entry, Origin, Position, ReadLimit};
-use serde::Serialize;
-use serde_json::Value;
+use guildhall_core::{Entry, Position, ReadLimit};
 
 use super::Context;
-use crate::args::ListForm;
+use crate::args::{Global, ListForm, position};
+use crate::database::Reading;
+use crate::entries::{ShownEntry, with_fates};
 use crate::error::{Problem, Verdict};
-use crate::output::{Row, field, print_document, print_rows};
+use crate::output::{print_document, print_row, print_rows};
 
-/// The Chronicle, entry by entry
+/// How many entries are read, and shown, at a time.
+const BATCH: usize = 500;
+
+/// How long a wait for the next entry is; whoever appends ends it sooner.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Show entries of the Chronicle: one whole, or the last ones
+///
+/// Each comes with what became of it in the tables: applied, quarantined with its code and reason,
+/// skipped (of a type that this version does not know), or pending, where they are not there yet.
 #[derive(Debug, Args)]
 pub struct Log {
     #[command(subcommand)]
-    command: Command,
+    which: Which,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum Which {
     Show(Show),
     Tail(Tail),
 }
 
-/// Show one entry, whole
+/// Print one entry whole
 #[derive(Debug, Args)]
 struct Show {
-    /// Where it stands in the log
+    /// Which: 1 is the first
+    #[arg(value_name = "POSITION", value_parser = position)]
     position: Position,
 }
 
-/// List the last entries
+/// Print the last entries
 #[derive(Debug, Args)]
 struct Tail {
     /// How many
     #[arg(short = 'n', long, value_name = "ENTRIES", default_value_t = 10,
-        value_parser = clap::value_parser!(u16).range(1..=500))]
-    lines: u16,
+        value_parser = clap::value_parser!(u64).range(..=100_000))]
+    entries: u64,
+
+    /// Go on with what is appended, one line each, until Ctrl-C or SIGTERM. An entry is printed at
+    /// once, so most are pending then; -o json is then -o jsonl
+    #[arg(short, long)]
+    follow: bool,
+
     #[command(flatten)]
     form: ListForm,
 }
 
-/// An entry as the CloudEvent that an export writes.
-#[derive(Serialize)]
-#[serde(transparent)]
-pub(crate) struct Line(Value);
-
-impl Line {
-    fn of(entry: &Entry, origin: &Origin) -> Result<Self> {
-        Ok(Self(serde_json::from_str(&to_line(entry, origin)?)?))
-    }
-
-    fn text(&self, name: &str) -> &str {
-        self.0[name].as_str().unwrap_or_default()
-    }
-
-    /// When it was recorded.
-    pub(crate) fn time(&self) -> &str {
-        self.text("time")
-    }
-
-    /// What it says.
-    pub(crate) fn data(&self) -> String {
-        self.0["data"].to_string()
-    }
-}
-
-/// The entry at this position.
-pub(crate) async fn entry_at(chronicle: &dyn Chronicle, position: Position) -> Result<Line> {
-    let absent = || {
-        let what = format!("there is no entry at position {position}");
-        Problem::failed(what, "`guildhall log tail` shows where the log ends")
-    };
-    if position == Position::ZERO {
-        return Err(absent().into());
-    }
-    let entries = chronicle.read(position.previous(), ReadLimit::entries(1)).await?;
-    let origin = chronicle.origin().await?;
-    match (entries.first(), origin) {
-        (Some(entry), Some(origin)) => Line::of(entry, &origin),
-        _ => Err(absent().into()),
-    }
-}
-
 impl Log {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
-        match self.command {
-            Command::Show(Show { position }) => {
-                let asked = context
-                    .reading(async |database| entry_at(&*database.chronicle, position).await);
-                let line = asked.await?;
-                print_document(context.global.json, &line, |_| text_of(&line))?;
-            }
-            Command::Tail(Tail { lines, form }) => {
-                let asked = context.reading(async |database| {
-                    let chronicle = &database.chronicle;
-                    let Some(origin) = chronicle.origin().await? else { return Ok(Vec::new()) };
-                    let head = chronicle.head().await?.position;
-                    let after = head.get().saturating_sub(lines.into());
-                    let limit = ReadLimit::entries(lines.into());
-                    let entries = chronicle.read(Position::try_from(after)?, limit).await?;
-                    entries.iter().map(|entry| Line::of(entry, &origin)).collect::<Result<_>>()
-                });
-                let rows: Vec<Line> = asked.await?;
-                print_rows(&context.global, form, &rows, None)?;
-            }
+        match self.which {
+            Which::Show(command) => command.run(context).await?,
+            Which::Tail(command) if command.follow => command.follow(context).await?,
+            Which::Tail(command) => command.run(context).await?,
         }
         Ok(Verdict::Holds)
     }
 }
 
-fn text_of(line: &Line) -> String {
-    let mut text = String::new();
-    field(&mut text, "position", &line.0["position"].to_string());
-    for (name, member) in [
-        ("recorded", "time"),
-        ("type", "type"),
-        ("stream", "subject"),
-        ("event", "id"),
-        ("chronicle", "source"),
-        ("leaf hash", "leafhash"),
-    ] {
-        field(&mut text, name, line.text(member));
+impl Show {
+    async fn run(self, context: &mut Context) -> Result<()> {
+        let is_json = context.global.json;
+        let found = context.reading(async |database| entry_at(database, self.position).await);
+        let entry = found.await?;
+        print_document(is_json, &entry, |style| entry.to_text(style))
     }
-    field(&mut text, "version", &line.0["version"].to_string());
-    field(&mut text, "data", &line.data());
-    text
 }
 
-impl Row for Line {
-    const COLUMNS: &'static [&'static str] = &["POSITION", "TIME", "TYPE", "STREAM", "ID"];
+/// The entry at this position.
+pub(super) async fn entry_at(database: &Reading, position: Position) -> Result<ShownEntry> {
+    let mut found = read(database, position.previous(), 1).await?;
+    found.retain(|entry| entry.position == position);
+    match with_fates(&*database.ops_db, found).await?.pop() {
+        Some(entry) => Ok(entry),
+        None => Err(missing(position, database.chronicle.head().await?.position)),
+    }
+}
 
-    fn cells(&self) -> Vec<String> {
-        let mut cells = vec![self.name()];
-        cells.extend(["time", "type", "subject", "id"].map(|member| self.text(member).to_owned()));
-        cells
+fn missing(wanted: Position, head: Position) -> anyhow::Error {
+    let what = format!("there is no entry at position {wanted}");
+    let next = match head.get() {
+        0 => "the Chronicle is empty: `guildhall import FILE` fills it".to_owned(),
+        head => {
+            format!("write a position from 1 to {head}; `guildhall log tail` shows the last ones")
+        }
+    };
+    Problem::failed(what, next).into()
+}
+
+impl Tail {
+    async fn run(self, context: &mut Context) -> Result<()> {
+        let global = context.global.clone();
+        let rows = context.reading(async |database| {
+            let head = database.chronicle.head().await?.position;
+            let mut after = self.begin(head);
+            let mut rows = Vec::new();
+            while after < head {
+                after = next(database, after, head, &mut rows).await?;
+            }
+            Ok(rows)
+        });
+        print_rows(&global, self.form, &rows.await?, None)
     }
 
-    fn name(&self) -> String {
-        self.0["position"].to_string()
+    async fn follow(self, context: &mut Context) -> Result<()> {
+        let global = context.global.clone();
+        context
+            .looking(async |database, ending| {
+                tokio::select! {
+                    () = ending.asked() => Ok(()),
+                    followed = self.print_for_ever(database, &global) => followed,
+                }
+            })
+            .await
     }
+
+    async fn print_for_ever(&self, database: &Reading, global: &Global) -> Result<()> {
+        let mut head = database.chronicle.head().await?.position;
+        let (mut after, mut is_first) = (self.begin(head), true);
+        loop {
+            while after < head {
+                let mut rows = Vec::new();
+                after = next(database, after, head, &mut rows).await?;
+                for row in &rows {
+                    print_row(global, self.form, row, is_first)?;
+                    is_first = false;
+                }
+            }
+            head = database.chronicle.wait_beyond(after, PATIENCE).await?;
+        }
+    }
+
+    /// After which position the last ones come.
+    fn begin(&self, head: Position) -> Position {
+        head.saturating_sub(self.entries)
+    }
+}
+
+/// Appends the entries that come next after a position to the rows, up to the head and not all at
+/// once; returns the last one's position.
+async fn next(
+    database: &Reading,
+    after: Position,
+    head: Position,
+    rows: &mut Vec<ShownEntry>,
+) -> Result<Position> {
+    let left = usize::try_from(head.get() - after.get()).unwrap_or(BATCH);
+    let entries = read(database, after, left.min(BATCH)).await?;
+    let last = entries.last().map_or(head, |entry| entry.position);
+    rows.extend(with_fates(&*database.ops_db, entries).await?);
+    Ok(last)
+}
+
+async fn read(database: &Reading, after: Position, entries: usize) -> Result<Vec<Entry>> {
+    Ok(database.chronicle.read(after, ReadLimit::entries(entries)).await?)
 }

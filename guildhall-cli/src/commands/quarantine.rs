@@ -5,9 +5,10 @@ use guildhall_core::{Position, QuarantinedEntry};
 use serde::Serialize;
 
 use super::Context;
-use super::log::{Line, entry_at};
+use super::log::entry_at;
 use crate::args::ListForm;
 use crate::asking::Paging;
+use crate::entries::ShownEntry;
 use crate::error::{Problem, Verdict};
 use crate::output::{Row, field, print_document, print_rows};
 
@@ -44,7 +45,7 @@ struct Explain {
 struct Explained {
     #[serde(flatten)]
     quarantined: QuarantinedEntry,
-    entry: Line,
+    entry: ShownEntry,
 }
 
 impl Quarantine {
@@ -62,7 +63,7 @@ impl Quarantine {
                 let asked = context.reading(async |database| {
                     let found = database.ops_db.quarantined_at(position).await?;
                     let Some(quarantined) = found else { return Err(absent(position)) };
-                    let entry = entry_at(&*database.chronicle, position).await?;
+                    let entry = entry_at(database, position).await?;
                     Ok(Explained { quarantined, entry })
                 });
                 let found = asked.await?;
@@ -87,8 +88,8 @@ fn text_of(found: &Explained) -> String {
     field(&mut text, "type", quarantined.event_type.as_str());
     field(&mut text, "stream", &quarantined.stream_id.to_string());
     field(&mut text, "event", &quarantined.event_id.to_string());
-    field(&mut text, "recorded", entry.time());
-    field(&mut text, "data", &entry.data());
+    field(&mut text, "recorded", &entry.recorded_at.to_string());
+    field(&mut text, "data", &entry.data.to_string());
     text
 }
 

@@ -134,7 +134,7 @@ impl Serve {
 }
 
 /// Waits until the projector stops by itself; for ever where there is none.
-async fn ended(runtime: Option<Runtime>) -> Result<()> {
+pub(super) async fn ended(runtime: Option<Runtime>) -> Result<()> {
     match runtime {
         Some(runtime) => Ok(runtime.stopped().await?),
         None => std::future::pending().await,
