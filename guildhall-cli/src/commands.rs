@@ -5,12 +5,12 @@
 //! 1. `commands/weigh.rs` with `#[derive(Debug, clap::Args)] pub struct Weigh { … }`, whose doc comment
 //!    is the help, and `pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict>`. Names
 //!    beneath it, as in `artifact list`, are a `clap::Subcommand` in the same file.
-//! 2. `mod weigh;`, a variant of [`Command`] and its line in [`Command::run`]; where it asks whether
-//!    something holds, one in [`Command::is_check`] too, so that it exits with 3 where it cannot tell.
+//! 2. `mod weigh;`, a variant of [`Command`] and its line in `Command::run`; where it asks whether
+//!    something holds, one in `Command::is_check` too, so that it exits with 3 where it cannot tell.
 //! 3. What it prints for programs, in `JSON.md`; a test in `tests/` that runs the program.
 //!
-//! What is only asked is asked in [`Context::reading`], which opens for reading and makes nothing; what
-//! writes, in [`Context::writing`]. Check every argument before. Rows implement
+//! What is only asked is asked in `Context::reading`, which opens for reading and makes nothing; what
+//! writes, in `Context::writing`. Check every argument before. Rows implement
 //! [`Row`](crate::output::Row), take [`ListForm`](crate::args::ListForm) among their arguments and go
 //! through [`print_rows`](crate::output::print_rows); everything else goes through
 //! [`print_document`](crate::output::print_document). An error of one's own is a
