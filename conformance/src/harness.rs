@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guildhall_core::{Chronicle, OnViolation, OpsDb, Rebuild};
+use guildhall_core::{Chronicle, CustodyPolicy, OnViolation, OpsDb, Rebuild};
 
 use guildhall_core::Tables;
 
 /// What a scenario wants of a projector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProjectorSettings {
+    /// What it judges moves of custody by.
+    pub policy: CustodyPolicy,
     /// What to do with an entry that breaks an invariant.
     pub on_violation: OnViolation,
     /// How long the lease holds. A lease of no time is lapsed at once, so that rivals take turns.
@@ -23,6 +25,7 @@ pub struct ProjectorSettings {
 impl Default for ProjectorSettings {
     fn default() -> Self {
         Self {
+            policy: CustodyPolicy::standard(),
             on_violation: OnViolation::Quarantine,
             lease_time: Duration::from_secs(3600),
             memory_bytes: None,

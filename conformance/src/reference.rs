@@ -7,11 +7,12 @@
 use std::collections::BTreeMap;
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
+use guildhall_core::custody::Rule;
 use guildhall_core::{
-    AccordBinding, AccordId, ArtifactId, CeremonyId, Checkpoint, Cid, Code, CustodyState,
-    CustodyTransition, DeploymentState, Entry, EventId, GovernedArtifact, Health, Json, LeafHash,
-    LinkHash, OPS_DB, Origin, Outcome, Position, QuarantinedEntry, Seq, Tier, Timestamp,
-    VerificationResult,
+    AccordBinding, AccordId, ArtifactId, CeremonyId, Checkpoint, Cid, Code, CustodyPolicy,
+    CustodyState, CustodyTransition, DeploymentState, Entry, EventId, GovernedArtifact, Health,
+    Json, LeafHash, LinkHash, OPS_DB, Origin, Outcome, Position, QuarantinedEntry, Seq, Tier,
+    Timestamp, VerificationResult,
 };
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -19,7 +20,7 @@ use uuid::Uuid;
 
 use guildhall_core::Tables;
 
-/// The moves that DESIGN section 4 permits.
+/// The moves that DESIGN section 4 permits; another policy brings its own.
 const PERMITTED: [(&str, &[&str]); 7] = [
     ("drafted", &["ceremony_open", "retired"]),
     ("ceremony_open", &["ratified", "rejected", "drafted"]),
@@ -40,9 +41,24 @@ pub struct Reference {
     verifications: BTreeMap<EventId, VerificationResult>,
     quarantined: BTreeMap<Position, QuarantinedEntry>,
     checkpoint: Option<Checkpoint>,
+    /// None is the standard one, which stands above.
+    policy: Option<CustodyPolicy>,
 }
 
 impl Reference {
+    /// The same of the tables under a policy.
+    pub fn tables_under<'e>(
+        policy: &CustodyPolicy,
+        origin: &Origin,
+        entries: impl IntoIterator<Item = &'e Entry>,
+    ) -> Tables {
+        let mut reference = Self { policy: Some(policy.clone()), ..Self::default() };
+        for entry in entries {
+            reference.apply(origin, entry);
+        }
+        reference.tables()
+    }
+
     /// The tables that these entries of the Chronicle `origin` must become, the reasons of
     /// quarantine left empty.
     pub fn tables_of<'e>(origin: &Origin, entries: impl IntoIterator<Item = &'e Entry>) -> Tables {
@@ -195,7 +211,7 @@ impl Reference {
                 require(link.prev_hash == Some(head.hash), Code::CC05)?;
                 require(link.from_state == Some(head.to_state), Code::CC03)?;
                 require(link.occurred_at >= head.occurred_at, Code::CC07)?;
-                require(is_permitted(head.to_state, link.to_state), Code::CC04)?;
+                require(self.is_permitted(&chain, &link), Code::CC04)?;
             }
         }
         require(link.cid == artifact.cid, Code::CC08)?;
@@ -217,6 +233,30 @@ impl Reference {
         }
         self.transitions.insert((link.artifact_id, link.seq), link);
         Ok(())
+    }
+
+    /// Whether a link may follow a chain that is not empty: by the table, and by the rules of a
+    /// policy, for which the opener is looked for from the newest link backwards.
+    fn is_permitted(&self, chain: &[&CustodyTransition], link: &CustodyTransition) -> bool {
+        let Some(policy) = &self.policy else {
+            let from = link.from_state.map_or("", CustodyState::as_str);
+            let to = link.to_state.as_str();
+            return PERMITTED.iter().any(|(state, next)| *state == from && next.contains(&to));
+        };
+        let is_open = |row: &&&CustodyTransition| row.to_state.as_str() == "ceremony_open";
+        let opening = chain.iter().rev().take_while(is_open).last();
+        let from = link.from_state.into_iter();
+        from.flat_map(|from| policy.successors(from)).any(|to| to == link.to_state)
+            && policy.rules().iter().all(|rule| match rule {
+                Rule::FourEyes { to } => {
+                    link.to_state != *to || opening.is_none_or(|row| row.actor != link.actor)
+                }
+                Rule::Reserved { to, actors } => {
+                    link.to_state != *to || actors.contains(&link.actor)
+                }
+                Rule::Evidence { to } => link.to_state != *to || link.evidence != Json::null(),
+                unknown => panic!("the model does not know the rule that {unknown}"),
+            })
     }
 
     fn deployment_observed(&mut self, data: &Data, entry: &Entry) -> Result<(), Code> {
@@ -272,10 +312,6 @@ impl Reference {
 
 fn require(holds: bool, code: Code) -> Result<(), Code> {
     if holds { Ok(()) } else { Err(code) }
-}
-
-fn is_permitted(from: CustodyState, to: CustodyState) -> bool {
-    PERMITTED.iter().any(|(state, next)| *state == from.as_str() && next.contains(&to.as_str()))
 }
 
 /// The fields of an entry. What cannot be read is `CC00`.

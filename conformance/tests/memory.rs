@@ -41,7 +41,8 @@ impl Harness for MemoryHarness {
 
     async fn projector(&self, settings: ProjectorSettings) -> Arc<dyn Rebuild> {
         // It remembers nothing between batches, so it has no setting for that.
-        let projector = self.ops_db.projector().with_on_violation(settings.on_violation);
+        let projector = self.ops_db.projector().with_policy(settings.policy);
+        let projector = projector.with_on_violation(settings.on_violation);
         Arc::new(projector.with_lease_time(settings.lease_time))
     }
 

@@ -6,5 +6,5 @@ mod policy;
 mod state;
 
 pub use self::link::{ChainHead, Move, link, link_hash};
-pub use self::policy::CustodyPolicy;
+pub use self::policy::{CustodyPolicy, Rule};
 pub use self::state::CustodyState;

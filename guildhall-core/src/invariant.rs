@@ -4,7 +4,7 @@
 //! touches. It runs twice: before an append of commands, and when the log is projected.
 
 use crate::cid::{Cid, LinkHash};
-use crate::custody::{ChainHead, CustodyPolicy, CustodyState, link_hash};
+use crate::custody::{ChainHead, CustodyPolicy, CustodyState, Rule, link_hash};
 use crate::event::{CustodyTransitioned, Event};
 use crate::ids::{AccordId, ArtifactId, CeremonyId, Seq, StreamId};
 use crate::time::Timestamp;
@@ -133,6 +133,14 @@ pub enum Violation {
         /// The state wanted.
         to: CustodyState,
     },
+    /// `CC04`: a rule of the policy does not permit the move.
+    #[error("the policy says that {rule}; the actor is {actor}")]
+    AgainstRule {
+        /// The rule.
+        rule: Rule,
+        /// Who wanted to move it.
+        actor: String,
+    },
     /// `CC12`: the artifact's content is frozen.
     #[error("the content is frozen while the artifact is {state}")]
     Frozen {
@@ -210,7 +218,7 @@ impl Violation {
             Self::WrongPrevHash { .. } => Code::CC05,
             Self::WrongFromState { .. } => Code::CC03,
             Self::BackInTime { .. } => Code::CC07,
-            Self::NotPermitted { .. } => Code::CC04,
+            Self::NotPermitted { .. } | Self::AgainstRule { .. } => Code::CC04,
             Self::Frozen { .. } => Code::CC12,
             Self::WrongCid { .. } | Self::NotCurrentCid { .. } => Code::CC08,
             Self::WrongCeremony { .. } => Code::CC09,
@@ -233,7 +241,11 @@ pub struct ArtifactHead {
 impl ArtifactHead {
     /// Follows a link that holds: it is the newest now, and may have ratified its content.
     pub fn advance(&mut self, link: &CustodyTransitioned) {
-        self.chain = Some(ChainHead::from(link));
+        let opened_by = self.chain.take().and_then(|before| before.opened_by);
+        let mut head = ChainHead::from(link);
+        // A policy may permit a ceremony to go on as a ceremony: who opened it stays the same.
+        head.opened_by = head.opened_by.map(|actor| opened_by.unwrap_or(actor));
+        self.chain = Some(head);
         if link.to_state == CustodyState::Ratified && !self.ratified.contains(&link.cid) {
             self.ratified.push(link.cid);
         }
@@ -243,7 +255,7 @@ impl ArtifactHead {
 /// What an event is judged against: what exists of the things that it names.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'h> {
-    /// Which moves are permitted.
+    /// Which moves are permitted, and to whom.
     pub policy: &'h CustodyPolicy,
     /// Whether the accord that the event names exists. Read for accords and registrations only.
     pub accord_exists: bool,
@@ -355,6 +367,10 @@ fn follows(
     ensure(policy.permits(head.state, link.to_state), || Violation::NotPermitted {
         from: head.state,
         to: link.to_state,
+    })?;
+    let broken = policy.rules().iter().find(|rule| !rule.permits(link, head));
+    broken.map_or(Ok(()), |rule| {
+        Err(Violation::AgainstRule { rule: rule.clone(), actor: link.actor.clone() })
     })
 }
 

@@ -12,7 +12,8 @@
 //! - [`command::Recorder`] turns what somebody wants into sound entries;
 //! - [`fold::Fold`] turns entries into rows of the Ops DB ([`ops`]), the same for every store;
 //! - [`Chronicle`], [`Projector`], [`Rebuild`] and [`OpsDb`] are what a store implements,
-//!   [`memory`] the stores for an embedder's own tests;
+//!   [`memory`] the stores for an embedder's own tests, [`testing`] what those of a policy are
+//!   written with;
 //! - [`store`] is what only a store's author needs: the decisions that all of them share;
 //! - [`jsonl`] imports and exports;
 //! - [`text`] makes what others wrote safe to show on a terminal.
@@ -56,6 +57,8 @@ pub mod command;
 pub mod custody;
 mod error;
 pub mod event;
+#[cfg(test)]
+mod fixtures;
 pub mod fold;
 mod hash;
 mod ids;
@@ -68,8 +71,7 @@ mod origin;
 mod projector;
 mod setters;
 pub mod store;
-#[cfg(test)]
-mod testing;
+pub mod testing;
 pub mod text;
 mod time;
 mod verdict;

@@ -1,255 +1,200 @@
-//! What the tests of several modules are made of.
-#![allow(clippy::unwrap_used, reason = "tests")]
+//! Given this, when that, then …: for tests of a policy of one's own, over the in-memory stores.
+//!
+//! A [`Scenario`] needs no runtime and no clock: whatever time an event says is taken.
+//!
+//! ```
+//! use guildhall_core::command::{Act, Command};
+//! use guildhall_core::custody::Rule;
+//! use guildhall_core::testing::Scenario;
+//! use guildhall_core::CustodyState::{Drafted, Ratified};
+//! use guildhall_core::*;
+//!
+//! let at: Timestamp = "2026-11-23T10:05:00Z".parse()?;
+//! let accord = AccordBound::new("change control", "board", "{}".parse()?, at);
+//! let zone = ArtifactRegistered::new(
+//!     accord.accord_id, "dns_zone", "example.com", Tier::ZERO, r#"{"ttl":300}"#.parse()?, "zone.json",
+//! );
+//! let (id, ceremony) = (zone.artifact_id, CeremonyId::new());
+//! let four_eyes = CustodyPolicy::standard().with_rule(Rule::FourEyes { to: Ratified });
+//! let opened = Scenario::under(four_eyes)
+//!     .given(accord)
+//!     .given(zone)
+//!     .given(Command::transition(id, Drafted, Act::new("ada", "new", at)))
+//!     .given(Command::open_ceremony(id, ceremony, Act::new("ada", "please", at)));
+//!
+//! let ratify = |actor| Command::close_ceremony(id, ceremony, Ratified, Act::new(actor, "fine", at));
+//! opened.when(ratify("ada")).then_refused(Code::CC04, "whoever opened a ceremony may not close it");
+//! opened.when(ratify("grace")).then_tables(|tables| {
+//!     assert_eq!(tables.governed_artifacts[0].custody_state, Some(Ratified));
+//! });
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-use proptest::prelude::*;
-use serde_json::Value;
-use uuid::Uuid;
+#![expect(clippy::panic, reason = "what does not hold fails the test that asked")]
 
-use crate::chronicle::DecodedEntry;
-use crate::chronicle::Origin;
-use crate::cid::{Cid, LeafHash, LinkHash};
-use crate::custody::{self, ChainHead, CustodyState, Move};
-use crate::event::{
-    AccordBound, ArtifactRegistered, ArtifactRevised, CustodyTransitioned, Decoded,
-    DeploymentObserved, Event, Outcome, Tier, VerificationRecorded,
-};
-use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, Position, Seq};
-use crate::json::Json;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use crate::chronicle::{Append, Chronicle, Entry, NewEntry, ReadLimit};
+use crate::command::{Clock, Command, RecordError, Recorder};
+use crate::custody::CustodyPolicy;
+use crate::event::{Decoded, Event, decode};
+use crate::ids::Position;
+use crate::invariant::Code;
+use crate::memory::{MemoryChronicle, MemoryOpsDb};
+use crate::ops::Tables;
+use crate::projector::{Batch, Projector};
 use crate::time::Timestamp;
 
-pub(crate) const ACCORD: AccordId = AccordId::from_uuid(Uuid::from_u128(1));
-pub(crate) const ARTIFACT: ArtifactId = ArtifactId::from_uuid(Uuid::from_u128(2));
-pub(crate) const CEREMONY: CeremonyId = CeremonyId::from_uuid(Uuid::from_u128(3));
-
-/// So many seconds into the story.
-pub(crate) fn at(second: i64) -> Timestamp {
-    Timestamp::from_micros((1_795_000_000 + second) * 1_000_000).unwrap()
+/// What has been recorded under a policy, and what a command is tried on. Each [`when`](Self::when)
+/// starts from the same state.
+#[derive(Debug, Clone)]
+#[must_use = "nothing is tried until `when`"]
+pub struct Scenario {
+    policy: CustodyPolicy,
+    entries: Vec<Entry>,
 }
 
-pub(crate) fn json(text: &str) -> Json {
-    Json::parse(text).unwrap()
-}
-
-pub(crate) fn origin() -> Origin {
-    "guildhall/test".parse().unwrap()
-}
-
-pub(crate) fn bound() -> AccordBound {
-    AccordBound {
-        accord_id: ACCORD,
-        accord_terms: json(r#"{"approvals":2}"#),
-        bound_by: "board".to_owned(),
-        effective_at: at(0),
-        name: "change control".to_owned(),
+impl Scenario {
+    /// Nothing recorded yet, under this policy.
+    pub const fn under(policy: CustodyPolicy) -> Self {
+        Self { policy, entries: Vec::new() }
     }
-}
 
-pub(crate) fn registered() -> ArtifactRegistered {
-    let content = json(r#"{"ttl":300}"#);
-    ArtifactRegistered {
-        accord_id: ACCORD,
-        artifact_id: ARTIFACT,
-        artifact_type: crate::event::artifact_type::DNS_ZONE.to_owned(),
-        cid: Cid::of(&content),
-        content,
-        content_schema: "https://example.com/zone.json".to_owned(),
-        name: "example.com".to_owned(),
-        tier: Tier::ALL[1],
+    /// The same with this command or event recorded.
+    ///
+    /// # Panics
+    /// If it is refused: what is given has to be sound.
+    #[track_caller]
+    pub fn given(mut self, command: impl Into<Command>) -> Self {
+        let nth = self.entries.len() + 1;
+        let outcome = self.when(command);
+        if let Err(error) = &outcome.recorded {
+            panic!("what is given as number {nth} is refused: {error}");
+        }
+        self.entries = outcome.entries;
+        self
     }
-}
 
-/// Replaces the registered content, or that of another revision.
-pub(crate) fn revised(content: &str, previous_cid: Cid) -> ArtifactRevised {
-    let content = json(content);
-    ArtifactRevised {
-        artifact_id: ARTIFACT,
-        cid: Cid::of(&content),
-        content,
-        content_schema: "https://example.com/zone.json".to_owned(),
-        previous_cid,
-    }
-}
-
-pub(crate) fn observed(target: &str, is_healthy: bool, second: i64) -> DeploymentObserved {
-    let desired_cid = registered().cid;
-    DeploymentObserved {
-        artifact_id: ARTIFACT,
-        desired_cid,
-        detail: Json::null(),
-        observed_at: at(second),
-        observed_cid: Some(if is_healthy { desired_cid } else { Cid::of(&json("0")) }),
-        target: target.to_owned(),
-    }
-}
-
-pub(crate) fn verified(outcome: Outcome, second: i64) -> VerificationRecorded {
-    VerificationRecorded {
-        artifact_id: ARTIFACT,
-        evidence: json(r#"{"checks":3}"#),
-        outcome,
-        target: None,
-        verified_at: at(second),
-        verifier: "probe".to_owned(),
-    }
-}
-
-/// The sound link that follows `head`, of the registered content, one second later.
-pub(crate) fn link(
-    head: Option<&CustodyTransitioned>,
-    to_state: CustodyState,
-) -> CustodyTransitioned {
-    let enters = to_state == CustodyState::CeremonyOpen;
-    let wanted = Move {
-        to_state,
-        actor: "ada".to_owned(),
-        reason: "because".to_owned(),
-        ceremony_id: enters.then_some(CEREMONY),
-        evidence: Json::null(),
-        occurred_at: at(head.map_or(0, |head| i64::try_from(head.seq.get()).unwrap())),
-    };
-    custody::link(ARTIFACT, registered().cid, head.map(ChainHead::from).as_ref(), wanted)
-}
-
-/// The sound chain that goes through these states.
-pub(crate) fn chain(states: &[CustodyState]) -> Vec<CustodyTransitioned> {
-    let mut links: Vec<CustodyTransitioned> = Vec::new();
-    for state in states {
-        links.push(link(links.last(), *state));
-    }
-    links
-}
-
-/// An entry at this position, recorded so many seconds into the story.
-pub(crate) fn entry(position: u32, event: impl Into<Event>) -> DecodedEntry {
-    let event = event.into();
-    DecodedEntry {
-        position: Position::new(position),
-        event_id: EventId::from_uuid(Uuid::from_u128(u128::from(position) << 64)),
-        stream_id: event.stream(),
-        event_type: event.kind().into(),
-        recorded_at: at(position.into()),
-        leaf_hash: LeafHash::from_bytes([u8::try_from(position).unwrap(); 32]),
-        decoded: Ok(Decoded::Event(event)),
-    }
-}
-
-/// Entries at the positions 1, 2, 3 …
-pub(crate) fn entries(events: impl IntoIterator<Item = Event>) -> Vec<DecodedEntry> {
-    (1..).zip(events).map(|(position, event)| entry(position, event)).collect()
-}
-
-/// Any event at all: the ids, texts, numbers and nulls that are hard to print.
-pub(crate) fn any_event() -> impl Strategy<Value = Event> {
-    let uuid = any::<u128>().prop_map(Uuid::from_u128).boxed();
-    let text = "[ -~é\u{e000}\u{10000}\n\t\"\\\\]{0,8}".boxed();
-    let time =
-        (0..4_000_000_000_000_000i64).prop_map(|micros| Timestamp::from_micros(micros).unwrap());
-    let cid = any::<[u8; 32]>().prop_map(Cid::from_digest).boxed();
-    let hash = any::<[u8; 32]>().prop_map(LinkHash::from_bytes).boxed();
-    let scalar = prop_oneof![
-        Just(Json::null()),
-        (-(1i64 << 53)..=(1i64 << 53)).prop_map(|number| json(&number.to_string())),
-        any::<f64>()
-            .prop_filter("finite", |number| number.is_finite())
-            .prop_map(|number| json(&format!("{number:e}"))),
-        text.clone().prop_map(|text| Json::from_value(&text.into()).unwrap()),
-    ];
-    let object = prop::collection::btree_map(text.clone(), scalar.clone(), 0..4).prop_map(|map| {
-        let members = map.into_iter().map(|(key, value)| (key, value.to_value()));
-        Json::from_value(&Value::Object(members.collect())).unwrap()
-    });
-    let content = prop_oneof![scalar, object.clone()].boxed();
-    let state = prop::sample::select(CustodyState::ALL);
-    let tier = prop::sample::select(&Tier::ALL[..]);
-    let outcome = prop::sample::select(Outcome::ALL);
-
-    let ids = (uuid.clone(), uuid.clone()).boxed();
-    let time = time.boxed();
-    let bound = (uuid.clone(), object, text.clone(), time.clone(), text.clone()).prop_map(
-        |(id, accord_terms, bound_by, effective_at, name)| {
-            let accord_id = AccordId::from_uuid(id);
-            AccordBound { accord_id, accord_terms, bound_by, effective_at, name }.into()
-        },
-    );
-    let texts = (text.clone(), text.clone(), text.clone()).boxed();
-    let registered = (ids, texts.clone(), cid.clone(), content.clone(), tier).prop_map(
-        |((accord, id), (artifact_type, content_schema, name), cid, content, tier)| {
-            let (accord_id, artifact_id) = (AccordId::from_uuid(accord), ArtifactId::from_uuid(id));
-            ArtifactRegistered {
-                accord_id,
-                artifact_id,
-                artifact_type,
-                cid,
-                content,
-                content_schema,
-                name,
-                tier,
-            }
-            .into()
-        },
-    );
-    let revised = (uuid.clone(), cid.clone(), content.clone(), text.clone(), cid.clone()).prop_map(
-        |(id, cid, content, content_schema, previous_cid)| {
-            let artifact_id = ArtifactId::from_uuid(id);
-            ArtifactRevised { artifact_id, cid, content, content_schema, previous_cid }.into()
-        },
-    );
-    let states = (prop::option::of(state.clone()), state, 1..=Seq::MAX.get()).boxed();
-    let hashes = (hash.clone(), prop::option::of(hash)).boxed();
-    let ceremony = prop::option::of(uuid.clone()).boxed();
-    let transitioned =
-        (uuid.clone(), ceremony, texts, cid.clone(), content.clone(), states, hashes)
-            .prop_flat_map(move |fields| (Just(fields), time.clone()))
-            .prop_map(
-                |(
-                    (id, ceremony, (actor, reason, _), cid, evidence, states, hashes),
-                    occurred_at,
-                )| {
-                    let ((from_state, to_state, seq), (hash, prev_hash)) = (states, hashes);
-                    CustodyTransitioned {
-                        actor,
-                        artifact_id: ArtifactId::from_uuid(id),
-                        ceremony_id: ceremony.map(CeremonyId::from_uuid),
-                        cid,
-                        evidence,
-                        from_state,
-                        hash,
-                        occurred_at,
-                        prev_hash,
-                        reason,
-                        seq: seq.try_into().unwrap(),
-                        to_state,
-                    }
-                    .into()
-                },
-            );
-    let seconds = 0..1_000_000i64;
-    let observed = (
-        uuid.clone(),
-        cid.clone(),
-        prop::option::of(cid),
-        content.clone(),
-        text.clone(),
-        seconds.clone(),
-    )
-        .prop_map(|(id, desired_cid, observed_cid, detail, target, second)| {
-            let artifact_id = ArtifactId::from_uuid(id);
-            let observed_at = at(second);
-            DeploymentObserved {
-                artifact_id,
-                desired_cid,
-                detail,
-                observed_at,
-                observed_cid,
-                target,
-            }
-            .into()
+    /// Tries to record this command or event.
+    pub fn when(&self, command: impl Into<Command>) -> Outcome {
+        let chronicle = MemoryChronicle::new();
+        let given = self.entries.iter().map(|entry| NewEntry {
+            event_id: entry.event_id,
+            stream_id: entry.stream_id,
+            event_type: entry.event_type.clone(),
+            payload: crate::json::Json::unchecked(entry.payload.to_string()),
+            metadata: entry.metadata.clone(),
+            recorded_at: Some(entry.recorded_at),
         });
-    let verified = (uuid, content, outcome, prop::option::of(text.clone()), text, seconds)
-        .prop_map(|(id, evidence, outcome, target, verifier, second)| {
-            let (artifact_id, verified_at) = (ArtifactId::from_uuid(id), at(second));
-            VerificationRecorded { artifact_id, evidence, outcome, target, verified_at, verifier }
-                .into()
-        });
-    prop_oneof![bound, registered, revised, transitioned, observed, verified]
+        let given = answer(chronicle.append(Append::of(given.collect::<Vec<_>>())));
+        debug_assert!(given.is_ok(), "{given:?}");
+        let recorder = Recorder::new(std::sync::Arc::new(chronicle.clone()), self.policy.clone())
+            .by_clock(Clock::from_fn(|| Timestamp::MAX));
+        let recorded = answer(recorder.record(command.into())).map(|_| ());
+        let entries = answer(chronicle.read(Position::ZERO, ReadLimit::entries(usize::MAX)));
+        let entries = entries.unwrap_or_default();
+        Outcome {
+            policy: self.policy.clone(),
+            given: self.entries.len(),
+            entries,
+            chronicle,
+            recorded,
+        }
+    }
 }
+
+/// What became of a command.
+#[derive(Debug)]
+#[must_use = "it says nothing until it is asked"]
+pub struct Outcome {
+    policy: CustodyPolicy,
+    given: usize,
+    entries: Vec<Entry>,
+    chronicle: MemoryChronicle,
+    recorded: Result<(), RecordError>,
+}
+
+impl Outcome {
+    /// Holds that the command was refused with this code, for a reason that contains this text.
+    ///
+    /// # Panics
+    /// If it was recorded, or refused with another code or for another reason.
+    #[track_caller]
+    pub fn then_refused(&self, code: Code, because: &str) {
+        match &self.recorded {
+            Ok(()) => panic!("it is recorded, and should be refused with {code}"),
+            Err(error) if error.code() == Some(code) && error.to_string().contains(because) => {}
+            Err(error) => {
+                panic!("it is refused with {error}, and should be with {code}: {because}")
+            }
+        }
+    }
+
+    /// Holds that the command was recorded as these events.
+    ///
+    /// # Panics
+    /// If it was refused, or recorded as others.
+    #[track_caller]
+    pub fn then_events(&self, expected: impl IntoIterator<Item = Event>) {
+        let expected: Vec<Event> = expected.into_iter().collect();
+        assert_eq!(self.events(), expected, "it is recorded as other events");
+    }
+
+    /// The events that the command was recorded as; none where they were recorded before.
+    ///
+    /// # Panics
+    /// If it was refused.
+    #[track_caller]
+    pub fn events(&self) -> Vec<Event> {
+        self.require_recorded();
+        let decoded = self.entries[self.given..].iter().map(|entry| {
+            match decode(&entry.event_type, entry.stream_id, &entry.payload) {
+                Ok(Decoded::Event(event)) => event,
+                other => panic!("what was recorded does not decode: {other:?}"),
+            }
+        });
+        decoded.collect()
+    }
+
+    /// Judges the Ops DB's tables as a projector under the same policy makes them, once the command
+    /// is recorded.
+    ///
+    /// # Panics
+    /// If the command was refused, if the projector does not take what the recorder took, or as
+    /// `judge` does.
+    #[track_caller]
+    pub fn then_tables(&self, judge: impl FnOnce(&Tables)) {
+        self.require_recorded();
+        let ops_db = MemoryOpsDb::new();
+        let projector = ops_db.projector().with_policy(self.policy.clone());
+        let origin = answer(self.chronicle.origin()).ok().flatten();
+        let batch = origin.map(|origin| Batch::decode(origin, self.entries.clone()));
+        let Some(Ok(batch)) = batch else { panic!("the log has no beginning: {batch:?}") };
+        if let Err(error) = answer(projector.apply(batch)) {
+            panic!("it does not project: {error}");
+        }
+        let tables = ops_db.tables();
+        let quarantined = &tables.quarantined_entries;
+        assert!(quarantined.is_empty(), "recorded, and quarantined: {quarantined:?}");
+        judge(&tables);
+    }
+
+    #[track_caller]
+    fn require_recorded(&self) {
+        if let Err(error) = &self.recorded {
+            panic!("it is refused: {error}");
+        }
+    }
+}
+
+/// The in-memory stores never wait.
+fn answer<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("an in-memory store waits"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

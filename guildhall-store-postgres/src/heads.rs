@@ -71,6 +71,7 @@ fn artifact_head(row: &PgRow) -> Result<(ArtifactId, (Position, ArtifactHead)), 
         hash: columns.value()?,
         occurred_at: columns.value()?,
         ceremony_id: columns.value()?,
+        opened_by: columns.value::<Option<String>>()?.map(Into::into),
     };
     let ratified: Vec<String> = columns.decoded()?;
     let ratified = ratified.iter().map(|cid| cid.parse::<Cid>());

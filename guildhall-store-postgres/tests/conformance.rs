@@ -64,6 +64,7 @@ impl<const DIVIDED: bool> Harness for PostgresHarness<DIVIDED> {
         let mut projector = self
             .store
             .projector()
+            .policy(settings.policy)
             .on_violation(settings.on_violation)
             .lease_time(settings.lease_time);
         if let Some(bytes) = settings.memory_bytes {

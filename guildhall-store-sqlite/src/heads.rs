@@ -65,6 +65,7 @@ fn load_artifact_head(
             hash: columns.value()?,
             occurred_at: columns.value()?,
             ceremony_id: columns.value()?,
+            opened_by: columns.value::<Option<String>>()?.map(Into::into),
         };
         Ok((written, ArtifactHead { cid, chain: Some(chain), ratified: Vec::new() }))
     });

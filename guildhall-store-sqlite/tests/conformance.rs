@@ -55,6 +55,7 @@ impl Harness for SqliteHarness {
         let mut projector = self
             .store
             .projector()
+            .policy(settings.policy)
             .on_violation(settings.on_violation)
             .lease_time(settings.lease_time);
         if let Some(bytes) = settings.memory_bytes {

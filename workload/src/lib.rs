@@ -37,6 +37,9 @@ const START_MICROS: i64 = 1_767_225_600_000_000;
 /// The targets that every artifact is observed on.
 pub const TARGETS: [&str; 3] = ["site-a", "site-b", "Überlingen \"3\""];
 
+/// Who moves custody.
+pub const ACTORS: [&str; 3] = ["ada", "grace", "substrate"];
+
 /// How many accords a log begins with.
 const FIRST_ACCORDS: usize = 3;
 
@@ -256,7 +259,7 @@ impl Workload {
         let enters = to_state == CustodyState::CeremonyOpen;
         Move {
             to_state,
-            actor: self.random.pick(&["ada", "grace", "substrate"]).to_owned(),
+            actor: self.random.pick(&ACTORS).to_owned(),
             reason: "change 42: \"as agreed\"\n".to_owned(),
             ceremony_id: enters.then(|| CeremonyId::from_uuid(self.random.uuid(self.now))),
             evidence: canonical(&format!(r#"{{"votes":[{}, 0.25]}}"#, self.random.below(9))),

@@ -1,7 +1,6 @@
 //! The projector: what it applies, what it refuses, what its checkpoint says (DESIGN section 7).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use guildhall_core::{
     AccordBound, AccordId, Append, Applied, ApplyError, ArtifactRegistered, Batch, Checkpoint, Cid,
@@ -200,11 +199,8 @@ pub async fn a_halting_projector_stops_before_the_entry<H: Harness>(harness: H) 
     log.push(flawed);
     (0..30).filter_map(|_| workload.sound()).for_each(|entry| log.push(entry));
 
-    let halting = ProjectorSettings {
-        on_violation: OnViolation::Halt,
-        lease_time: Duration::ZERO,
-        memory_bytes: None,
-    };
+    let halting =
+        ProjectorSettings { on_violation: OnViolation::Halt, ..ProjectorSettings::without_lease() };
     let projector = harness.projector(halting).await;
     // In the middle of a batch, at its start, and again.
     for after in [0, 30, 20] {

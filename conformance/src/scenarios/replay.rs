@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use guildhall_core::{Position, Rebuild, Tables};
+use guildhall_core::custody::Rule;
+use guildhall_core::{CustodyPolicy, CustodyState, Position, Rebuild, Tables};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 
@@ -12,12 +13,13 @@ use crate::harness::{Harness, ProjectorSettings};
 use crate::log::Log;
 use crate::reference::Reference;
 use crate::tables::Compare as _;
-use crate::workload::{Hostile, Mix, Workload};
+use crate::workload::{ACTORS, Hostile, Mix, Workload};
 
 super::scenarios! { $ __replay = replay:
     any_replay_of_a_sound_log_gives_the_same_tables,
     any_replay_of_a_hostile_log_gives_the_same_tables,
     any_rebuild_gives_the_same_tables,
+    any_policy_is_judged_as_the_model_judges_it,
 }
 
 /// How many logs a property is tried on, unless `PROPTEST_CASES` says otherwise.
@@ -83,7 +85,7 @@ async fn at_once<H: Harness>(log: &Log) -> Tables {
 
 async fn rivals<H: Harness>(harness: &H, memory_bytes: Option<usize>) -> [Arc<dyn Rebuild>; 2] {
     let settings = ProjectorSettings { memory_bytes, ..ProjectorSettings::without_lease() };
-    [harness.projector(settings).await, harness.projector(settings).await]
+    [harness.projector(settings.clone()).await, harness.projector(settings).await]
 }
 
 async fn replay<H: Harness>(
@@ -171,5 +173,52 @@ pub async fn any_rebuild_gives_the_same_tables<H: Harness>(harness: H) {
         let tables = harness.tables().await;
         same(&tables, &at_once::<H>(&log).await)?;
         same(&tables.without_reasons(), &Reference::tables_of(log.origin(), log.entries()))
+    });
+}
+
+/// Most of the standard moves, some others, and rules that the workload's actors break now and then.
+fn policy() -> impl Strategy<Value = CustodyPolicy> {
+    let state = || prop::sample::select(CustodyState::ALL);
+    let actors = prop::sample::subsequence(ACTORS.to_vec(), 1..=ACTORS.len());
+    let reserved = (state(), actors).prop_map(|(to, actors)| {
+        let actors = actors.into_iter().map(str::to_owned).collect();
+        Rule::Reserved { to, actors }
+    });
+    let rule = prop_oneof![
+        Just(Rule::FourEyes { to: CustodyState::Ratified }),
+        state().prop_map(|to| Rule::FourEyes { to }),
+        state().prop_map(|to| Rule::Evidence { to }),
+        reserved,
+    ];
+    let gone = prop::collection::vec((state(), state()), 0..4);
+    let more = prop::collection::vec((state(), state()), 0..6);
+    (gone, more, prop::collection::vec(rule, 0..3)).prop_map(|(gone, more, rules)| {
+        let standard = CustodyPolicy::standard();
+        let all = CustodyState::ALL.iter();
+        let standard = all.flat_map(|&from| standard.successors(from).map(move |to| (from, to)));
+        let moves: Vec<_> = standard.filter(|it| !gone.contains(it)).collect();
+        let policy = CustodyPolicy::from_moves(moves.into_iter().chain(more));
+        rules.into_iter().fold(policy, CustodyPolicy::with_rule)
+    })
+}
+
+/// Whatever a projector keeps of a head between batches, or loads of it: who opened the ceremony, too.
+pub async fn any_policy_is_judged_as_the_model_judges_it<H: Harness>(harness: H) {
+    drop(harness);
+    let batches = prop::collection::vec(1..80_usize, 1..12);
+    let input = (any::<u64>(), 20..300_usize, policy(), batches, memory());
+    try_cases(input, |(seed, count, policy, batches, memory_bytes)| async move {
+        let log = log(seed, count, true);
+        let harness = H::fresh().await;
+        let settings = ProjectorSettings { policy, memory_bytes, ..ProjectorSettings::default() };
+        let projector = harness.projector(settings.clone()).await;
+        for count in batches {
+            let at = projector.checkpoint().await.unwrap().position;
+            projector.apply(log.batch(at, count)).await.unwrap();
+        }
+        let at = projector.checkpoint().await.unwrap().position;
+        projector.apply(log.rest(at)).await.unwrap();
+        let expected = Reference::tables_under(&settings.policy, log.origin(), log.entries());
+        same(&harness.tables().await.without_reasons(), &expected)
     });
 }

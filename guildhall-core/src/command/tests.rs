@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use super::*;
 use crate::chronicle::{Head, Origin};
 use crate::event::{DeploymentObserved, Outcome};
+use crate::fixtures::{ARTIFACT, CEREMONY, at, bound, json, link, observed, registered, verified};
 use crate::ids::Position;
 use crate::invariant::Code;
 use crate::memory::MemoryChronicle;
-use crate::testing::{ARTIFACT, CEREMONY, at, bound, json, link, observed, registered, verified};
 use CustodyState::{CeremonyOpen, Deployed, Drafted, Ratified};
 
 fn act(second: i64) -> Act {

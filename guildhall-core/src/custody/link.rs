@@ -73,16 +73,25 @@ pub struct ChainHead {
     pub occurred_at: Timestamp,
     /// The ceremony that it entered or left.
     pub ceremony_id: Option<CeremonyId>,
+    /// Who opened the ceremony that is open: the actor of the newest link that came to
+    /// `ceremony_open` from another state. None where none is open.
+    pub opened_by: Option<Box<str>>,
 }
 
 impl From<&CustodyTransitioned> for ChainHead {
+    /// Takes a link to `ceremony_open` for the opening; [`ArtifactHead::advance`] knows of the one
+    /// before.
+    ///
+    /// [`ArtifactHead::advance`]: crate::invariant::ArtifactHead::advance
     fn from(link: &CustodyTransitioned) -> Self {
+        let is_open = link.to_state == CustodyState::CeremonyOpen;
         Self {
             seq: link.seq,
             state: link.to_state,
             hash: link.hash,
             occurred_at: link.occurred_at,
             ceremony_id: link.ceremony_id,
+            opened_by: is_open.then(|| link.actor.as_str().into()),
         }
     }
 }

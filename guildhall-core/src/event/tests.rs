@@ -11,12 +11,12 @@ use super::*;
 use crate::chronicle::{Entry, Metadata, Origin};
 use crate::cid::{Cid, LeafHash, TreeHash};
 use crate::custody::{CustodyState, Move, link_hash};
+use crate::fixtures::{
+    ARTIFACT, any_event, at, bound, link, observed, origin, registered, verified,
+};
 use crate::ids::{Position, StreamId, Version};
 use crate::invariant::Violation;
 use crate::json::{Json, JsonError};
-use crate::testing::{
-    ARTIFACT, any_event, at, bound, link, observed, origin, registered, verified,
-};
 
 const EVENT: &str = "0193a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b";
 
@@ -104,7 +104,7 @@ fn a_field_that_is_not_nullable_is_never_left_out() {
     for event in [
         Event::from(bound()),
         registered().into(),
-        crate::testing::revised("[1]", registered().cid).into(),
+        crate::fixtures::revised("[1]", registered().cid).into(),
         link(None, CustodyState::Drafted).into(),
         observed("eu", true, 1).into(),
         verified(Outcome::Passed, 1).into(),

@@ -5,12 +5,12 @@ use super::*;
 use crate::CustodyState::{CeremonyOpen, Deployed, Drafted, Ratified};
 use crate::cid::{Cid, LeafHash, TreeHash};
 use crate::event::{ChronicleIndexed, EventType, Outcome};
-use crate::ids::Seq;
-use crate::invariant::Code;
-use crate::testing::{
+use crate::fixtures::{
     ACCORD, ARTIFACT, at, bound, chain, entries, entry, json, link, observed, registered, revised,
     verified,
 };
+use crate::ids::Seq;
+use crate::invariant::Code;
 
 fn quarantining() -> Fold {
     Fold::over_empty_tables(CustodyPolicy::standard(), OnViolation::Quarantine)

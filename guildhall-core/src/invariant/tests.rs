@@ -4,8 +4,8 @@
 use super::*;
 use crate::custody;
 use crate::event::{ArtifactRegistered, ArtifactRevised, Decoded, decode};
+use crate::fixtures::{ARTIFACT, CEREMONY, at, bound, chain, json, link, registered, revised};
 use crate::json::Json;
-use crate::testing::{ARTIFACT, CEREMONY, at, bound, chain, json, link, registered, revised};
 use CustodyState::{CeremonyOpen, Deployed, Drafted, Ratified, Rejected, Retired, Suspended};
 
 /// What there is before the event that is judged.
@@ -323,8 +323,8 @@ fn cc11_what_an_event_refers_to_must_exist() {
     for event in [
         Event::from(revised("[1]", registered().cid)),
         link(None, Drafted).into(),
-        crate::testing::observed("eu", true, 0).into(),
-        crate::testing::verified(crate::Outcome::Passed, 0).into(),
+        crate::fixtures::observed("eu", true, 0).into(),
+        crate::fixtures::verified(crate::Outcome::Passed, 0).into(),
     ] {
         assert_eq!(World::with_accord().check(event.clone()), Err(no_artifact.clone()));
         assert_eq!(World::standing_at(&[]).0.check(event), Ok(()));

@@ -9,9 +9,9 @@ use tokio::io::{AsyncRead, BufReader, ReadBuf};
 
 use super::*;
 use crate::event::Event;
+use crate::fixtures::{bound, registered, verified};
 use crate::json::JsonError;
 use crate::memory::MemoryChronicle;
-use crate::testing::{bound, registered, verified};
 
 /// The n-th of some lines that differ.
 fn line(n: u32) -> String {

@@ -42,6 +42,19 @@ impl Rows {
         self.custody_transitions.get(&(artifact.id, artifact.custody_seq?))
     }
 
+    /// The link that opened the ceremony which is open with this one.
+    fn opener(&self, newest: &CustodyTransition) -> Option<&CustodyTransition> {
+        let open = Some(CustodyState::CeremonyOpen);
+        if Some(newest.to_state) != open {
+            return None;
+        }
+        let links = self.custody_transitions.range((newest.artifact_id, Seq::ZERO)..);
+        let links = links
+            .map(|(_, link)| link)
+            .take_while(|link| (link.artifact_id, link.seq) <= (newest.artifact_id, newest.seq));
+        links.filter(|link| Some(link.to_state) == open && link.from_state != open).last()
+    }
+
     /// Tells `heads` what the tables hold under `keys`: artifacts before their targets.
     pub(crate) fn load_heads(&self, keys: &Keys, heads: &mut Heads) {
         for id in &keys.accords {
@@ -68,6 +81,7 @@ impl Rows {
             hash: link.hash,
             occurred_at: link.occurred_at,
             ceremony_id: link.ceremony_id,
+            opened_by: self.opener(link).map(|link| link.actor.as_str().into()),
         });
         let mut ratified = Vec::new();
         for link in self.chain(id).filter(|link| link.to_state == CustodyState::Ratified) {

@@ -17,14 +17,14 @@ use crate::event::{
     AccordBound, ArtifactRegistered, CustodyTransitioned, DeploymentObserved, Event, Outcome, Tier,
     VerificationRecorded, artifact_type,
 };
+use crate::fixtures::{
+    ARTIFACT, CEREMONY, at, bound, chain, json, link, observed, registered, revised, verified,
+};
 use crate::fold::OnViolation;
 use crate::ids::{AccordId, ArtifactId, EventId, Position, Seq, StreamId, Version};
 use crate::invariant::Code;
 use crate::ops::*;
 use crate::projector::{ApplyError, Batch, Lease, OPS_DB, Projector, Rebuild};
-use crate::testing::{
-    ARTIFACT, CEREMONY, at, bound, chain, json, link, observed, registered, revised, verified,
-};
 
 const ALL: ReadLimit = ReadLimit::entries(10_000);
 

@@ -1,4 +1,5 @@
--- $1: artifacts. The content that each has, the newest link of its chain, what the chain ratified.
+-- $1: artifacts. The content that each has, the newest link of its chain, who opened the ceremony that
+-- is open (found in one look at the key), what the chain ratified.
 SELECT
     artifact.id,
     artifact.position,
@@ -8,6 +9,14 @@ SELECT
     link.hash,
     link.occurred_at,
     link.ceremony_id,
+    CASE WHEN link.to_state = 'ceremony_open' THEN (
+        SELECT opening.actor
+        FROM {schema}.custody_transitions{next} AS opening
+        WHERE opening.artifact_id = artifact.id
+            AND opening.to_state = 'ceremony_open' AND opening.from_state <> 'ceremony_open'
+        ORDER BY opening.seq DESC
+        LIMIT 1
+    ) END,
     ARRAY(
         SELECT DISTINCT ratifying.cid
         FROM {schema}.custody_transitions{next} AS ratifying

@@ -6,11 +6,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::custody::CustodyState::{CeremonyOpen, Deployed, Drafted, Ratified};
 use crate::event::{CustodyTransitioned, Event, Outcome};
+use crate::fixtures::{at, bound, chain, entries, observed, origin, registered, revised, verified};
 use crate::invariant::Code;
 use crate::memory::tables::Rows;
 use crate::ops::Tables;
 use crate::store::{Deployments, Filler};
-use crate::testing::{at, bound, chain, entries, observed, origin, registered, revised, verified};
 
 const LEASE: Duration = Duration::from_secs(10);
 
