@@ -31,7 +31,8 @@
 //!
 //! [`Runtime`] supervises for as long as it is wanted, [`catch_up`] works up to the present end of
 //! the log and returns, [`rebuild`] fills a new generation and swaps it in. What they measure is
-//! listed in [`telemetry`]. Whoever wants to know at once what changed subscribes to the
+//! listed in [`telemetry`]. A process that projects nothing waits for what others project with
+//! [`ReadModels`]. Whoever wants to know at once what changed subscribes to the
 //! [`ceremony`] orchestrator.
 #![deny(missing_docs)]
 
@@ -45,9 +46,11 @@ mod runtime;
 mod settings;
 mod status;
 pub mod telemetry;
+mod waiting;
 
 pub use error::RuntimeError;
 pub use rebuild::rebuild;
 pub use runtime::{Runtime, catch_up};
 pub use settings::Settings;
 pub use status::{LastError, ReadModelStatus, State, Status};
+pub use waiting::{GRACE, ReadModels, WaitError};

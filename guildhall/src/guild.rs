@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use guildhall_core::command::Recorder;
 use guildhall_core::{Chronicle, CustodyPolicy, OpsDb, Rebuild, Wakeup};
 use guildhall_projector::ceremony::CeremonyOrchestrator;
-use guildhall_projector::{Runtime, Status};
+use guildhall_projector::{ReadModels, Runtime, Status};
 
 use crate::error::GuildError;
 use crate::set_up::SetUp;
@@ -122,15 +122,30 @@ impl Guild {
                 .clock(clock.clone())
                 .settings(settings.clone())
                 .queued_notices(*queued_notices);
-            let runtime = at_work.runtime().cloned();
-            let runtime = runtime.map(|runtime| Arc::new(runtime) as Arc<dyn Wakeup>);
-            if let Some(wakeup) = runtime.or_else(|| self.inner.parts.wakeup.clone()) {
+            if let Some(wakeup) = self.wakeup(&at_work) {
                 options = options.woken_by(wakeup);
             }
             feeds.iter().fold(options, |options, feed| options.feed(Arc::clone(feed))).start()
         });
         at_work.orchestrator = Some(orchestrator.clone());
         orchestrator
+    }
+
+    /// The read models as any process sees them: [wait](ReadModels::wait_until) for what is projected
+    /// here or elsewhere.
+    pub fn read_models(&self) -> ReadModels {
+        let read_models = ReadModels::of(self.ops_db());
+        match self.wakeup(&self.at_work()) {
+            Some(wakeup) => read_models.woken_by(wakeup),
+            None => read_models,
+        }
+    }
+
+    /// What says that the Ops DB has moved: the runtime here, or the database.
+    fn wakeup(&self, at_work: &AtWork) -> Option<Arc<dyn Wakeup>> {
+        let runtime = at_work.runtime().cloned();
+        let runtime = runtime.map(|runtime| Arc::new(runtime) as Arc<dyn Wakeup>);
+        runtime.or_else(|| self.inner.parts.wakeup.clone())
     }
 
     /// Projects what the log holds now and returns how that went; where the guild runs, waits until

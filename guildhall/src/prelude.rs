@@ -12,6 +12,6 @@ pub use guildhall_core::{
 pub use guildhall_projector::ceremony::{
     CeremonyOrchestrator, CeremonyOutcome, Change, Delivery, Notice, Subscription, Topic,
 };
-pub use guildhall_projector::{Runtime, RuntimeError, Status};
+pub use guildhall_projector::{ReadModels, Runtime, RuntimeError, Status, WaitError};
 
 pub use crate::{Guild, GuildError};

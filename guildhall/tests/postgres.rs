@@ -5,7 +5,9 @@ mod common;
 #[path = "../../guildhall-store-postgres/tests/server/mod.rs"]
 mod server;
 
-use common::{honours_its_policy, soon, state, work_through_a_day};
+use common::{
+    honours_its_policy, soon, state, waits_for_what_another_projects, work_through_a_day,
+};
 use guildhall::GuildError;
 use guildhall::postgres::PostgresStore;
 use guildhall::prelude::*;
@@ -19,6 +21,13 @@ async fn a_day_on_a_server() {
     let again = Guild::from_postgres(store).await.unwrap();
     assert_eq!(state(&again, id).await, Some(CustodyState::Drafted));
     soon(again.close()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_process_waits_for_what_another_one_projects() {
+    let database = Database::create();
+    let here = Guild::open(database.url()).await.unwrap();
+    waits_for_what_another_projects(here, Guild::open(database.url()).await.unwrap()).await;
 }
 
 #[tokio::test]

@@ -3,11 +3,14 @@
 
 mod common;
 
-use common::{act, draft_zone, honours_its_policy, soon, state, work_through_a_day, zone};
+use common::{
+    act, draft_zone, honours_its_policy, soon, state, waits_for_what_another_projects,
+    work_through_a_day, zone,
+};
 use guildhall::core::custody::{self, Move};
-use guildhall::core::{Append, NewEntry};
+use guildhall::core::{Append, Judged, NewEntry};
 use guildhall::prelude::*;
-use guildhall::sqlite::SqliteStore;
+use guildhall::sqlite::{ReadModel, SqliteStore, rusqlite::Transaction};
 use guildhall::{GuildError, Source};
 
 fn names(folder: &tempfile::TempDir) -> Vec<String> {
@@ -32,6 +35,55 @@ async fn a_day_in_a_file_which_stands_alone_afterwards() {
     let again = Guild::from_sqlite(SqliteStore::open(path).await.unwrap()).await.unwrap();
     assert_eq!(state(&again, id).await, Some(CustodyState::Drafted));
     soon(again.close()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_process_waits_for_what_another_one_projects() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guildhall.db");
+    let here = Guild::open(path.clone()).await.unwrap();
+    waits_for_what_another_projects(here, Guild::open(path).await.unwrap()).await;
+}
+
+/// A read model that keeps nothing but its checkpoint.
+struct Nothing;
+
+impl ReadModel for Nothing {
+    fn name(&self) -> &str {
+        "nothing"
+    }
+
+    fn apply(
+        &mut self,
+        _: &Transaction<'_>,
+        _: &[Judged<'_>],
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_read_model_that_whoever_projects_leaves_out_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guildhall.db");
+    let builder = Guild::builder(Source::from(path.clone()));
+    let with_it = builder.on_sqlite(|it| it.read_model(Nothing)).open().await.unwrap();
+    let (id, drafted) = draft_zone(&with_it).await;
+    let runtime = with_it.run();
+    soon(with_it.read_models().wait_until_in("nothing", drafted)).await.unwrap();
+    soon(runtime.shutdown()).await.unwrap();
+
+    let without = Guild::open(path).await.unwrap();
+    let runtime = without.run();
+    let open = Command::open_ceremony(id, CeremonyId::new(), act());
+    let opened = without.recorder().record(open).await.unwrap().position;
+    let models = with_it.read_models().grace(std::time::Duration::from_millis(50));
+    soon(models.wait_until(opened)).await.unwrap();
+    let left_out = soon(models.wait_until_in("nothing", opened)).await;
+    assert!(matches!(left_out, Err(WaitError::NotProjected { .. })), "{left_out:?}");
+    drop(runtime);
+    soon(without.close()).await.unwrap();
+    soon(with_it.close()).await.unwrap();
 }
 
 #[tokio::test]

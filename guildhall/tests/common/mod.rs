@@ -101,3 +101,43 @@ pub(crate) async fn honours_its_policy(builder: Builder) {
     assert_nothing_is_quarantined(&guild).await;
     soon(guild.close()).await.unwrap();
 }
+
+/// Two handles on one database, as much like two processes as can be, of which `there` projects
+/// nothing: it waits for what `here` does, and is told where nobody will do it.
+pub(crate) async fn waits_for_what_another_projects(here: Guild, there: Guild) {
+    let (id, drafted) = draft_zone(&here).await;
+    let at_once = there.read_models().grace(Duration::ZERO);
+    let nobody = soon(at_once.wait_until(drafted)).await;
+    assert!(matches!(nobody, Err(WaitError::NoReadModel { .. })), "{nobody:?}");
+
+    // Whoever is patient waits for the projector to be started.
+    let patient = there.read_models().grace(PATIENCE);
+    let waiting = tokio::spawn({
+        let patient = patient.clone();
+        async move { patient.wait_until(drafted).await }
+    });
+    let runtime = here.run();
+    soon(waiting).await.unwrap().unwrap();
+    assert_eq!(state(&there, id).await, Some(CustodyState::Drafted));
+
+    // What nobody has recorded yet may still be.
+    let next = drafted.next().unwrap();
+    let waiting = tokio::spawn({
+        let at_once = at_once.clone();
+        async move { at_once.wait_until(next).await }
+    });
+    let open = Command::open_ceremony(id, CeremonyId::new(), act());
+    here.recorder().record(open).await.unwrap();
+    soon(waiting).await.unwrap().unwrap();
+    assert_eq!(state(&there, id).await, Some(CustodyState::CeremonyOpen));
+    let unknown = soon(at_once.wait_until_in("unheard_of", next)).await;
+    assert!(matches!(unknown, Err(WaitError::NoReadModel { .. })), "{unknown:?}");
+
+    soon(runtime.shutdown()).await.unwrap();
+    soon(at_once.wait_until(next)).await.unwrap();
+    let over = soon(at_once.wait_until(next.next().unwrap())).await;
+    let Err(WaitError::NobodyProjects { found, .. }) = over else { panic!("{over:?}") };
+    assert_eq!(found, next);
+    soon(here.close()).await.unwrap();
+    soon(there.close()).await.unwrap();
+}
