@@ -52,73 +52,117 @@ fn append(changed: &[(&str, &str)], head: u64) -> String {
     )
 }
 
-fn attacks() -> Vec<String> {
+/// What the triggers say, and how the messages of the columns' own constraints begin.
+const REFUSES_UPDATE: &str = "refuses UPDATE: what is recorded stays as it is";
+const REFUSES_DELETE: &str = "refuses DELETE: what is recorded stays as it is";
+const REFUSES_TRUNCATE: &str = "refuses TRUNCATE: what is recorded stays as it is";
+const ONLY_THE_NEXT: &str = "chronicle_entries takes only the next position and version";
+const AT_THE_LAST: &str = "chronicle_head stands at the last entry";
+const TAKEN: &str = "duplicate key value violates unique constraint";
+const CHECKED: &str = "violates check constraint";
+const MISSING: &str = "violates not-null constraint";
+
+/// Each attack, and the words of whatever refuses it.
+fn attacks() -> Vec<(String, &'static str)> {
     let known_event =
         ("event_id", "(SELECT event_id FROM guildhall.chronicle_entries WHERE position = 1)");
-    let mut attacks: Vec<String> = [
-        "UPDATE guildhall.chronicle_entries SET payload = '{}'",
-        "UPDATE guildhall.chronicle_entries SET position = 7 WHERE position = 2",
-        "UPDATE ONLY guildhall.chronicle_entries SET leaf_hash = leaf_hash WHERE position = 2",
-        "DELETE FROM guildhall.chronicle_entries",
-        "DELETE FROM guildhall.chronicle_entries WHERE position = 2",
-        "TRUNCATE guildhall.chronicle_entries",
-        "TRUNCATE guildhall.chronicle_entries, guildhall.chronicle_head CASCADE",
-        "WITH gone AS (DELETE FROM guildhall.chronicle_entries RETURNING *) SELECT * FROM gone",
-        "UPDATE guildhall.chronicle_head SET position = 1",
-        "UPDATE guildhall.chronicle_head SET position = 2",
-        "UPDATE guildhall.chronicle_head SET position = 3",
-        "UPDATE guildhall.chronicle_head SET id = 2",
-        "INSERT INTO guildhall.chronicle_head VALUES (2, 9)",
-        "INSERT INTO guildhall.chronicle_head VALUES (1, 9)
-         ON CONFLICT (id) DO UPDATE SET position = excluded.position",
-        "DELETE FROM guildhall.chronicle_head",
-        "TRUNCATE guildhall.chronicle_head",
-        "UPDATE guildhall.chronicle_origin SET origin = 'mine'",
-        "DELETE FROM guildhall.chronicle_origin",
-        "TRUNCATE guildhall.chronicle_origin",
-        "INSERT INTO guildhall.chronicle_origin VALUES (2, 'mine')",
-        "INSERT INTO guildhall.chronicle_origin VALUES (1, 'mine')
-         ON CONFLICT (id) DO UPDATE SET origin = excluded.origin",
+    let mut attacks: Vec<(String, &str)> = [
+        ("UPDATE guildhall.chronicle_entries SET payload = '{}'", REFUSES_UPDATE),
+        ("UPDATE guildhall.chronicle_entries SET position = 7 WHERE position = 2", REFUSES_UPDATE),
+        (
+            "UPDATE ONLY guildhall.chronicle_entries SET leaf_hash = leaf_hash WHERE position = 2",
+            REFUSES_UPDATE,
+        ),
+        ("DELETE FROM guildhall.chronicle_entries", REFUSES_DELETE),
+        ("DELETE FROM guildhall.chronicle_entries WHERE position = 2", REFUSES_DELETE),
+        ("TRUNCATE guildhall.chronicle_entries", REFUSES_TRUNCATE),
+        (
+            "TRUNCATE guildhall.chronicle_entries, guildhall.chronicle_head CASCADE",
+            REFUSES_TRUNCATE,
+        ),
+        (
+            "WITH gone AS (DELETE FROM guildhall.chronicle_entries RETURNING *) SELECT * FROM gone",
+            REFUSES_DELETE,
+        ),
+        ("UPDATE guildhall.chronicle_head SET position = 1", AT_THE_LAST),
+        ("UPDATE guildhall.chronicle_head SET position = 2", AT_THE_LAST),
+        ("UPDATE guildhall.chronicle_head SET position = 3", AT_THE_LAST),
+        ("UPDATE guildhall.chronicle_head SET id = 2", CHECKED),
+        ("INSERT INTO guildhall.chronicle_head VALUES (2, 9)", CHECKED),
+        (
+            "INSERT INTO guildhall.chronicle_head VALUES (1, 9)
+             ON CONFLICT (id) DO UPDATE SET position = excluded.position",
+            AT_THE_LAST,
+        ),
+        ("DELETE FROM guildhall.chronicle_head", REFUSES_DELETE),
+        ("TRUNCATE guildhall.chronicle_head", REFUSES_TRUNCATE),
+        ("UPDATE guildhall.chronicle_origin SET origin = 'mine'", REFUSES_UPDATE),
+        ("DELETE FROM guildhall.chronicle_origin", REFUSES_DELETE),
+        ("TRUNCATE guildhall.chronicle_origin", REFUSES_TRUNCATE),
+        ("INSERT INTO guildhall.chronicle_origin VALUES (2, 'mine')", CHECKED),
+        (
+            "INSERT INTO guildhall.chronicle_origin VALUES (1, 'mine')
+             ON CONFLICT (id) DO UPDATE SET origin = excluded.origin",
+            REFUSES_UPDATE,
+        ),
     ]
-    .map(str::to_owned)
+    .map(|(attack, refusal)| (attack.to_owned(), refusal))
     .into();
     // Out of order, without the head and with it.
-    attacks.push(insert(&[]));
-    attacks.push(append(&[], 4));
-    for position in ["1", "2", "4", "0", "-1", "NULL"] {
-        attacks.push(insert(&[("position", position)]));
-        attacks.push(append(&[("position", position)], 3));
-        attacks.push(append(&[("position", position)], 4));
-    }
-    for changed in [
-        known_event,
-        ("version", "1"),
-        ("version", "2"),
-        ("version", "4"),
-        ("version", "0"),
-        ("stream_id", "gen_random_uuid()"),
-        ("event_id", "NULL"),
-        ("leaf_hash", "'\\x00'"),
-        ("recorded_at", "'infinity'"),
-        ("recorded_at", "'4000-01-01 BC'"),
-        ("metadata", "'{'"),
-        ("metadata", "'[]'"),
-        ("payload", "NULL"),
-        ("event_type", "''"),
+    attacks.push((insert(&[]), ONLY_THE_NEXT));
+    attacks.push((append(&[], 4), ONLY_THE_NEXT));
+    for (position, refusal) in [
+        ("1", TAKEN),
+        ("2", TAKEN),
+        ("4", ONLY_THE_NEXT),
+        ("0", CHECKED),
+        ("-1", CHECKED),
+        ("NULL", MISSING),
     ] {
-        attacks.push(append(&[changed], 3));
-        attacks.push(append(&[changed], 3) + " ON CONFLICT DO NOTHING");
+        attacks.push((insert(&[("position", position)]), refusal));
+        attacks.push((append(&[("position", position)], 3), refusal));
+        attacks.push((append(&[("position", position)], 4), refusal));
     }
-    for key in ["position", "event_id", "stream_id, version"] {
-        let taken = match key {
-            "position" => ("position", "1"),
-            "event_id" => known_event,
-            _ => ("version", "1"),
-        };
+    // A row that is left out on conflict leaves the head where nothing stands.
+    for (changed, refusal, left_out) in [
+        (known_event, TAKEN, AT_THE_LAST),
+        (("version", "1"), TAKEN, AT_THE_LAST),
+        (("version", "2"), TAKEN, AT_THE_LAST),
+        (("version", "4"), ONLY_THE_NEXT, ONLY_THE_NEXT),
+        (("version", "0"), CHECKED, CHECKED),
+        (("stream_id", "gen_random_uuid()"), ONLY_THE_NEXT, ONLY_THE_NEXT),
+        (("event_id", "NULL"), MISSING, MISSING),
+        (("leaf_hash", "'\\x00'"), CHECKED, CHECKED),
+        (("recorded_at", "'infinity'"), CHECKED, CHECKED),
+        (("recorded_at", "'4000-01-01 BC'"), CHECKED, CHECKED),
+        (
+            ("metadata", "'{'"),
+            "invalid input syntax for type json",
+            "invalid input syntax for type json",
+        ),
+        (("metadata", "'[]'"), CHECKED, CHECKED),
+        (("payload", "NULL"), MISSING, MISSING),
+        (("event_type", "''"), CHECKED, CHECKED),
+    ] {
+        attacks.push((append(&[changed], 3), refusal));
+        attacks.push((append(&[changed], 3) + " ON CONFLICT DO NOTHING", left_out));
+    }
+    for (key, taken) in [
+        ("position", ("position", "1")),
+        ("event_id", known_event),
+        ("stream_id, version", ("version", "1")),
+    ] {
         let plain = append(&[taken], 3);
-        attacks.push(format!("{plain} ON CONFLICT ({key}) DO UPDATE SET payload = '{{}}'"));
+        let attack = format!("{plain} ON CONFLICT ({key}) DO UPDATE SET payload = '{{}}'");
+        attacks.push((attack, REFUSES_UPDATE));
     }
     attacks
+}
+
+/// What the server says of a statement that it refuses.
+async fn refusal_of(connection: &mut PgConnection, sql: &str) -> Option<String> {
+    let outcome = sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(connection).await;
+    outcome.err().map(|error| error.to_string())
 }
 
 #[tokio::test]
@@ -134,9 +178,10 @@ async fn nothing_recorded_can_be_changed_removed_or_put_out_of_order() {
     for role in ["origin", "replica", "local"] {
         let role = format!("SET session_replication_role = {role}");
         sqlx::raw_sql(AssertSqlSafe(role.clone())).execute(&mut stranger).await.unwrap();
-        for attack in attacks() {
-            let outcome = sqlx::raw_sql(AssertSqlSafe(attack.clone())).execute(&mut stranger).await;
-            assert!(outcome.is_err(), "{role}: {attack}");
+        for (attack, refusal) in attacks() {
+            let refused = refusal_of(&mut stranger, &attack).await;
+            let is_refused = refused.as_ref().is_some_and(|refused| refused.contains(refusal));
+            assert!(is_refused, "{role}: {attack}: {refused:?}");
         }
         let after = chronicle.read(Position::ZERO, ReadLimit::entries(9)).await.unwrap();
         assert_eq!(after, before, "{role}");
@@ -147,6 +192,9 @@ async fn nothing_recorded_can_be_changed_removed_or_put_out_of_order() {
     sqlx::raw_sql(AssertSqlSafe(append(&[], 3))).execute(&mut stranger).await.unwrap();
     assert_eq!(append_one(&chronicle, 1).await.position, Position::new(4));
 }
+
+/// What the triggers of the chains say.
+const A_LINK_STAYS: &str = ": a link stays as it is";
 
 /// The table of the chains and, where it has any, its partitions.
 async fn tables_of_chains(connection: &mut PgConnection) -> Vec<String> {
@@ -203,8 +251,9 @@ async fn no_link_of_a_chain_can_be_changed_or_removed() {
                          WHEN MATCHED THEN DELETE"
                     ),
                 ] {
-                    let outcome = sqlx::raw_sql(AssertSqlSafe(attack)).execute(&mut stranger).await;
-                    refused += usize::from(outcome.is_err());
+                    let Some(refusal) = refusal_of(&mut stranger, &attack).await else { continue };
+                    assert!(refusal.contains(A_LINK_STAYS), "{role}: {attack}: {refusal}");
+                    refused += 1;
                 }
                 // A partition may be empty, and the table that it is a part of itself is.
                 assert!(refused >= 2, "{role}: {table}");

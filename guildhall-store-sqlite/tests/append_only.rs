@@ -22,6 +22,13 @@ const NEXT: [(&str, &str); 9] = [
     ("leaf_hash", "zeroblob(32)"),
 ];
 
+/// What the triggers say.
+const APPEND_ONLY: &str = "chronicle_entries is append-only";
+const NEXT_POSITION: &str = "chronicle_entries takes only the next position";
+const NEXT_VERSION: &str = "chronicle_entries takes only the next version of a stream";
+const KNOWN_EVENT: &str = "chronicle_entries has this event_id already";
+const FIXED_ORIGIN: &str = "the origin of a Chronicle is fixed";
+
 fn insert(verb: &str, changed: &[(&str, &str)]) -> String {
     let value = |column: &str, plain: &'static str| {
         changed
@@ -37,50 +44,58 @@ fn insert(verb: &str, changed: &[(&str, &str)]) -> String {
 #[tokio::test]
 async fn nothing_recorded_can_be_changed_removed_or_replaced() {
     let known_event = ("event_id", "(SELECT event_id FROM chronicle_entries WHERE position = 1)");
-    let mut attacks: Vec<String> = [
-        "UPDATE chronicle_entries SET payload = '{}'",
-        "UPDATE chronicle_entries SET position = 7 WHERE position = 2",
-        "UPDATE OR REPLACE chronicle_entries SET position = 1 WHERE position = 2",
-        "UPDATE OR IGNORE chronicle_entries SET version = 9 WHERE position = 2",
-        "DELETE FROM chronicle_entries",
-        "DELETE FROM chronicle_entries WHERE position = 2",
-        "REPLACE INTO chronicle_entries SELECT * FROM chronicle_entries",
-        "UPDATE chronicle_origin SET origin = 'mine'",
-        "DELETE FROM chronicle_origin",
-        "INSERT INTO chronicle_origin VALUES (2, 'mine')",
-        "REPLACE INTO chronicle_origin VALUES (1, 'mine')",
-        "INSERT INTO chronicle_origin VALUES (1, 'mine')
-         ON CONFLICT (id) DO UPDATE SET origin = excluded.origin",
+    let mut attacks: Vec<(String, &str)> = [
+        ("UPDATE chronicle_entries SET payload = '{}'", APPEND_ONLY),
+        ("UPDATE chronicle_entries SET position = 7 WHERE position = 2", APPEND_ONLY),
+        ("UPDATE OR REPLACE chronicle_entries SET position = 1 WHERE position = 2", APPEND_ONLY),
+        ("UPDATE OR IGNORE chronicle_entries SET version = 9 WHERE position = 2", APPEND_ONLY),
+        ("DELETE FROM chronicle_entries", APPEND_ONLY),
+        ("DELETE FROM chronicle_entries WHERE position = 2", APPEND_ONLY),
+        ("REPLACE INTO chronicle_entries SELECT * FROM chronicle_entries", NEXT_POSITION),
+        ("UPDATE chronicle_origin SET origin = 'mine'", FIXED_ORIGIN),
+        ("DELETE FROM chronicle_origin", FIXED_ORIGIN),
+        ("INSERT INTO chronicle_origin VALUES (2, 'mine')", FIXED_ORIGIN),
+        ("REPLACE INTO chronicle_origin VALUES (1, 'mine')", FIXED_ORIGIN),
+        (
+            "INSERT INTO chronicle_origin VALUES (1, 'mine')
+             ON CONFLICT (id) DO UPDATE SET origin = excluded.origin",
+            FIXED_ORIGIN,
+        ),
     ]
-    .map(str::to_owned)
+    .map(|(attack, refusal)| (attack.to_owned(), refusal))
     .into();
     for verb in ["INSERT", "INSERT OR REPLACE", "REPLACE", "INSERT OR ROLLBACK", "INSERT OR FAIL"] {
-        attacks.push(insert(verb, &[("position", "1")]));
-        attacks.push(insert(verb, &[("position", "2")]));
-        attacks.push(insert(verb, &[("position", "4")]));
-        attacks.push(insert(verb, &[("position", "0")]));
-        attacks.push(insert(verb, &[("position", "-1")]));
-        attacks.push(insert(verb, &[("position", "NULL")]));
-        attacks.push(insert(verb, &[known_event]));
-        attacks.push(insert(verb, &[("version", "1")]));
-        attacks.push(insert(verb, &[("version", "2")]));
-        attacks.push(insert(verb, &[("version", "4")]));
-        attacks.push(insert(verb, &[("event_id", "zeroblob(15)")]));
-        attacks.push(insert(verb, &[("event_id", "'0123456789abcdef'")]));
-        attacks.push(insert(verb, &[("stream_id", "zeroblob(17)"), ("version", "1")]));
-        attacks.push(insert(verb, &[("leaf_hash", "zeroblob(31)")]));
-        attacks.push(insert(verb, &[("recorded_at", "'2026-11-23'")]));
-        attacks.push(insert(verb, &[("metadata", "'{'")]));
-        attacks.push(insert(verb, &[("payload", "NULL")]));
+        for position in ["1", "2", "4", "0", "-1", "NULL"] {
+            attacks.push((insert(verb, &[("position", position)]), NEXT_POSITION));
+        }
+        attacks.push((insert(verb, &[known_event]), KNOWN_EVENT));
+        for version in ["1", "2", "4"] {
+            attacks.push((insert(verb, &[("version", version)]), NEXT_VERSION));
+        }
+        // What the columns take is for their own constraints to say.
+        for (changed, refusal) in [
+            (&[("event_id", "zeroblob(15)")][..], "CHECK constraint failed: length(event_id) = 16"),
+            (&[("event_id", "'0123456789abcdef'")], "cannot store TEXT value in BLOB column"),
+            (
+                &[("stream_id", "zeroblob(17)"), ("version", "1")],
+                "CHECK constraint failed: length(stream_id) = 16",
+            ),
+            (&[("leaf_hash", "zeroblob(31)")], "CHECK constraint failed: length(leaf_hash) = 32"),
+            (&[("recorded_at", "'2026-11-23'")], "CHECK constraint failed: length(recorded_at)"),
+            (&[("metadata", "'{'")], "CHECK constraint failed: json_valid(metadata)"),
+            (&[("payload", "NULL")], "NOT NULL constraint failed: chronicle_entries.payload"),
+        ] {
+            attacks.push((insert(verb, changed), refusal));
+        }
     }
-    for key in ["position", "event_id", "stream_id, version"] {
-        let values: &[(&str, &str)] = match key {
-            "position" => &[("position", "1")],
-            "event_id" => &[known_event],
-            _ => &[("version", "1")],
-        };
-        let plain = insert("INSERT", values);
-        attacks.push(format!("{plain} ON CONFLICT ({key}) DO UPDATE SET payload = '{{}}'"));
+    for (key, taken, refusal) in [
+        ("position", ("position", "1"), NEXT_POSITION),
+        ("event_id", known_event, KNOWN_EVENT),
+        ("stream_id, version", ("version", "1"), NEXT_VERSION),
+    ] {
+        let plain = insert("INSERT", &[taken]);
+        let attack = format!("{plain} ON CONFLICT ({key}) DO UPDATE SET payload = '{{}}'");
+        attacks.push((attack, refusal));
     }
 
     let folder = new_folder();
@@ -96,8 +111,9 @@ async fn nothing_recorded_can_be_changed_removed_or_replaced() {
         stranger
             .execute_batch(&format!("PRAGMA recursive_triggers = {recursive_triggers}"))
             .unwrap();
-        for attack in &attacks {
-            assert!(stranger.execute(attack, []).is_err(), "{attack}");
+        for (attack, refusal) in &attacks {
+            let refused = stranger.execute(attack, []).expect_err(attack).to_string();
+            assert!(refused.contains(refusal), "{attack}: {refused}");
         }
         // These are told nothing, and change nothing.
         for changed in [&[("position", "1")][..], &[known_event], &[("version", "1")]] {
