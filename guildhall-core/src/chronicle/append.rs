@@ -129,10 +129,11 @@ impl AppendState {
         if !fresh.is_empty() || places.is_empty() {
             self.check_expected(&append.expected)?;
         }
-        self.check_room(&fresh)?;
-        self.check_places(&append.places, &fresh)?;
-        let entries = fresh.into_iter().map(|entry| self.record(entry, now));
-        let entries: Vec<Entry> = entries.collect::<Result<_, _>>()?;
+        let coming = self.places_of(&fresh)?;
+        self.check_places(&append.places, &fresh, &coming)?;
+        let entries = fresh.into_iter().zip(coming);
+        let entries = entries.map(|(entry, place)| self.record(entry, place, now));
+        let entries: Vec<Entry> = entries.collect();
         let answers = places.into_iter().map(|place| match place {
             Err(recorded) => recorded,
             Ok((nth, was_recorded, differs)) => Appended {
@@ -188,14 +189,19 @@ impl AppendState {
         Ok(())
     }
 
-    /// Positions and versions end at 2^53 - 1.
-    fn check_room(&self, fresh: &[NewEntry]) -> Result<(), AppendError> {
-        let reached = |end: u64| end.checked_add(fresh.len() as u64);
-        let fits = |end| reached(end).is_some_and(|end| end <= Position::MAX.get());
-        let full = |entry: &&NewEntry| {
-            !fits(self.head.get()) || !fits(self.version(entry.stream_id).get())
+    /// Where the fresh entries are to stand. Positions and versions end at 2^53 - 1, and an append that
+    /// does not fit as a whole is refused as a whole.
+    fn places_of(&self, fresh: &[NewEntry]) -> Result<Vec<Place>, AppendError> {
+        let mut versions = HashMap::new();
+        let mut position = self.head;
+        let place = |NewEntry { stream_id, .. }: &NewEntry| {
+            let full = || self.full(*stream_id);
+            position = position.next().ok_or_else(full)?;
+            let version = versions.entry(*stream_id).or_insert_with(|| self.version(*stream_id));
+            *version = version.next().ok_or_else(full)?;
+            Ok(Place { position, version: *version })
         };
-        fresh.iter().find(full).map_or(Ok(()), |entry| Err(self.full(entry.stream_id)))
+        fresh.iter().map(place).collect()
     }
 
     fn full(&self, stream: StreamId) -> AppendError {
@@ -206,20 +212,13 @@ impl AppendState {
         &self,
         places: &[(EventId, Place)],
         fresh: &[NewEntry],
+        coming: &[Place],
     ) -> Result<(), AppendError> {
         if places.is_empty() {
             return Ok(());
         }
-        let mut versions = HashMap::new();
-        let mut position = self.head;
-        let mut coming = HashMap::new();
-        for NewEntry { event_id, stream_id, .. } in fresh {
-            let full = || self.full(*stream_id);
-            position = position.next().ok_or_else(full)?;
-            let version = versions.entry(*stream_id).or_insert_with(|| self.version(*stream_id));
-            *version = version.next().ok_or_else(full)?;
-            coming.insert(*event_id, Place { position, version: *version });
-        }
+        let ids = fresh.iter().map(|entry| entry.event_id);
+        let coming: HashMap<EventId, Place> = ids.zip(coming.iter().copied()).collect();
         for &(event_id, expected) in places {
             let here =
                 |known: &Recorded| Place { position: known.position, version: known.version };
@@ -234,9 +233,8 @@ impl AppendState {
         Ok(())
     }
 
-    fn record(&mut self, new: NewEntry, now: Timestamp) -> Result<Entry, AppendError> {
-        let next = self.head.next().zip(self.version(new.stream_id).next());
-        let (position, version) = next.ok_or_else(|| self.full(new.stream_id))?;
+    fn record(&mut self, new: NewEntry, place: Place, now: Timestamp) -> Entry {
+        let Place { position, version } = place;
         self.head = position;
         self.versions.insert(new.stream_id, version);
         let mut entry = Entry {
@@ -263,7 +261,7 @@ impl AppendState {
                 recorded_at: entry.recorded_at,
             },
         );
-        Ok(entry)
+        entry
     }
 }
 
