@@ -339,24 +339,29 @@ fn accord_names(path: &std::path::Path) -> String {
     rusqlite::Connection::open(path).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-#[tokio::test]
-async fn a_rebuild_over_an_edited_log_launders_nothing_unasked() {
+/// A log of thirty entries that was projected before somebody edited its fifth. Its leaf hashes are
+/// right, and so is the one at the checkpoint: only the tables remember.
+async fn projected_and_edited() -> (tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("guildhall.db");
     let store = SqliteStore::open(&path).await.unwrap();
-    append(&store.chronicle(), 30).await;
-    let projector = Arc::new(store.projector().start().unwrap());
     let chronicle = Arc::new(store.chronicle());
-    let settings = Settings::default();
-    within(catch_up(chronicle.clone(), projector.clone(), &settings, |_| {})).await.unwrap();
-    drop((store, projector, chronicle));
+    append(&*chronicle, 30).await;
+    let projector = Arc::new(store.projector().start().unwrap());
+    within(catch_up(chronicle, projector, &Settings::default(), |_| {})).await.unwrap();
+    drop(store);
     edit(&path, 5, "accord 4", "accord X").await;
+    (folder, path)
+}
 
-    // Its leaf hashes are right, and so is the one at the checkpoint: only the tables remember.
+#[tokio::test]
+async fn a_rebuild_over_an_edited_log_launders_nothing_unasked() {
+    let (_folder, path) = projected_and_edited().await;
     let store = SqliteStore::open(&path).await.unwrap();
     let (chronicle, projector) = (Arc::new(store.chronicle()), store.projector().start().unwrap());
     let before = accord_names(&path);
-    let refused = within(rebuild(chronicle.clone(), &projector, &settings, |_| {})).await;
+    let refused =
+        within(rebuild(chronicle.clone(), &projector, &Settings::default(), |_| {})).await;
     let error = refused.unwrap_err();
     let said = "accord_bindings: 1 row changed, the first of position 5";
     assert!(error.to_string().contains(said), "{error}");
@@ -366,7 +371,7 @@ async fn a_rebuild_over_an_edited_log_launders_nothing_unasked() {
     assert_eq!(differences.len(), 1);
     assert_eq!(accord_names(&path), before);
 
-    let accepting = settings.accept_rewritten(true);
+    let accepting = Settings::default().accept_rewritten(true);
     let done = within(rebuild(chronicle, &projector, &accepting, |_| {})).await.unwrap();
     assert_eq!(done.differences, differences);
     assert_eq!(accord_names(&path), before.replace("accord 4,", "accord X,"));
@@ -374,23 +379,14 @@ async fn a_rebuild_over_an_edited_log_launders_nothing_unasked() {
 
 #[tokio::test]
 async fn a_checkpoint_that_was_deleted_does_not_hide_what_a_rebuild_differs_in() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("guildhall.db");
-    let store = SqliteStore::open(&path).await.unwrap();
-    append(&store.chronicle(), 30).await;
-    let projector = Arc::new(store.projector().start().unwrap());
-    let chronicle = Arc::new(store.chronicle());
-    let settings = Settings::default();
-    within(catch_up(chronicle.clone(), projector.clone(), &settings, |_| {})).await.unwrap();
-    drop((store, projector, chronicle));
-    edit(&path, 5, "accord 4", "accord X").await;
+    let (_folder, path) = projected_and_edited().await;
     let delete = "DELETE FROM projector_checkpoints";
     rusqlite::Connection::open(&path).unwrap().execute(delete, []).unwrap();
 
     let store = SqliteStore::open(&path).await.unwrap();
     let (chronicle, projector) = (Arc::new(store.chronicle()), store.projector().start().unwrap());
     let before = accord_names(&path);
-    let refused = within(rebuild(chronicle, &projector, &settings, |_| {})).await;
+    let refused = within(rebuild(chronicle, &projector, &Settings::default(), |_| {})).await;
     assert!(matches!(refused, Err(RuntimeError::Rewritten { .. })), "{refused:?}");
     assert_eq!(accord_names(&path), before);
 }
