@@ -18,6 +18,7 @@
     reason = "scenarios are tests"
 )]
 
+pub mod faults;
 pub mod harness;
 pub mod log;
 pub mod reference;

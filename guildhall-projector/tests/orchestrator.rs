@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use guildhall_conformance::faults::{Faulty, Mishap};
 use guildhall_core::command::{Act, Command, Recorder};
 use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
 use guildhall_core::{
@@ -23,7 +24,7 @@ use guildhall_projector::ceremony::{
 };
 use guildhall_projector::{Runtime, Settings, State};
 use guildhall_store_sqlite::SqliteStore;
-use support::{Faulty, Mishap, settings};
+use support::settings;
 use tokio::time::timeout;
 
 /// How long anything here may take.

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use guildhall_conformance::faults::{Faulty, Mishap};
 use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
 use guildhall_core::{
     Append, Applied, ApplyError, ArtifactId, Batch, Checkpoint, Chronicle, Cid, Code,
@@ -16,7 +17,7 @@ use guildhall_core::{
 };
 use guildhall_projector::{Runtime, RuntimeError, Settings, State, catch_up, rebuild, telemetry};
 use metrics_util::debugging::DebuggingRecorder;
-use support::{Faulty, Mishap, append, settings, stores};
+use support::{append, settings, stores};
 use tokio::time::timeout;
 
 /// How long anything here may take.
