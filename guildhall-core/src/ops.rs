@@ -16,10 +16,12 @@ use crate::json::Json;
 use crate::time::Timestamp;
 use crate::words::words;
 
+mod artifact_key;
 mod cursor;
 mod query;
 mod table;
 
+pub use artifact_key::*;
 pub use cursor::*;
 pub use query::*;
 pub use table::{Column, Difference, DifferenceKind, Kind, Table};

@@ -61,6 +61,7 @@ mod rebuild;
 mod row;
 mod rows;
 mod schema;
+mod settings;
 mod snapshot;
 mod store;
 mod watch;

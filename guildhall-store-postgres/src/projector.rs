@@ -11,7 +11,6 @@ use guildhall_core::{
     Applied, ApplyError, Batch, Checkpoint, CustodyPolicy, Disagreement, Generation, HolderId,
     Lease, OnViolation, Position, Projector, Rebuild, StoreError,
 };
-use sqlx::PgConnection;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
@@ -23,7 +22,9 @@ use crate::lease::{LeaseRow, Locking, furthest_behind, load_checkpoints, long_si
 use crate::partitions::{MonthsAhead, Partitions};
 use crate::read_model::{ReadModel, load_quarantined, lock_rows, plan_as_usual, show};
 use crate::rebuild::PostgresGeneration;
+use crate::settings::Settings;
 use crate::store::PostgresStore;
+use crate::watch::notify;
 
 /// What a projector does and what it may use; [`PostgresStore::projector`] holds the defaults.
 #[must_use]
@@ -31,13 +32,6 @@ pub struct ProjectorBuilder {
     database: Database,
     settings: Settings,
     read_models: Vec<Box<dyn ReadModel>>,
-}
-
-/// What the projector and a rebuild of its tables share.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) projector: ProjectorSettings,
-    pub(crate) partitions: Partitions,
 }
 
 /// Two read models of one projector, or a read model and the projector, have one name.
@@ -426,20 +420,6 @@ async fn tell_all(database: Database, mut news: watch::Receiver<Position>) {
             tracing::debug!(%error, "a commit was not told");
         }
     }
-}
-
-/// Tells, once a transaction commits, how far the Ops DB reaches.
-pub(crate) async fn notify(
-    transaction: &mut PgConnection,
-    database: &Database,
-    position: Position,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT pg_catalog.pg_notify($1, $2)")
-        .bind(database.schema().ops_channel())
-        .bind(position.as_i64().to_string())
-        .execute(transaction)
-        .await?;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! for row by row.
 
 mod artifacts;
+mod select;
 
 use std::sync::Arc;
 
@@ -13,13 +14,14 @@ use guildhall_core::{
     AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery,
     ArtifactSummary, Ceremony, CeremonyId, Checkpoint, ClosedCeremony, Cursor, CustodyTransition,
     DeploymentQuery, DeploymentState, OpenCeremony, OpsDb, Overview, Page, Position,
-    ProjectorCheckpoint, QuarantinedEntry, StoreError, Table, Timestamp, VerificationQuery,
+    ProjectorCheckpoint, QuarantinedEntry, StoreError, Timestamp, VerificationQuery,
     VerificationResult, Wakeup,
 };
+use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
-use sqlx::{Encode, PgConnection, Postgres, QueryBuilder, Type};
 
-use crate::database::{Database, Schema};
+use self::select::{STANDS, Select};
+use crate::database::Database;
 use crate::error::Doing;
 use crate::lease::{list_checkpoints, load_checkpoints};
 use crate::rows::Columns;
@@ -309,84 +311,6 @@ const ACCORDS: &str = "SELECT {accord_bindings.*} \
 
 const QUARANTINED: &str = "SELECT {quarantined_entries.*} \
     FROM {schema}.quarantined_entries";
-
-/// Whether a `verdict` stands; asked of each by itself, so that a page ends where it is full.
-const STANDS: &str = "verdict.position = (SELECT later.position \
-    FROM {schema}.verification_results AS later \
-    WHERE later.artifact_id = verdict.artifact_id AND later.verifier = verdict.verifier \
-    AND later.target IS NOT DISTINCT FROM verdict.target \
-    ORDER BY later.verified_at DESC, later.position DESC LIMIT 1)";
-
-/// A statement that is put together from fixed parts, which name the schema as `{schema}`, and the
-/// values that it binds.
-struct Select<'d> {
-    schema: &'d Schema,
-    parts: QueryBuilder<Postgres>,
-    has_where: bool,
-}
-
-impl<'d> Select<'d> {
-    fn from(schema: &'d Schema, sql: &'static str) -> Self {
-        let parts = QueryBuilder::new(schema.sql(&Table::expand(sql.trim_end())).as_str());
-        Self { schema, parts, has_where: false }
-    }
-
-    fn text(&mut self, text: &str) -> &mut Self {
-        self.parts.push(self.schema.sql(text).as_str());
-        self
-    }
-
-    fn value<T>(&mut self, value: T) -> &mut Self
-    where
-        T: for<'t> Encode<'t, Postgres> + Type<Postgres>,
-    {
-        self.parts.push_bind(value);
-        self
-    }
-
-    /// A time and a position, in parentheses.
-    fn moment(&mut self, (at, position): (Timestamp, Position)) -> &mut Self {
-        let at = chrono::DateTime::<chrono::Utc>::from(at);
-        self.text("(").value(at).text(", ").value(position.as_i64()).text(")")
-    }
-
-    /// Lets only those through for whom the condition that begins so holds.
-    fn and(&mut self, condition: &str) -> &mut Self {
-        self.text(if self.has_where { " AND " } else { " WHERE " });
-        self.has_where = true;
-        self.text(condition)
-    }
-
-    /// Lets only those through that have one of the values, or all where there are none.
-    fn and_any<W, T>(&mut self, column: &'static str, words: &[W], value: impl Fn(&W) -> T)
-    where
-        T: for<'t> Encode<'t, Postgres> + Type<Postgres>,
-    {
-        let Some((first, others)) = words.split_first() else { return };
-        self.and(column).text(" IN (").value(value(first));
-        for word in others {
-            self.text(", ").value(value(word));
-        }
-        self.text(")");
-    }
-
-    /// The same of a text that may be longer than an index takes, which has how it begins.
-    fn and_any_long(&mut self, column: &'static str, texts: &[String]) {
-        let Some((first, others)) = texts.split_first() else { return };
-        const BEGINNING: &str = "pg_catalog.left(";
-        self.and(BEGINNING).text(column).text(", 128) IN (");
-        self.text(BEGINNING).value(first.clone()).text(", 128)");
-        for text in others {
-            self.text(", ").text(BEGINNING).value(text.clone()).text(", 128)");
-        }
-        self.text(")");
-        self.and_any(column, texts, String::clone);
-    }
-
-    fn order(&mut self, order: &str, limit: i64) {
-        self.parts.push(" ORDER BY ").push(order).push(" LIMIT ").push_bind(limit);
-    }
-}
 
 fn overview(columns: &mut Columns<'_>) -> Result<Overview, sqlx::Error> {
     let mut overview = Overview::default();

@@ -23,7 +23,8 @@ use crate::heads::load_heads;
 use crate::holder::find_maintainer;
 use crate::lease::{lock_row, long_silence, save_row};
 use crate::partitions::Partitions;
-use crate::projector::{Settings, notify};
+use crate::settings::Settings;
+use crate::watch::notify;
 
 mod next_tables;
 

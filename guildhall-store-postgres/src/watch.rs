@@ -9,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use guildhall_core::{Position, StoreError};
+use sqlx::PgConnection;
 use sqlx::postgres::PgListener;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
@@ -181,4 +182,18 @@ async fn listen_once(
             }
         }
     }
+}
+
+/// Announces, once a transaction commits, how far the Ops DB reaches.
+pub(crate) async fn notify(
+    transaction: &mut PgConnection,
+    database: &Database,
+    position: Position,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT pg_catalog.pg_notify($1, $2)")
+        .bind(database.schema().ops_channel())
+        .bind(position.as_i64().to_string())
+        .execute(transaction)
+        .await?;
+    Ok(())
 }

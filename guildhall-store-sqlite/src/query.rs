@@ -4,6 +4,7 @@
 //! fragment. Those are looked for row by row, in the query's order, until the page is full.
 
 mod artifacts;
+mod select;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,14 +14,13 @@ use guildhall_core::ops::{AccordKey, PositionKey, SeqKey, page_limit};
 use guildhall_core::{
     AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery,
     ArtifactSummary, Ceremony, CeremonyId, Checkpoint, ClosedCeremony, Cursor, CustodyTransition,
-    DeploymentQuery, DeploymentState, Health, OpenCeremony, OpsDb, Outcome, Overview, Page,
-    Position, ProjectorCheckpoint, QuarantinedEntry, SnapshotEnded, StoreError, Table, Tier,
-    Timestamp, VerificationQuery, VerificationResult,
+    DeploymentQuery, DeploymentState, Health, OpenCeremony, OpsDb, Overview, Page, Position,
+    ProjectorCheckpoint, QuarantinedEntry, SnapshotEnded, StoreError, Tier, Timestamp,
+    VerificationQuery, VerificationResult,
 };
-use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params_from_iter};
-use uuid::Uuid;
+use rusqlite::Connection;
 
+use self::select::{STANDS, Select, bytes, outcome_condition, texts, words};
 use crate::connection::DatabaseFile;
 use crate::error::Doing;
 use crate::lease::{find_row, load_row};
@@ -326,67 +326,6 @@ fn begin(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("SELECT count(*) FROM projector_checkpoints", [], |_| Ok(()))
 }
 
-/// A statement that is put together from fixed parts, and the values that it binds, in order.
-#[derive(Debug, Clone)]
-struct Select {
-    sql: String,
-    values: Vec<Value>,
-    has_where: bool,
-}
-
-impl Select {
-    fn from(sql: &'static str) -> Self {
-        Self { sql: Table::expand(sql.trim_end()), values: Vec::new(), has_where: false }
-    }
-
-    /// Lets only those through for whom `condition` holds.
-    fn and(mut self, condition: &str, values: impl IntoIterator<Item = Value>) -> Self {
-        self.sql.push_str(if self.has_where { " AND " } else { " WHERE " });
-        self.has_where = true;
-        self.sql.push_str(condition);
-        self.values.extend(values);
-        self
-    }
-
-    /// Lets only those through that have one of the values, or all where there are none.
-    fn and_any(self, column: &str, values: Vec<Value>) -> Self {
-        if values.is_empty() {
-            return self;
-        }
-        let marks = vec!["?"; values.len()].join(", ");
-        self.and(&format!("{column} IN ({marks})"), values)
-    }
-
-    fn ordered(mut self, order: &str, limit: i64) -> Self {
-        self.sql.push_str(" ORDER BY ");
-        self.sql.push_str(order);
-        self.sql.push_str(" LIMIT ?");
-        self.values.push(limit.into());
-        self
-    }
-
-    fn load<T>(
-        &self,
-        connection: &Connection,
-        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<Vec<T>> {
-        let mut statement = connection.prepare_cached(&self.sql)?;
-        statement.query_map(params_from_iter(&self.values), |row| read(row))?.collect()
-    }
-}
-
-fn bytes(id: &Uuid) -> Value {
-    Value::Blob(id.as_bytes().to_vec())
-}
-
-fn words<T: Copy>(words: &[T], text: impl Fn(T) -> &'static str) -> Vec<Value> {
-    words.iter().map(|word| Value::Text(text(*word).to_owned())).collect()
-}
-
-fn texts(texts: &[String]) -> Vec<Value> {
-    texts.iter().cloned().map(Value::Text).collect()
-}
-
 fn select_chain(id: ArtifactId, after: Option<&Cursor>, limit: u32) -> Select {
     let mut select = Select::from(include_str!("sql/select_transitions.sql"))
         .and("artifact_id = ?", [bytes(id.as_uuid())]);
@@ -442,26 +381,6 @@ fn select_deployments(query: &DeploymentQuery, limit: u32) -> Select {
         select = select.and("(artifact_id, target) > (?, ?)", [bytes(id.as_uuid()), target.into()]);
     }
     select.ordered("artifact_id, target", i64::from(limit) + 1)
-}
-
-/// Whether a `verdict` stands: looked for among its artifact's, to which the plus keeps SQLite.
-const STANDS: &str = "verdict.position = (SELECT later.position \
-    FROM verification_results AS later \
-    WHERE later.artifact_id = verdict.artifact_id AND +later.verifier = verdict.verifier \
-    AND +later.target IS verdict.target \
-    ORDER BY later.verified_at DESC, later.position DESC LIMIT 1)";
-
-/// Lets only verdicts of these outcomes through, of which there is one.
-fn outcome_condition(outcomes: &[Outcome]) -> (String, Vec<Value>) {
-    // Written out, because that is how SQLite knows a partial index to fit.
-    match outcomes {
-        [Outcome::Failed] => ("outcome = 'failed'".to_owned(), Vec::new()),
-        [Outcome::Inconclusive] => ("outcome = 'inconclusive'".to_owned(), Vec::new()),
-        outcomes => {
-            let marks = vec!["?"; outcomes.len()].join(", ");
-            (format!("outcome IN ({marks})"), words(outcomes, Outcome::as_str))
-        }
-    }
 }
 
 fn select_verifications(query: &VerificationQuery, limit: u32) -> Select {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::Serialize;
 
-use super::cursor::{ArtifactKey, Cursor};
+use super::cursor::Cursor;
 use super::{AccordBinding, CustodyTransition, Drift, GovernedArtifact, Health};
 use crate::cid::Cid;
 use crate::custody::CustodyState;
@@ -182,12 +182,6 @@ impl ArtifactQuery {
                 ..self.clone()
             }),
         })
-    }
-
-    /// What the last row of the page before was ordered by; nothing where there was no page before,
-    /// or its cursor is not one of this order.
-    pub fn key(&self) -> Option<ArtifactKey> {
-        self.after.as_ref()?.to_key::<ArtifactKey>().filter(|key| key.fits(self))
     }
 }
 

@@ -6,7 +6,7 @@ use guildhall_core::{
     CustodyState, Drift, Health, Timestamp,
 };
 
-use super::{STANDS, Select};
+use super::select::{STANDS, Select};
 use crate::rows::Columns;
 
 /// The columns that an order goes by; each list is that of an index.

@@ -10,7 +10,7 @@ use guildhall_core::{
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
-use super::{STANDS, Select, bytes, outcome_condition, texts, words};
+use super::select::{STANDS, Select, bytes, outcome_condition, texts, words};
 use crate::rows::Columns;
 
 /// The values of a key, in the order of [`order_columns`].

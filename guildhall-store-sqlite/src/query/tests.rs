@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use guildhall_core::ops::ArtifactKey;
-use guildhall_core::{AccordId, ArtifactSort, CustodyState, Drift, Seq, Tier};
+use guildhall_core::{AccordId, ArtifactSort, CustodyState, Drift, Outcome, Seq, Table, Tier};
+use rusqlite::params_from_iter;
+use rusqlite::types::Value;
 
 use super::*;
 
