@@ -18,11 +18,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use crate::database::Database;
+use crate::entries::Failure;
 use crate::error::{NoAnswer, has_sqlstate};
 use crate::holder::find_head_holder;
 use crate::log::{LogState, Repeated, append_entries, insert_origin, is_recorded, lock_head};
 use crate::options::PostgresOptions;
-use crate::row::Failure;
 use crate::watch::Signal;
 
 const DOING: &str = "appending to the Chronicle";

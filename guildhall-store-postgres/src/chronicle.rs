@@ -14,9 +14,9 @@ use sqlx::pool::PoolConnection;
 
 use crate::append::Appender;
 use crate::database::Database;
+use crate::entries::{BadRow, Failure, Part, Range, Stored, load_entries, load_head, load_origin};
 use crate::error::{Doing, ReadOnly};
 use crate::options::PostgresOptions;
-use crate::row::{BadRow, Failure, Part, Range, Stored, load_entries, load_head, load_origin};
 use crate::watch::Signal;
 
 const DOING: &str = "reading the Chronicle";

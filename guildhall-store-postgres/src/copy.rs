@@ -7,7 +7,7 @@ use guildhall_core::{Cid, Json, Timestamp};
 use sqlx::{PgConnection, SqlStr};
 use uuid::Uuid;
 
-use crate::row::YEAR_2000;
+use crate::entries::YEAR_2000;
 
 /// How many bytes are gathered before they are sent.
 const CHUNK_BYTES: usize = 256 << 10;

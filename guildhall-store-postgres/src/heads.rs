@@ -11,7 +11,7 @@ use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use crate::changes::OpsTables;
-use crate::rows::Columns;
+use crate::ops_rows::Columns;
 
 /// Tells `heads` what the tables hold under `keys`: artifacts before their targets.
 pub(crate) async fn load_heads(

@@ -10,7 +10,7 @@ use sqlx::{PgConnection, Postgres, Row, Transaction};
 
 use crate::database::{Database, setting};
 use crate::error::{Doing, has_sqlstate};
-use crate::rows::Columns;
+use crate::ops_rows::Columns;
 
 /// Heads are looked up by their keys. A plan that was made while a table was small, or before the
 /// server knew how long it is, would scan it. `lock_timeout` bounds how long to wait for a rival.

@@ -10,7 +10,9 @@ use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use crate::database::Database;
-use crate::row::{BadRow, Failure, Stored, bind_entries, check_mark, load_leaf_hash, parse_origin};
+use crate::entries::{
+    BadRow, Failure, Stored, bind_entries, check_mark, load_leaf_hash, parse_origin,
+};
 
 /// What this process knows of the log; right as long as the log ends at its head.
 #[derive(Debug, Clone)]

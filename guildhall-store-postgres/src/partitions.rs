@@ -9,8 +9,8 @@ use sqlx::PgConnection;
 
 use crate::changes::OpsTables;
 use crate::database::Database;
+use crate::entries::timestamp;
 use crate::error::{fault, has_sqlstate};
-use crate::row::timestamp;
 
 /// Whether a rebuild makes tables with partitions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]

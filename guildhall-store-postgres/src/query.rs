@@ -24,7 +24,7 @@ use self::select::{STANDS, Select};
 use crate::database::Database;
 use crate::error::Doing;
 use crate::lease::{list_checkpoints, load_checkpoints};
-use crate::rows::Columns;
+use crate::ops_rows::Columns;
 use crate::snapshot::Moment;
 use crate::store::PostgresStore;
 use crate::watch::Signal;

@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use crate::database::Database;
 use crate::error::{Doing, fault};
 use crate::lease::{LeaseRow, save_row};
-use crate::rows::Columns;
+use crate::ops_rows::Columns;
 
 const DOING: &str = "applying a read model";
 

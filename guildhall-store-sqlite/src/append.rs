@@ -17,10 +17,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::{DatabaseFile, Gate, Role};
+use crate::entries::{Failure, Stored, View, check_mark};
 use crate::lease::ops_checkpoint;
 use crate::options::SqliteOptions;
 use crate::place::Place;
-use crate::row::{Failure, Stored, View, check_mark};
 use crate::watch::Signal;
 use crate::workers::{Crew, Stop};
 

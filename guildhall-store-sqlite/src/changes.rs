@@ -8,7 +8,7 @@ use guildhall_core::{
 };
 use rusqlite::{Connection, Params, Statement, params};
 
-use crate::rows::{CidText, TimeText, write_row};
+use crate::ops_rows::{CidText, TimeText, write_row};
 
 /// The tables that a rebuild makes anew, referenced ones first.
 pub(crate) const TABLES: [&str; 6] = Table::NAMES;

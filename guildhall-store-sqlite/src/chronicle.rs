@@ -13,10 +13,10 @@ use rusqlite::Connection;
 
 use crate::append::Appender;
 use crate::connection::DatabaseFile;
+use crate::entries::{BadRow, Failure, HasLeaf, Stored, View};
 use crate::error::ReadOnly;
 use crate::options::SqliteOptions;
 use crate::reader::Reader;
-use crate::row::{BadRow, Failure, HasLeaf, Stored, View};
 use crate::watch::Signal;
 use crate::workers::Workers;
 

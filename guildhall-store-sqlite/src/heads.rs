@@ -7,7 +7,7 @@ use guildhall_core::{ArtifactId, Position};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::changes::Statements;
-use crate::rows::Columns;
+use crate::ops_rows::Columns;
 
 /// Tells `heads` what the tables hold under `keys`: artifacts before their targets.
 pub(crate) fn load_heads(

@@ -4,7 +4,7 @@ use guildhall_core::store::{CheckpointRow, LeaseState};
 use guildhall_core::{Checkpoint, HolderId, OPS_DB, Origin, Timestamp};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::rows::{Columns, TimeText};
+use crate::ops_rows::{Columns, TimeText};
 
 /// The row of this projector; none where none of that name ever ran.
 pub(crate) fn find_row(

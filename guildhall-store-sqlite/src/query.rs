@@ -24,8 +24,8 @@ use self::select::{STANDS, Select, bytes, outcome_condition, texts, words};
 use crate::connection::DatabaseFile;
 use crate::error::Doing;
 use crate::lease::{find_row, load_row};
+use crate::ops_rows::Columns;
 use crate::reader::Reader;
-use crate::rows::Columns;
 use crate::store::SqliteStore;
 use crate::workers::{Workers, run_blocking};
 

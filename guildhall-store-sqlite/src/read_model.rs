@@ -10,7 +10,7 @@ use rusqlite::{Connection, Transaction};
 
 use crate::error::{Doing, fault};
 use crate::lease::{load_row, save_row};
-use crate::rows::Columns;
+use crate::ops_rows::Columns;
 
 /// A read model of an embedder's, in tables of its own in the Ops DB's file. It is applied in the
 /// transaction of the Ops DB, which shows the batch already, and has its own row in

@@ -7,7 +7,7 @@ use guildhall_core::{
 };
 
 use super::select::{STANDS, Select};
-use crate::rows::Columns;
+use crate::ops_rows::Columns;
 
 /// The columns that an order goes by; each list is that of an index.
 fn order_columns(sort: ArtifactSort) -> &'static [&'static str] {

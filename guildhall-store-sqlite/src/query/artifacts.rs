@@ -11,7 +11,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 
 use super::select::{STANDS, Select, bytes, outcome_condition, texts, words};
-use crate::rows::Columns;
+use crate::ops_rows::Columns;
 
 /// The values of a key, in the order of [`order_columns`].
 fn values_of(key: ArtifactKey) -> Vec<Value> {

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use crate::changes::{NEXT, Statements, TABLES};
 use crate::connection::{DatabaseFile, Role};
 use crate::error::Doing;
+use crate::ops_rows::Columns;
 use crate::place::Place;
-use crate::rows::Columns;
 use crate::schema::{SECOND, definition, is_unique};
 
 /// What the name of a table ends with once another has taken its place, until it is dropped.

@@ -9,7 +9,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{Column, Decode, Postgres, Row, Type, ValueRef};
 use uuid::Uuid;
 
-use crate::row::timestamp;
+use crate::entries::timestamp;
 
 /// A column holds what does not belong there.
 #[derive(Debug, thiserror::Error)]
