@@ -200,7 +200,7 @@ async fn a_chain_is_read_from_one_partition() {
 async fn look_ups_go_by_the_index_of_what_they_look_for() {
     let server = start_explaining();
     let database = Database::create_on(&server.url("postgres"));
-    let ops_db = filled(database.url(), Partitions::On).await.ops_db();
+    let ops_db = filled(database.url(), Partitions::Off).await.ops_db();
     let cid = ops_db.artifact(artifact(1234)).await.unwrap().unwrap().artifact.cid;
     let by_cid = ArtifactQuery::default().cids([cid]);
     let (plan, page) = plans(&server, ops_db.artifacts(&by_cid)).await;
@@ -208,9 +208,13 @@ async fn look_ups_go_by_the_index_of_what_they_look_for() {
     assert!(plan.contains("governed_artifacts_by_cid"), "{plan}");
     let nobody = vec!["nobody".to_owned()];
     let any = VerificationQuery::default().limit(20);
-    for query in [any.clone().verifiers(nobody.clone()), any.targets(nobody)] {
+    for (query, index) in [
+        (any.clone().verifiers(nobody.clone()), "verification_results_by_verifier"),
+        (any.targets(nobody), "verification_results_by_target"),
+    ] {
         let (plan, page) = plans(&server, ops_db.verifications(&query)).await;
         assert_eq!(page.unwrap(), Page::EMPTY);
+        assert!(plan.contains(index), "{query:?}: {plan}");
         assert!(!plan.contains("Seq Scan on verification_results"), "{query:?}: {plan}");
     }
 }
