@@ -413,10 +413,9 @@ async fn show(args: &Args, guild: &Guild, location: &Location) -> Result<()> {
 }
 
 fn what_to_try(location: &Location) -> String {
-    let (cargo, database, tables) = match location {
-        Location::Sqlite(path) => ("", "", format!("sqlite3 {}", path.display())),
-        #[cfg(feature = "postgres")]
-        Location::Postgres(_) => (
+    let (cargo, database, tables) = match location.path() {
+        Some(path) => ("", "", format!("sqlite3 {}", path.display())),
+        None => (
             "--features postgres ",
             "--database … ",
             "PGOPTIONS='-c search_path=guildhall' psql …".to_owned(),
