@@ -89,7 +89,7 @@ impl Guild {
         Arc::clone(&self.inner.parts.projector)
     }
 
-    /// Projects what is recorded, as it is recorded, and listens to the [feeds](Builder::feed), until
+    /// Projects what is recorded, as it is recorded, and listens to the [feeds](crate::Builder::feed), until
     /// the guild is [closed](Self::close). What runs already is returned; what was shut down is
     /// started anew. It needs a Tokio runtime to run on.
     pub fn run(&self) -> Runtime {
@@ -110,7 +110,7 @@ impl Guild {
     }
 
     /// Reports what changes in the Ops DB, whoever projects it, and takes in what the
-    /// [feeds](Builder::feed) receive: subscribe to it. There is one for a guild, started when it is
+    /// [feeds](crate::Builder::feed) receive: subscribe to it. There is one for a guild, started when it is
     /// first asked for, on the current Tokio runtime.
     pub fn orchestrator(&self) -> CeremonyOrchestrator {
         let mut at_work = self.at_work();
