@@ -5,10 +5,10 @@
 use std::io;
 use std::time::Duration;
 
+use guildhall_core::store::Family;
 use guildhall_core::{Fault, StoreError};
 use sqlx::postgres::PgDatabaseError;
 
-use crate::family::Family;
 use crate::schema::SchemaFault;
 
 /// What `jsonb` takes of any JSON, in bytes of its text: an array of 16,777,216 elements, which have

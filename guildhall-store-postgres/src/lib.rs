@@ -70,7 +70,7 @@ pub use chronicle::PostgresChronicle;
 pub use entries::BadRow;
 pub use error::OpenError;
 pub use facts::ServerFacts;
-pub use family::Family;
+pub use guildhall_core::store::Family;
 pub use holder::{LockHolder, LockedByOther};
 pub use options::{DEFAULT_SCHEMA, PostgresOptions};
 pub use partitions::Partitions;

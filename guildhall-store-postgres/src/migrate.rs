@@ -5,11 +5,12 @@
 //! and the other finds it done; a schema that is refused is left as it is.
 
 use guildhall_core::StoreError;
+use guildhall_core::store::{Family, Migration};
 use sqlx::{PgConnection, Row};
 
 use crate::database::Database;
 use crate::error::{Doing, OpenError};
-use crate::family::{Family, Migration};
+use crate::family;
 use crate::holder::find_maintainer;
 use crate::schema::{compare, missing_rights};
 
@@ -27,7 +28,12 @@ pub(crate) async fn prepare(database: &Database, families: &[Family]) -> Result<
         let missing = missing.unwrap_or_else(|| all(families));
         if let Some(&(family, step)) = missing.first() {
             let (schema, found) = (database.schema().name().to_owned(), step.number - 1);
-            return Err(OpenError::OlderSchema { schema, family, found, known: family.newest() });
+            return Err(OpenError::OlderSchema {
+                schema,
+                family,
+                found,
+                known: family::newest(family),
+            });
         }
     } else if missing.is_none_or(|missing| !missing.is_empty()) {
         make(&mut connection, database, families).await?;
@@ -142,7 +148,7 @@ async fn pending(
         .fetch_one(&mut *connection)
         .await
         .doing(DOING)?;
-        let (found, known) = (u32::try_from(newest).unwrap_or(0), family.newest());
+        let (found, known) = (u32::try_from(newest).unwrap_or(0), family::newest(family));
         if found > known {
             let schema = schema.to_owned();
             return Err(OpenError::NewerSchema { schema, family, found, known });
@@ -153,7 +159,7 @@ async fn pending(
 }
 
 fn all(families: &[Family]) -> Vec<(Family, &'static Migration)> {
-    let of = |&family: &Family| family.migrations().iter().map(move |step| (family, step));
+    let of = |&family: &Family| family::migrations(family).iter().map(move |step| (family, step));
     families.iter().flat_map(of).collect()
 }
 

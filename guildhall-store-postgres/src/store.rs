@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use guildhall_core::StoreError;
+use guildhall_core::store::Family;
 
 use crate::chronicle::PostgresChronicle;
 use crate::database::Database;
 use crate::error::{Doing, OpenError};
 use crate::facts::ServerFacts;
-use crate::family::Family;
 use crate::migrate::prepare;
 use crate::options::PostgresOptions;
 use crate::watch::Signal;

@@ -4,10 +4,10 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use guildhall_core::store::Family;
 use guildhall_core::{ApplyError, Disagreement, Fault, LogFault, Position, StoreError};
 use rusqlite::{ErrorCode, ffi};
 
-use crate::family::Family;
 use crate::schema::SchemaFault;
 
 /// Why a database file was not opened. Whichever it is, the file is as it was.

@@ -1,57 +1,21 @@
 //! The numbered steps that make the tables, by the family of tables that they belong to.
 
-use std::fmt;
+use guildhall_core::store::{Family, Migration};
 
 /// Makes the table of what was done to the others.
 pub(crate) const CREATE_MIGRATIONS: &str = include_str!("sql/create_migrations.sql");
 
-/// One step of a family's tables.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Migration {
-    /// Ascending; from 9 on that of the same step on the other stores.
-    pub(crate) number: u32,
-    /// What it does, in the words of its file's name.
-    pub(crate) name: &'static str,
-    /// Its statements.
-    pub(crate) sql: &'static str,
-}
-
-/// Which tables: a file holds one family or both.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Family {
-    /// The Chronicle's.
-    Chronicle,
-    /// The Ops DB's.
-    Ops,
-}
-
-impl Family {
-    /// The name in `guildhall_migrations`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Chronicle => "chronicle",
-            Self::Ops => "ops",
-        }
-    }
-
-    /// Its steps, in order.
-    pub(crate) fn migrations(self) -> &'static [Migration] {
-        match self {
-            Self::Chronicle => CHRONICLE,
-            Self::Ops => OPS,
-        }
-    }
-
-    /// The number of its last step.
-    pub(crate) fn newest(self) -> u32 {
-        self.migrations().last().map_or(0, |migration| migration.number)
+/// A family's steps, in order.
+pub(crate) fn migrations(family: Family) -> &'static [Migration] {
+    match family {
+        Family::Chronicle => CHRONICLE,
+        Family::Ops => OPS,
     }
 }
 
-impl fmt::Display for Family {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.pad(self.as_str())
-    }
+/// The number of a family's last step.
+pub(crate) fn newest(family: Family) -> u32 {
+    migrations(family).last().map_or(0, |migration| migration.number)
 }
 
 const CHRONICLE: &[Migration] = &[

@@ -69,7 +69,7 @@ mod workers;
 pub use chronicle::SqliteChronicle;
 pub use entries::BadRow;
 pub use error::{CloseError, OpenError};
-pub use family::Family;
+pub use guildhall_core::store::Family;
 pub use migrate::APPLICATION_ID;
 pub use options::SqliteOptions;
 pub use projector::{ProjectorBuilder, SqliteProjector};

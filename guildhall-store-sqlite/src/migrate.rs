@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use guildhall_core::Timestamp;
+use guildhall_core::store::{Family, Migration};
 use rusqlite::Connection;
 
 use crate::error::{OpenError, open_error};
-use crate::family::{Family, Migration};
+use crate::family;
 use crate::schema;
 
 /// The `application_id` in the header of a file of Guildhall's: "GHLD".
@@ -28,8 +29,8 @@ pub(crate) fn check(
                 |row| row.get(0),
             )
             .map_err(|error| open_error(path, error))?;
-        if found > family.newest() {
-            let (path, known) = (path.to_owned(), family.newest());
+        if found > family::newest(family) {
+            let (path, known) = (path.to_owned(), family::newest(family));
             return Err(OpenError::NewerSchema { path, family, found, known });
         }
         made.push((family, found));
@@ -45,7 +46,7 @@ pub(crate) fn check(
 /// What is to be done yet.
 pub(crate) fn pending(made: &[(Family, u32)]) -> Vec<(Family, &'static Migration)> {
     let pending = made.iter().flat_map(|&(family, found)| {
-        let missing = family.migrations().iter().filter(move |one| one.number > found);
+        let missing = family::migrations(family).iter().filter(move |one| one.number > found);
         missing.map(move |migration| (family, migration))
     });
     pending.collect()

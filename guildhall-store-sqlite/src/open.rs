@@ -9,11 +9,12 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use guildhall_core::store::Family;
 use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 
 use crate::connection::{DatabaseFile, Role, retry_busy};
 use crate::error::{OpenError, open_error};
-use crate::family::{CREATE_MIGRATIONS, Family};
+use crate::family::{self, CREATE_MIGRATIONS};
 use crate::migrate::{APPLICATION_ID, check, pending, run};
 use crate::options::SqliteOptions;
 use crate::reader::Reader;
@@ -63,7 +64,7 @@ pub(crate) fn find_file(
     let owner = Owner::load(reader.connection()).map_err(|error| foreign_error(&path, error))?;
     owner.check(&path)?;
     for (family, found) in check(reader.connection(), &path, families)? {
-        let known = family.newest();
+        let known = family::newest(family);
         if found < known {
             return Err(OpenError::OlderSchema { path, family, found, known });
         }

@@ -7,9 +7,10 @@
 
 use std::fmt;
 
+use guildhall_core::store::Family;
 use rusqlite::Connection;
 
-use crate::family::{CREATE_MIGRATIONS, Family};
+use crate::family::{self, CREATE_MIGRATIONS};
 
 /// How a file's schema differs from what the migrations made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,7 +101,7 @@ fn make(made: &[(Family, u32)]) -> rusqlite::Result<Connection> {
     let connection = Connection::open_in_memory()?;
     connection.execute_batch(CREATE_MIGRATIONS)?;
     for &(family, newest) in made {
-        for migration in family.migrations().iter().filter(|one| one.number <= newest) {
+        for migration in family::migrations(family).iter().filter(|one| one.number <= newest) {
             connection.execute_batch(migration.sql)?;
         }
     }

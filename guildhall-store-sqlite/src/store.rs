@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use guildhall_core::store::Family;
+
 use crate::chronicle::SqliteChronicle;
 use crate::connection::{DatabaseFile, Role};
 use crate::error::{CloseError, Doing, OpenError};
-use crate::family::Family;
 use crate::open::{find_file, open_file};
 use crate::options::SqliteOptions;
 use crate::reader::Reader;
