@@ -23,6 +23,8 @@ mod completions;
 mod doctor;
 mod export;
 mod import;
+#[cfg(feature = "proof")]
+mod key;
 #[cfg(feature = "kube")]
 mod kube;
 mod log;
@@ -90,6 +92,9 @@ pub enum Command {
     #[allow(missing_docs, reason = "as above")]
     Record(record::Record),
     #[allow(missing_docs, reason = "as above")]
+    #[cfg(feature = "proof")]
+    Key(key::Key),
+    #[allow(missing_docs, reason = "as above")]
     #[cfg(feature = "kube")]
     Kube(kube::Kube),
     #[allow(missing_docs, reason = "as above")]
@@ -137,6 +142,8 @@ impl Command {
             Self::Why(command) => command.run(context).await,
             Self::Log(command) => command.run(context).await,
             Self::Record(command) => command.run(context).await,
+            #[cfg(feature = "proof")]
+            Self::Key(command) => command.run(context),
             #[cfg(feature = "kube")]
             Self::Kube(command) => command.run(context).await,
             Self::Completions(command) => command.run(),

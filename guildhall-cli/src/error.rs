@@ -95,6 +95,10 @@ pub(crate) fn next(error: &Error) -> String {
     if let Some(next) = find::<GuildError>(error).and_then(of_guild) {
         return next;
     }
+    #[cfg(feature = "proof")]
+    if let Some(next) = find(error).and_then(of_key_file) {
+        return next;
+    }
     if let Some(next) = find::<RecordError>(error).and_then(of_record) {
         return next.to_owned();
     }
@@ -209,6 +213,39 @@ fn of_postgres(error: &guildhall::postgres::OpenError) -> Option<String> {
             "check that the server runs and can be reached, then try again"
         }
         OpenError::Store(_) => "check user, password, database and rights",
+        _ => return None,
+    };
+    Some(next.to_owned())
+}
+
+/// What to do about a key that is not read or made.
+#[cfg(feature = "proof")]
+fn of_key_file(error: &guildhall_projector::proof::key_file::KeyFileError) -> Option<String> {
+    use guildhall_projector::proof::key_file::KeyFileError;
+    let next = match error {
+        KeyFileError::Exists { .. } => {
+            "name a file that is not there, or show this one with `guildhall key show`"
+        }
+        KeyFileError::Open { path, .. } => {
+            let path = path.display();
+            return Some(format!(
+                "others may have read it: make another key, or, if nobody can have, run `chmod 600 {path}`"
+            ));
+        }
+        KeyFileError::Foreign { .. } => {
+            "run this as the key's owner, or make a key with `guildhall key new` as this user"
+        }
+        KeyFileError::NotAFile { .. }
+        | KeyFileError::TooLong { .. }
+        | KeyFileError::NotAKey { .. } => {
+            "check the path; `guildhall key new NAME --out FILE` makes a key"
+        }
+        KeyFileError::OtherType { .. } => {
+            "make a log's key with `guildhall key new`, and a witness's with --witness"
+        }
+        KeyFileError::Read { source, .. } | KeyFileError::Write { source, .. } => {
+            of_io(source.kind())
+        }
         _ => return None,
     };
     Some(next.to_owned())

@@ -12,6 +12,7 @@
 //! | `sqlite` (default) | `sqlite:PATH` |
 //! | `postgres` (default) | `postgres://USER@HOST/DATABASE` |
 //! | `console` (default) | `guildhall serve` |
+//! | `proof` (default) | `guildhall key` |
 //! | `kube` | `guildhall kube` |
 #![deny(missing_docs)]
 

@@ -41,6 +41,8 @@ pub mod ceremony;
 mod continuity;
 mod error;
 mod pipeline;
+#[cfg(feature = "proof")]
+pub mod proof;
 mod rebuild;
 mod runtime;
 mod settings;

@@ -10,6 +10,7 @@ use ed25519_dalek::ed25519::signature::Signer as _;
 use ed25519_dalek::{Signature, VerifyingKey};
 use guildhall_core::Origin;
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 /// The name of a key: not empty, without Unicode spaces, plus signs and control characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,20 +135,21 @@ pub enum KeyError {
 const VERIFIER_FORM: &str = "<name>+<8 hex digits>+<base64 of type and public key>";
 const SIGNER_FORM: &str = "PRIVATE+KEY+<name>+<8 hex digits>+<base64 of type and seed>";
 
-/// What stands in the text of either kind of key after its prefix.
+/// What stands in the text of either kind of key after its prefix. What was read is cleared when it is
+/// dropped: it may be secret.
 fn split(
     text: &str,
     expected: &'static str,
-) -> Result<(KeyName, KeyId, KeyType, [u8; 32]), KeyError> {
+) -> Result<(KeyName, KeyId, KeyType, Zeroizing<[u8; 32]>), KeyError> {
     let form = KeyError::Form { expected };
     let (name, rest) = text.split_once('+').ok_or_else(|| form.clone())?;
     let (id, data) = rest.split_once('+').ok_or_else(|| form.clone())?;
     let id = HEXLOWER.decode(id.as_bytes()).ok().and_then(|id| id.try_into().ok());
-    let data = BASE64.decode(data.as_bytes()).ok();
+    let data = BASE64.decode(data.as_bytes()).ok().map(Zeroizing::new);
     let (id, data) = id.zip(data).ok_or_else(|| form.clone())?;
     let (&found, bytes) = data.split_first().ok_or_else(|| form.clone())?;
     let key_type = KeyType::from_byte(found).ok_or(KeyError::Type { found })?;
-    let bytes = bytes.try_into().map_err(|_| form)?;
+    let bytes = bytes.try_into().map(Zeroizing::new).map_err(|_| form)?;
     Ok((name.parse()?, KeyId(id), key_type, bytes))
 }
 
@@ -227,14 +229,14 @@ impl FromStr for VerifierKey {
 impl fmt::Display for VerifierKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let data = encode_key(self.key_type, self.public());
-        write!(formatter, "{}+{}+{data}", self.name, self.id)
+        write!(formatter, "{}+{}+{}", self.name, self.id, *data)
     }
 }
 
-fn encode_key(key_type: KeyType, bytes: &[u8; 32]) -> String {
-    let mut data = vec![key_type.byte()];
-    data.extend_from_slice(bytes);
-    BASE64.encode(&data)
+fn encode_key(key_type: KeyType, bytes: &[u8; 32]) -> Zeroizing<String> {
+    let mut data = Zeroizing::new([key_type.byte(); 33]);
+    data[1..].copy_from_slice(bytes);
+    Zeroizing::new(BASE64.encode(data.as_slice()))
 }
 
 /// A signer that did not sign.
@@ -287,10 +289,15 @@ impl SigningKey {
     }
 
     /// The text to keep: `PRIVATE+KEY+<name>+<id>+<base64>`, the form of Go's `note` package. Whoever
-    /// has it can sign.
-    pub fn to_secret_text(&self) -> String {
+    /// has it can sign. It is cleared when it is dropped.
+    pub fn to_secret_text(&self) -> Zeroizing<String> {
         let data = encode_key(self.key.key_type, self.secret.as_bytes());
-        format!("PRIVATE+KEY+{}+{}+{data}", self.key.name, self.key.id)
+        let public = format!("PRIVATE+KEY+{}+{}+", self.key.name, self.key.id);
+        // Of this length from the beginning: what has to grow leaves a copy behind.
+        let mut text = Zeroizing::new(String::with_capacity(public.len() + data.len()));
+        text.push_str(&public);
+        text.push_str(&data);
+        text
     }
 }
 

@@ -166,7 +166,7 @@ fn nothing_random_gets_past_for_as_long_as_there_is_time() {
         encode_bundle(records.iter().map(String::as_bytes)).unwrap(),
         records[0].clone().into(),
         log.buckets.values().next().unwrap().to_bytes(),
-        log_key().to_secret_text().into(),
+        log_key().to_secret_text().as_str().into(),
         log_key().key().to_string().into(),
         b"tile/0/x001/x234/067.p/8".to_vec(),
     ];

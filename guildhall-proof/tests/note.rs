@@ -41,7 +41,7 @@ fn seal(size: u64) -> Seal {
 #[test]
 fn the_keys_of_gos_note_package_are_read_and_no_change_of_them_is() {
     assert_eq!(key(PETER).to_string(), PETER);
-    assert_eq!(PETER_SECRET.parse::<SigningKey>().unwrap().to_secret_text(), PETER_SECRET);
+    assert_eq!(*PETER_SECRET.parse::<SigningKey>().unwrap().to_secret_text(), PETER_SECRET);
     fn refuses<K: std::str::FromStr>(text: &str) {
         for from in 0..=text.len() {
             for to in from..=text.len() {
