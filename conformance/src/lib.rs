@@ -18,9 +18,11 @@
     reason = "scenarios are tests"
 )]
 
+mod answers;
 pub mod faults;
 pub mod harness;
 pub mod log;
+mod notes;
 pub mod reference;
 pub mod scenarios;
 pub mod tables;

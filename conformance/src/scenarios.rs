@@ -2,6 +2,8 @@
 //! a name in the module's list; a test holds that none is missing there.
 #![allow(missing_docs, reason = "the name of a scenario is the sentence that it shows to hold")]
 
+pub mod appends;
+pub mod artifacts;
 pub mod chronicle;
 pub mod fixtures;
 pub mod jsonl;
@@ -20,6 +22,7 @@ pub mod together;
 macro_rules! suite {
     ($harness:ty) => {
         $crate::__chronicle!($harness);
+        $crate::__appends!($harness);
         $crate::__jsonl!($harness);
         $crate::__projector!($harness);
         $crate::__quarantine!($harness);
@@ -28,6 +31,7 @@ macro_rules! suite {
         $crate::__rebuild!($harness);
         $crate::__together!($harness);
         $crate::__ops!($harness);
+        $crate::__artifacts!($harness);
         $crate::__look_ups!($harness);
         $crate::__snapshots!($harness);
         $crate::__fixtures!($harness);

@@ -10,7 +10,7 @@ use guildhall_core::{
     Position, ReadLimit, Tier, Timestamp, VerificationQuery, VerificationRecorded,
 };
 
-use super::ops::{accord, artifacts, assert_same, expected, filled, log, pages, standing};
+use crate::answers::{accord, artifacts, assert_same, expected, filled, log, pages, standing};
 use crate::harness::{Harness, ProjectorSettings};
 use crate::reference::Reference;
 

@@ -6,7 +6,7 @@ use guildhall_core::{
     ArtifactQuery, ArtifactSort, ArtifactSummary, Checkpoint, OPS_DB, OpsDb, Overview, Position,
 };
 
-use super::ops::{LENGTH, artifacts, assert_same, expected, log};
+use crate::answers::{LENGTH, artifacts, assert_same, expected, log};
 use crate::harness::{Harness, ProjectorSettings};
 use crate::reference::Reference;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::{env, fs};
 
-use super::{make_folder, run, server_user};
+use super::programs::{make_folder, run, server_user};
 
 const FOLDER_VARIABLE: &str = "GUILDHALL_TEST_SMALL_DISK";
 

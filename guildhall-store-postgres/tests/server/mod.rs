@@ -8,70 +8,23 @@
 //!
 //! The server belongs to a shell that waits for the end of a pipe from the tests, so it is stopped and
 //! its folder removed however the tests end, by a kill -9 too.
-#![allow(dead_code, reason = "each test file uses some of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses some of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod database;
 pub(crate) mod disk;
+mod programs;
+mod settings;
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
-use std::{env, fs};
+use std::sync::Mutex;
 
-// Of the store, so that whoever includes this need not depend on it.
-use guildhall_store_postgres::sqlx::postgres::{PgConnectOptions, PgConnection};
-use guildhall_store_postgres::sqlx::{self, AssertSqlSafe, Connection};
-
-pub(crate) const URL_VARIABLE: &str = "GUILDHALL_TEST_POSTGRES_URL";
-
-/// What a cluster is for.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    /// Whether commits are synced to disk. Tests of what is promised in a crash of the server or
-    /// of the machine want it, others are three times faster without.
-    pub(crate) fsync: bool,
-    /// Lines for `postgresql.conf`.
-    pub(crate) lines: Vec<String>,
-    /// Lines for `pg_hba.conf`, before the one that trusts the socket.
-    pub(crate) access: Vec<String>,
-    /// Files of the data folder, such as a certificate, that only the server can read.
-    pub(crate) files: Vec<(&'static str, String)>,
-    /// Also listens on this port of 127.0.0.1.
-    pub(crate) port: Option<u16>,
-    /// Where the cluster's folder is made, if not among the temporary ones.
-    pub(crate) folder: Option<PathBuf>,
-    /// Where its write-ahead log is, if not in there: an empty folder of the server's.
-    pub(crate) wal: Option<PathBuf>,
-}
-
-impl Settings {
-    /// Of a server that others replicate, physically or logically.
-    pub(crate) fn for_standbys() -> Self {
-        Self {
-            lines: vec!["wal_level = logical".to_owned()],
-            access: vec!["local replication all trust".to_owned()],
-            ..Self::default()
-        }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let (lines, access, files) = (Vec::new(), Vec::new(), Vec::new());
-        Self { fsync: false, lines, access, files, port: None, folder: None, wal: None }
-    }
-}
-
-/// How a server is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stop {
-    /// Its clients are cut off and what is running is rolled back.
-    Fast,
-    /// At once, as in a crash; it recovers when it starts again.
-    Immediate,
-}
+pub(crate) use database::{Database, URL_VARIABLE, execute};
+use programs::{find_programs, make_folder, run, server_user};
+pub(crate) use settings::{Settings, Stop};
 
 /// A cluster of the test's own, running. It is stopped and removed when dropped.
 #[derive(Debug)]
@@ -81,130 +34,6 @@ pub(crate) struct Server {
     user: Option<&'static str>,
     port: u16,
     guard: Mutex<Option<(Child, ChildStdin)>>,
-}
-
-/// A database of the test's own, dropped with it.
-#[derive(Debug)]
-pub(crate) struct Database {
-    url: String,
-    admin_url: String,
-    name: String,
-}
-
-impl Database {
-    /// A fresh, empty database on the server that the tests of this binary share.
-    pub(crate) fn create() -> Self {
-        Self::create_on(Self::shared_url())
-    }
-
-    /// The same, whose texts are encoded in this way.
-    pub(crate) fn create_in(encoding: &str) -> Self {
-        let how = format!("ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'");
-        Self::create_as(&how, Self::shared_url())
-    }
-
-    /// A fresh, empty database on the server at this URL.
-    pub(crate) fn create_on(admin_url: &str) -> Self {
-        Self::create_as("ENCODING 'UTF8'", admin_url)
-    }
-
-    fn shared_url() -> &'static str {
-        static SHARED: OnceLock<(String, Option<Server>)> = OnceLock::new();
-        let (admin_url, _) = SHARED.get_or_init(|| match env::var(URL_VARIABLE) {
-            Ok(url) => (url, None),
-            Err(_) => {
-                let server = Server::start(Settings::default());
-                (server.url("postgres"), Some(server))
-            }
-        });
-        admin_url
-    }
-
-    fn create_as(how: &str, admin_url: &str) -> Self {
-        Self::create_by(admin_url, |name| {
-            execute(admin_url, &format!("CREATE DATABASE {name} TEMPLATE template0 {how}"));
-        })
-    }
-
-    /// A database that holds what another one of the server at this URL holds. Whoever uses that
-    /// one is cut off.
-    pub(crate) fn copy_on(admin_url: &str, other: &str) -> Self {
-        Self::create_by(admin_url, |name| {
-            let cut_off = format!(
-                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{other}'"
-            );
-            execute(admin_url, &cut_off);
-            let copy = format!("CREATE DATABASE {name} TEMPLATE {other}");
-            // PostgreSQL 14 knows no strategy; the newer ones write all of it to their log unless told.
-            if try_execute(admin_url, &format!("{copy} STRATEGY file_copy")).is_err() {
-                execute(admin_url, &copy);
-            }
-        })
-    }
-
-    fn create_by(admin_url: &str, create: impl FnOnce(&str)) -> Self {
-        static CREATED: AtomicU32 = AtomicU32::new(0);
-        let nth = CREATED.fetch_add(1, Ordering::Relaxed);
-        let name = format!("guildhall_test_{}_{nth}", std::process::id());
-        execute(admin_url, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
-        create(&name);
-        let url = with_database(admin_url, &name);
-        Self { url, admin_url: admin_url.to_owned(), name }
-    }
-
-    /// How to reach it.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
-    /// How to reach another database of the same server, from which this one can be dropped.
-    pub(crate) fn admin_url(&self) -> &str {
-        &self.admin_url
-    }
-
-    /// Its name.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        if try_execute(&self.admin_url, &drop).is_err() {
-            // The server may be gone with everything that was on it.
-            eprintln!("{} was not dropped", self.name);
-        }
-    }
-}
-
-/// The same URL with another database.
-fn with_database(url: &str, database: &str) -> String {
-    let (base, query) =
-        url.split_once('?').map_or((url, None), |(base, query)| (base, Some(query)));
-    let scheme = base.find("://").expect("a URL with a scheme") + 3;
-    let authority = base[scheme..].find('/').map_or(base.len(), |at| scheme + at);
-    let query = query.map_or(String::new(), |query| format!("?{query}"));
-    format!("{}/{database}{query}", &base[..authority])
-}
-
-/// Runs one statement, on a thread and a runtime of its own, so that it may be called anywhere.
-pub(crate) fn execute(url: &str, sql: &str) {
-    try_execute(url, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
-}
-
-fn try_execute(url: &str, sql: &str) -> Result<(), sqlx::Error> {
-    let (url, sql) = (url.to_owned(), sql.to_owned());
-    let run = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let options: PgConnectOptions = url.parse()?;
-            let mut connection = PgConnection::connect_with(&options).await?;
-            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await?;
-            connection.close().await
-        })
-    };
-    std::thread::spawn(run).join().expect("no panic")
 }
 
 impl Server {
@@ -452,71 +281,4 @@ impl Drop for Server {
             guard.wait().expect("the guard ends");
         }
     }
-}
-
-/// The folder of the newest server programs.
-fn find_programs() -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let in_path = env::split_paths(&path).map(|folder| fs::canonicalize(folder.join("postgres")));
-    let in_path = in_path.filter_map(|program| Some(program.ok()?.parent()?.to_owned()));
-    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
-    let debian = debian.filter_map(|version| Some(version.ok()?.path().join("bin")));
-    let is_complete = |folder: &PathBuf| {
-        ["initdb", "pg_ctl", "postgres"].iter().all(|name| folder.join(name).is_file())
-    };
-    let version = |folder: &PathBuf| {
-        let said = run(Command::new(folder.join("postgres")).arg("--version"));
-        let number = said.split_whitespace().find_map(|word| {
-            let digits: String = word.chars().take_while(char::is_ascii_digit).collect();
-            digits.parse::<u32>().ok()
-        });
-        number.unwrap_or(0)
-    };
-    in_path.chain(debian).filter(is_complete).max_by_key(version)
-}
-
-/// A fresh folder that the user can enter, with a path short enough for a socket in it.
-fn make_folder(within: Option<&Path>, user: Option<&str>) -> PathBuf {
-    static MADE: AtomicU32 = AtomicU32::new(0);
-    let nth = MADE.fetch_add(1, Ordering::Relaxed);
-    let name = format!("guildhall-pg-{}-{nth}", std::process::id());
-    let temporary = env::temp_dir();
-    // Root's own temporary folder may be closed to others, and a socket's path ends at 107 bytes.
-    let is_fit = temporary.as_os_str().len() < 60
-        && user.is_none_or(|user| {
-            Command::new("runuser")
-                .args(["-u", user, "--", "test", "-x"])
-                .arg(&temporary)
-                .status()
-                .is_ok_and(|status| status.success())
-        });
-    let folder = within.unwrap_or(if is_fit { &temporary } else { Path::new("/tmp") }).join(name);
-    fs::create_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-    run(Command::new("chmod").arg("700").arg(&folder));
-    if let Some(user) = user {
-        run(Command::new("chown").arg(user).arg(&folder));
-    }
-    folder
-}
-
-/// Who runs the server, if not whoever runs the tests: initdb refuses to run as root.
-fn server_user() -> Option<&'static str> {
-    let is_root = run(Command::new("id").arg("-u")).trim() == "0";
-    is_root.then(|| if exists_user("postgres") { "postgres" } else { "nobody" })
-}
-
-fn exists_user(name: &str) -> bool {
-    Command::new("id").arg(name).output().is_ok_and(|output| output.status.success())
-}
-
-/// What a program says on its standard output.
-fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(
-        output.status.success(),
-        "{command:?} failed: {}{}",
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }
