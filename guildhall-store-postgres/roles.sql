@@ -3,13 +3,13 @@
 --
 --     psql -d ops -f roles.sql
 --     psql -d ops -v schema=guild_north -v owner=north_owner -v writer=north_writer \
---         -v projector=north_projector -v reader=north_reader -f roles.sql
+--         -v projector=north_projector -v sealer=north_sealer -v reader=north_reader -f roles.sql
 --
--- Nobody can log in as one of them yet: grant the writer, the projector and the reader to those who
--- do, and let the owner itself log in (ALTER ROLE … LOGIN), as tables belong to whoever made them.
+-- Nobody can log in as one of them yet: grant the writer, the projector, the sealer and the reader to
+-- those who do, and let the owner itself log in (ALTER ROLE … LOGIN), as tables belong to whoever made them.
 --
 -- Run it before the store is first opened, once its tables are there, and again after an upgrade
--- made new ones: it says the whole of what the four may do in the schema, and changes nothing where
+-- made new ones: it says the whole of what the five may do in the schema, and changes nothing where
 -- that is so already.
 \set ON_ERROR_STOP on
 \set QUIET on
@@ -29,6 +29,10 @@
 \else
     \set projector guildhall_projector
 \endif
+\if :{?sealer}
+\else
+    \set sealer guildhall_sealer
+\endif
 \if :{?reader}
 \else
     \set reader guildhall_reader
@@ -40,7 +44,7 @@ SET LOCAL client_min_messages = warning;
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 SELECT format('CREATE ROLE %I NOLOGIN', role)
-FROM unnest(ARRAY[:'owner', :'writer', :'projector', :'reader']) AS role
+FROM unnest(ARRAY[:'owner', :'writer', :'projector', :'sealer', :'reader']) AS role
 WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = role)
 \gexec
 
@@ -67,10 +71,10 @@ WHERE pronamespace = to_regnamespace(quote_ident(:'schema'))
 \gexec
 
 -- What the others held is taken, so that what follows is all that they hold.
-REVOKE ALL ON SCHEMA :"schema" FROM PUBLIC, :"writer", :"projector", :"reader";
-REVOKE ALL ON ALL TABLES IN SCHEMA :"schema" FROM PUBLIC, :"writer", :"projector", :"reader";
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC, :"writer", :"projector", :"reader";
-GRANT USAGE ON SCHEMA :"schema" TO :"writer", :"projector", :"reader";
+REVOKE ALL ON SCHEMA :"schema" FROM PUBLIC, :"writer", :"projector", :"sealer", :"reader";
+REVOKE ALL ON ALL TABLES IN SCHEMA :"schema" FROM PUBLIC, :"writer", :"projector", :"sealer", :"reader";
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC, :"writer", :"projector", :"sealer", :"reader";
+GRANT USAGE ON SCHEMA :"schema" TO :"writer", :"projector", :"sealer", :"reader";
 
 SELECT format('GRANT %s ON %I.%I TO %I', granted.privileges, :'schema', relname, granted.role)
 FROM (
@@ -91,7 +95,18 @@ FROM (
         (:'projector', 'deployment_states', 'SELECT, INSERT, UPDATE'),
         (:'projector', 'verification_results', 'INSERT'),
         (:'projector', 'quarantined_entries', 'INSERT'),
-        (:'projector', 'projector_checkpoints', 'SELECT, INSERT, UPDATE')
+        (:'projector', 'projector_checkpoints', 'SELECT, INSERT, UPDATE'),
+        -- The sealer: reads the log, appends its index and keeps what proves it. It needs the key, too,
+        -- which is not in the database.
+        (:'sealer', 'guildhall_migrations', 'SELECT'),
+        (:'sealer', 'chronicle_entries', 'SELECT, INSERT'),
+        (:'sealer', 'chronicle_origin', 'SELECT, INSERT'),
+        (:'sealer', 'chronicle_head', 'SELECT, UPDATE (position)'),
+        (:'sealer', 'chronicle_seals', 'SELECT, INSERT'),
+        (:'sealer', 'chronicle_cosignatures', 'SELECT, INSERT'),
+        (:'sealer', 'chronicle_tiles', 'SELECT, INSERT'),
+        (:'sealer', 'chronicle_streams', 'SELECT, INSERT, UPDATE'),
+        (:'sealer', 'chronicle_sealer', 'SELECT, UPDATE')
 ) AS granted (role, relation, privileges)
 JOIN pg_catalog.pg_class
     ON relname = granted.relation AND relnamespace = to_regnamespace(quote_ident(:'schema'))

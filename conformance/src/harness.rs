@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guildhall_core::{Chronicle, CustodyPolicy, OnViolation, OpsDb, Rebuild};
+use guildhall_core::{Chronicle, CustodyPolicy, OnViolation, OpsDb, Rebuild, Seals};
 
 use guildhall_core::Tables;
 
@@ -56,6 +56,12 @@ pub trait Harness: Send + Sync + Sized + 'static {
 
     /// A second handle on the same Chronicle, as much like another process's as can be.
     async fn other_chronicle(&self) -> Arc<dyn Chronicle>;
+
+    /// The Chronicle with what it keeps for its proof.
+    fn seals(&self) -> Arc<dyn Seals>;
+
+    /// A second handle on that, as much like another process's as can be.
+    async fn other_seals(&self) -> Arc<dyn Seals>;
 
     /// The Ops DB's queries.
     fn ops_db(&self) -> Arc<dyn OpsDb>;

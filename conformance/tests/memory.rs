@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use guildhall_conformance::{Harness, ProjectorSettings};
 use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
-use guildhall_core::{Chronicle, OpsDb, Rebuild, Tables};
+use guildhall_core::{Chronicle, OpsDb, Rebuild, Seals, Tables};
 
 struct MemoryHarness {
     chronicle: MemoryChronicle,
@@ -33,6 +33,14 @@ impl Harness for MemoryHarness {
 
     async fn other_chronicle(&self) -> Arc<dyn Chronicle> {
         self.chronicle()
+    }
+
+    fn seals(&self) -> Arc<dyn Seals> {
+        Arc::new(self.chronicle.clone())
+    }
+
+    async fn other_seals(&self) -> Arc<dyn Seals> {
+        self.seals()
     }
 
     fn ops_db(&self) -> Arc<dyn OpsDb> {

@@ -14,6 +14,7 @@
 //! - [`Chronicle`], [`Projector`], [`Rebuild`] and [`OpsDb`] are what a store implements,
 //!   [`memory`] the stores for an embedder's own tests, [`testing`] what those of a policy are
 //!   written with;
+//! - [`Seals`] is what a Chronicle keeps so that it can be proved;
 //! - [`store`] is what only a store's author needs: the decisions that all of them share;
 //! - [`jsonl`] imports and exports;
 //! - [`text`] makes what others wrote safe to show on a terminal.
@@ -69,6 +70,7 @@ pub mod memory;
 pub mod ops;
 mod origin;
 mod projector;
+pub mod seals;
 mod setters;
 pub mod store;
 pub mod testing;
@@ -107,6 +109,9 @@ pub use ops::{
 pub use projector::{
     Applied, ApplyError, Batch, Disagreement, Generation, Lease, NotConsecutive, OPS_DB, Projector,
     Rebuild,
+};
+pub use seals::{
+    NewSeal, SaveSealError, Seals, StoredCosignature, StoredSeal, StoredStream, StoredTile,
 };
 pub use time::{Timestamp, TimestampError};
 pub use verdict::{Judged, Verdict};

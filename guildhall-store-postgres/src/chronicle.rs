@@ -9,8 +9,8 @@ use guildhall_core::{
     Append, AppendError, Appended, Chronicle, DecodedEntry, Entry, Head, Origin, Position,
     ReadLimit, StoreError, StreamId, Version,
 };
-use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, Postgres};
 
 use crate::append::Appender;
 use crate::database::Database;
@@ -59,6 +59,30 @@ impl PostgresChronicle {
     fn appender(&self) -> Result<&Appender, StoreError> {
         let read_only = || StoreError::permanent("appending to the Chronicle", ReadOnly);
         self.appender.as_ref().ok_or_else(read_only)
+    }
+
+    /// The database.
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// What was acknowledged and read.
+    pub(crate) fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// The outcome of a conversation over a connection of the pool, which is closed if it is lost.
+    pub(crate) async fn converse<T>(
+        &self,
+        doing: &'static str,
+        conversation: impl AsyncFnOnce(&mut PgConnection) -> Result<T, Failure>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.database.acquire().await.doing(doing)?;
+        let answer = self.database.answered(conversation(&mut connection)).await;
+        if answer.as_ref().is_err_and(Failure::is_broken_connection) {
+            connection.close_on_drop();
+        }
+        answer.map_err(|failure| failure.to_error(doing))
     }
 
     async fn acquire(&self) -> Result<PoolConnection<Postgres>, StoreError> {

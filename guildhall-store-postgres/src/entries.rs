@@ -30,6 +30,14 @@ pub enum BadRow {
         /// The column.
         column: &'static str,
     },
+    /// A column of a row of the proof holds something else.
+    #[error("a row of {table} holds no {column}")]
+    Proof {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
     /// An entry is missing.
     #[error("no entry stands at position {expected}; the next is at {found}")]
     Gap {

@@ -41,6 +41,11 @@ const CHRONICLE: &[Migration] = &[
         name: "comments",
         sql: include_str!("../migrations/chronicle/0005_comments.sql"),
     },
+    Migration {
+        number: 9,
+        name: "seals",
+        sql: include_str!("../migrations/chronicle/0009_seals.sql"),
+    },
 ];
 
 const OPS: &[Migration] = &[

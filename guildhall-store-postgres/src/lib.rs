@@ -61,6 +61,7 @@ mod query;
 mod read_model;
 mod rebuild;
 mod schema;
+mod seals;
 mod settings;
 mod snapshot;
 mod store;

@@ -149,7 +149,7 @@ fn expected_bodies(database: &Database) -> BTreeMap<String, String> {
 
 /// What each kind of work needs beside reading. Who may do a part of one and not the rest was left
 /// half without rights.
-const WORK: [&[(&str, &str)]; 3] = [
+const WORK: [&[(&str, &str)]; 4] = [
     &[
         ("guildhall_migrations", "SELECT"),
         ("chronicle_entries", "SELECT"),
@@ -173,10 +173,18 @@ const WORK: [&[(&str, &str)]; 3] = [
         ("projector_checkpoints", "INSERT"),
         ("projector_checkpoints", "UPDATE"),
     ],
+    &[
+        ("chronicle_seals", "INSERT"),
+        ("chronicle_cosignatures", "INSERT"),
+        ("chronicle_tiles", "INSERT"),
+        ("chronicle_streams", "INSERT"),
+        ("chronicle_streams", "UPDATE"),
+        ("chronicle_sealer", "UPDATE"),
+    ],
 ];
 
 /// The rights that the role lacks for what it seems to be there for: every role reads the log; who may
-/// append or project in part should be able to do so.
+/// append, project or seal in part should be able to do so.
 pub(crate) async fn missing_rights(
     connection: &mut PgConnection,
     database: &Database,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use guildhall_conformance::{Harness, ProjectorSettings};
-use guildhall_core::{Chronicle, OpsDb, Rebuild, Tables};
+use guildhall_core::{Chronicle, OpsDb, Rebuild, Seals, Tables};
 use guildhall_store_postgres::{DEFAULT_SCHEMA, Partitions, PostgresOptions, PostgresStore};
 use read_tables::read_tables;
 use server::Database;
@@ -53,6 +53,14 @@ impl<const DIVIDED: bool> Harness for PostgresHarness<DIVIDED> {
     }
 
     async fn other_chronicle(&self) -> Arc<dyn Chronicle> {
+        Arc::new(Self::open(&self.database).await.chronicle())
+    }
+
+    fn seals(&self) -> Arc<dyn Seals> {
+        Arc::new(self.store.chronicle())
+    }
+
+    async fn other_seals(&self) -> Arc<dyn Seals> {
         Arc::new(Self::open(&self.database).await.chronicle())
     }
 

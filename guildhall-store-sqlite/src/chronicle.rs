@@ -1,6 +1,6 @@
 //! The Chronicle's handle: appends go to the one thread that commits, reads to any that reads.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,8 +17,9 @@ use crate::entries::{BadRow, Failure, HasLeaf, Stored, View};
 use crate::error::ReadOnly;
 use crate::options::SqliteOptions;
 use crate::reader::Reader;
+use crate::seals::Sealing;
 use crate::watch::Signal;
-use crate::workers::Workers;
+use crate::workers::{Crew, Workers};
 
 /// The Chronicle in a SQLite file (see [`Chronicle`] for what it promises). Clones are cheap and
 /// share everything.
@@ -39,8 +40,10 @@ pub struct SqliteChronicle {
     appender: Option<Appender>,
     readers: Workers<Reader>,
     signal: Arc<Signal>,
-    seen: Arc<Seen>,
+    pub(crate) seen: Arc<Seen>,
     poll_interval: Duration,
+    /// What seals, once something does.
+    pub(crate) sealing: Arc<Mutex<Option<Workers<Sealing>>>>,
 }
 
 impl SqliteChronicle {
@@ -64,7 +67,13 @@ impl SqliteChronicle {
             signal: Signal::of(file.path()),
             seen,
             poll_interval: options.poll_interval,
+            sealing: Arc::default(),
         })
+    }
+
+    /// The threads of its store.
+    pub(crate) fn crew(&self) -> &Arc<Crew> {
+        self.readers.crew()
     }
 
     fn appender(&self) -> Result<&Appender, StoreError> {
@@ -77,7 +86,7 @@ impl SqliteChronicle {
         &self.file
     }
 
-    async fn load<T: Send + 'static>(
+    pub(crate) async fn load<T: Send + 'static>(
         &self,
         load: impl FnOnce(&View<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {

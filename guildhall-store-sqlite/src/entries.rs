@@ -25,6 +25,14 @@ pub enum BadRow {
         /// The column.
         column: &'static str,
     },
+    /// A column of a row of the proof holds something else.
+    #[error("a row of {table} holds no {column}")]
+    Proof {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
     /// An entry is missing.
     #[error("no entry stands at position {expected}; the next is at {found}")]
     Gap {
@@ -139,6 +147,10 @@ impl<'r> Stored<'r> {
         }
     }
 
+    pub(crate) fn leaf_hash(&self, column: usize) -> Result<LeafHash, BadRow> {
+        self.bytes(column, "leaf_hash").map(LeafHash::from_bytes)
+    }
+
     pub(crate) fn recorded_at(&self) -> Result<Timestamp, BadRow> {
         let recorded_at = Timestamp::from_canonical(self.text(7, "recorded_at")?);
         recorded_at.map_err(|_| self.bad("recorded_at"))
@@ -219,6 +231,16 @@ impl<'c> View<'c> {
             check_mark(connection, mark)?;
         }
         Ok(Self { connection, seen, origin })
+    }
+
+    /// The connection, for what the view has no words for.
+    pub(crate) fn connection(&self) -> &'c Connection {
+        self.connection
+    }
+
+    /// Takes in an entry that was read.
+    pub(crate) fn note(&self, position: Position, leaf_hash: LeafHash) {
+        self.seen.note(position, leaf_hash);
     }
 
     /// The origin; none where none is fixed.

@@ -29,6 +29,11 @@ const CHRONICLE: &[Migration] = &[
         name: "append_only",
         sql: include_str!("../migrations/chronicle/0002_append_only.sql"),
     },
+    Migration {
+        number: 9,
+        name: "seals",
+        sql: include_str!("../migrations/chronicle/0009_seals.sql"),
+    },
 ];
 
 const OPS: &[Migration] = &[

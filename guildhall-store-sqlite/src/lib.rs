@@ -61,6 +61,7 @@ mod read_model;
 mod reader;
 mod rebuild;
 mod schema;
+mod seals;
 mod store;
 mod untouched;
 mod watch;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use guildhall_conformance::{Harness, ProjectorSettings};
-use guildhall_core::{Chronicle, OpsDb, Rebuild, Tables};
+use guildhall_core::{Chronicle, OpsDb, Rebuild, Seals, Tables};
 use guildhall_store_sqlite::{SqliteOptions, SqliteStore};
 use read_tables::read_tables;
 use rusqlite::{Connection, OpenFlags};
@@ -44,6 +44,14 @@ impl Harness for SqliteHarness {
     }
 
     async fn other_chronicle(&self) -> Arc<dyn Chronicle> {
+        Arc::new(Self::open(&self.folder).await.chronicle())
+    }
+
+    fn seals(&self) -> Arc<dyn Seals> {
+        Arc::new(self.store.chronicle())
+    }
+
+    async fn other_seals(&self) -> Arc<dyn Seals> {
         Arc::new(Self::open(&self.folder).await.chronicle())
     }
 

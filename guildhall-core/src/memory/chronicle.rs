@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::lock;
+use super::seals::Proof;
 use crate::chronicle::append::{Admitted, AppendState, Recorded};
 use crate::chronicle::{Append, AppendError, Appended, Chronicle, Entry, Head, Origin, ReadLimit};
 use crate::error::StoreError;
@@ -21,23 +22,24 @@ use crate::time::now;
 /// Waiting needs a Tokio runtime whose time is enabled.
 #[derive(Debug, Clone)]
 pub struct MemoryChronicle {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
 }
 
 #[derive(Debug)]
-struct Shared {
+pub(super) struct Shared {
     payload_limit_bytes: usize,
-    log: Mutex<Log>,
+    pub(super) log: Mutex<Log>,
     head: watch::Sender<Position>,
 }
 
 #[derive(Debug, Default)]
-struct Log {
+pub(super) struct Log {
     origin: Option<Origin>,
-    entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     /// The positions of each stream's entries, by version.
     streams: HashMap<StreamId, Vec<Position>>,
     ids: HashMap<EventId, Position>,
+    pub(super) proof: Proof,
 }
 
 impl Default for MemoryChronicle {
@@ -61,7 +63,7 @@ impl MemoryChronicle {
 }
 
 impl Log {
-    fn head(&self) -> Position {
+    pub(super) fn head(&self) -> Position {
         self.entries.last().map_or(Position::ZERO, |entry| entry.position)
     }
 
@@ -176,7 +178,7 @@ impl Chronicle for MemoryChronicle {
 }
 
 /// Where the entry after `position` stands in the vector.
-fn index(position: Position) -> usize {
+pub(super) fn index(position: Position) -> usize {
     usize::try_from(position.get()).unwrap_or(usize::MAX)
 }
 

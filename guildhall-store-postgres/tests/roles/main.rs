@@ -1,4 +1,4 @@
-//! `roles.sql`: each of the four roles does its work through the library, and nothing beyond it.
+//! `roles.sql`: each of the five roles does its work through the library, and nothing beyond it.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::large_futures, reason = "tests")]
 
 #[path = "../common/mod.rs"]
@@ -30,7 +30,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 const LEASE: Duration = Duration::from_millis(100);
 
 /// A server with a Guildhall whose owner is `guildhall_owner`, and somebody to log in as each other
-/// role: `as_writer`, `as_projector`, `as_reader`.
+/// role: `as_writer`, `as_projector`, `as_sealer`, `as_reader`.
 struct Guild {
     database: Database,
     server: Server,
@@ -47,7 +47,7 @@ impl Guild {
         let database = Database::create_on(&server.url("postgres"));
         let guild = Self { database, server, schema: "guildhall" };
         guild.run_script(&[]).unwrap();
-        for role in ["writer", "projector", "reader"] {
+        for role in ["writer", "projector", "sealer", "reader"] {
             let create = format!("CREATE ROLE as_{role} LOGIN IN ROLE guildhall_{role}");
             execute(guild.database.url(), &create);
         }

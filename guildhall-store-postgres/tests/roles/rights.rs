@@ -3,7 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use guildhall_core::{Append, Chronicle, NewEntry, OPS_DB, OpsDb, Position, Projector, ReadLimit};
+use guildhall_core::seals::TILE_BYTES;
+use guildhall_core::{
+    Append, Chronicle, HolderId, Lease, NewEntry, NewSeal, OPS_DB, OpsDb, Position, Projector,
+    ReadLimit, Seals, StoredCosignature, StoredSeal, StoredStream, StoredTile, StreamId, Timestamp,
+    TreeHash, Version,
+};
 use guildhall_projector::{Settings as RuntimeSettings, catch_up, rebuild};
 use guildhall_store_postgres::{PostgresOptions, PostgresStore};
 use sqlx::{PgConnection, Row};
@@ -11,10 +16,10 @@ use sqlx::{PgConnection, Row};
 use crate::common::{self, append_one};
 use crate::projecting::{append_all, log};
 use crate::server::execute;
-use crate::{Guild, REFUSED, refusal};
+use crate::{Guild, LEASE, REFUSED, refusal};
 
-/// What the writer and the projector may do beside reading; the reader may do nothing.
-const WRITES: [(&str, &str, &[&str]); 10] = [
+/// What the writer, the projector and the sealer may do beside reading; the reader may do nothing.
+const WRITES: [(&str, &str, &[&str]); 18] = [
     ("writer", "chronicle_entries", &["INSERT"]),
     ("writer", "chronicle_origin", &["INSERT"]),
     ("writer", "chronicle_head", &["UPDATE"]),
@@ -25,23 +30,41 @@ const WRITES: [(&str, &str, &[&str]); 10] = [
     ("projector", "verification_results", &["INSERT"]),
     ("projector", "quarantined_entries", &["INSERT"]),
     ("projector", "projector_checkpoints", &["INSERT", "UPDATE"]),
+    ("sealer", "chronicle_entries", &["INSERT"]),
+    ("sealer", "chronicle_origin", &["INSERT"]),
+    ("sealer", "chronicle_head", &["UPDATE"]),
+    ("sealer", "chronicle_seals", &["INSERT"]),
+    ("sealer", "chronicle_cosignatures", &["INSERT"]),
+    ("sealer", "chronicle_tiles", &["INSERT"]),
+    ("sealer", "chronicle_streams", &["INSERT", "UPDATE"]),
+    ("sealer", "chronicle_sealer", &["UPDATE"]),
 ];
 
-/// Of which tables the writer and the projector may read nothing.
-const UNREAD: [(&str, &[&str]); 2] = [
-    (
-        "writer",
-        &[
-            "accord_bindings",
-            "governed_artifacts",
-            "custody_transitions",
-            "deployment_states",
-            "verification_results",
-            "quarantined_entries",
-            "projector_checkpoints",
-        ],
-    ),
+const OPS_TABLES: [&str; 7] = [
+    "accord_bindings",
+    "governed_artifacts",
+    "custody_transitions",
+    "deployment_states",
+    "verification_results",
+    "quarantined_entries",
+    "projector_checkpoints",
+];
+
+const PROOF_TABLES: [&str; 5] = [
+    "chronicle_seals",
+    "chronicle_cosignatures",
+    "chronicle_tiles",
+    "chronicle_streams",
+    "chronicle_sealer",
+];
+
+/// Of which tables the writer, the projector and the sealer may read nothing.
+const UNREAD: [(&str, &[&str]); 5] = [
+    ("writer", &OPS_TABLES),
+    ("writer", &PROOF_TABLES),
     ("projector", &["verification_results", "quarantined_entries"]),
+    ("projector", &PROOF_TABLES),
+    ("sealer", &OPS_TABLES),
 ];
 
 /// Every table of the schema, with its first column.
@@ -94,9 +117,28 @@ async fn each_role_does_its_work_through_the_library() {
     catch_up(chronicle, projector, &settings, |_| {}).await.unwrap();
     guild.assert_tables_are_as_expected().await;
 
-    // The reader reads both.
+    // The sealer indexes what there is, and keeps what proves it.
+    let sealer = guild.open("as_sealer").await.unwrap().chronicle();
+    let size = append_one(&sealer, 1).await.position;
+    let (holder, root) = (HolderId::new(), TreeHash::from_bytes([7; 32]));
+    assert_eq!(sealer.hold_seal_lease(holder, LEASE).await.unwrap(), Lease::Held);
+    let note = "note".to_owned();
+    let seal = StoredSeal { size, root, note: note.clone(), sealed_at: Timestamp::now() };
+    let leaf_hash = sealer.head().await.unwrap().leaf_hash.unwrap();
+    let (stream_id, version) = (StreamId::new(), Version::FIRST);
+    let stream = StoredStream { bucket: 7, stream_id, version, leaf_hash };
+    let tile = StoredTile { level: 1, tile: 0, hashes: vec![7; TILE_BYTES] };
+    let (tiles, streams) = (vec![tile], vec![stream]);
+    sealer.save_seal(NewSeal { holder, after: None, seal, tiles, streams }).await.unwrap();
+    let cosignature = StoredCosignature { size, key_name: "witness".to_owned(), line: note };
+    assert!(sealer.save_cosignature(cosignature).await.unwrap());
+    sealer.release_seal_lease(holder).await.unwrap();
+
+    // The reader reads all of it.
     let reader = guild.open("as_reader").await.unwrap();
-    let head = reader.chronicle().head().await.unwrap().position;
+    assert_eq!(reader.chronicle().last_seal().await.unwrap().unwrap().size, size);
+    assert_eq!(reader.chronicle().streams(None, 9).await.unwrap(), [stream]);
+    let head = reader.chronicle().head().await.unwrap().position.previous();
     assert_eq!(
         reader.chronicle().read(Position::ZERO, ReadLimit::entries(9)).await.unwrap().len(),
         9
@@ -114,7 +156,7 @@ async fn each_role_is_refused_what_is_not_its_work() {
     let guild = Guild::start().await;
     append_all(&guild.open("as_writer").await.unwrap().chronicle(), &log(50)).await;
     let _admin = guild.connect("guildhall").await;
-    for role in ["writer", "projector", "reader"] {
+    for role in ["writer", "projector", "sealer", "reader"] {
         let mut stranger = guild.connect(&format!("as_{role}")).await;
         let tables = tables(&mut stranger, guild.schema).await;
         assert!(tables.len() >= 11, "{tables:?}");

@@ -50,6 +50,7 @@ async fn names_are_chosen_and_a_superuser_is_not_needed() {
         ("owner", "north owner"),
         ("writer", "north-writer"),
         ("projector", "north's projector"),
+        ("sealer", "north sealer"),
         ("reader", "North Reader"),
     ];
     let dba = guild.url("dba");
