@@ -40,6 +40,8 @@ mod status;
 mod verification;
 mod watch;
 mod why;
+#[cfg(feature = "witness")]
+mod witness;
 
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
@@ -95,6 +97,9 @@ pub enum Command {
     #[cfg(feature = "proof")]
     Key(key::Key),
     #[allow(missing_docs, reason = "as above")]
+    #[cfg(feature = "witness")]
+    Witness(witness::Witness),
+    #[allow(missing_docs, reason = "as above")]
     #[cfg(feature = "kube")]
     Kube(kube::Kube),
     #[allow(missing_docs, reason = "as above")]
@@ -116,6 +121,8 @@ impl Command {
             Self::Project(command) => command.logs(),
             #[cfg(feature = "console")]
             Self::Serve(command) => Some(command.log_format),
+            #[cfg(feature = "witness")]
+            Self::Witness(command) => Some(command.log_format),
             #[cfg(feature = "kube")]
             Self::Kube(command) => Some(command.log_format),
             _ => None,
@@ -144,6 +151,8 @@ impl Command {
             Self::Record(command) => command.run(context).await,
             #[cfg(feature = "proof")]
             Self::Key(command) => command.run(context),
+            #[cfg(feature = "witness")]
+            Self::Witness(command) => command.run(context).await,
             #[cfg(feature = "kube")]
             Self::Kube(command) => command.run(context).await,
             Self::Completions(command) => command.run(),

@@ -99,6 +99,10 @@ pub(crate) fn next(error: &Error) -> String {
     if let Some(next) = find(error).and_then(of_key_file) {
         return next;
     }
+    #[cfg(feature = "witness")]
+    if let Some(next) = find(error).and_then(of_witness_state) {
+        return next.to_owned();
+    }
     if let Some(next) = find::<RecordError>(error).and_then(of_record) {
         return next.to_owned();
     }
@@ -249,6 +253,24 @@ fn of_key_file(error: &guildhall_projector::proof::key_file::KeyFileError) -> Op
         _ => return None,
     };
     Some(next.to_owned())
+}
+
+/// What to do about a witness's state that is not taken up.
+#[cfg(feature = "witness")]
+fn of_witness_state(error: &guildhall::witness::StateError) -> Option<&'static str> {
+    use guildhall::witness::StateError;
+    Some(match error {
+        StateError::InUse { .. } => {
+            "stop the other one, or give this one a key and a state of its own"
+        }
+        StateError::NotAState { .. } => "name a folder that is empty or not there",
+        StateError::OtherKey { .. } => "give each key a state of its own, which begins empty",
+        StateError::Torn { .. } | StateError::OtherLog { .. } | StateError::NotOurs { .. } => {
+            "find out who changed it; with this state lost, retire the key and begin with a new one"
+        }
+        StateError::Io { source, .. } => of_io(source.kind()),
+        _ => return None,
+    })
 }
 
 /// What to do about an event that is not recorded.

@@ -13,6 +13,7 @@
 //! | `postgres` (default) | `postgres://USER@HOST/DATABASE` |
 //! | `console` (default) | `guildhall serve` |
 //! | `proof` (default) | `guildhall key` |
+//! | `witness` (default) | `guildhall witness` |
 //! | `kube` | `guildhall kube` |
 #![deny(missing_docs)]
 

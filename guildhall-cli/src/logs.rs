@@ -28,7 +28,8 @@ fn filter(global: &Global, stays: bool) -> String {
     let rest = if global.verbose > 1 { ",warn" } else { "" };
     format!(
         "guildhall_cli={level},guildhall_projector={level},guildhall_store_sqlite={level},\
-         guildhall_store_postgres={level},guildhall_console={level},guildhall_kube={level}{rest}"
+         guildhall_store_postgres={level},guildhall_console={level},guildhall_kube={level},\
+         guildhall_witness={level}{rest}"
     )
 }
 

@@ -48,6 +48,7 @@
     doc = "| `console` | `Guild::console`: pages, JSON and live updates |"
 )]
 //! | `kube` | a [feed](Builder::feed) of the ceremonies that a Kubernetes cluster holds |
+//! | `witness` | a witness of other logs, and what has seals cosigned by witnesses |
 //!
 //! # What stays usable alone
 //!
@@ -58,6 +59,7 @@
 //!   open already becomes a guild by `Guild::from_sqlite` or `Guild::from_postgres`.
 //! - [`projector`]: the runtime, and the orchestrator, over any store that implements core's traits.
 //! - `console`, `kube`: over any Ops DB and any orchestrator.
+//! - `witness`: over any log that speaks C2SP tlog-checkpoint, and any witness that speaks tlog-witness.
 #![deny(missing_docs)]
 
 /// The guide is compiled and run.
@@ -88,3 +90,5 @@ pub use guildhall_projector as projector;
 pub use guildhall_store_postgres as postgres;
 #[cfg(feature = "sqlite")]
 pub use guildhall_store_sqlite as sqlite;
+#[cfg(feature = "witness")]
+pub use guildhall_witness as witness;
