@@ -4,13 +4,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use guildhall_core::jsonl::{self, ImportError, ImportOptions, Imported, Noted};
+use guildhall_core::jsonl::{self, ImportError, ImportOptions, Imported, Noted, Work};
 use guildhall_core::{Chronicle, Position, Projector, Rebuild};
 use guildhall_projector::{RuntimeError, Settings, Status};
 use tokio::io::AsyncBufRead;
 
 use crate::progress::{Progress, say};
 use crate::target::Target;
+
+/// Does the work of lines where it stops nothing else.
+fn on_a_thread(work: Work) {
+    drop(tokio::task::spawn_blocking(work));
+}
 
 /// Appends what a JSONL log has and the Chronicle has not.
 ///
@@ -22,7 +27,8 @@ pub async fn import(
     mut progress: Progress,
 ) -> Result<Imported, ImportError> {
     let counted = |imported: &Imported| progress.set(imported.lines);
-    let imported = jsonl::import(chronicle, reader, &ImportOptions::default(), counted).await?;
+    let options = ImportOptions::default();
+    let imported = jsonl::import_on(chronicle, reader, &options, on_a_thread, counted).await?;
     let Imported { appended, recorded_before, foreign, differing, left_out, .. } = imported;
     let noted = |Noted { lines, first_line }, are: &str| match (lines, first_line) {
         (_, None) => String::new(),
@@ -100,8 +106,9 @@ pub async fn export(
 ) -> Result<u64> {
     let counted = |position: Position| progress.set(position.get());
     let opened = target.open()?;
-    let exported =
-        jsonl::export(chronicle, opened.writer()?, counted).await.context("exporting")?;
+    let exported = jsonl::export_on(chronicle, opened.writer()?, on_a_thread, counted)
+        .await
+        .context("exporting")?;
     opened.finish()?;
     progress.finish(&format!("exported {exported} entries"));
     Ok(exported)

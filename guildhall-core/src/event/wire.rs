@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::decode::decode_canonical;
@@ -311,8 +311,19 @@ fn wrong(name: &'static str, reason: impl ToString) -> LineError {
 /// # Errors
 /// [`JsonError::Syntax`]: the stored payload is not JSON.
 pub fn to_line(entry: &Entry, origin: &Origin) -> Result<String, JsonError> {
+    let mut line = Vec::new();
+    write_line(&mut line, entry, origin)?;
+    String::from_utf8(line).map_err(json::syntax)
+}
+
+/// The same, at the end of a buffer.
+pub(crate) fn write_line(
+    line: &mut Vec<u8>,
+    entry: &Entry,
+    origin: &Origin,
+) -> Result<(), JsonError> {
     #[derive(Serialize)]
-    struct CloudEvent<'a> {
+    struct Attributes<'a> {
         specversion: &'static str,
         id: EventId,
         source: &'a Origin,
@@ -320,16 +331,27 @@ pub fn to_line(entry: &Entry, origin: &Origin) -> Result<String, JsonError> {
         subject: StreamId,
         time: Timestamp,
         datacontenttype: &'static str,
-        #[serde(flatten)]
-        metadata: &'a Metadata,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        causationid: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        correlationid: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        traceparent: Option<&'a str>,
         position: Position,
         version: Version,
         leafhash: LeafHash,
-        data: &'a RawValue,
     }
-    let mut deserializer = serde_json::Deserializer::from_str(&entry.payload);
-    deserializer.disable_recursion_limit();
-    let line = CloudEvent {
+    // What Guildhall wrote is canonical, which is seen faster than that something is JSON.
+    let data = match json::check_canonical(&entry.payload) {
+        Ok(()) => &*entry.payload,
+        Err(_) => {
+            let mut deserializer = serde_json::Deserializer::from_str(&entry.payload);
+            deserializer.disable_recursion_limit();
+            <&RawValue>::deserialize(&mut deserializer).map_err(json::syntax)?.get()
+        }
+    };
+    let Metadata { causation_id, correlation_id, traceparent } = &entry.metadata;
+    let attributes = Attributes {
         specversion: "1.0",
         id: entry.event_id,
         source: origin,
@@ -337,11 +359,18 @@ pub fn to_line(entry: &Entry, origin: &Origin) -> Result<String, JsonError> {
         subject: entry.stream_id,
         time: entry.recorded_at,
         datacontenttype: "application/json",
-        metadata: &entry.metadata,
+        causationid: causation_id.as_deref(),
+        correlationid: correlation_id.as_deref(),
+        traceparent: traceparent.as_deref(),
         position: entry.position,
         version: entry.version,
         leafhash: entry.leaf_hash,
-        data: serde::Deserialize::deserialize(&mut deserializer).map_err(json::syntax)?,
     };
-    serde_json::to_string(&line).map_err(json::syntax)
+    serde_json::to_writer(&mut *line, &attributes).map_err(json::syntax)?;
+    // Its closing brace: the payload goes in as it stands.
+    line.pop();
+    line.extend_from_slice(b",\"data\":");
+    line.extend_from_slice(data.as_bytes());
+    line.push(b'}');
+    Ok(())
 }

@@ -8,8 +8,11 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, BufReader, ReadBuf};
 
 use super::*;
+use crate::chronicle::{Append, AppendError, Chronicle, NewEntry, ReadLimit};
 use crate::event::Event;
+use crate::event::wire::LineError;
 use crate::fixtures::{bound, registered, verified};
+use crate::ids::Position;
 use crate::json::JsonError;
 use crate::memory::MemoryChronicle;
 
@@ -438,4 +441,46 @@ async fn lines_recorded_before_with_another_time_or_metadata_are_counted() {
     let error = import_text(&chronicle, &format!("{text}{bad}")).await.unwrap_err();
     let ImportError::Refused { line: 8, imported, .. } = error else { panic!("{error}") };
     assert_eq!(imported.differing, Noted { lines: 3, first_line: Some(3) });
+}
+
+/// Each on a thread of its own: whichever is done first.
+fn on_threads(work: Work) {
+    drop(std::thread::spawn(work));
+}
+
+#[tokio::test]
+async fn work_on_other_threads_changes_neither_order_nor_errors() {
+    let options = ImportOptions::default().batch_entries(2);
+    let sound: Vec<_> = (1..=23).map(|n| line(n) + "\n").collect();
+    for bad in [None, Some(1), Some(2), Some(12), Some(23)] {
+        let mut lines = sound.clone();
+        if let Some(bad) = bad {
+            lines[bad - 1].insert(0, 'x');
+            // Nobody comes to see it.
+            lines.push("also bad\n".to_owned());
+        }
+        let text = lines.concat();
+        let (here, elsewhere) = (MemoryChronicle::new(), MemoryChronicle::new());
+        let expected = import(&here, text.as_bytes(), &options, |_| {}).await;
+        let found = import_on(&elsewhere, text.as_bytes(), &options, on_threads, |_| {}).await;
+        assert_eq!(format!("{found:?}"), format!("{expected:?}"));
+        assert_eq!(found.is_ok(), bad.is_none());
+        assert_eq!(payloads(&elsewhere).await, payloads(&here).await);
+        let (mut expected, mut found) = (Vec::new(), Vec::new());
+        export(&here, &mut expected, |_| {}).await.unwrap();
+        export_on(&elsewhere, &mut found, on_threads, |_| {}).await.unwrap();
+        assert_eq!(found, expected);
+    }
+}
+
+#[tokio::test]
+async fn work_that_is_not_done_is_an_error() {
+    let chronicle = MemoryChronicle::new();
+    let (text, options) = (lines(1..=3), ImportOptions::default());
+    let error = import_on(&chronicle, text.as_bytes(), &options, drop, |_| {}).await.unwrap_err();
+    assert!(matches!(error, ImportError::Store(_)), "{error}");
+    assert_eq!(payloads(&chronicle).await.len(), 0);
+    import_text(&chronicle, &text).await.unwrap();
+    let error = export_on(&chronicle, &mut Vec::new(), drop, |_| {}).await.unwrap_err();
+    assert!(matches!(error, ExportError::Store(_)), "{error}");
 }
