@@ -14,6 +14,7 @@ pub mod append;
 mod entry;
 mod leaf;
 mod seen;
+mod versions;
 
 pub use self::entry::{DecodedEntry, Entry, Metadata, NewEntry};
 pub use crate::origin::{Origin, OriginError};

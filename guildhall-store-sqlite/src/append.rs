@@ -8,17 +8,18 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use guildhall_core::append::{Admitted, AppendState, Mark, Recorded, Seen};
+use guildhall_core::append::{Admitted, AppendState, Mark, Recorded, Seen, Versions};
 use guildhall_core::{
     Append, AppendError, Appended, Entry, EventId, EventType, LogFault, Origin, StoreError,
     StreamId, Timestamp, Version,
 };
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, Statement, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::{DatabaseFile, Gate, Role};
 use crate::entries::{Failure, Stored, View, check_mark};
 use crate::lease::ops_checkpoint;
+use crate::ops_rows::TimeText;
 use crate::options::SqliteOptions;
 use crate::place::Place;
 use crate::watch::Signal;
@@ -76,6 +77,7 @@ impl Appender {
             signal: Signal::of(file.path()),
             queue,
             left_over: None,
+            versions: None,
             last_group: (0, Duration::ZERO),
             group_entries: options.group_entries,
             group_bytes: options.group_bytes,
@@ -191,6 +193,8 @@ struct Committer {
     queue: mpsc::Receiver<Message>,
     /// Taken from the queue, but too much for the last group.
     left_over: Option<Request>,
+    /// As the last group left them; none where it failed.
+    versions: Option<Versions>,
     /// How many callers shared the last group, and how long its commit took.
     last_group: (usize, Duration),
     group_entries: usize,
@@ -294,7 +298,8 @@ impl Committer {
         self.place.check()?;
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let mut log = Log::load(&transaction, &self.seen, self.payload_limit_bytes)?;
+        let before = self.versions.take();
+        let mut log = Log::load(&transaction, &self.seen, before, self.payload_limit_bytes)?;
         if let Some(guard) = &self.guard {
             guard.check(&log)?;
         }
@@ -314,11 +319,12 @@ impl Committer {
                 }
             }
         }
-        let (head, last) = (log.state.head(), log.last);
+        let (head, last, versions) = (log.state.head(), log.last, log.versions);
         transaction.commit()?;
         // Committed into a file that was replaced meanwhile, it is as good as lost.
         self.place.check()?;
         self.guard = None;
+        self.versions = Some(versions);
         if let Some(Mark { position, leaf_hash }) = last {
             self.seen.note(position, leaf_hash);
         }
@@ -358,6 +364,7 @@ struct Log<'t> {
     origin: Origin,
     is_origin_fixed: bool,
     state: AppendState,
+    versions: Versions,
     payload_limit_bytes: usize,
     /// The last entry that was inserted.
     last: Option<Mark>,
@@ -367,6 +374,7 @@ impl<'t> Log<'t> {
     fn load(
         connection: &'t Connection,
         seen: &Seen,
+        before: Option<Versions>,
         payload_limit_bytes: usize,
     ) -> Result<Self, Failure> {
         let view = View::of(connection, seen)?;
@@ -375,7 +383,9 @@ impl<'t> Log<'t> {
         let is_origin_fixed = fixed.is_some();
         let origin = fixed.unwrap_or_else(Origin::unique);
         let state = AppendState::new(origin.clone(), head, payload_limit_bytes);
-        Ok(Self { connection, origin, is_origin_fixed, state, payload_limit_bytes, last: None })
+        let versions = before.map_or_else(|| Versions::at(head), |before| before.still_at(head));
+        let last = None;
+        Ok(Self { connection, origin, is_origin_fixed, state, versions, payload_limit_bytes, last })
     }
 
     fn fix_origin(&mut self, origin: &Origin) -> Result<(), Failure> {
@@ -399,13 +409,26 @@ impl<'t> Log<'t> {
 
     /// Judges one append and writes what it adds; the inner error refuses it and has no effect.
     fn append(&mut self, append: Append) -> Result<Result<Vec<Appended>, AppendError>, Failure> {
+        let mut load = self.connection.prepare_cached(
+            "SELECT coalesce(max(version), 0) FROM chronicle_entries WHERE stream_id = ?1",
+        )?;
         for stream in AppendState::streams(&append) {
             if !self.state.knows_version(stream) {
-                self.state.know_version(stream, self.load_version(stream)?);
+                let version = match self.versions.get(stream) {
+                    Some(version) => version,
+                    None => load_version(&mut load, stream)?,
+                };
+                self.versions.learn([(stream, version)].into_iter());
+                self.state.know_version(stream, version);
             }
         }
+        let mut load = self.connection.prepare_cached(
+            "SELECT position, event_id, stream_id, version, event_type, payload, metadata,
+                 recorded_at
+             FROM chronicle_entries WHERE event_id = ?1",
+        )?;
         for entry in &append.entries {
-            if let Some(recorded) = self.load_recorded(entry.event_id)? {
+            if let Some(recorded) = load_recorded(&mut load, entry.event_id)? {
                 self.state.know_recorded(entry.event_id, recorded);
             }
         }
@@ -416,55 +439,50 @@ impl<'t> Log<'t> {
         if !entries.is_empty() && !self.is_origin_fixed {
             self.insert_origin()?;
         }
-        for entry in &entries {
-            self.insert(entry)?;
-            self.last = Some(Mark { position: entry.position, leaf_hash: entry.leaf_hash });
+        if let Some(last) = entries.last() {
+            let mut insert =
+                self.connection.prepare_cached(include_str!("sql/insert_entry.sql"))?;
+            for entry in &entries {
+                insert_entry(&mut insert, entry)?;
+            }
+            self.versions.extend(&entries);
+            self.last = Some(Mark { position: last.position, leaf_hash: last.leaf_hash });
         }
         Ok(Ok(answers))
     }
+}
 
-    fn load_version(&self, stream: StreamId) -> Result<Version, Failure> {
-        let version: i64 = self
-            .connection
-            .prepare_cached(
-                "SELECT coalesce(max(version), 0) FROM chronicle_entries WHERE stream_id = ?1",
-            )?
-            .query_row([stream.as_uuid().as_bytes()], |row| row.get(0))?;
-        Ok(Version::from_i64(version).unwrap_or(Version::MAX))
-    }
+fn load_version(load: &mut Statement<'_>, stream: StreamId) -> rusqlite::Result<Version> {
+    let version: i64 = load.query_row([stream.as_uuid().as_bytes()], |row| row.get(0))?;
+    Ok(Version::from_i64(version).unwrap_or(Version::MAX))
+}
 
-    fn load_recorded(&self, event_id: EventId) -> Result<Option<Recorded>, Failure> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT position, event_id, stream_id, version, event_type, payload, metadata,
-                 recorded_at
-             FROM chronicle_entries WHERE event_id = ?1",
-        )?;
-        let mut rows = statement.query([event_id.as_uuid().as_bytes()])?;
-        let Some(row) = rows.next()? else { return Ok(None) };
-        let stored = Stored::at(row, 0)?;
-        Ok(Some(Recorded {
-            position: stored.position(),
-            version: stored.version(3)?,
-            event_type: EventType::new(stored.text(4, "event_type")?),
-            stream_id: StreamId::from_uuid(stored.uuid(2, "stream_id")?),
-            payload: stored.text(5, "payload")?.into(),
-            metadata: stored.metadata(6)?,
-            recorded_at: stored.recorded_at()?,
-        }))
-    }
+fn load_recorded(load: &mut Statement<'_>, event_id: EventId) -> Result<Option<Recorded>, Failure> {
+    let mut rows = load.query([event_id.as_uuid().as_bytes()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let stored = Stored::at(row, 0)?;
+    Ok(Some(Recorded {
+        position: stored.position(),
+        version: stored.version(3)?,
+        event_type: EventType::new(stored.text(4, "event_type")?),
+        stream_id: StreamId::from_uuid(stored.uuid(2, "stream_id")?),
+        payload: stored.text(5, "payload")?.into(),
+        metadata: stored.metadata(6)?,
+        recorded_at: stored.recorded_at()?,
+    }))
+}
 
-    fn insert(&self, entry: &Entry) -> Result<(), Failure> {
-        self.connection.prepare_cached(include_str!("sql/insert_entry.sql"))?.execute((
-            entry.position.as_i64(),
-            entry.event_id.as_uuid().as_bytes(),
-            entry.stream_id.as_uuid().as_bytes(),
-            entry.version.as_i64(),
-            entry.event_type.as_str(),
-            &*entry.payload,
-            entry.metadata.to_json(),
-            entry.recorded_at.to_string(),
-            entry.leaf_hash.as_bytes(),
-        ))?;
-        Ok(())
-    }
+fn insert_entry(insert: &mut Statement<'_>, entry: &Entry) -> rusqlite::Result<()> {
+    insert.execute((
+        entry.position.as_i64(),
+        entry.event_id.as_uuid().as_bytes(),
+        entry.stream_id.as_uuid().as_bytes(),
+        entry.version.as_i64(),
+        entry.event_type.as_str(),
+        &*entry.payload,
+        entry.metadata.to_json(),
+        TimeText::from(entry.recorded_at),
+        entry.leaf_hash.as_bytes(),
+    ))?;
+    Ok(())
 }
