@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::Parser;
-use guildhall::{Builder, Guild};
+use guildhall::Guild;
 use guildhall_cli::address::Address;
-use guildhall_cli::database::{self, BRIEF_LEASE};
+use guildhall_cli::database;
 use guildhall_cli::ending::{Ending, conclude};
 use guildhall_cli::progress::say;
 use guildhall_console::{Access, serve};
@@ -78,8 +78,7 @@ async fn run(args: &Args) -> Result<()> {
     let access = args.access()?;
     args.listen.check_is_free()?;
     let mut ending = Ending::listen()?;
-    let lease = |guild: Builder| guild.lease_time(BRIEF_LEASE);
-    let opening = async { Ok(database::open(&location, lease).await?) };
+    let opening = async { Ok(database::open(&location, |guild| guild).await?) };
     let guild = ending.or_ends(opening).await?;
     let outcome = show(args, access, &guild, &mut ending).await;
     ending.closed(database::close(&guild), outcome).await

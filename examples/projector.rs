@@ -191,7 +191,11 @@ impl Named {
 async fn run(args: &Args, location: &Location) -> Result<()> {
     let mut ending = Ending::listen()?;
     let named = ending.or_ends(Named::find(args)).await?;
-    let set_up = |guild: Builder| guild.on_violation(args.on_violation()).lease_time(BRIEF_LEASE);
+    let set_up = |guild: Builder| {
+        let guild = guild.on_violation(args.on_violation());
+        // A lease is written anew in a third of its time, also where nothing else is.
+        if args.stays() { guild } else { guild.lease_time(BRIEF_LEASE) }
+    };
     let opening = async { Ok(database::open(location, set_up).await?) };
     let guild = ending.or_ends(opening).await?;
     let outcome = work(args, location, named, &guild, &mut ending).await;

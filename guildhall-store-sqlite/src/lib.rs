@@ -55,6 +55,7 @@ mod open;
 mod ops_rows;
 mod options;
 mod place;
+mod presence;
 mod projector;
 mod query;
 mod read_model;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guildhall_core::store::{Applier, CheckpointRow, Deployments, ProjectorSettings};
+use guildhall_core::store::{
+    Applier, CheckpointRow, Deployments, ProjectorSettings, Standby, Turn,
+};
 use guildhall_core::{
     Applied, ApplyError, Batch, Checkpoint, CustodyPolicy, Generation, HolderId, Lease,
     OnViolation, Projector, Rebuild, StoreError, Timestamp,
@@ -18,6 +20,7 @@ use crate::error::{Doing, disagreement};
 use crate::heads::load_heads;
 use crate::lease::{load_row, save_row};
 use crate::place::Place;
+use crate::presence::Presence;
 use crate::read_model::{ReadModel, load_quarantined, load_rows, show};
 use crate::rebuild::SqliteGeneration;
 use crate::store::SqliteStore;
@@ -104,12 +107,14 @@ impl ProjectorBuilder {
         }
         let names = names.into_iter().map(str::to_owned).collect();
         self.crew.check_open(DOING)?;
+        let holder = HolderId::new();
         let projecting = Projecting {
             connection: self.file.connect(Role::Project)?,
             place: self.file.place()?,
             file: self.file.clone(),
             name: self.settings.name.clone(),
-            applier: Applier::new(self.settings.clone(), HolderId::new()),
+            applier: Applier::new(self.settings.clone(), holder),
+            presence: Presence::beside(self.file.path(), holder),
             statements: Statements::live(),
             read_models: self.read_models,
         };
@@ -255,6 +260,7 @@ struct Projecting {
     file: DatabaseFile,
     name: String,
     applier: Applier,
+    presence: Presence,
     statements: Statements,
     read_models: Vec<Box<dyn ReadModel>>,
 }
@@ -262,11 +268,12 @@ struct Projecting {
 impl Projecting {
     fn apply(&mut self, batch: Batch) -> Result<Applied, ApplyError> {
         const DOING: &str = "projecting";
-        let Self { connection, place, file, name, applier, statements, read_models } = self;
+        let Self { connection, place, file, name, applier, presence, statements, read_models } =
+            self;
         let _turn = file.gate().enter();
         let (transaction, row) = begin(connection, place, name, DOING)?;
         let stands = row.checkpoint.position;
-        let turn = applier.take_turn(row, Timestamp::now())?;
+        let turn = take_turn(applier, presence, row)?;
         let mut loading = turn.begin(batch, load_rows(&transaction, read_models)?)?;
         if let Some((keys, heads)) = loading.missing() {
             load_heads(&transaction, statements, keys, heads).doing("loading heads")?;
@@ -293,10 +300,10 @@ impl Projecting {
 
     fn hold_lease(&mut self) -> Result<Lease, StoreError> {
         const DOING: &str = "taking the lease";
-        let Self { connection, place, file, name, applier, .. } = self;
+        let Self { connection, place, file, name, applier, presence, .. } = self;
         let _turn = file.gate().enter();
         let (transaction, row) = begin(connection, place, name, DOING)?;
-        let turn = match applier.take_turn(row, Timestamp::now()) {
+        let turn = match take_turn(applier, presence, row) {
             Ok(turn) => turn,
             Err(standby) => return Ok(standby.into()),
         };
@@ -309,15 +316,31 @@ impl Projecting {
 
     fn release_lease(&mut self) -> Result<(), StoreError> {
         const DOING: &str = "releasing the lease";
-        let Self { connection, place, file, name, applier, .. } = self;
+        let Self { connection, place, file, name, applier, presence, .. } = self;
         let _turn = file.gate().enter();
         let (transaction, mut row) = begin(connection, place, name, DOING)?;
         if applier.release(&mut row.lease) {
             save_row(&transaction, name, &row).doing(DOING)?;
             transaction.commit().doing(DOING)?;
         }
+        presence.end();
         Ok(())
     }
+}
+
+/// Takes the lease where it is free, has lapsed, or its holder's process has ended.
+fn take_turn<'a>(
+    applier: &'a mut Applier,
+    presence: &mut Presence,
+    mut row: CheckpointRow,
+) -> Result<Turn<'a>, Standby> {
+    presence.free_abandoned(&mut row.lease);
+    let turn = applier.take_turn(row, Timestamp::now());
+    match &turn {
+        Ok(_) => presence.show(),
+        Err(_) => presence.end(),
+    }
+    turn
 }
 
 /// A transaction that nobody else writes beside, and the projector's row as it stands in it.

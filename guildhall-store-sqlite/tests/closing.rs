@@ -40,7 +40,7 @@ async fn a_closed_store_is_one_file_that_holds_everything() {
     append_one(&chronicle, 1).await;
     projector.apply(batch_of_all(&chronicle).await).await.unwrap();
     let generation = projector.begin_rebuild().await.unwrap();
-    assert_eq!(names(folder.path()), ["g.db", "g.db-shm", "g.db-wal"]);
+    assert_eq!(names(folder.path()), ["g.db", "g.db-lease", "g.db-shm", "g.db-wal"]);
 
     store.close().await.unwrap();
     assert_eq!(names(folder.path()), ["g.db"]);
