@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use guildhall_core::custody::Rule;
 use guildhall_core::{
-    AccordBinding, AccordId, ArtifactId, CeremonyId, Checkpoint, Cid, Code, CustodyPolicy,
-    CustodyState, CustodyTransition, DeploymentState, Entry, EventId, GovernedArtifact, Health,
-    Json, LeafHash, LinkHash, OPS_DB, Origin, Outcome, Position, QuarantinedEntry, Seq, Tier,
-    Timestamp, VerificationResult,
+    AccordBinding, AccordId, ArtifactId, ArtifactRevision, CeremonyId, Checkpoint, Cid, Code,
+    CustodyPolicy, CustodyState, CustodyTransition, DeploymentChange, DeploymentState, Entry,
+    EventId, GovernedArtifact, Health, Json, LeafHash, LinkHash, OPS_DB, Origin, Outcome, Position,
+    QuarantinedEntry, Revision, Seq, Tier, Timestamp, VerificationResult,
 };
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -36,8 +36,10 @@ const PERMITTED: [(&str, &[&str]); 7] = [
 pub struct Reference {
     accords: BTreeMap<AccordId, AccordBinding>,
     artifacts: BTreeMap<ArtifactId, GovernedArtifact>,
+    revisions: BTreeMap<(ArtifactId, Revision), ArtifactRevision>,
     transitions: BTreeMap<(ArtifactId, Seq), CustodyTransition>,
     deployments: BTreeMap<(ArtifactId, String), DeploymentState>,
+    deployment_changes: Vec<DeploymentChange>,
     verifications: BTreeMap<EventId, VerificationResult>,
     quarantined: BTreeMap<Position, QuarantinedEntry>,
     checkpoint: Option<Checkpoint>,
@@ -94,11 +96,17 @@ impl Reference {
     /// The tables as they stand, the reasons of quarantine left empty.
     pub fn tables(&self) -> Tables {
         let checkpoint = self.checkpoint.iter();
+        let mut deployment_changes = self.deployment_changes.clone();
+        deployment_changes.sort_by_cached_key(|row| {
+            (row.artifact_id, row.target.clone(), row.observed_at, row.position)
+        });
         Tables {
             accord_bindings: self.accords.values().cloned().collect(),
             governed_artifacts: self.artifacts.values().cloned().collect(),
+            artifact_revisions: self.revisions.values().cloned().collect(),
             custody_transitions: self.transitions.values().cloned().collect(),
             deployment_states: self.deployments.values().cloned().collect(),
+            deployment_changes,
             verification_results: self.verifications.values().cloned().collect(),
             quarantined_entries: self.quarantined.values().cloned().collect(),
             projector_checkpoints: checkpoint.map(|at| (OPS_DB.to_owned(), at.clone())).collect(),
@@ -155,6 +163,7 @@ impl Reference {
         require(self.accords.contains_key(&row.accord_binding_id), Code::CC11)?;
         require(!self.artifacts.contains_key(&row.id), Code::CC11)?;
         require(row.cid == cid_of(data.value("content")?), Code::CC08)?;
+        self.put_revision(&row, entry);
         self.artifacts.insert(row.id, row);
         Ok(())
     }
@@ -173,7 +182,24 @@ impl Reference {
         artifact.content_schema = content_schema;
         artifact.revised_at = Some(entry.recorded_at);
         artifact.position = entry.position;
+        let revised = artifact.clone();
+        self.put_revision(&revised, entry);
         Ok(())
+    }
+
+    /// The content that an artifact has from this entry on: one more than it had.
+    fn put_revision(&mut self, artifact: &GovernedArtifact, entry: &Entry) {
+        let had = self.revisions.keys().filter(|(id, _)| *id == artifact.id).count() as u64;
+        let row = ArtifactRevision {
+            artifact_id: artifact.id,
+            revision: Revision::try_from(had + 1).unwrap(),
+            cid: artifact.cid,
+            content: artifact.content.clone(),
+            content_schema: artifact.content_schema.clone(),
+            recorded_at: entry.recorded_at,
+            position: entry.position,
+        };
+        self.revisions.insert((row.artifact_id, row.revision), row);
     }
 
     fn custody_transitioned(&mut self, data: &Data, entry: &Entry) -> Result<(), Code> {
@@ -289,6 +315,20 @@ impl Reference {
             observed_at,
             position: entry.position,
         };
+        let says = |row: &DeploymentState| (row.health, row.desired_cid, row.observed_cid);
+        if before.map(says) != Some(says(&row)) {
+            self.deployment_changes.push(DeploymentChange {
+                artifact_id,
+                target: row.target.clone(),
+                observed_at,
+                desired_cid,
+                observed_cid,
+                previous_health: before.map(|before| before.health),
+                health,
+                health_since,
+                position: entry.position,
+            });
+        }
         self.deployments.insert(key, row);
         Ok(())
     }

@@ -45,8 +45,10 @@ impl Compare for Tables {
         let Self {
             accord_bindings,
             governed_artifacts,
+            artifact_revisions,
             custody_transitions,
             deployment_states,
+            deployment_changes,
             verification_results,
             quarantined_entries,
             projector_checkpoints,
@@ -56,10 +58,16 @@ impl Compare for Tables {
                 differs("governed_artifacts", governed_artifacts, &expected.governed_artifacts)
             })
             .or_else(|| {
+                differs("artifact_revisions", artifact_revisions, &expected.artifact_revisions)
+            })
+            .or_else(|| {
                 differs("custody_transitions", custody_transitions, &expected.custody_transitions)
             })
             .or_else(|| {
                 differs("deployment_states", deployment_states, &expected.deployment_states)
+            })
+            .or_else(|| {
+                differs("deployment_changes", deployment_changes, &expected.deployment_changes)
             })
             .or_else(|| {
                 let wanted = &expected.verification_results;

@@ -22,7 +22,9 @@ use crate::error::StoreError;
 use crate::event::{ArtifactRevised, Decoded, Event, decode};
 use crate::fold::OnViolation;
 use crate::fold::{Fold, FoldError};
-use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, Position, StreamId, Version};
+use crate::ids::{
+    AccordId, ArtifactId, CeremonyId, EventId, Position, Revision, StreamId, Version,
+};
 use crate::invariant::{ArtifactHead, Code, Violation};
 use crate::json::{Json, check_canonical};
 use crate::time::Timestamp;
@@ -439,8 +441,9 @@ impl Recorder {
         if let Some(before) = before {
             version = before.version;
             if let Some(head) = before.artifact {
-                // From the stream itself, which says of no position that it wrote a row.
-                let row = Some((Position::ZERO, head));
+                // From the stream itself, which says of no position that it wrote a row. Which revision
+                // it is nobody asks: nothing is written.
+                let row = Some((Position::ZERO, Revision::FIRST, head));
                 fold.heads_mut().know_artifact(ArtifactId::from_uuid(*stream.as_uuid()), row);
             }
         }

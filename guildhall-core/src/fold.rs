@@ -18,11 +18,11 @@ use crate::event::{
     AccordBound, ArtifactRegistered, ArtifactRevised, CustodyTransitioned, Decoded,
     DeploymentObserved, Event, VerificationRecorded,
 };
-use crate::ids::{ArtifactId, EventId, Position};
+use crate::ids::{ArtifactId, EventId, Position, Revision};
 use crate::invariant::{ArtifactHead, Violation, check};
 use crate::ops::{
-    AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, Health, QuarantinedEntry,
-    VerificationResult,
+    AccordBinding, ArtifactRevision, CustodyTransition, DeploymentChange, DeploymentState,
+    GovernedArtifact, Health, QuarantinedEntry, VerificationResult,
 };
 use crate::time::Timestamp;
 
@@ -120,12 +120,14 @@ impl Fold {
         std::mem::take(&mut self.changes)
     }
 
-    /// The rows so far that no later entry can change: accords, links, verifications and
-    /// quarantine. What is left goes on coalescing.
+    /// The rows so far that no later entry can change: accords, revisions, links, changes of targets,
+    /// verifications and quarantine. What is left goes on coalescing.
     pub fn take_final_rows(&mut self) -> Changes {
         Changes {
             accords: std::mem::take(&mut self.changes.accords),
+            revisions: std::mem::take(&mut self.changes.revisions),
             transitions: std::mem::take(&mut self.changes.transitions),
+            deployment_changes: std::mem::take(&mut self.changes.deployment_changes),
             verifications: std::mem::take(&mut self.changes.verifications),
             quarantined: std::mem::take(&mut self.changes.quarantined),
             skipped: std::mem::take(&mut self.changes.skipped),
@@ -211,6 +213,15 @@ impl Fold {
     fn artifact_registered(&mut self, event: ArtifactRegistered, at: At) {
         let head = ArtifactHead { cid: event.cid, chain: None, ratified: Vec::new() };
         self.heads.insert_artifact(event.artifact_id, head, self.changes.artifacts.len());
+        self.changes.revisions.push(ArtifactRevision {
+            artifact_id: event.artifact_id,
+            revision: Revision::FIRST,
+            cid: event.cid,
+            content: event.content.clone(),
+            content_schema: event.content_schema.clone(),
+            recorded_at: at.recorded_at,
+            position: at.position,
+        });
         self.changes.push_artifact(&GovernedArtifact {
             id: event.artifact_id,
             accord_binding_id: event.accord_id,
@@ -231,6 +242,17 @@ impl Fold {
     fn artifact_revised(&mut self, event: ArtifactRevised, at: At) {
         let Some(known) = self.heads.artifact_mut(event.artifact_id) else { return };
         known.head.cid = event.cid;
+        // No artifact comes near the last number.
+        *known.revision = known.revision.next().unwrap_or(Revision::MAX);
+        self.changes.revisions.push(ArtifactRevision {
+            artifact_id: event.artifact_id,
+            revision: *known.revision,
+            cid: event.cid,
+            content: event.content.clone(),
+            content_schema: event.content_schema.clone(),
+            recorded_at: at.recorded_at,
+            position: at.position,
+        });
         let content = ContentUpdate {
             cid: event.cid,
             content: event.content,
@@ -269,13 +291,37 @@ impl Fold {
     fn deployment_observed(&mut self, event: DeploymentObserved, at: At) {
         let health = Health::of(event.desired_cid, event.observed_cid);
         let Some(known) = self.heads.target_mut(event.artifact_id, &event.target) else { return };
-        let health_since = match &*known.head {
+        let before = known.head.take();
+        let health_since = match &before {
             // An observation that comes late changes nothing.
-            Some(before) if event.observed_at < before.observed_at => return,
+            Some(later) if event.observed_at < later.observed_at => {
+                *known.head = before;
+                return;
+            }
             Some(before) if before.health == health => before.health_since,
             _ => event.observed_at,
         };
-        *known.head = Some(TargetHead { health, health_since, observed_at: event.observed_at });
+        let head = TargetHead {
+            desired_cid: event.desired_cid,
+            observed_cid: event.observed_cid,
+            health,
+            health_since,
+            observed_at: event.observed_at,
+        };
+        *known.head = Some(head);
+        if before.is_none_or(|before| !before.shows_what(head)) {
+            self.changes.deployment_changes.push(DeploymentChange {
+                artifact_id: event.artifact_id,
+                target: event.target.clone(),
+                observed_at: event.observed_at,
+                desired_cid: event.desired_cid,
+                observed_cid: event.observed_cid,
+                previous_health: before.map(|before| before.health),
+                health,
+                health_since,
+                position: at.position,
+            });
+        }
         let state = DeploymentState {
             artifact_id: event.artifact_id,
             target: event.target,

@@ -264,6 +264,10 @@ counter!(
     /// Where a link stands in its custody chain: 1, 2, 3 … with no gap.
     Seq
 );
+counter!(
+    /// Which of an artifact's contents: 1 is the registration's, 2 that of its first revision, and so on.
+    Revision
+);
 
 #[cfg(test)]
 mod tests {

@@ -94,17 +94,17 @@ pub use event::{
 };
 pub use fold::OnViolation;
 pub use ids::{
-    AccordId, ArtifactId, CeremonyId, CounterError, EventId, HolderId, IdError, Position, Seq,
-    StreamId, Version,
+    AccordId, ArtifactId, CeremonyId, CounterError, EventId, HolderId, IdError, Position, Revision,
+    Seq, StreamId, Version,
 };
 pub use invariant::{Code, Violation};
 pub use json::{Json, JsonError, MAX_DEPTH, MAX_PAYLOAD_BYTES};
 pub use ops::{
-    AccordBinding, AccordQuery, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary,
-    Ceremony, ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState,
-    Difference, DifferenceKind, Drift, GovernedArtifact, Health, HeldLease, MAX_PAGE_ROWS,
-    OpenCeremony, OpsDb, Overview, Page, ProjectorCheckpoint, QuarantinedEntry, SnapshotEnded,
-    Table, Tables, VerificationQuery, VerificationResult, Wakeup,
+    AccordBinding, AccordQuery, ArtifactDetail, ArtifactQuery, ArtifactRevision, ArtifactSort,
+    ArtifactSummary, Ceremony, ClosedCeremony, Cursor, CustodyTransition, DeploymentChange,
+    DeploymentQuery, DeploymentState, Difference, DifferenceKind, Drift, GovernedArtifact, Health,
+    HeldLease, MAX_PAGE_ROWS, OpenCeremony, OpsDb, Overview, Page, ProjectorCheckpoint,
+    QuarantinedEntry, SnapshotEnded, Table, Tables, VerificationQuery, VerificationResult, Wakeup,
 };
 pub use projector::{
     Applied, ApplyError, Batch, Disagreement, Generation, Lease, NotConsecutive, OPS_DB, Projector,

@@ -10,7 +10,9 @@ use crate::cid::{Cid, LinkHash};
 use crate::custody::CustodyState;
 use crate::error::StoreError;
 use crate::event::{EventType, Outcome, Tier};
-use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, HolderId, Position, Seq, StreamId};
+use crate::ids::{
+    AccordId, ArtifactId, CeremonyId, EventId, HolderId, Position, Revision, Seq, StreamId,
+};
 use crate::invariant::Code;
 use crate::json::Json;
 use crate::time::Timestamp;
@@ -149,6 +151,25 @@ pub struct GovernedArtifact {
     pub position: Position,
 }
 
+/// A row of `artifact_revisions`: one content that an artifact had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ArtifactRevision {
+    /// The artifact.
+    pub artifact_id: ArtifactId,
+    /// Which of its contents.
+    pub revision: Revision,
+    /// The CID of the content.
+    pub cid: Cid,
+    /// The content.
+    pub content: Json,
+    /// The URI of the schema that the content follows.
+    pub content_schema: String,
+    /// The time of the entry.
+    pub recorded_at: Timestamp,
+    /// The entry that wrote the row: the registration, or a revision.
+    pub position: Position,
+}
+
 /// A row of `custody_transitions`: one link of a chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CustodyTransition {
@@ -200,6 +221,30 @@ pub struct DeploymentState {
     /// When it was seen.
     pub observed_at: Timestamp,
     /// The entry that last wrote the row.
+    pub position: Position,
+}
+
+/// A row of `deployment_changes`: an observation that found another health, or another CID, than the
+/// one before it on this target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeploymentChange {
+    /// The artifact.
+    pub artifact_id: ArtifactId,
+    /// Where.
+    pub target: String,
+    /// When it was seen.
+    pub observed_at: Timestamp,
+    /// What should run there from then on.
+    pub desired_cid: Cid,
+    /// What does; none where nothing was seen.
+    pub observed_cid: Option<Cid>,
+    /// The health until then; none for the first observation.
+    pub previous_health: Option<Health>,
+    /// The health from then on.
+    pub health: Health,
+    /// The `observed_at` of the observation that last changed `health`: this one's, or an earlier one's.
+    pub health_since: Timestamp,
+    /// The entry that wrote the row.
     pub position: Position,
 }
 
@@ -257,6 +302,9 @@ pub struct ProjectorCheckpoint {
     pub checkpoint: Checkpoint,
     /// When it last moved, or the lease was last renewed, by the database's clock.
     pub updated_at: Option<Timestamp>,
+    /// From which position on it has the history of what it shows; none where it has all of it. A
+    /// rebuild brings in what came before.
+    pub history_from: Option<Position>,
     /// Who holds the lease; none where nobody does.
     pub lease: Option<HeldLease>,
 }
@@ -277,14 +325,16 @@ impl ProjectorCheckpoint {
         projector: impl Into<String>,
         checkpoint: Checkpoint,
         updated_at: Option<Timestamp>,
+        history_from: Position,
         lease: Option<(HolderId, Timestamp)>,
     ) -> Self {
+        let history_from = (history_from > Position::ZERO).then_some(history_from);
         let lease = lease.map(|(holder, until)| HeldLease { holder, until });
-        Self { projector: projector.into(), checkpoint, updated_at, lease }
+        Self { projector: projector.into(), checkpoint, updated_at, history_from, lease }
     }
 }
 
-/// Every row of the seven tables, each table in the order of its key: what tells whether two stores
+/// Every row of the nine tables, each table in the order of its key: what tells whether two stores
 /// hold the same. Of a checkpoint, it has neither the clock nor the lease.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Tables {
@@ -292,10 +342,14 @@ pub struct Tables {
     pub accord_bindings: Vec<AccordBinding>,
     /// `governed_artifacts`, by id.
     pub governed_artifacts: Vec<GovernedArtifact>,
+    /// `artifact_revisions`, by artifact and revision.
+    pub artifact_revisions: Vec<ArtifactRevision>,
     /// `custody_transitions`, by artifact and seq.
     pub custody_transitions: Vec<CustodyTransition>,
     /// `deployment_states`, by artifact and target.
     pub deployment_states: Vec<DeploymentState>,
+    /// `deployment_changes`, by artifact, target, time and position.
+    pub deployment_changes: Vec<DeploymentChange>,
     /// `verification_results`, by id.
     pub verification_results: Vec<VerificationResult>,
     /// `quarantined_entries`, by position.

@@ -69,8 +69,12 @@ impl<'de> Deserialize<'de> for Row {
 pub struct Rows {
     /// `accord_bindings`.
     pub accord_bindings: Vec<Row>,
+    /// `artifact_revisions`.
+    pub artifact_revisions: Vec<Row>,
     /// `custody_transitions`.
     pub custody_transitions: Vec<Row>,
+    /// `deployment_changes`.
+    pub deployment_changes: Vec<Row>,
     /// `deployment_states`.
     pub deployment_states: Vec<Row>,
     /// `governed_artifacts`.
@@ -118,9 +122,13 @@ impl Rows {
     /// None that is known: the rows of the Ops DB are objects of JSON.
     pub fn of(mut changes: Changes) -> Result<Self, serde_json::Error> {
         changes.accords.sort_by_key(|row| row.id);
+        changes.revisions.sort_by_key(|row| (row.artifact_id, row.revision));
         changes.transitions.sort_by_key(|row| (row.artifact_id, row.seq));
         let target = |row: &guildhall_core::DeploymentState| (row.artifact_id, row.target.clone());
         changes.deployments.sort_by_cached_key(target);
+        changes.deployment_changes.sort_by_cached_key(|row| {
+            (row.artifact_id, row.target.clone(), row.observed_at, row.position)
+        });
         changes.artifacts.sort_by_key(|row| row.id);
         changes.quarantined.sort_by_key(|row| row.position);
         changes.verifications.sort_by_key(|row| row.id);
@@ -129,7 +137,9 @@ impl Rows {
         }
         Ok(Self {
             accord_bindings: rows(&changes.accords)?,
+            artifact_revisions: rows(&changes.revisions)?,
             custody_transitions: rows(&changes.transitions)?,
+            deployment_changes: rows(&changes.deployment_changes)?,
             deployment_states: rows(&changes.deployments)?,
             governed_artifacts: rows(&changes.artifacts)?,
             quarantined_entries: rows(&changes.quarantined)?,
@@ -138,12 +148,14 @@ impl Rows {
     }
 
     /// The tables by their names, those first that others refer to.
-    pub fn tables(&self) -> [(&'static str, &[Row]); 6] {
+    pub fn tables(&self) -> [(&'static str, &[Row]); 8] {
         [
             ("accord_bindings", &self.accord_bindings),
             ("governed_artifacts", &self.governed_artifacts),
+            ("artifact_revisions", &self.artifact_revisions),
             ("custody_transitions", &self.custody_transitions),
             ("deployment_states", &self.deployment_states),
+            ("deployment_changes", &self.deployment_changes),
             ("verification_results", &self.verification_results),
             ("quarantined_entries", &self.quarantined_entries),
         ]

@@ -12,7 +12,7 @@ use crate::database::Schema;
 use crate::partitions::division;
 
 /// The tables that a rebuild makes anew, referenced ones first.
-pub(crate) const TABLES: [&str; 6] = Table::NAMES;
+pub(crate) const TABLES: [&str; 8] = Table::NAMES;
 
 /// The tables of one generation: the live ones, or those of the next.
 #[derive(Debug, Clone)]
@@ -60,8 +60,10 @@ impl OpsTables {
         self.copy(c, &changes.accords).await?;
         self.write_artifacts(c, &changes.artifacts).await?;
         self.update_artifacts(c, &changes.artifact_updates).await?;
+        self.copy(c, &changes.revisions).await?;
         self.copy(c, &changes.transitions).await?;
         self.write_deployments(c, &changes.deployments, deployments).await?;
+        self.copy(c, &changes.deployment_changes).await?;
         self.copy(c, &changes.verifications).await?;
         self.copy(c, &changes.quarantined).await
     }

@@ -90,6 +90,11 @@ const OPS: &[Migration] = &[
         name: "look_ups",
         sql: include_str!("../migrations/ops/0009_look_ups.sql"),
     },
+    Migration {
+        number: 10,
+        name: "history",
+        sql: include_str!("../migrations/ops/0010_history.sql"),
+    },
 ];
 
 /// The statements of all migrations, in order.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use guildhall_core::custody::ChainHead;
 use guildhall_core::fold::{Heads, Keys, TargetHead};
 use guildhall_core::invariant::ArtifactHead;
-use guildhall_core::{AccordId, ArtifactId, Cid, Position};
+use guildhall_core::{AccordId, ArtifactId, Cid, Position, Revision};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use uuid::Uuid;
@@ -57,13 +57,16 @@ fn accord_position(row: &PgRow) -> Result<(AccordId, Position), sqlx::Error> {
     Ok((columns.value()?, columns.value()?))
 }
 
-fn artifact_head(row: &PgRow) -> Result<(ArtifactId, (Position, ArtifactHead)), sqlx::Error> {
+type LoadedArtifact = (ArtifactId, (Position, Revision, ArtifactHead));
+
+fn artifact_head(row: &PgRow) -> Result<LoadedArtifact, sqlx::Error> {
     let mut columns = Columns::of(row);
     let id = columns.value()?;
-    let written = columns.value()?;
+    let (written, revision) = (columns.value()?, columns.value()?);
     let cid = columns.value()?;
     let Some(seq) = columns.value()? else {
-        return Ok((id, (written, ArtifactHead { cid, chain: None, ratified: Vec::new() })));
+        let head = ArtifactHead { cid, chain: None, ratified: Vec::new() };
+        return Ok((id, (written, revision, head)));
     };
     let chain = ChainHead {
         seq,
@@ -78,7 +81,7 @@ fn artifact_head(row: &PgRow) -> Result<(ArtifactId, (Position, ArtifactHead)), 
     let ratified = ratified.collect::<Result<_, _>>().map_err(|error| {
         sqlx::Error::ColumnDecode { index: "ratified".to_owned(), source: Box::new(error) }
     })?;
-    Ok((id, (written, ArtifactHead { cid, chain: Some(chain), ratified })))
+    Ok((id, (written, revision, ArtifactHead { cid, chain: Some(chain), ratified })))
 }
 
 type LoadedTarget<'r> = ((ArtifactId, &'r str), (Position, TargetHead));
@@ -89,6 +92,8 @@ fn target_head(row: &PgRow) -> Result<LoadedTarget<'_>, sqlx::Error> {
     let target = row.try_get(1)?;
     let _: &str = columns.decoded()?;
     let head = TargetHead {
+        desired_cid: columns.value()?,
+        observed_cid: columns.value()?,
         health: columns.value()?,
         health_since: columns.value()?,
         observed_at: columns.value()?,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use guildhall_core::store::{Applier, CheckpointRow, LeaseState, Standby};
-use guildhall_core::{Checkpoint, HolderId, Origin, ProjectorCheckpoint, StoreError, Timestamp};
+use guildhall_core::{
+    Checkpoint, HolderId, Origin, Position, ProjectorCheckpoint, StoreError, Timestamp,
+};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres, Row, Transaction};
 
@@ -149,12 +151,12 @@ fn read_row(columns: &mut Columns<'_>) -> Result<(String, CheckpointRow), sqlx::
         leaf_hash: columns.value()?,
         origin: columns.value()?,
     };
-    let generation = columns.value()?;
+    let (generation, history_from) = (columns.value()?, columns.value()?);
     let holder = columns.value::<Option<HolderId>>()?;
     let until = columns.value::<Option<Timestamp>>()?;
     let (fence, renewed_at) = (columns.value()?, Some(columns.value()?));
     let lease = LeaseState { holder: holder.zip(until), fence, renewed_at };
-    Ok((projector, CheckpointRow { checkpoint, generation, lease }))
+    Ok((projector, CheckpointRow { checkpoint, generation, history_from, lease }))
 }
 
 /// The row of this projector, made where there is none, and the database's clock. Until the
@@ -208,6 +210,7 @@ pub(crate) async fn save_row(
         .bind(lease.holder.map(|(holder, _)| *holder.as_uuid()))
         .bind(lease.holder.map(|(_, until)| DateTime::<Utc>::from(until)))
         .bind(lease.fence)
+        .bind(row.history_from.as_i64())
         .execute(transaction)
         .await?;
     Ok(())
@@ -228,6 +231,20 @@ pub(crate) async fn load_checkpoints(
         Ok((projector, row.checkpoint))
     };
     rows.iter().map(read).collect()
+}
+
+/// From which position on the tables of this projector have their history.
+pub(crate) async fn load_history_from(
+    connection: &mut PgConnection,
+    database: &Database,
+    projector: &str,
+) -> Result<Position, sqlx::Error> {
+    let row = sqlx::query(database.sql(include_str!("sql/load_checkpoint.sql")))
+        .bind([projector.to_owned()])
+        .fetch_optional(connection)
+        .await?;
+    let row = row.map(|row| read_row(&mut Columns::of(&row))).transpose()?;
+    Ok(row.map_or(Position::ZERO, |(_, row)| row.history_from))
 }
 
 /// Every row, by projector.

@@ -368,10 +368,12 @@ fn of_write(error: sqlx::Error, checkpoint: Position) -> ApplyError {
 
 /// Whether the key, or the foreign key, is one that the migrations make. Others are an embedder's own.
 fn constrains_rows(name: &str) -> bool {
-    const FOREIGN_KEYS: [&str; 4] = [
+    const FOREIGN_KEYS: [&str; 6] = [
         "governed_artifacts_accord",
+        "artifact_revisions_artifact",
         "custody_transitions_artifact",
         "deployment_states_artifact",
+        "deployment_changes_artifact",
         "verification_results_artifact",
     ];
     FOREIGN_KEYS.contains(&name)

@@ -240,7 +240,8 @@ impl Generation for PostgresGeneration {
         const DOING: &str = "comparing a rebuild with the live tables";
         let mut transaction = self.take(DOING)?;
         let rebuilt = self.filler.checkpoint().position;
-        let differences = self.next.compare(&mut transaction, live, rebuilt).await.doing(DOING)?;
+        let compared = self.next.compare(&mut transaction, live, &self.projector, rebuilt);
+        let differences = compared.await.doing(DOING)?;
         self.transaction = Some(transaction);
         Ok(differences)
     }

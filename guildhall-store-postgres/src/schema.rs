@@ -17,15 +17,17 @@ mod fault;
 pub use self::fault::SchemaFault;
 
 /// The tables and the view that migrations make.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 14] = [
     "guildhall_migrations",
     "chronicle_entries",
     "chronicle_head",
     "chronicle_origin",
     "accord_bindings",
     "governed_artifacts",
+    "artifact_revisions",
     "custody_transitions",
     "deployment_states",
+    "deployment_changes",
     "verification_results",
     "quarantined_entries",
     "projector_checkpoints",
@@ -165,9 +167,11 @@ const WORK: [&[(&str, &str)]; 4] = [
         ("accord_bindings", "INSERT"),
         ("governed_artifacts", "INSERT"),
         ("governed_artifacts", "UPDATE"),
+        ("artifact_revisions", "INSERT"),
         ("custody_transitions", "INSERT"),
         ("deployment_states", "INSERT"),
         ("deployment_states", "UPDATE"),
+        ("deployment_changes", "INSERT"),
         ("verification_results", "INSERT"),
         ("quarantined_entries", "INSERT"),
         ("projector_checkpoints", "INSERT"),

@@ -239,8 +239,10 @@ async fn keep_a_record_of_writes(pool: &PgPool) {
         "projector_checkpoints",
         "accord_bindings",
         "governed_artifacts",
+        "artifact_revisions",
         "custody_transitions",
         "deployment_states",
+        "deployment_changes",
         "verification_results",
         "quarantined_entries",
     ] {

@@ -3,15 +3,15 @@
 use guildhall_core::fold::{ArtifactUpdate, Changes};
 use guildhall_core::store::{Deployments, Row};
 use guildhall_core::{
-    AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, QuarantinedEntry, Table,
-    VerificationResult,
+    AccordBinding, ArtifactRevision, CustodyTransition, DeploymentChange, DeploymentState,
+    GovernedArtifact, QuarantinedEntry, Table, VerificationResult,
 };
 use rusqlite::{Connection, Params, Statement, params};
 
 use crate::ops_rows::{CidText, TimeText, write_row};
 
 /// The tables that a rebuild makes anew, referenced ones first.
-pub(crate) const TABLES: [&str; 6] = Table::NAMES;
+pub(crate) const TABLES: [&str; 8] = Table::NAMES;
 
 /// What the name of a table ends with while a rebuild fills it.
 pub(crate) const NEXT: &str = "_next";
@@ -21,6 +21,13 @@ pub(crate) const NEXT: &str = "_next";
 pub(crate) fn sort_by_artifact(changes: &mut Changes) {
     changes.deployments.sort_by(|one, other| {
         (one.artifact_id, &one.target).cmp(&(other.artifact_id, &other.target))
+    });
+    changes.deployment_changes.sort_by(|one, other| {
+        (one.artifact_id, &one.target, one.position).cmp(&(
+            other.artifact_id,
+            &other.target,
+            other.position,
+        ))
     });
     changes.verifications.sort_by_key(|row| (row.artifact_id, row.verified_at));
 }
@@ -44,9 +51,11 @@ pub(crate) struct Statements {
     insert_artifact: String,
     update_custody: String,
     update_content: String,
+    insert_revision: String,
     insert_transition: String,
     insert_deployment: String,
     upsert_deployment: String,
+    insert_deployment_change: String,
     insert_verification: String,
     insert_quarantined: String,
 }
@@ -75,7 +84,8 @@ impl Statements {
                  WHERE artifact_id = ?1 AND to_state = 'ratified'",
             ),
             load_target_head: name(
-                "SELECT health, health_since, observed_at, position FROM deployment_states \
+                "SELECT desired_cid, observed_cid, health, health_since, observed_at, position \
+                 FROM deployment_states \
                  WHERE artifact_id = ?1 AND target = ?2",
             ),
             insert_accord: name(&insert::<AccordBinding>()),
@@ -88,9 +98,11 @@ impl Statements {
                 "UPDATE governed_artifacts SET cid = ?2, content = ?3, content_schema = ?4, \
                  revised_at = ?5, position = ?6 WHERE id = ?1",
             ),
+            insert_revision: name(&insert::<ArtifactRevision>()),
             insert_transition: name(&insert::<CustodyTransition>()),
             insert_deployment: name(&insert::<DeploymentState>()),
             upsert_deployment: name(&upsert::<DeploymentState>()),
+            insert_deployment_change: name(&insert::<DeploymentChange>()),
             insert_verification: name(&insert::<VerificationResult>()),
             insert_quarantined: name(&insert::<QuarantinedEntry>()),
         }
@@ -106,8 +118,10 @@ impl Statements {
         write_rows(connection, &self.insert_accord, &changes.accords)?;
         self.write_artifacts(connection, &changes.artifacts)?;
         self.update_artifacts(connection, &changes.artifact_updates)?;
+        write_rows(connection, &self.insert_revision, &changes.revisions)?;
         write_rows(connection, &self.insert_transition, &changes.transitions)?;
         self.write_deployments(connection, &changes.deployments, deployments)?;
+        write_rows(connection, &self.insert_deployment_change, &changes.deployment_changes)?;
         write_rows(connection, &self.insert_verification, &changes.verifications)?;
         write_rows(connection, &self.insert_quarantined, &changes.quarantined)
     }

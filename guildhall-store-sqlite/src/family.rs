@@ -63,4 +63,9 @@ const OPS: &[Migration] = &[
         name: "look_ups",
         sql: include_str!("../migrations/ops/0009_look_ups.sql"),
     },
+    Migration {
+        number: 10,
+        name: "history",
+        sql: include_str!("../migrations/ops/0010_history.sql"),
+    },
 ];

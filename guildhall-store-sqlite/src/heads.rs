@@ -3,7 +3,7 @@
 use guildhall_core::custody::ChainHead;
 use guildhall_core::fold::{Heads, Keys, TargetHead};
 use guildhall_core::invariant::ArtifactHead;
-use guildhall_core::{ArtifactId, Position};
+use guildhall_core::{ArtifactId, Position, Revision};
 use rusqlite::{Connection, OptionalExtension};
 
 use crate::changes::Statements;
@@ -34,6 +34,8 @@ pub(crate) fn load_heads(
             .query_row((id.as_uuid().as_bytes(), target), |row| {
                 let mut columns = Columns::of_table(row, "deployment_states");
                 let head = TargetHead {
+                    desired_cid: columns.value()?,
+                    observed_cid: columns.value()?,
                     health: columns.value()?,
                     health_since: columns.value()?,
                     observed_at: columns.value()?,
@@ -50,14 +52,18 @@ fn load_artifact_head(
     connection: &Connection,
     statements: &Statements,
     id: ArtifactId,
-) -> rusqlite::Result<Option<(Position, ArtifactHead)>> {
+) -> rusqlite::Result<Option<(Position, Revision, ArtifactHead)>> {
     let mut load_head = connection.prepare_cached(&statements.load_artifact_head)?;
     let head = load_head.query_row([id.as_uuid().as_bytes()], |row| {
         let mut columns = Columns::of_table(row, "governed_artifacts");
-        let written = columns.value()?;
+        let (written, revision) = (columns.value()?, columns.value()?);
         let cid = columns.value()?;
         let Some(seq) = columns.value()? else {
-            return Ok((written, ArtifactHead { cid, chain: None, ratified: Vec::new() }));
+            return Ok((
+                written,
+                revision,
+                ArtifactHead { cid, chain: None, ratified: Vec::new() },
+            ));
         };
         let chain = ChainHead {
             seq,
@@ -67,9 +73,9 @@ fn load_artifact_head(
             ceremony_id: columns.value()?,
             opened_by: columns.value::<Option<String>>()?.map(Into::into),
         };
-        Ok((written, ArtifactHead { cid, chain: Some(chain), ratified: Vec::new() }))
+        Ok((written, revision, ArtifactHead { cid, chain: Some(chain), ratified: Vec::new() }))
     });
-    let Some((written, mut head)) = head.optional()? else { return Ok(None) };
+    let Some((written, revision, mut head)) = head.optional()? else { return Ok(None) };
     if head.chain.is_some() {
         let mut load_ratified = connection.prepare_cached(&statements.load_ratified)?;
         let ratified = load_ratified.query_map([id.as_uuid().as_bytes()], |row| {
@@ -77,5 +83,5 @@ fn load_artifact_head(
         })?;
         head.ratified = ratified.collect::<rusqlite::Result<_>>()?;
     }
-    Ok(Some((written, head)))
+    Ok(Some((written, revision, head)))
 }

@@ -15,12 +15,12 @@ pub(crate) fn find_row(
     let row = load.query_row([projector], |row| {
         let mut columns = Columns::of_table(row, "projector_checkpoints");
         let checkpoint = checkpoint(&mut columns)?;
-        let generation = columns.value()?;
+        let (generation, history_from) = (columns.value()?, columns.value()?);
         let holder = columns.value::<Option<HolderId>>()?;
         let until = columns.value::<Option<Timestamp>>()?;
         let (fence, renewed_at) = (columns.value()?, Some(columns.value()?));
         let lease = LeaseState { holder: holder.zip(until), fence, renewed_at };
-        Ok(CheckpointRow { checkpoint, generation, lease })
+        Ok(CheckpointRow { checkpoint, generation, history_from, lease })
     });
     row.optional()
 }
@@ -48,6 +48,7 @@ pub(crate) fn save_row(
         origin.as_ref().map(Origin::as_str),
         TimeText::from(Timestamp::now()),
         row.generation,
+        row.history_from.as_i64(),
         lease.holder.as_ref().map(|(holder, _)| holder.as_uuid().as_bytes()),
         lease.holder.map(|(_, until)| TimeText::from(until)),
         lease.fence,

@@ -126,7 +126,8 @@ impl Building {
     }
 
     fn differences(&mut self, live: Position) -> rusqlite::Result<Vec<Difference>> {
-        self.tables.differences(live, self.filler.checkpoint().position)
+        let rebuilt = self.filler.checkpoint().position;
+        self.tables.differences(live, &self.name, rebuilt)
     }
 
     fn swap(&mut self, rewind_from: Option<Position>) -> Result<bool, StoreError> {

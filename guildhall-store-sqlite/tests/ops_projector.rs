@@ -253,7 +253,7 @@ async fn two_read_models_of_one_name_are_refused() {
 }
 
 #[tokio::test]
-async fn links_are_append_only_whatever_connection_asks() {
+async fn links_and_history_are_append_only_whatever_connection_asks() {
     let (_folder, store) = store_with(&log(5, 200)).await;
     let projector = store.projector().start().unwrap();
     catch_up(&store, &projector, 1000).await;
@@ -268,6 +268,15 @@ async fn links_are_append_only_whatever_connection_asks() {
         "REPLACE INTO custody_transitions (rowid, artifact_id, seq, to_state, cid, actor, reason, \
          evidence, occurred_at, hash, position) SELECT rowid, artifact_id, 999, to_state, cid, \
          'mallory', reason, evidence, occurred_at, hash, position FROM custody_transitions LIMIT 1",
+        "UPDATE artifact_revisions SET content = '1'",
+        "DELETE FROM artifact_revisions",
+        "REPLACE INTO artifact_revisions SELECT * FROM artifact_revisions LIMIT 1",
+        "UPDATE deployment_changes SET health = 'healthy'",
+        "DELETE FROM deployment_changes",
+        "REPLACE INTO deployment_changes SELECT * FROM deployment_changes LIMIT 1",
+        "REPLACE INTO deployment_changes (rowid, artifact_id, target, observed_at, desired_cid, health, \
+         health_since, position) SELECT rowid, artifact_id, 'mallory', observed_at, desired_cid, health, \
+         health_since, position FROM deployment_changes LIMIT 1",
     ] {
         assert!(connection.execute(attack, []).is_err(), "{attack}");
     }

@@ -209,12 +209,20 @@ fn all_compared(live: &Tables, next: &Tables) -> Vec<Difference> {
     let mut found = compared("accord_bindings", tables, |row| row.id, |row| row.position);
     let tables = (&*live.governed_artifacts, &*next.governed_artifacts);
     found.extend(compared("governed_artifacts", tables, |row| row.id, |row| row.position));
+    let tables = (&*live.artifact_revisions, &*next.artifact_revisions);
+    let key = |row: &guildhall_core::ArtifactRevision| (row.artifact_id, row.revision);
+    found.extend(compared("artifact_revisions", tables, key, |row| row.position));
     let tables = (&*live.custody_transitions, &*next.custody_transitions);
     let key = |row: &guildhall_core::CustodyTransition| (row.artifact_id, row.seq);
     found.extend(compared("custody_transitions", tables, key, |row| row.position));
     let tables = (&*live.deployment_states, &*next.deployment_states);
     let key = |row: &guildhall_core::DeploymentState| (row.artifact_id, row.target.clone());
     found.extend(compared("deployment_states", tables, key, |row| row.position));
+    let tables = (&*live.deployment_changes, &*next.deployment_changes);
+    let key = |row: &guildhall_core::DeploymentChange| {
+        (row.artifact_id, row.target.clone(), row.observed_at, row.position)
+    };
+    found.extend(compared("deployment_changes", tables, key, |row| row.position));
     let tables = (&*live.verification_results, &*next.verification_results);
     found.extend(compared("verification_results", tables, |row| row.id, |row| row.position));
     // Another version may word a reason otherwise.

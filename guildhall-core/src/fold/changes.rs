@@ -6,8 +6,8 @@ use crate::custody::CustodyState;
 use crate::ids::{ArtifactId, Position, Seq};
 use crate::json::Json;
 use crate::ops::{
-    AccordBinding, CustodyTransition, DeploymentState, GovernedArtifact, QuarantinedEntry,
-    VerificationResult,
+    AccordBinding, ArtifactRevision, CustodyTransition, DeploymentChange, DeploymentState,
+    GovernedArtifact, QuarantinedEntry, VerificationResult,
 };
 use crate::time::Timestamp;
 
@@ -22,9 +22,13 @@ pub struct Changes {
     /// To update: rows that stood in the table before.
     pub artifact_updates: Vec<ArtifactUpdate>,
     /// To insert.
+    pub revisions: Vec<ArtifactRevision>,
+    /// To insert.
     pub transitions: Vec<CustodyTransition>,
     /// To insert, or to put in place of the row with the same artifact and target.
     pub deployments: Vec<DeploymentState>,
+    /// To insert.
+    pub deployment_changes: Vec<DeploymentChange>,
     /// To insert.
     pub verifications: Vec<VerificationResult>,
     /// To insert.
@@ -108,8 +112,10 @@ impl Changes {
         self.accords.is_empty()
             && self.artifacts.is_empty()
             && self.artifact_updates.is_empty()
+            && self.revisions.is_empty()
             && self.transitions.is_empty()
             && self.deployments.is_empty()
+            && self.deployment_changes.is_empty()
             && self.verifications.is_empty()
             && self.quarantined.is_empty()
     }

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use super::violation::FoldError;
 use crate::chronicle::DecodedEntry;
+use crate::cid::Cid;
 use crate::custody::CustodyPolicy;
 use crate::event::{Decoded, Event};
-use crate::ids::{AccordId, ArtifactId, Position};
+use crate::ids::{AccordId, ArtifactId, Position, Revision};
 use crate::invariant::{ArtifactHead, Context};
 use crate::ops::Health;
 use crate::time::Timestamp;
@@ -14,12 +15,24 @@ use crate::time::Timestamp;
 /// What the next observation of a target is compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TargetHead {
+    /// What should run there.
+    pub desired_cid: Cid,
+    /// What does; none where nothing was seen.
+    pub observed_cid: Option<Cid>,
     /// The health of its row.
     pub health: Health,
     /// Since when.
     pub health_since: Timestamp,
     /// The time of its latest observation.
     pub observed_at: Timestamp,
+}
+
+impl TargetHead {
+    /// Whether both say the same of what runs, whenever that was seen.
+    pub(super) fn shows_what(self, other: Self) -> bool {
+        let shown = |head: Self| (head.health, head.desired_cid, head.observed_cid);
+        shown(self) == shown(other)
+    }
 }
 
 /// What has to be loaded before a batch can be folded; each once.
@@ -75,6 +88,8 @@ impl SlotMut<'_> {
 #[derive(Debug)]
 struct Artifact {
     head: ArtifactHead,
+    /// The latest.
+    revision: Revision,
     slot: Slot,
     /// Whether a target that is not listed has no row: the artifact was met before its first.
     has_all_targets: bool,
@@ -116,8 +131,8 @@ pub struct Heads {
 /// What a listed accord, artifact and target take in memory, about (keys, values and what the maps
 /// and the allocator add; on x86-64).
 const ACCORD_BYTES: usize = 40;
-const ARTIFACT_BYTES: usize = 320;
-const TARGET_BYTES: usize = 128;
+const ARTIFACT_BYTES: usize = 328;
+const TARGET_BYTES: usize = 208;
 
 impl Heads {
     pub(super) fn complete() -> Self {
@@ -132,13 +147,17 @@ impl Heads {
         }
     }
 
-    /// Tells the head of an artifact, and the position that last wrote its row; none where it does
-    /// not exist.
-    pub fn know_artifact(&mut self, id: ArtifactId, row: Option<(Position, ArtifactHead)>) {
-        let (written, head) = row.unzip();
-        self.loaded(written);
-        let artifact = head.map(|head| Artifact {
+    /// Tells the head of an artifact, its latest revision, and the position that last wrote its row;
+    /// none where it does not exist.
+    pub fn know_artifact(
+        &mut self,
+        id: ArtifactId,
+        row: Option<(Position, Revision, ArtifactHead)>,
+    ) {
+        self.loaded(row.as_ref().map(|(written, ..)| *written));
+        let artifact = row.map(|(_, revision, head)| Artifact {
             head,
+            revision,
             slot: Slot::default(),
             has_all_targets: false,
             targets: Vec::new(),
@@ -260,7 +279,13 @@ impl Heads {
     /// Puts an artifact that was just registered, whose row is the `place`-th inserted.
     pub(super) fn insert_artifact(&mut self, id: ArtifactId, head: ArtifactHead, place: usize) {
         let slot = Slot { round: self.round, place: Place::Inserted(place) };
-        let artifact = Artifact { head, slot, has_all_targets: true, targets: Vec::new() };
+        let artifact = Artifact {
+            head,
+            revision: Revision::FIRST,
+            slot,
+            has_all_targets: true,
+            targets: Vec::new(),
+        };
         if self.artifacts.insert(id, Some(artifact)).is_none() {
             self.weight_bytes += ARTIFACT_BYTES;
         }
@@ -273,7 +298,7 @@ impl Heads {
     pub(super) fn artifact_mut(&mut self, id: ArtifactId) -> Option<KnownArtifact<'_>> {
         let artifact = self.artifacts.get_mut(&id)?.as_mut()?;
         let slot = SlotMut { round: self.round, slot: &mut artifact.slot };
-        Some(KnownArtifact { head: &mut artifact.head, slot })
+        Some(KnownArtifact { head: &mut artifact.head, revision: &mut artifact.revision, slot })
     }
 
     pub(super) fn target_mut(&mut self, id: ArtifactId, target: &str) -> Option<KnownTarget<'_>> {
@@ -291,6 +316,7 @@ impl Heads {
 
 pub(super) struct KnownArtifact<'h> {
     pub(super) head: &'h mut ArtifactHead,
+    pub(super) revision: &'h mut Revision,
     pub(super) slot: SlotMut<'h>,
 }
 

@@ -260,7 +260,7 @@ fn a_head_that_was_not_loaded_is_an_error_and_not_a_violation() {
     }
     let mut fold = Fold::new(CustodyPolicy::standard(), OnViolation::Quarantine);
     let head = ArtifactHead { cid: registered().cid, chain: None, ratified: Vec::new() };
-    fold.heads_mut().know_artifact(ARTIFACT, Some((Position::ZERO, head)));
+    fold.heads_mut().know_artifact(ARTIFACT, Some((Position::ZERO, Revision::FIRST, head)));
     let observation = entry(1, observed("eu", true, 1));
     assert_eq!(fold.apply([observation.clone()]), Err(FoldError::HeadNotLoaded { position }));
     fold.heads_mut().know_target(ARTIFACT, "eu".into(), None);
@@ -285,9 +285,16 @@ fn forgotten_heads_are_missing_again_and_the_memory_is_free() {
 fn loaded_heads_are_compared_with() {
     let mut fold = Fold::new(CustodyPolicy::standard(), OnViolation::Quarantine);
     let head = ArtifactHead { cid: registered().cid, chain: None, ratified: Vec::new() };
-    fold.heads_mut().know_artifact(ARTIFACT, Some((Position::ZERO, head)));
+    fold.heads_mut().know_artifact(ARTIFACT, Some((Position::ZERO, Revision::FIRST, head)));
     let (health, observed_at) = (Health::Healthy, at(20));
-    let target = TargetHead { health, health_since: at(10), observed_at };
+    let desired_cid = registered().cid;
+    let target = TargetHead {
+        desired_cid,
+        observed_cid: Some(desired_cid),
+        health,
+        health_since: at(10),
+        observed_at,
+    };
     fold.heads_mut().know_target(ARTIFACT, "eu".into(), Some((Position::new(7), target)));
     fold.apply([entry(8, observed("eu", false, 19))]).unwrap();
     assert!(fold.take_changes().is_empty());
@@ -378,6 +385,8 @@ fn positions_and_leaf_hashes_do_not_decide() {
         changes.accords[0].position = Position::ZERO;
         changes.artifacts[0].position = Position::ZERO;
         changes.deployments[0].position = Position::ZERO;
+        changes.revisions[0].position = Position::ZERO;
+        changes.deployment_changes[0].position = Position::ZERO;
         changes
     };
     assert_eq!(fold(0), fold(100));
@@ -387,9 +396,80 @@ fn positions_and_leaf_hashes_do_not_decide() {
 fn a_row_that_a_later_entry_wrote_is_not_folded_into() {
     let mut fold = Fold::new(CustodyPolicy::standard(), OnViolation::Quarantine);
     let head = ArtifactHead { cid: registered().cid, chain: None, ratified: Vec::new() };
-    fold.heads_mut().know_artifact(ARTIFACT, Some((Position::new(9), head)));
+    fold.heads_mut().know_artifact(ARTIFACT, Some((Position::new(9), Revision::FIRST, head)));
     let (written, position) = (Position::new(9), Position::new(9));
     let refused = fold.apply([entry(9, link(None, Drafted))]);
     assert_eq!(refused, Err(FoldError::RowAhead { written, position }));
     assert!(fold.take_changes().is_empty());
+}
+
+#[test]
+fn each_change_of_a_target_is_a_row_and_what_changes_nothing_or_comes_late_is_none() {
+    let other = Cid::of(&json("[]"));
+    let elsewhere = DeploymentObserved { observed_cid: Some(other), ..observed("eu", false, 30) };
+    let nothing = DeploymentObserved { observed_cid: None, ..observed("eu", true, 40) };
+    let both = DeploymentObserved {
+        desired_cid: other,
+        observed_cid: Some(other),
+        ..observed("eu", true, 50)
+    };
+    let story = [
+        observed("eu", true, 10),
+        observed("eu", true, 15),
+        observed("eu", false, 20),
+        observed("eu", true, 19),
+        elsewhere,
+        nothing,
+        observed("eu", true, 45),
+        both,
+    ];
+    let observations = |first| (first..).zip(story.clone()).map(|(at, it)| entry(at, it));
+    let mut at_once = after_registration();
+    at_once.apply(observations(3)).unwrap();
+    let changes = at_once.take_changes();
+    assert_eq!(changes.deployments.len(), 1);
+    let seen: Vec<_> = changes
+        .deployment_changes
+        .iter()
+        .map(|row| (row.position.get(), row.previous_health, row.health, row.health_since))
+        .collect();
+    let (healthy, drifted, unknown) = (Health::Healthy, Health::Drifted, Health::Unknown);
+    let expected = [
+        (3, None, healthy, at(10)),
+        (5, Some(healthy), drifted, at(20)),
+        (7, Some(drifted), drifted, at(20)),
+        (8, Some(drifted), unknown, at(40)),
+        (9, Some(unknown), healthy, at(45)),
+        (10, Some(healthy), healthy, at(45)),
+    ];
+    assert_eq!(seen, expected);
+    // Batch by batch they are the same, in a rebuild that holds states back too.
+    let mut one_by_one = after_registration();
+    let mut rows = Vec::new();
+    for observation in observations(3) {
+        one_by_one.apply([observation]).unwrap();
+        rows.extend(one_by_one.take_final_rows().deployment_changes);
+    }
+    assert_eq!(rows, changes.deployment_changes);
+}
+
+#[test]
+fn every_content_is_a_revision_and_loaded_numbers_go_on() {
+    let mut fold = after_registration();
+    let second = revised("[2]", registered().cid);
+    let third = revised("[3]", Cid::of(&json("[2]")));
+    fold.apply([entry(3, second.clone()), entry(4, third)]).unwrap();
+    let changes = fold.take_changes();
+    let numbers: Vec<_> =
+        changes.revisions.iter().map(|row| (row.revision.get(), row.content.as_str())).collect();
+    assert_eq!(numbers, [(2, "[2]"), (3, "[3]")]);
+    // Two revisions of one row are one update of it.
+    assert_eq!(changes.artifact_updates.len(), 1);
+
+    let mut fold = Fold::new(CustodyPolicy::standard(), OnViolation::Quarantine);
+    let head = ArtifactHead { cid: registered().cid, chain: None, ratified: Vec::new() };
+    let row = (Position::new(7), Revision::new(41), head);
+    fold.heads_mut().know_artifact(ARTIFACT, Some(row));
+    fold.apply([entry(8, second)]).unwrap();
+    assert_eq!(fold.take_changes().revisions[0].revision, Revision::new(42));
 }

@@ -5,22 +5,28 @@ use std::collections::BTreeMap;
 use crate::checkpoint::Checkpoint;
 use crate::custody::{ChainHead, CustodyState};
 use crate::fold::{Changes, Heads, Keys, TargetHead};
-use crate::ids::{AccordId, ArtifactId, EventId, Position, Seq};
+use crate::ids::{AccordId, ArtifactId, EventId, Position, Revision, Seq};
 use crate::invariant::ArtifactHead;
 use crate::ops::{
-    AccordBinding, CustodyTransition, DeploymentState, Difference, DifferenceKind,
-    GovernedArtifact, QuarantinedEntry, Tables, VerificationResult,
+    AccordBinding, ArtifactRevision, CustodyTransition, DeploymentChange, DeploymentState,
+    Difference, DifferenceKind, GovernedArtifact, QuarantinedEntry, Tables, VerificationResult,
 };
 use crate::projector::OPS_DB;
 use crate::store::Row;
+use crate::time::Timestamp;
+
+/// The key of `deployment_changes`.
+pub(super) type ChangeKey = (ArtifactId, String, Timestamp, Position);
 
 /// The rows of the Ops DB, each table by its key.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Rows {
     pub(super) accord_bindings: BTreeMap<AccordId, AccordBinding>,
     pub(super) governed_artifacts: BTreeMap<ArtifactId, GovernedArtifact>,
+    pub(super) artifact_revisions: BTreeMap<(ArtifactId, Revision), ArtifactRevision>,
     pub(super) custody_transitions: BTreeMap<(ArtifactId, Seq), CustodyTransition>,
     pub(super) deployment_states: BTreeMap<(ArtifactId, String), DeploymentState>,
+    pub(super) deployment_changes: BTreeMap<ChangeKey, DeploymentChange>,
     pub(super) verification_results: BTreeMap<EventId, VerificationResult>,
     pub(super) quarantined_entries: BTreeMap<Position, QuarantinedEntry>,
 }
@@ -29,6 +35,15 @@ impl Rows {
     /// The links of one artifact's chain.
     pub(super) fn chain(&self, id: ArtifactId) -> impl Iterator<Item = &CustodyTransition> {
         self.custody_transitions.range((id, Seq::ZERO)..=(id, Seq::MAX)).map(|(_, link)| link)
+    }
+
+    /// The contents that one artifact had.
+    pub(super) fn revisions(
+        &self,
+        id: ArtifactId,
+    ) -> impl DoubleEndedIterator<Item = &ArtifactRevision> {
+        let all = (id, Revision::ZERO)..=(id, Revision::MAX);
+        self.artifact_revisions.range(all).map(|(_, revision)| revision)
     }
 
     /// The rows of one artifact's targets.
@@ -66,14 +81,20 @@ impl Rows {
         for (id, target) in &keys.targets {
             let row = self.deployment_states.get(&(*id, target.to_string()));
             let head = row.map(|row| {
-                let (health, health_since) = (row.health, row.health_since);
-                (row.position, TargetHead { health, health_since, observed_at: row.observed_at })
+                let head = TargetHead {
+                    desired_cid: row.desired_cid,
+                    observed_cid: row.observed_cid,
+                    health: row.health,
+                    health_since: row.health_since,
+                    observed_at: row.observed_at,
+                };
+                (row.position, head)
             });
             heads.know_target(*id, target.clone(), head);
         }
     }
 
-    fn artifact_head(&self, id: ArtifactId) -> Option<(Position, ArtifactHead)> {
+    fn artifact_head(&self, id: ArtifactId) -> Option<(Position, Revision, ArtifactHead)> {
         let artifact = self.governed_artifacts.get(&id)?;
         let chain = self.newest_link(artifact).map(|link| ChainHead {
             seq: link.seq,
@@ -89,7 +110,8 @@ impl Rows {
                 ratified.push(link.cid);
             }
         }
-        Some((artifact.position, ArtifactHead { cid: artifact.cid, chain, ratified }))
+        let revision = self.revisions(id).next_back()?.revision;
+        Some((artifact.position, revision, ArtifactHead { cid: artifact.cid, chain, ratified }))
     }
 
     /// Writes what the fold answered.
@@ -110,11 +132,17 @@ impl Rows {
             }
             row.position = update.position;
         }
+        let revisions = changes.revisions.into_iter();
+        self.artifact_revisions.extend(revisions.map(|row| ((row.artifact_id, row.revision), row)));
         let links = changes.transitions.into_iter().map(|row| ((row.artifact_id, row.seq), row));
         self.custody_transitions.extend(links);
         let targets = changes.deployments.into_iter();
         self.deployment_states
             .extend(targets.map(|row| ((row.artifact_id, row.target.clone()), row)));
+        let changed = changes.deployment_changes.into_iter();
+        self.deployment_changes.extend(changed.map(|row| {
+            ((row.artifact_id, row.target.clone(), row.observed_at, row.position), row)
+        }));
         let verifications = changes.verifications.into_iter();
         self.verification_results.extend(verifications.map(|row| (row.id, row)));
         let quarantined = changes.quarantined.into_iter();
@@ -129,8 +157,10 @@ impl Rows {
         let of_each = [
             greatest(&self.accord_bindings),
             greatest(&self.governed_artifacts),
+            greatest(&self.artifact_revisions),
             greatest(&self.custody_transitions),
             greatest(&self.deployment_states),
+            greatest(&self.deployment_changes),
             greatest(&self.verification_results),
             greatest(&self.quarantined_entries),
         ];
@@ -174,8 +204,10 @@ impl Rows {
         let quarantined = [self, next].map(|rows| wordless(&rows.quarantined_entries));
         compare(&self.accord_bindings, &next.accord_bindings, upto)
             .chain(compare(&self.governed_artifacts, &next.governed_artifacts, upto))
+            .chain(compare(&self.artifact_revisions, &next.artifact_revisions, upto))
             .chain(compare(&self.custody_transitions, &next.custody_transitions, upto))
             .chain(compare(&self.deployment_states, &next.deployment_states, upto))
+            .chain(compare(&self.deployment_changes, &next.deployment_changes, upto))
             .chain(compare(&self.verification_results, &next.verification_results, upto))
             .chain(compare(&quarantined[0], &quarantined[1], upto))
             .collect()
@@ -186,8 +218,10 @@ impl Rows {
         Tables {
             accord_bindings: self.accord_bindings.values().cloned().collect(),
             governed_artifacts: self.governed_artifacts.values().cloned().collect(),
+            artifact_revisions: self.artifact_revisions.values().cloned().collect(),
             custody_transitions: self.custody_transitions.values().cloned().collect(),
             deployment_states: self.deployment_states.values().cloned().collect(),
+            deployment_changes: self.deployment_changes.values().cloned().collect(),
             verification_results: self.verification_results.values().cloned().collect(),
             quarantined_entries: self.quarantined_entries.values().cloned().collect(),
             projector_checkpoints: checkpoint

@@ -16,6 +16,9 @@ pub struct CheckpointRow {
     pub checkpoint: Checkpoint,
     /// How many rebuilds were swapped in.
     pub generation: i64,
+    /// From which position on the tables have the history of what they show: [`Position::ZERO`] where
+    /// they have all of it.
+    pub history_from: Position,
     /// Who may write.
     pub lease: LeaseState,
 }
@@ -25,13 +28,14 @@ impl CheckpointRow {
     pub const NONE: Self = Self {
         checkpoint: Checkpoint::ZERO,
         generation: 0,
+        history_from: Position::ZERO,
         lease: LeaseState { holder: None, fence: 0, renewed_at: None },
     };
 
     /// The row as [`OpsDb::checkpoints`](crate::OpsDb::checkpoints) lists it.
     pub fn into_listed(self, projector: impl Into<String>) -> ProjectorCheckpoint {
         let LeaseState { holder, renewed_at, .. } = self.lease;
-        ProjectorCheckpoint::new(projector, self.checkpoint, renewed_at, holder)
+        ProjectorCheckpoint::new(projector, self.checkpoint, renewed_at, self.history_from, holder)
     }
 
     /// The row once a generation that was built up to `next` has taken the live one's place; none
@@ -43,6 +47,7 @@ impl CheckpointRow {
         may_swap.then(|| Self {
             checkpoint: next.clone(),
             generation: self.generation + 1,
+            history_from: Position::ZERO,
             lease: self.lease,
         })
     }

@@ -11,12 +11,14 @@ use uuid::Uuid;
 use crate::cid::{Cid, LeafHash, LinkHash};
 use crate::custody::CustodyState;
 use crate::event::{EventType, Outcome, Tier};
-use crate::ids::{AccordId, ArtifactId, CeremonyId, EventId, HolderId, Position, Seq, StreamId};
+use crate::ids::{
+    AccordId, ArtifactId, CeremonyId, EventId, HolderId, Position, Revision, Seq, StreamId,
+};
 use crate::invariant::Code;
 use crate::json::Json;
 use crate::ops::{
-    AccordBinding, Column, CustodyTransition, DeploymentState, GovernedArtifact, Health, Kind,
-    QuarantinedEntry, Table, VerificationResult,
+    AccordBinding, ArtifactRevision, Column, CustodyTransition, DeploymentChange, DeploymentState,
+    GovernedArtifact, Health, Kind, QuarantinedEntry, Table, VerificationResult,
 };
 use crate::origin::Origin;
 use crate::time::Timestamp;
@@ -97,6 +99,16 @@ rows! {
         position: Position,
     }
 
+    ArtifactRevision in "artifact_revisions" by (artifact_id, revision) {
+        artifact_id: ArtifactId,
+        revision: Revision,
+        cid: Cid,
+        content: Json,
+        content_schema: String,
+        recorded_at: Timestamp,
+        position: Position,
+    }
+
     CustodyTransition in "custody_transitions" by (artifact_id, seq) {
         artifact_id: ArtifactId,
         seq: Seq,
@@ -125,6 +137,18 @@ rows! {
         position: Position,
     }
 
+    DeploymentChange in "deployment_changes" by (artifact_id, target, observed_at, position) {
+        artifact_id: ArtifactId,
+        target: String,
+        observed_at: Timestamp,
+        desired_cid: Cid,
+        observed_cid: Option<Cid>,
+        previous_health: Option<Health>,
+        health: Health,
+        health_since: Timestamp,
+        position: Position,
+    }
+
     VerificationResult in "verification_results" by (id) {
         id: EventId,
         artifact_id: ArtifactId,
@@ -148,18 +172,20 @@ rows! {
 
 impl Table {
     /// All of them, those first that others refer to.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         AccordBinding::TABLE,
         GovernedArtifact::TABLE,
+        ArtifactRevision::TABLE,
         CustodyTransition::TABLE,
         DeploymentState::TABLE,
+        DeploymentChange::TABLE,
         VerificationResult::TABLE,
         QuarantinedEntry::TABLE,
     ];
 
     /// Their names, in the same order.
-    pub const NAMES: [&str; 6] = {
-        let mut names = [""; 6];
+    pub const NAMES: [&str; 8] = {
+        let mut names = [""; 8];
         let mut nth = 0;
         while nth < names.len() {
             names[nth] = Self::ALL[nth].name;
@@ -167,6 +193,16 @@ impl Table {
         }
         names
     };
+
+    /// Those of which a rebuilt one is compared with the live one, whose history begins at
+    /// `history_from`: without the two that say what was where that is not the log's beginning.
+    pub fn compared(history_from: Position) -> impl Iterator<Item = Self> {
+        let is_history = |table: &Self| {
+            [ArtifactRevision::TABLE.name, DeploymentChange::TABLE.name].contains(&table.name)
+        };
+        let has_all = history_from == Position::ZERO;
+        Self::ALL.into_iter().filter(move |table| has_all || !is_history(table))
+    }
 
     /// A statement in which every `{table.*}` became the columns of that table, in order, and every
     /// `{alias: table.*}` those of the table under an alias. What else stands in braces stays.
@@ -315,7 +351,7 @@ macro_rules! hashes {
 }
 
 ids!(AccordId, ArtifactId, CeremonyId, EventId, HolderId, StreamId);
-counters!(Position, Seq);
+counters!(Position, Revision, Seq);
 texts!(Code, CustodyState, Health, Origin, Outcome);
 hashes!(LeafHash, LinkHash);
 value! {

@@ -43,7 +43,7 @@ fn the_evidence_of_a_sealed_log_holds() {
     assert_eq!(report.signers, [log::ORIGIN]);
     assert_eq!(report.witnesses.len(), 2);
     let rows = &evidence.rows;
-    assert_eq!(rows.tables().map(|(_, rows)| rows.len()), [1, 1, 4, 1, 1, 1]);
+    assert_eq!(rows.tables().map(|(_, rows)| rows.len()), [1, 1, 1, 4, 1, 2, 1, 1]);
     let shown = serde_json::to_value(&report).unwrap();
     assert_eq!((&shown["held"][7], &shown["failure"]), (&Value::from("rows"), &Value::Null));
 
@@ -105,9 +105,13 @@ fn a_row_that_the_entries_do_not_make_is_told_with_its_column() {
         evidence.rows = serde_json::from_str(&rows.replacen(text, other, 1)).unwrap();
     };
     for (text, other, expected) in [
-        ("\"ttl\":300", "\"ttl\":301", "governed_artifacts, row 1: content is"),
+        ("\"ttl\":300", "\"ttl\":301", "artifact_revisions, row 1: content is"),
         ("\"tier\":1", "\"tier\":2", "governed_artifacts, row 1: tier is 2, expected 1"),
-        ("\"health\":\"unknown\"", "\"health\":\"healthy\"", "deployment_states, row 1: health is"),
+        (
+            "\"health\":\"unknown\"",
+            "\"health\":\"healthy\"",
+            "deployment_changes, row 2: health is",
+        ),
         (
             "\"outcome\":\"failed\"",
             "\"outcome\":\"passed\"",

@@ -7,6 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use crate::changes::{OpsTables, TABLES};
 use crate::database::Database;
+use crate::lease::load_history_from;
 use crate::ops_rows::Columns;
 use crate::partitions::{divide_transitions, divide_verifications, division, key};
 
@@ -25,8 +26,10 @@ const DIVIDED_BY_MONTH: &str = "verification_results";
 const ANALYZE: &str = "ANALYZE {schema}.accord_bindings{next} (id, name), \
     {schema}.governed_artifacts{next} \
         (id, accord_binding_id, artifact_type, tier, custody_state, custody_seq, position), \
+    {schema}.artifact_revisions{next} (artifact_id, revision, position), \
     {schema}.custody_transitions{next} (artifact_id, seq, from_state, to_state, occurred_at, position), \
     {schema}.deployment_states{next} (artifact_id, target, health), \
+    {schema}.deployment_changes{next} (artifact_id, target, health, observed_at, position), \
     {schema}.verification_results{next} (id, artifact_id, outcome, verified_at, position), \
     {schema}.quarantined_entries{next} (position)";
 
@@ -212,6 +215,7 @@ impl NextTables {
         &self,
         connection: &mut PgConnection,
         live: Position,
+        projector: &str,
         rebuilt: Position,
     ) -> Result<Vec<Difference>, sqlx::Error> {
         sqlx::raw_sql(PLAN_SCANS).execute(&mut *connection).await?;
@@ -229,8 +233,9 @@ impl NextTables {
                 .fetch_optional(&mut *connection)
                 .await?;
         let first_month = first_month.flatten();
+        let history_from = load_history_from(connection, &self.database, projector).await?;
         let mut differences = Vec::new();
-        for table in Table::ALL {
+        for table in Table::compared(history_from) {
             let live = format!("{{schema}}.{}", table.name);
             let next = format!("{live}{{next}}");
             let mut comparisons = table.comparisons(&live, &next);

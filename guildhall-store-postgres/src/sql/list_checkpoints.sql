@@ -1,5 +1,5 @@
 SELECT
-    projector, position, leaf_hash, origin, generation, lease_holder, lease_until, fence,
+    projector, position, leaf_hash, origin, generation, history_from, lease_holder, lease_until, fence,
     updated_at
 FROM {schema}.projector_checkpoints
 ORDER BY projector COLLATE pg_catalog."C"

@@ -1,8 +1,15 @@
--- $1: artifacts. The content that each has, the newest link of its chain, who opened the ceremony that
+-- $1: artifacts. The content that each has and which one that is, the newest link of its chain, who opened the ceremony that
 -- is open (found in one look at the key), what the chain ratified.
 SELECT
     artifact.id,
     artifact.position,
+    (
+        SELECT content.revision
+        FROM {schema}.artifact_revisions{next} AS content
+        WHERE content.artifact_id = artifact.id
+        ORDER BY content.revision DESC
+        LIMIT 1
+    ),
     artifact.cid,
     link.seq,
     link.to_state,

@@ -6,6 +6,7 @@
 -- $6: who holds the lease
 -- $7: until when
 -- $8: fence
+-- $9: from where on the tables have their history
 UPDATE {schema}.projector_checkpoints SET
     position = $2,
     leaf_hash = $3,
@@ -14,5 +15,6 @@ UPDATE {schema}.projector_checkpoints SET
     generation = $5,
     lease_holder = $6,
     lease_until = $7,
-    fence = $8
+    fence = $8,
+    history_from = $9
 WHERE projector = $1

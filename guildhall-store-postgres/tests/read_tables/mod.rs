@@ -6,14 +6,14 @@ use std::fmt::Debug;
 use std::str::FromStr;
 
 use guildhall_core::{
-    AccordBinding, AccordId, ArtifactId, CeremonyId, Checkpoint, CustodyTransition,
-    DeploymentState, EventId, EventType, GovernedArtifact, Json, Position, QuarantinedEntry, Seq,
-    StreamId, Tables, Tier, VerificationResult,
+    AccordBinding, AccordId, ArtifactId, ArtifactRevision, CeremonyId, Checkpoint,
+    CustodyTransition, DeploymentChange, DeploymentState, EventId, EventType, GovernedArtifact,
+    Json, Position, QuarantinedEntry, Revision, Seq, StreamId, Tables, Tier, VerificationResult,
 };
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Row as _};
 
-/// The rows of the seven tables of a schema: what the store's queries answer is not taken for
+/// The rows of the nine tables of a schema: what the store's queries answer is not taken for
 /// granted.
 pub(crate) async fn read_tables(url: &str, schema: &str) -> Tables {
     let mut connection = PgConnection::connect(url).await.unwrap();
@@ -42,6 +42,18 @@ pub(crate) async fn read_tables(url: &str, schema: &str) -> Tables {
             registered_at: row.parsed("registered_at"),
             revised_at: row.nullable("revised_at"),
             position: row.position(),
+        })
+        .await,
+        artifact_revisions: rows(c, schema, "artifact_revisions", "artifact_id, revision", |row| {
+            ArtifactRevision {
+                artifact_id: row.artifact("artifact_id"),
+                revision: Revision::from_i64(row.parsed("revision")).unwrap(),
+                cid: row.parsed("cid"),
+                content: row.json("content"),
+                content_schema: row.text("content_schema"),
+                recorded_at: row.parsed("recorded_at"),
+                position: row.position(),
+            }
         })
         .await,
         custody_transitions: rows(c, schema, "custody_transitions", "artifact_id, seq", |row| {
@@ -75,6 +87,24 @@ pub(crate) async fn read_tables(url: &str, schema: &str) -> Tables {
                 position: row.position(),
             }
         })
+        .await,
+        deployment_changes: rows(
+            c,
+            schema,
+            "deployment_changes",
+            "artifact_id, target, observed_at, position",
+            |row| DeploymentChange {
+                artifact_id: row.artifact("artifact_id"),
+                target: row.text("target"),
+                observed_at: row.parsed("observed_at"),
+                desired_cid: row.parsed("desired_cid"),
+                observed_cid: row.nullable("observed_cid"),
+                previous_health: row.nullable("previous_health"),
+                health: row.parsed("health"),
+                health_since: row.parsed("health_since"),
+                position: row.position(),
+            },
+        )
         .await,
         verification_results: rows(c, schema, "verification_results", "id", |row| {
             VerificationResult {

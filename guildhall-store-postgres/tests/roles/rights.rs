@@ -19,14 +19,16 @@ use crate::server::execute;
 use crate::{Guild, LEASE, REFUSED, refusal};
 
 /// What the writer, the projector and the sealer may do beside reading; the reader may do nothing.
-const WRITES: [(&str, &str, &[&str]); 18] = [
+const WRITES: [(&str, &str, &[&str]); 20] = [
     ("writer", "chronicle_entries", &["INSERT"]),
     ("writer", "chronicle_origin", &["INSERT"]),
     ("writer", "chronicle_head", &["UPDATE"]),
     ("projector", "accord_bindings", &["INSERT"]),
     ("projector", "governed_artifacts", &["INSERT", "UPDATE"]),
+    ("projector", "artifact_revisions", &["INSERT"]),
     ("projector", "custody_transitions", &["INSERT"]),
     ("projector", "deployment_states", &["INSERT", "UPDATE"]),
+    ("projector", "deployment_changes", &["INSERT"]),
     ("projector", "verification_results", &["INSERT"]),
     ("projector", "quarantined_entries", &["INSERT"]),
     ("projector", "projector_checkpoints", &["INSERT", "UPDATE"]),
@@ -40,11 +42,13 @@ const WRITES: [(&str, &str, &[&str]); 18] = [
     ("sealer", "chronicle_sealer", &["UPDATE"]),
 ];
 
-const OPS_TABLES: [&str; 7] = [
+const OPS_TABLES: [&str; 9] = [
     "accord_bindings",
     "governed_artifacts",
+    "artifact_revisions",
     "custody_transitions",
     "deployment_states",
+    "deployment_changes",
     "verification_results",
     "quarantined_entries",
     "projector_checkpoints",
@@ -62,7 +66,7 @@ const PROOF_TABLES: [&str; 5] = [
 const UNREAD: [(&str, &[&str]); 5] = [
     ("writer", &OPS_TABLES),
     ("writer", &PROOF_TABLES),
-    ("projector", &["verification_results", "quarantined_entries"]),
+    ("projector", &["deployment_changes", "verification_results", "quarantined_entries"]),
     ("projector", &PROOF_TABLES),
     ("sealer", &OPS_TABLES),
 ];

@@ -16,6 +16,7 @@ fn empty() -> Connection {
         include_str!("../../migrations/ops/0003_append_only.sql"),
         include_str!("../../migrations/ops/0004_closed_ceremonies.sql"),
         include_str!("../../migrations/ops/0009_look_ups.sql"),
+        include_str!("../../migrations/ops/0010_history.sql"),
     ] {
         connection.execute_batch(sql).unwrap();
     }

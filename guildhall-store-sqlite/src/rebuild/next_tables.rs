@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::changes::{NEXT, Statements, TABLES};
 use crate::connection::{DatabaseFile, Role};
 use crate::error::Doing;
+use crate::lease::load_row;
 use crate::ops_rows::Columns;
 use crate::place::Place;
 use crate::schema::{SECOND, definition, is_unique};
@@ -32,10 +33,12 @@ enum RebuildError {
 }
 
 /// The foreign keys: a table, its column, and the table whose `id` that names.
-const FOREIGN_KEYS: [(&str, &str, &str); 4] = [
+const FOREIGN_KEYS: [(&str, &str, &str); 6] = [
     ("governed_artifacts", "accord_binding_id", "accord_bindings"),
+    ("artifact_revisions", "artifact_id", "governed_artifacts"),
     ("custody_transitions", "artifact_id", "governed_artifacts"),
     ("deployment_states", "artifact_id", "governed_artifacts"),
+    ("deployment_changes", "artifact_id", "governed_artifacts"),
     ("verification_results", "artifact_id", "governed_artifacts"),
 ];
 
@@ -181,6 +184,7 @@ impl NextTables {
     pub(super) fn differences(
         &mut self,
         live: Position,
+        projector: &str,
         rebuilt: Position,
     ) -> rusqlite::Result<Vec<Difference>> {
         // One state of the tables for all of it.
@@ -193,8 +197,9 @@ impl NextTables {
             greatest = greatest.max(found.unwrap_or(Position::ZERO));
         }
         let upto = Table::compared_up_to(live, greatest, rebuilt);
+        let history_from = load_row(&connection, projector)?.history_from;
         let mut differences = Vec::new();
-        for table in Table::ALL {
+        for table in Table::compared(history_from) {
             let next = format!("{}{NEXT}", table.name);
             for (kind, sql) in table.comparisons(table.name, &next) {
                 let found = connection.query_row(&sql, [upto.as_i64()], |row| {

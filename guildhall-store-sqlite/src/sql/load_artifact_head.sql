@@ -1,7 +1,8 @@
--- ?1 artifact. The content that it has, the newest link of its chain, and who opened the ceremony that is
+-- ?1 artifact. The content that it has and which one that is, the newest link of its chain, and who opened the ceremony that is
 -- open (found in one look at the key).
 SELECT
     artifact.position,
+    (SELECT max(revision) FROM artifact_revisions AS content WHERE content.artifact_id = artifact.id),
     artifact.cid,
     link.seq,
     link.to_state,

@@ -1,4 +1,4 @@
 -- ?1 projector.
-SELECT position, leaf_hash, origin, generation, lease_holder, lease_until, fence, updated_at
+SELECT position, leaf_hash, origin, generation, history_from, lease_holder, lease_until, fence, updated_at
 FROM projector_checkpoints
 WHERE projector = ?1

@@ -195,11 +195,13 @@ pub(crate) async fn catch_up(store: &SqliteStore, projector: &SqliteProjector, m
     }
 }
 
-pub(crate) const TABLES: [(&str, &str); 6] = [
+pub(crate) const TABLES: [(&str, &str); 8] = [
     ("accord_bindings", "id"),
     ("governed_artifacts", "id"),
+    ("artifact_revisions", "artifact_id, revision"),
     ("custody_transitions", "artifact_id, seq"),
     ("deployment_states", "artifact_id, target"),
+    ("deployment_changes", "artifact_id, target, observed_at, position"),
     ("verification_results", "id"),
     ("quarantined_entries", "position"),
 ];

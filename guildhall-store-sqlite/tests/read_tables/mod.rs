@@ -1,14 +1,15 @@
 //! Every row of an Ops DB in SQLite, read with SQL of its own.
 
 use guildhall_core::{
-    AccordBinding, AccordId, ArtifactId, CeremonyId, Checkpoint, CustodyTransition,
-    DeploymentState, EventId, EventType, GovernedArtifact, Json, LeafHash, LinkHash, Position,
-    QuarantinedEntry, Seq, StreamId, Tables, Tier, VerificationResult,
+    AccordBinding, AccordId, ArtifactId, ArtifactRevision, CeremonyId, Checkpoint,
+    CustodyTransition, DeploymentChange, DeploymentState, EventId, EventType, GovernedArtifact,
+    Json, LeafHash, LinkHash, Position, QuarantinedEntry, Revision, Seq, StreamId, Tables, Tier,
+    VerificationResult,
 };
 use guildhall_store_sqlite::rusqlite::{self, Connection, Row};
 use uuid::Uuid;
 
-/// The rows of the seven tables: what the store's queries answer is not taken for granted.
+/// The rows of the nine tables: what the store's queries answer is not taken for granted.
 pub(crate) fn read_tables(connection: &Connection) -> Tables {
     Tables {
         accord_bindings: rows(connection, "accord_bindings", "id", |row| AccordBinding {
@@ -35,6 +36,20 @@ pub(crate) fn read_tables(connection: &Connection) -> Tables {
             revised_at: nullable(row, "revised_at"),
             position: position(row),
         }),
+        artifact_revisions: rows(
+            connection,
+            "artifact_revisions",
+            "artifact_id, revision",
+            |row| ArtifactRevision {
+                artifact_id: artifact(row, "artifact_id"),
+                revision: Revision::from_i64(get(row, "revision")).unwrap(),
+                cid: parsed(row, "cid"),
+                content: json(row, "content"),
+                content_schema: get(row, "content_schema"),
+                recorded_at: parsed(row, "recorded_at"),
+                position: position(row),
+            },
+        ),
         custody_transitions: rows(connection, "custody_transitions", "artifact_id, seq", |row| {
             CustodyTransition {
                 artifact_id: artifact(row, "artifact_id"),
@@ -66,6 +81,22 @@ pub(crate) fn read_tables(connection: &Connection) -> Tables {
                 position: position(row),
             }
         }),
+        deployment_changes: rows(
+            connection,
+            "deployment_changes",
+            "artifact_id, target, observed_at, position",
+            |row| DeploymentChange {
+                artifact_id: artifact(row, "artifact_id"),
+                target: get(row, "target"),
+                observed_at: parsed(row, "observed_at"),
+                desired_cid: parsed(row, "desired_cid"),
+                observed_cid: nullable(row, "observed_cid"),
+                previous_health: nullable(row, "previous_health"),
+                health: parsed(row, "health"),
+                health_since: parsed(row, "health_since"),
+                position: position(row),
+            },
+        ),
         verification_results: rows(connection, "verification_results", "id", |row| {
             VerificationResult {
                 id: EventId::from_uuid(uuid(row, "id")),
