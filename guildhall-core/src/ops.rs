@@ -18,11 +18,13 @@ use crate::json::Json;
 use crate::time::Timestamp;
 use crate::words::words;
 
+mod answer;
 mod artifact_key;
 mod cursor;
 mod query;
 mod table;
 
+pub use answer::*;
 pub use artifact_key::*;
 pub use cursor::*;
 pub use query::*;

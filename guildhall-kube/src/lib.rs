@@ -113,6 +113,7 @@ mod backlog;
 mod ceremony;
 mod error;
 mod missing;
+mod place;
 mod reading;
 mod seen;
 mod standing;

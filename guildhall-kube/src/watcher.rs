@@ -14,6 +14,7 @@ use tokio::sync::Mutex;
 use crate::backlog::Backlog;
 use crate::error::WatchError;
 use crate::missing::{self, Missing};
+use crate::place::{Failure, Place};
 use crate::reading::{Happened, Says, read};
 use crate::seen::{HandedOver, Seen};
 use crate::standing::Standing;
@@ -24,9 +25,6 @@ pub const FEED_NAME: &str = "kubernetes";
 
 /// How soon a watch may end without having come any further; sooner is a failure.
 const SHORTEST_WATCH: Duration = Duration::from_secs(1);
-
-/// After so many failures in a row, the version that was watched from is not trusted any more.
-const MOST_FAILURES: u32 = 3;
 
 /// Follows the ceremonies of a cluster, and writes nothing to it: a
 /// [feed](guildhall_projector::ceremony::CeremonyFeed) for the orchestrator.
@@ -64,66 +62,6 @@ pub struct CeremonyWatcher {
     /// Where each scope's watch stands; kept from run to run.
     places: Mutex<Vec<Place>>,
     seen: Seen,
-}
-
-/// How far one scope was followed.
-#[derive(Debug)]
-struct Place {
-    scope: Scope,
-    /// Watch after this version; list first where there is none.
-    resource_version: Option<String>,
-    /// The version is a list's, and no watch has come any further since.
-    is_listed: bool,
-    /// How often it failed since a watch came any further.
-    failures: u32,
-}
-
-impl Place {
-    fn new(scope: Scope) -> Self {
-        Self { scope, resource_version: None, is_listed: false, failures: 0 }
-    }
-
-    /// A watch has reported all up to this version.
-    fn reached(&mut self, version: Option<String>) {
-        if version.is_some() && version != self.resource_version {
-            (self.resource_version, self.is_listed, self.failures) = (version, false, 0);
-        }
-    }
-
-    /// The version is gone: it has to be listed anew. If it came from the very list before, that
-    /// would go on for ever without a pause.
-    fn gone(&mut self, error: WatchError) -> Result<(), WatchError> {
-        self.resource_version = None;
-        if std::mem::take(&mut self.is_listed) { Err(error) } else { Ok(()) }
-    }
-
-    /// It failed. What follows its version may never be reported: a new list gets past that.
-    fn failed(&mut self, error: &WatchError) {
-        self.failures = self.failures.saturating_add(1);
-        if error.may_be_the_versions() && self.failures.is_multiple_of(MOST_FAILURES) {
-            self.resource_version = None;
-        }
-    }
-}
-
-/// Why a scope is not followed.
-enum Failure {
-    /// Others may be.
-    Scope(WatchError),
-    /// What is received is not recorded, wherever it comes from.
-    Chronicle(RecordError),
-}
-
-impl From<WatchError> for Failure {
-    fn from(error: WatchError) -> Self {
-        Self::Scope(error)
-    }
-}
-
-impl From<RecordError> for Failure {
-    fn from(error: RecordError) -> Self {
-        Self::Chronicle(error)
-    }
 }
 
 impl std::fmt::Debug for CeremonyWatcher {

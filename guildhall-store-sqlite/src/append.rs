@@ -17,13 +17,13 @@ use rusqlite::{Connection, Statement, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::connection::{DatabaseFile, Gate, Role};
+use crate::crew::{Crew, Stop};
 use crate::entries::{Failure, Stored, View, check_mark};
 use crate::lease::ops_checkpoint;
 use crate::ops_rows::TimeText;
 use crate::options::SqliteOptions;
 use crate::place::Place;
 use crate::watch::Signal;
-use crate::workers::{Crew, Stop};
 
 const DOING: &str = "appending to the Chronicle";
 

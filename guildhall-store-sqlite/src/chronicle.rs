@@ -13,13 +13,14 @@ use rusqlite::Connection;
 
 use crate::append::Appender;
 use crate::connection::DatabaseFile;
+use crate::crew::Crew;
 use crate::entries::{BadRow, Failure, HasLeaf, Stored, View};
 use crate::error::ReadOnly;
 use crate::options::SqliteOptions;
 use crate::reader::Reader;
 use crate::seals::Sealing;
 use crate::watch::Signal;
-use crate::workers::{Crew, Workers};
+use crate::workers::Workers;
 
 /// The Chronicle in a SQLite file (see [`Chronicle`] for what it promises). Clones are cheap and
 /// share everything.

@@ -45,6 +45,7 @@ mod append;
 mod changes;
 mod chronicle;
 mod connection;
+mod crew;
 mod entries;
 mod error;
 mod family;

@@ -16,6 +16,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::changes::{Statements, sort_by_artifact};
 use crate::connection::{DatabaseFile, Role};
+use crate::crew::Crew;
 use crate::error::{Doing, disagreement};
 use crate::heads::load_heads;
 use crate::lease::{load_row, save_row};
@@ -24,7 +25,7 @@ use crate::presence::Presence;
 use crate::read_model::{ReadModel, load_quarantined, load_rows, show};
 use crate::rebuild::SqliteGeneration;
 use crate::store::SqliteStore;
-use crate::workers::{Crew, Workers};
+use crate::workers::Workers;
 
 /// What a projector does and what it may use; [`SqliteStore::projector`] holds the defaults.
 #[must_use]

@@ -14,10 +14,11 @@ use guildhall_core::{
 };
 
 use crate::connection::DatabaseFile;
+use crate::crew::Crew;
 use crate::error::Doing;
 use crate::heads::load_heads;
 use crate::lease::{load_row, save_row};
-use crate::workers::{Crew, Workers, run_blocking};
+use crate::workers::{Workers, run_blocking};
 
 mod next_tables;
 

@@ -7,11 +7,12 @@ use guildhall_core::store::Family;
 
 use crate::chronicle::SqliteChronicle;
 use crate::connection::{DatabaseFile, Role};
+use crate::crew::Crew;
 use crate::error::{CloseError, Doing, OpenError};
 use crate::open::{find_file, open_file};
 use crate::options::SqliteOptions;
 use crate::reader::Reader;
-use crate::workers::{Crew, Workers, run_blocking};
+use crate::workers::{Workers, run_blocking};
 
 /// An open store: its Chronicle and its Ops DB, in one file or in two. Clones are cheap and share
 /// everything.

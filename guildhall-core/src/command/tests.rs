@@ -2,15 +2,22 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 
+use super::recorder::MAX_ATTEMPTS;
 use super::*;
-use crate::chronicle::{Head, Origin};
-use crate::event::{DeploymentObserved, Outcome};
+use crate::chronicle::{
+    Append, AppendError, Appended, Chronicle, DecodedEntry, Entry, Head, NewEntry, Origin,
+    ReadLimit,
+};
+use crate::custody::CustodyPolicy;
+use crate::error::StoreError;
+use crate::event::{Decoded, DeploymentObserved, Outcome};
 use crate::fixtures::{ARTIFACT, CEREMONY, at, bound, json, link, observed, registered, verified};
-use crate::ids::Position;
+use crate::fold::{Fold, OnViolation};
+use crate::ids::{AccordId, Position, Version};
 use crate::invariant::Code;
 use crate::memory::MemoryChronicle;
 use CustodyState::{CeremonyOpen, Deployed, Drafted, Ratified};

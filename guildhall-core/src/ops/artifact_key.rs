@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::query::{ArtifactQuery, ArtifactSort, ArtifactSummary};
+use super::answer::ArtifactSummary;
+use super::query::{ArtifactQuery, ArtifactSort};
 use crate::custody::CustodyState;
 use crate::ids::ArtifactId;
 
