@@ -186,7 +186,7 @@ struct Committer {
     connection: Connection,
     place: Place,
     seen: Arc<Seen>,
-    /// None once it has let a group pass.
+    /// Absent once it has let a group pass.
     guard: Option<Guard>,
     gate: Gate,
     signal: Arc<Signal>,
@@ -238,9 +238,9 @@ impl Committer {
         }
     }
 
-    /// Takes what waits, and what comes at once. Callers that were answered together come back
-    /// together: without patience, the first of them would have a sync to itself while the others
-    /// wait for theirs. So as many as last time are waited for, for no longer than half of what
+    /// Takes what is waiting, and what arrives right after. Callers that got their answers together come
+    /// back together: without patience, the first of them would have a sync to itself while the
+    /// others wait for theirs. So it waits for as many as last time, for at most half as long as
     /// their commit took.
     fn gather(&mut self, group: &mut Group) {
         let (callers, took) = self.last_group;
@@ -333,9 +333,9 @@ impl Committer {
     }
 }
 
-/// Keeps entries from a log that lacks what was projected from it: its end was cut off, as when a
-/// file was copied without the log beside it. Positions that were acknowledged would be given away
-/// again, under another origin where that was lost too. A rebuild sets the checkpoint back.
+/// Refuses to append to a log that lacks what was projected from it: its end was cut off, as when a
+/// file was copied without the log beside it. Positions that were acknowledged would be assigned
+/// again, and under another origin if that was lost too. A rebuild sets the checkpoint back.
 struct Guard {
     /// The Ops DB, where it is in a file of its own.
     ops: Option<Connection>,

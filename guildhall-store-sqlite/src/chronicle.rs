@@ -25,14 +25,14 @@ use crate::workers::Workers;
 /// The Chronicle in a SQLite file (see [`Chronicle`] for what it promises). Clones are cheap and
 /// share everything.
 ///
-/// Appends that wait at the same time are committed together and share one sync, also those of
-/// callers that know nothing of each other; one that is refused does not touch the others. A
-/// transaction that fails, fails for all who share it.
+/// Appends that wait at the same time are committed together and share one sync, even those of
+/// unrelated callers; a refused one does not affect the others. If the transaction fails, it fails
+/// for all of them.
 ///
-/// Every entry that is read has the leaf hash of its fields, and what a handle of the store once
-/// acknowledged or read stays where it was; otherwise there is an error of
-/// [`LogFault`](guildhall_core::LogFault). A file that lost the end of its log (`-wal` was left
-/// behind) is opened and read, and rebuilt from; nothing is appended to it while the Ops DB's
+/// Reading checks that an entry's leaf hash is that of its fields, and that what a handle of the store
+/// once acknowledged or read is still where it was; anything else is a
+/// [`LogFault`](guildhall_core::LogFault). A file that lost the end of its log (its `-wal` was left
+/// behind) can be opened, read and rebuilt from; nothing is appended to it while the Ops DB's
 /// checkpoint is beyond its end.
 #[derive(Debug, Clone)]
 pub struct SqliteChronicle {

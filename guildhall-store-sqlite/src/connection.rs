@@ -184,8 +184,8 @@ impl<T: Default> PerFile<T> {
     }
 }
 
-/// Lets the writers of one process into a database file one at a time, in the order in which they
-/// come. SQLite alone would let them poll, and starve whom it likes.
+/// Lets the writers of one process into a database file one at a time, in order of arrival. SQLite
+/// alone would let them poll, and could starve any of them.
 #[derive(Clone)]
 pub(crate) struct Gate(Arc<Queue>);
 
@@ -237,13 +237,13 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// What a panic under one of these locks left behind is whole: counters and maps.
+/// Locks a mutex, poisoned or not: what it guards (counters and maps) is valid even after a panic.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tries again while another connection is in the way, until `patience` is over: for the few
-/// statements that do not call SQLite's busy handler.
+/// Retries while another connection is in the way, until `patience` runs out: for the few statements
+/// that do not call SQLite's busy handler.
 pub(crate) fn retry_busy<T>(
     patience: Duration,
     mut attempt: impl FnMut() -> rusqlite::Result<T>,

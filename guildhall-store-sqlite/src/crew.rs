@@ -12,9 +12,9 @@ use crate::connection::lock;
 use crate::error::{Closed, NoAnswer};
 use crate::workers::run_blocking;
 
-/// How long whoever drops the last handle of a store waits for its threads. What they were sent is
-/// done by then, unless it is a read or a batch without end; a commit and a checkpoint take
-/// milliseconds, a log of 64 MiB below a second.
+/// How long dropping the last handle of a store waits for its threads. Their work is done by then,
+/// unless it is an endless read or batch; a commit and a checkpoint take milliseconds, a log of
+/// 64 MiB less than a second.
 pub(crate) const DROP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The threads of one store. Every handle of the store holds it, and no thread does: so the last
@@ -137,8 +137,8 @@ impl Crew {
         }
     }
 
-    /// Stops every thread once it has done what it was sent before, and waits for them. Nobody can
-    /// start one afterwards.
+    /// Stops every thread once it has done the work already sent to it, and waits for them. None can
+    /// be started afterwards.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
         let roll = Arc::clone(&self.roll);
         let close = move || {
@@ -154,7 +154,7 @@ impl Crew {
         run_blocking("closing the database", close).await?
     }
 
-    /// Refuses where the store was closed.
+    /// Fails if the store was closed.
     pub(crate) fn check_open(&self, doing: &'static str) -> Result<(), StoreError> {
         if self.is_closed() { Err(StoreError::permanent(doing, Closed)) } else { Ok(()) }
     }
@@ -177,13 +177,13 @@ impl Drop for Crew {
     fn drop(&mut self) {
         // The senders were dropped with the handles, so the threads are about to end.
         if !self.roll.wait(Some(DROP_PATIENCE)) {
-            tracing::warn!("a thread of a dropped store is still at work; it goes on alone");
+            tracing::warn!("a thread of a dropped store is still at work; it goes on by itself");
         }
     }
 }
 
 impl Roll {
-    /// Waits until every thread but this one has ended, and answers whether they have.
+    /// Waits until every thread but this one has ended, and returns whether they have.
     fn wait(&self, patience: Option<Duration>) -> bool {
         let deadline = patience.map(|patience| Instant::now() + patience);
         // A read model that owns a handle of its store may be what drops the last one.

@@ -10,11 +10,11 @@ use rusqlite::{ErrorCode, ffi};
 
 use crate::schema::SchemaFault;
 
-/// Why a database file was not opened. Whichever it is, the file is as it was.
+/// Why a database file was not opened. In every case the file is unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The file is no SQLite database: choose another path.
+    /// The file is not a SQLite database: choose another path.
     #[error("{} is not a SQLite database", .path.display())]
     NotSqlite {
         /// The file.
@@ -40,8 +40,8 @@ pub enum OpenError {
         /// The newest migration that this version knows.
         known: u32,
     },
-    /// An older Guildhall made the tables, and a store that only reads leaves them so: open the
-    /// store for writing once.
+    /// An older Guildhall made the tables, and a store opened for reading does not migrate them: open
+    /// it for writing once.
     #[error(
         "{} has migration {found} of the {family} tables, reading needs {known}: open it once for writing", .path.display()
     )]
@@ -55,8 +55,8 @@ pub enum OpenError {
         /// The newest migration that this version knows.
         known: u32,
     },
-    /// Somebody changed the tables, their keys or their triggers: drop what is foreign, and make
-    /// what is missing or altered again as the files in this crate's `migrations/` do.
+    /// Somebody changed the tables, their keys or their triggers: drop what is foreign, and recreate
+    /// what is missing or altered as the files in this crate's `migrations/` do.
     #[error("{} is not as its migrations made it: {}", .path.display(), join(.faults))]
     AlteredSchema {
         /// The file.
@@ -64,16 +64,16 @@ pub enum OpenError {
         /// Each difference.
         faults: Vec<SchemaFault>,
     },
-    /// The path names no file of its own: in-memory databases and SQLite's URIs are not opened. A
-    /// file that is called like that is opened with `./` before its name.
+    /// The path is not the name of a file: in-memory databases and SQLite's URIs are not supported. To
+    /// open a file with such a name, put `./` before it.
     #[error("{:?} is not the path of a database file", .path)]
     NotAPath {
         /// The path.
         path: PathBuf,
     },
-    /// The newest entries stand in the log beside the file, which cannot be read where it is, since
-    /// nothing can be written there: copy the file and its log (`-wal`) to a folder that can be
-    /// written, or let a store that can write close the file first.
+    /// The newest entries are in the log beside the file, which cannot be read in place because
+    /// nothing can be written there: copy the file and its log (`-wal`) to a writable folder, or let
+    /// a store that can write close the file first.
     #[error("the log beside {} cannot be read without writing beside it", .path.display())]
     LogUnreadable {
         /// The file.
@@ -84,12 +84,12 @@ pub enum OpenError {
     Corrupt {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's error.
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
-    /// The file system does not carry SQLite's write-ahead log, as network ones do not: choose a
-    /// local one.
+    /// The file system, say a network one, does not support SQLite's write-ahead log: choose a local
+    /// one.
     #[error("{} cannot use a write-ahead log: its journal mode stays {found:?}", .path.display())]
     NoWriteAheadLog {
         /// The file.
@@ -102,7 +102,7 @@ pub enum OpenError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
@@ -147,14 +147,14 @@ pub(crate) fn open_error(path: &Path, error: rusqlite::Error) -> OpenError {
     }
 }
 
-/// Why a store did not close as it should. Its threads have ended all the same; what was
-/// acknowledged is in the file and in the log beside it.
+/// Why a store did not close cleanly. Its threads have ended all the same; what was acknowledged is
+/// in the file and the log beside it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CloseError {
-    /// Another handle or process reads or writes the file just now, so that its log could not be
-    /// folded in: keep the file and the one beside it whose name ends in `-wal` together, or close
-    /// the other and then this store again.
+    /// Another handle or process is using the file, so its log could not be folded in: keep the file
+    /// and the one beside it whose name ends in `-wal` together, or close the other one first and
+    /// then this store again.
     #[error("{} is in use elsewhere: its newest entries stay in the file beside it that ends in -wal", .path.display())]
     InUse {
         /// The file.
@@ -162,8 +162,8 @@ pub enum CloseError {
     },
     /// SQLite failed otherwise; a transient fault is worth another try. Where it carries
     /// [`LogFault::FileReplaced`](guildhall_core::LogFault::FileReplaced), the file was removed or
-    /// replaced and nothing was touched: remove the old `-wal` and `-shm` beside it before the file
-    /// that is there now is opened.
+    /// replaced and nothing was touched: remove the old `-wal` and `-shm` before you open the file
+    /// that is there now.
     #[error("{} cannot be closed", .path.display())]
     Store {
         /// The file.
@@ -230,8 +230,8 @@ pub(crate) fn fault(error: &rusqlite::Error) -> Fault {
     }
 }
 
-/// Why rows were not written to the tables of a projector that stands at `checkpoint`: a row that
-/// is there already, or one that is missing, says that the tables are not what the log makes.
+/// Why rows were not written to the tables of a projector whose checkpoint is `checkpoint`: a row that
+/// exists already, or one that is missing, shows that the tables are not what the log makes.
 pub(crate) fn disagreement(
     doing: &'static str,
     error: rusqlite::Error,
@@ -261,7 +261,7 @@ pub(crate) fn disagreement(
     }
 }
 
-/// A thread that answers for a connection is gone: it panicked, or the process is shutting down.
+/// The thread that owns a connection is gone: it panicked, or the process is shutting down.
 #[derive(Debug, thiserror::Error)]
 #[error("the thread that owns the connection gave no answer")]
 pub(crate) struct NoAnswer;
@@ -276,7 +276,7 @@ pub(crate) struct Closed;
 #[error("the store was opened for reading only")]
 pub(crate) struct ReadOnly;
 
-/// Somebody wrote a file that was read as nobody could write it.
+/// Another process changed a file that was read as if nobody could write it.
 #[derive(Debug, thiserror::Error)]
 #[error("the file changed while it was read")]
 pub(crate) struct Changed;

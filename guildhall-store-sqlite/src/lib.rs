@@ -1,4 +1,4 @@
-//! Guildhall on SQLite: the Chronicle and the Ops DB in a file of the embedder's, with no server.
+//! Guildhall on SQLite: the Chronicle and the Ops DB in one file, without a server.
 //!
 //! Open a store, append what happened, read it back:
 //!
@@ -20,7 +20,7 @@
 //!     effective_at: "2026-11-23T10:05:00Z".parse()?,
 //!     name: "Workplace devices".to_owned(),
 //! };
-//! // Returned means durable, whatever happens to the power.
+//! // Returned means durable: it survives a power cut.
 //! let appended = chronicle.append(Append::of([NewEntry::new(&bound.into())])).await?;
 //! assert_eq!(appended[0].position, Position::FIRST);
 //!
@@ -33,12 +33,12 @@
 //! # }
 //! ```
 //!
-//! SQLite blocks, so threads of the store's own talk to it and no thread of the runtime waits: one
-//! that appends for everyone ([group commit](SqliteChronicle)), and some that read. Several
-//! handles and several processes can share a file; it has to be on a local file system.
+//! SQLite blocks, so the store talks to it from threads of its own and never blocks the runtime's: one
+//! thread appends for everyone ([group commit](SqliteChronicle)), and several read. Several
+//! handles and several processes can share a file, which must be on a local file system.
 //!
 //! [Close](SqliteStore::close) a store when you are done with it: until then its newest entries are
-//! in a second file beside it, and a copy of the first alone lacks them.
+//! in a second file beside the first, and a copy of the first alone lacks them.
 #![deny(missing_docs)]
 
 mod append;
@@ -81,5 +81,5 @@ pub use read_model::ReadModel;
 pub use schema::SchemaFault;
 pub use store::SqliteStore;
 
-/// The driver whose types a [`ReadModel`] is handed.
+/// The driver whose types a [`ReadModel`] receives.
 pub use rusqlite;

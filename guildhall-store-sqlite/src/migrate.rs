@@ -13,8 +13,8 @@ use crate::schema;
 /// The `application_id` in the header of a file of Guildhall's: "GHLD".
 pub const APPLICATION_ID: u32 = 0x4748_4c44;
 
-/// The newest migration that a file of ours has of each family, 0 for none, after checking that
-/// this version knows them and that the tables are as they made them.
+/// The newest migration of each family that a file of ours has, 0 for none, after checking that this
+/// version knows them and that the tables are as they made them.
 pub(crate) fn check(
     connection: &Connection,
     path: &Path,
@@ -43,7 +43,7 @@ pub(crate) fn check(
     }
 }
 
-/// What is to be done yet.
+/// What is still to be done.
 pub(crate) fn pending(made: &[(Family, u32)]) -> Vec<(Family, &'static Migration)> {
     let pending = made.iter().flat_map(|&(family, found)| {
         let missing = family::migrations(family).iter().filter(move |one| one.number > found);

@@ -1,8 +1,8 @@
 //! Opening a file: is it ours, does this version know its tables, are they as the migrations made
 //! them, and which ones are missing?
 //!
-//! A file that is refused is left as it is: everything is checked, through connections that cannot
-//! write, before anything is written.
+//! A refused file is left unchanged: everything is checked, through connections that cannot write,
+//! before anything is written.
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind};
@@ -50,8 +50,8 @@ pub(crate) fn find_file(
     if bytes == 0 {
         return Err(OpenError::NotSqlite { path });
     }
-    // Whose file it is, the main file alone says, and without touching what is another's. Where it
-    // is torn, because somebody folds the log in just now, the reader is told again.
+    // The main file alone says whose file it is, and another program's file is not touched. Where it
+    // is torn, because another process is folding the log in, the reader looks again.
     let untouched = open_untouched(&path).and_then(|connection| Owner::load(&connection));
     match untouched {
         Ok(owner) => owner.check(&path)?,
@@ -72,8 +72,8 @@ pub(crate) fn find_file(
     Ok(file)
 }
 
-/// Refuses what SQLite would not take for the name of a file. It takes a URI for one whether it is
-/// asked to or not, and a name such as `sqlite:guildhall.db` is a URL that was not taken apart.
+/// Refuses what SQLite would not treat as the name of a file. It interprets a URI whether asked to
+/// or not, and a name such as `sqlite:guildhall.db` is a URL that nobody parsed.
 fn check_path(path: &Path) -> Result<(), OpenError> {
     let text = path.as_os_str().as_encoded_bytes();
     let is_none = text.is_empty()
@@ -91,7 +91,7 @@ fn create(path: &Path) -> io::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        // A folder that nothing can be created in, or something else that is no file.
+        // A folder that nothing can be created in, or something that is not a file.
         Err(error) => {
             if path.try_exists()? {
                 Ok(())
@@ -111,8 +111,8 @@ fn locate(path: &Path) -> Result<(PathBuf, u64), OpenError> {
     if metadata.is_file() { Ok((path, metadata.len())) } else { Err(OpenError::NotSqlite { path }) }
 }
 
-/// As [`check_untouched`], of a file that another connection may be closing just now: it folds its
-/// log in and removes it, and the main file alone looks torn meanwhile. What is corrupt stays so.
+/// Like [`check_untouched`], for a file that another connection may be closing: it folds its log in
+/// and removes it, and meanwhile the main file alone looks torn. A corrupt file stays corrupt.
 fn check_settled(path: &Path, families: &[Family]) -> Result<(), OpenError> {
     const ATTEMPTS: u32 = 20;
     for _ in 1..ATTEMPTS {

@@ -101,11 +101,11 @@ pub(crate) fn write_row<R: OpsRow>(statement: &mut Statement<'_>, row: &R) -> ru
     statement.raw_execute().map(drop)
 }
 
-/// A column holds something else than what belongs there: somebody changed the row. A rebuild of
-/// the Ops DB makes it again.
+/// A column holds something that does not belong there: somebody changed the row. A rebuild of the
+/// Ops DB restores it.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{table}.{column} of the row that position {} wrote holds something else than Guildhall writes: {reason}; rebuild the Ops DB",
+    "{table}.{column} of the row that position {} wrote holds what Guildhall does not write: {reason}; rebuild the Ops DB",
     .position.map_or_else(|| "?".to_owned(), |position| position.to_string())
 )]
 struct BadCell {
@@ -115,7 +115,7 @@ struct BadCell {
     reason: Box<dyn Error + Send + Sync>,
 }
 
-/// A number is none of those that a column may hold.
+/// A number is outside of what a column may hold.
 #[derive(Debug, thiserror::Error)]
 #[error("{0} is out of range")]
 struct OutOfRange(i64);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use guildhall_core::MAX_PAYLOAD_BYTES;
 
-/// Where a store lives and what it may use. [`SqliteOptions::at`] holds the defaults; set what
-/// differs:
+/// Where a store lives and what it may use. Start from the defaults of [`SqliteOptions::at`] and set
+/// what differs:
 ///
 /// ```
 /// use guildhall_store_sqlite::SqliteOptions;
@@ -18,30 +18,30 @@ use guildhall_core::MAX_PAYLOAD_BYTES;
 pub struct SqliteOptions {
     /// The file of the Chronicle; created where there is none.
     pub chronicle_path: PathBuf,
-    /// The file of the Ops DB; none, the default, puts it into the Chronicle's.
+    /// The file of the Ops DB; by default it shares the Chronicle's.
     pub ops_path: Option<PathBuf>,
-    /// How large the page cache of each writing connection may grow, in bytes, of which there are
-    /// up to three (one appends, one projects, one rebuilds); a reading one has an eighth. SQLite
-    /// lends what one does not use to the others. 8 MiB by default: at two million entries, four
-    /// times as much made neither appends nor a catch-up faster.
+    /// Upper bound on the page cache of each writing connection, in bytes. There are up to three (one
+    /// appends, one projects, one rebuilds); a reading one has an eighth of it. SQLite lends what one
+    /// does not use to the others. 8 MiB by default: at two million entries, four times as much made
+    /// neither appends nor a catch-up faster.
     pub cache_bytes: usize,
-    /// How many connections answer reads at a time, for each file. 4 by default; at least 1.
+    /// How many connections serve reads at the same time, for each file. 4 by default; at least 1.
     pub readers: usize,
     /// How long a writer waits for another process's transaction before its error is transient.
     /// 5 s by default. Writers of one process queue up and do not use it.
     pub busy_timeout: Duration,
-    /// How many entries of waiting appends share one transaction, at most. 4,096 by default. An
+    /// Upper bound on the entries of waiting appends that share one transaction. 4,096 by default. An
     /// append is never split, so a longer one has a transaction of its own.
     pub group_entries: usize,
-    /// How many bytes of payload share one transaction, at most. 16 MiB by default.
+    /// Upper bound on the payload that shares one transaction, in bytes. 16 MiB by default.
     pub group_bytes: usize,
-    /// How long a payload may be, in bytes. [`MAX_PAYLOAD_BYTES`] by default.
+    /// Upper bound on one payload, in bytes. [`MAX_PAYLOAD_BYTES`] by default.
     pub payload_limit_bytes: usize,
-    /// How much a wait costs at most when its wake-up is lost: so often a waiter looks for itself.
-    /// 1 s by default.
+    /// How often a waiter looks for itself, and so the longest delay when its wake-up is lost. 1 s by
+    /// default.
     pub poll_interval: Duration,
-    /// How long a snapshot of the Ops DB ([`OpsDb::snapshot`](guildhall_core::OpsDb::snapshot)) answers
-    /// before it ends by itself: while it is there, SQLite cannot fold the log in beyond it. 10 s by
+    /// How long a snapshot of the Ops DB ([`OpsDb::snapshot`](guildhall_core::OpsDb::snapshot)) lasts
+    /// before it ends by itself: while it exists, SQLite cannot fold the log in beyond it. 10 s by
     /// default.
     pub snapshot_time: Duration,
     /// How long a projector's lease holds without being renewed. 15 s by default.
@@ -62,7 +62,7 @@ guildhall_core::setters!(SqliteOptions {
 });
 
 impl SqliteOptions {
-    /// The defaults, with this file for everything.
+    /// The defaults, with everything in this file.
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self {
             chronicle_path: path.into(),
@@ -79,7 +79,7 @@ impl SqliteOptions {
         }
     }
 
-    /// The same with a file of its own for the Ops DB.
+    /// The same, with the Ops DB in a file of its own.
     #[must_use]
     pub fn ops_path(self, path: impl Into<PathBuf>) -> Self {
         Self { ops_path: Some(path.into()), ..self }

@@ -1,5 +1,5 @@
-//! Which file stands at a path: SQLite goes on with the one that it opened, also when that one was
-//! removed or another was put in its place, and what it writes then is lost.
+//! Which file is at a path: SQLite goes on with the one that it opened even after that one was removed
+//! or replaced, and what it writes then is lost.
 
 use std::fs::{self, Metadata};
 use std::io;

@@ -27,7 +27,7 @@ use crate::rebuild::SqliteGeneration;
 use crate::store::SqliteStore;
 use crate::workers::Workers;
 
-/// What a projector does and what it may use; [`SqliteStore::projector`] holds the defaults.
+/// Settings of a projector; [`SqliteStore::projector`] starts from the defaults.
 #[must_use]
 pub struct ProjectorBuilder {
     file: DatabaseFile,
@@ -36,9 +36,9 @@ pub struct ProjectorBuilder {
     read_models: Vec<Box<dyn ReadModel>>,
 }
 
-/// Two read models of one projector, or a read model and the projector, have one name.
+/// Two read models of one projector, or a read model and the projector, share a name.
 #[derive(Debug, thiserror::Error)]
-#[error("the name {name:?} stands for two read models")]
+#[error("two read models are called {name:?}")]
 struct NameTaken {
     name: String,
 }
@@ -68,22 +68,22 @@ impl ProjectorBuilder {
         self
     }
 
-    /// How many bytes the heads may hold between batches, about; 32 MiB by default, enough for
-    /// some 50,000 artifacts. What is forgotten is loaded again.
+    /// Approximate upper bound on the heads kept between batches, in bytes; 32 MiB by default, enough
+    /// for some 50,000 artifacts. What is forgotten is loaded again.
     pub fn memory_bytes(mut self, memory_bytes: usize) -> Self {
         self.settings.memory_bytes = memory_bytes;
         self
     }
 
-    /// How many bytes of rows and heads a rebuild may hold back, about; 96 MiB by default, enough
-    /// for some 30,000 artifacts with three targets each. A rebuild that needs more goes on at the
-    /// pace of a catch-up.
+    /// Approximate upper bound on the rows and heads that a rebuild holds back, in bytes; 96 MiB by
+    /// default, enough for some 30,000 artifacts with three targets each. A rebuild that needs more
+    /// goes on at the pace of a catch-up.
     pub fn rebuild_memory_bytes(mut self, rebuild_memory_bytes: usize) -> Self {
         self.settings.rebuild_memory_bytes = rebuild_memory_bytes;
         self
     }
 
-    /// Applies this read model too, in the same transaction.
+    /// Also applies this read model, in the same transaction.
     pub fn read_model(mut self, read_model: impl ReadModel + 'static) -> Self {
         self.read_models.push(Box::new(read_model));
         self
@@ -92,8 +92,8 @@ impl ProjectorBuilder {
     /// Starts the projector's thread, which owns its connection. Blocks for a moment.
     ///
     /// # Errors
-    /// Permanent where two read models share a name or one is called as the projector is, or the
-    /// store was opened for reading; otherwise the store's own.
+    /// Permanent where two read models share a name, one has the projector's name, or the store was
+    /// opened for reading; otherwise the store's own.
     pub fn start(self) -> Result<SqliteProjector, StoreError> {
         const DOING: &str = "starting the projector";
         let mut names = vec![self.settings.name.as_str()];
@@ -134,7 +134,7 @@ impl fmt::Debug for ProjectorBuilder {
 }
 
 impl SqliteStore {
-    /// A projector of the Ops DB, still to be started.
+    /// A projector of the Ops DB, to be configured and started.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -161,7 +161,7 @@ impl SqliteStore {
 
 /// Projects into the Ops DB (see [`Projector`] for what it promises). Clones are one projector.
 ///
-/// The lease's clock is this host's; all who open the file are on it.
+/// The lease goes by this host's clock, which every process that opens the file shares.
 #[derive(Clone)]
 pub struct SqliteProjector {
     worker: Workers<Projecting>,

@@ -1,7 +1,7 @@
 //! The typed queries on the Ops DB, each in one read transaction.
 //!
-//! Every order and filter is served by an index, but two: a text inside a name, and a JSON
-//! fragment. Those are looked for row by row, in the query's order, until the page is full.
+//! Every order and filter is served by an index except two: a text inside a name, and a JSON
+//! fragment. Those are searched for row by row, in the query's order, until the page is full.
 
 mod artifacts;
 mod select;
@@ -31,7 +31,7 @@ use crate::workers::{Workers, run_blocking};
 
 const DOING: &str = "reading the Ops DB";
 
-/// The Ops DB in a SQLite file (see [`OpsDb`] for what it answers). Clones are cheap.
+/// The Ops DB in a SQLite file (see [`OpsDb`] for its queries). Clones are cheap.
 #[derive(Debug, Clone)]
 pub struct SqliteOpsDb {
     readers: Workers<Reader>,
@@ -79,7 +79,7 @@ impl SqliteOpsDb {
 
 #[async_trait]
 impl OpsDb for SqliteOpsDb {
-    /// Opens a connection of its own: a snapshot never keeps others from asking.
+    /// Opens a connection of its own: a snapshot never blocks other queries.
     async fn snapshot(&self) -> Result<Box<dyn OpsDb>, StoreError> {
         const DOING: &str = "taking a snapshot of the Ops DB";
         if self.is_snapshot {

@@ -12,8 +12,8 @@ use crate::error::{Doing, fault};
 use crate::lease::{load_row, save_row};
 use crate::ops_rows::Columns;
 
-/// A read model of an embedder's, in tables of its own in the Ops DB's file. It is applied in the
-/// transaction of the Ops DB, which shows the batch already, and has its own row in
+/// An embedder's read model, in tables of its own in the Ops DB's file. It is applied in the
+/// transaction of the Ops DB, where the batch's rows are already visible, and has its own row in
 /// `projector_checkpoints`, so one that is added later catches up from its own checkpoint.
 ///
 /// ```
@@ -50,14 +50,14 @@ pub trait ReadModel: Send {
     /// Its name in `projector_checkpoints`: always the same, and no other's.
     fn name(&self) -> &str;
 
-    /// Applies entries that are new to it, in order and without a gap, each with what became of it
-    /// in the Ops DB. Whatever is kept outside
-    /// the transaction must be ready for it to be rolled back and for the entries to come again.
+    /// Applies entries that are new to it, in order and without a gap, each with its verdict in the
+    /// Ops DB. The transaction may be rolled back and the entries may come again; state kept outside
+    /// it has to allow for that.
     ///
     /// # Errors
-    /// Any: nothing of the batch is applied then, the Ops DB's part neither. Where a
-    /// [`rusqlite::Error`] that may pass is the error or the cause of it (somebody held a lock, a
-    /// write failed), the batch is tried again; anything else stops the projector.
+    /// Any: nothing of the batch is applied then, to the Ops DB either. Where the error or its cause
+    /// is a transient [`rusqlite::Error`] (a lock was held, a write failed), the batch is tried again;
+    /// anything else stops the projector.
     fn apply(
         &mut self,
         transaction: &Transaction<'_>,
@@ -107,7 +107,7 @@ pub(crate) fn show(
     Ok(())
 }
 
-/// What the projector answers to a read model's error.
+/// What the projector makes of a read model's error.
 fn failure(name: String, source: Box<dyn Error + Send + Sync>) -> ApplyError {
     let first: &(dyn Error + 'static) = &*source;
     let mut causes = successors(Some(first), |&error| error.source());

@@ -24,7 +24,7 @@ pub(crate) struct Reader {
 enum Standing {
     /// It takes part in SQLite's locking: its file is to be the one at its path.
     Live(Place),
-    /// It reads the file as nobody writes it, since nothing can be written beside it.
+    /// It reads the file as if nobody wrote it, since nothing can be written beside it.
     Still(Stamp),
 }
 
@@ -97,8 +97,8 @@ impl Drop for Reader {
     }
 }
 
-/// Opens a connection that leaves nothing behind, and answers whether it reads the file as nobody
-/// writes it.
+/// Opens a connection that leaves nothing behind, and returns whether it reads the file as if nobody
+/// wrote it.
 ///
 /// Readers of a write-ahead log write beside the file: one that may, takes part, and SQLite removes
 /// what it made. One that may not reads the log where its writers have left what that takes, and

@@ -1,8 +1,8 @@
 //! Rebuilding: the next generation of the tables is filled beside the live one, without keys,
-//! indexes, triggers and foreign keys; those are made afterwards, and then names change hands.
+//! indexes, triggers or foreign keys; those are made afterwards, and then the tables swap names.
 //!
-//! What belongs to a table is read from the schema as it is, so there is no second copy of it, and
-//! an index that an embedder added is made anew too.
+//! What belongs to a table is read from the schema as it is, so it is described only once, and an
+//! index that an embedder added is made again too.
 
 use std::fmt;
 use std::sync::Arc;

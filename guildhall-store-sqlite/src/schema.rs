@@ -2,8 +2,8 @@
 //! triggers. What the migrations make is found out by running them, in memory.
 //!
 //! An embedder may add tables, views and indexes, and triggers on the Ops DB's tables, such as an
-//! outbox. One on the log's tables writes what nobody appended, or keeps from being written what
-//! somebody did.
+//! outbox. A trigger on the log's tables could write what nobody appended, or suppress what somebody
+//! did.
 
 use std::fmt;
 
@@ -16,22 +16,22 @@ use crate::family::{self, CREATE_MIGRATIONS};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SchemaFault {
-    /// Somebody dropped it: make it again as the migrations do.
+    /// Somebody dropped it: recreate it as the migrations do.
     Missing {
         /// `table`, `index` or `trigger`.
         kind: String,
         /// Its name.
         name: String,
     },
-    /// Somebody made another in its place.
+    /// Somebody replaced it with another.
     Altered {
         /// `table`, `index` or `trigger`.
         kind: String,
         /// Its name.
         name: String,
     },
-    /// A trigger that is not Guildhall's stands on a table of the log or on that of the migrations:
-    /// drop it.
+    /// A trigger that is not Guildhall's is on a table of the log or on the table of migrations: drop
+    /// it.
     Foreign {
         /// Its name.
         name: String,

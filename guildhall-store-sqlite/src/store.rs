@@ -17,9 +17,9 @@ use crate::workers::{Workers, run_blocking};
 /// An open store: its Chronicle and its Ops DB, in one file or in two. Clones are cheap and share
 /// everything.
 ///
-/// SQLite keeps the newest entries in a log beside the file (`-wal`) until they are folded in, now
-/// and then and when the store is [closed](Self::close). Until then the file alone is not the whole
-/// of it: to copy a live one, use `VACUUM INTO`, SQLite's backup API or the shell's `.backup`.
+/// SQLite keeps the newest entries in a log beside the file (`-wal`) and folds them in from time to
+/// time, and when the store is [closed](Self::close). Until then the file alone is incomplete: to
+/// copy a live one, use `VACUUM INTO`, SQLite's backup API or the shell's `.backup`.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     shared: Arc<Shared>,
@@ -37,7 +37,7 @@ impl SqliteStore {
     /// Opens the store in one file with the default [`SqliteOptions`], and creates what is missing.
     ///
     /// # Errors
-    /// [`OpenError`]; the file is as it was.
+    /// [`OpenError`]; the file is unchanged.
     pub async fn open(path: impl Into<PathBuf>) -> Result<Self, OpenError> {
         Self::open_with(SqliteOptions::at(path)).await
     }
@@ -45,20 +45,21 @@ impl SqliteStore {
     /// Opens the store as `options` say, and creates what is missing.
     ///
     /// # Errors
-    /// [`OpenError`]; the file that it names is as it was.
+    /// [`OpenError`]; the file that it names is unchanged.
     pub async fn open_with(options: SqliteOptions) -> Result<Self, OpenError> {
         Self::open_by(options, open_file).await
     }
 
-    /// Opens the store in one file for reading: for pages, reports and auditors, also on a medium
-    /// or in a folder where nothing can be written.
+    /// Opens the store in one file for reading: for pages, reports and auditors, even on a read-only
+    /// medium or in a folder where nothing can be written.
     ///
-    /// Nothing is created or migrated, and nothing is left behind, but for the `-shm` that goes with
+    /// Nothing is created or migrated, and nothing is left behind except the `-shm` that goes with
     /// a log. A log that a killed writer left is read, not folded in: it and the file stay byte for
-    /// byte as they were. Appending and projecting are
-    /// errors. Where the file or its folder cannot be written and there is no log beside the file,
-    /// the file is read as nobody writes it: a change by somebody who can is noticed and read from
-    /// the next question on, and a question that it comes in between is a transient error.
+    /// byte as they were. Appending and projecting are errors.
+    ///
+    /// Where the file or its folder cannot be written and there is no log beside the file, it is
+    /// read as if nobody wrote it. A change by another process is noticed and read from the next
+    /// query on; a query that it interrupts fails with a transient error.
     ///
     /// ```
     /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
@@ -135,25 +136,25 @@ impl SqliteStore {
         Ok(Self { shared: Arc::new(Shared { options, chronicle, ops_file, ops_readers }) })
     }
 
-    /// Closes the store for every handle, its projectors and rebuilds too: does what they were sent
-    /// before, folds the log into the file, and with that removes `-wal` and `-shm`, unless another
-    /// store or process has the file open. What a handle is asked afterwards is an error. Closing
-    /// again is welcome, as after an error.
+    /// Closes the store for every handle, including its projectors and rebuilds: finishes the work
+    /// already submitted, folds the log into the file, and thereby removes `-wal` and `-shm`, unless
+    /// another store or process has the file open. Using a handle afterwards is an error. Closing
+    /// again, say after an error, is fine.
     ///
-    /// Where the file was removed or replaced meanwhile, closing is an error that carries
+    /// If the file was removed or replaced in the meantime, closing fails with
     /// [`LogFault::FileReplaced`](guildhall_core::LogFault::FileReplaced) and touches nothing: remove
-    /// the `-wal` and `-shm` that the old file left, which are not the new one's, before you open
-    /// the new one.
+    /// the `-wal` and `-shm` that the old file left behind, which do not belong to the new one, before
+    /// you open the new one.
     ///
-    /// Dropping the last handle does the same, silently, and blocks for so long: for milliseconds
-    /// after an append, for up to 5 s where a thread is still at work; what takes longer goes on
-    /// alone. In async code, this is the way that never blocks.
+    /// Dropping the last handle does the same, silently, and blocks while it does: for milliseconds
+    /// after an append, for up to 5 s while a thread is still at work; work that takes longer goes on
+    /// by itself. In async code, call this instead: it never blocks.
     ///
     /// # Errors
     /// [`CloseError`]; the threads have ended nevertheless.
     ///
     /// # Cancel safety
-    /// Dropped, it goes on until the threads have ended.
+    /// If dropped, closing goes on until the threads have ended.
     pub async fn close(&self) -> Result<(), CloseError> {
         let chronicle_file = self.shared.chronicle.file().clone();
         let path = chronicle_file.path().to_owned();
@@ -188,7 +189,7 @@ impl SqliteStore {
         &self.shared.ops_file
     }
 
-    /// Connections that read the Ops DB, and the threads that they and all others are of.
+    /// Connections that read the Ops DB.
     pub(crate) fn ops_readers(&self) -> &Workers<Reader> {
         &self.shared.ops_readers
     }
@@ -208,11 +209,11 @@ fn spawn_readers(
 }
 
 /// Folds the log into the file, after every thread of the store has closed its connection; SQLite
-/// removes it with the last connection.
+/// removes the log with the last connection.
 fn fold_in(file: &DatabaseFile) -> Result<(), CloseError> {
     const DOING: &str = "folding the log into the file";
     let failed = |source| CloseError::Store { path: file.path().to_owned(), source };
-    // The log beside a file that was put in this one's place is not that file's.
+    // The log beside a file that replaced this one does not belong to that file.
     let connection = file.connect_alone(Role::Append).map_err(failed)?;
     let is_busy: bool = connection
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))

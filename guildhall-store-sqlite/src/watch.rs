@@ -1,7 +1,7 @@
 //! Waking those who wait for the log to grow.
 //!
-//! A commit of this process tells its waiters how far the log reaches. One of another process shows
-//! as a change to the database's files; what changed, a waiter finds out by looking.
+//! A commit in this process tells its waiters how far the log reaches. One in another process shows as
+//! a change to the database's files; a waiter then looks for what changed.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -15,12 +15,12 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::connection::PerFile;
 
-/// What woke a waiter. Sent through a watch channel, so wake-ups that nobody took yet are one.
+/// What woke a waiter. Sent through a watch channel, so wake-ups that nobody has taken yet merge.
 #[derive(Debug, Default, Clone, Copy)]
 struct News {
     /// How far the last commit of this process reached: a hint, as the file may be another by now.
     head: Position,
-    /// How often the files changed, by whomever.
+    /// How often the files changed, whoever changed them.
     changes: u64,
 }
 
@@ -28,7 +28,7 @@ struct News {
 #[derive(Debug, Default)]
 pub(crate) struct Signal {
     news: watch::Sender<News>,
-    /// None where the operating system would not watch; polling remains.
+    /// Absent where the operating system would not watch; polling remains.
     watcher: OnceLock<Option<RecommendedWatcher>>,
 }
 
@@ -62,9 +62,9 @@ impl Signal {
         });
     }
 
-    /// Waits until the log reaches beyond `position`, and answers how far; after `patience`,
-    /// whatever `look` found last. What was told is where to look, never the answer: it may be of a
-    /// file that was replaced since.
+    /// Waits until the log reaches beyond `position`, and returns how far it does; after `patience`,
+    /// whatever `look` found last. A wake-up only says that it is time to look: it may concern a file
+    /// that has been replaced since.
     pub(crate) async fn wait_beyond<L>(
         &self,
         position: Position,

@@ -104,10 +104,10 @@ impl<S: Send + 'static> Workers<S> {
         &self.crew
     }
 
-    /// Runs `work` with one of the states and answers what it answers.
+    /// Runs `work` with one of the states and returns what it returns.
     ///
     /// # Cancel safety
-    /// Dropped before the work began, it is not done; afterwards it is done to its end.
+    /// If dropped before the work began, it is not done; afterwards it runs to its end.
     pub(crate) async fn run<T, E, F>(&self, doing: &'static str, work: F) -> Result<T, E>
     where
         F: FnOnce(&mut S) -> Result<T, E> + Send + 'static,
@@ -133,7 +133,8 @@ impl<S: Send + 'static> Workers<S> {
     }
 }
 
-/// The next of a queue, waited for until then at most; nothing where there will be none.
+/// The next message of a queue, waited for until then at most; nothing when the wait or the queue is
+/// over.
 fn receive<M>(queue: &mut mpsc::Receiver<M>, until: Option<Instant>) -> Option<M> {
     let Some(until) = until else { return queue.blocking_recv() };
     let waker = Waker::from(Arc::new(Unparks(thread::current())));

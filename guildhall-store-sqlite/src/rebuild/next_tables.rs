@@ -17,14 +17,14 @@ use crate::schema::{SECOND, definition, is_unique};
 /// What the name of a table ends with once another has taken its place, until it is dropped.
 const RETIRED: &str = "_retired";
 
-/// How many rows that were held back are written in one transaction, so that appenders get their
-/// turn: about 50 ms.
+/// How many of the rows held back are written in one transaction, so that appenders get their turn:
+/// about 50 ms.
 const HELD_ROWS: usize = 16_384;
 
 /// A rebuild failed because of what it met, not because of SQLite.
 #[derive(Debug, thiserror::Error)]
 enum RebuildError {
-    #[error("another rebuild was begun, or this one was thrown away")]
+    #[error("another rebuild was begun, or this one was discarded")]
     ThrownAway,
     #[error("this generation is the live one")]
     Swapped,
@@ -237,7 +237,7 @@ impl NextTables {
             self.stage = Stage::Swapped;
             if let Err(error) = drop_leftovers(&self.file, &mut self.connection, DOING) {
                 // It is swapped; what is left costs space only.
-                tracing::warn!(%error, "the generation before stays until the next rebuild");
+                tracing::warn!(%error, "the previous generation stays until the next rebuild");
             }
         }
         Ok(is_swapped)
