@@ -5,12 +5,12 @@
 --     psql -d ops -v schema=guild_north -v owner=north_owner -v writer=north_writer \
 --         -v projector=north_projector -v sealer=north_sealer -v reader=north_reader -f roles.sql
 --
--- Nobody can log in as one of them yet: grant the writer, the projector, the sealer and the reader to
--- those who do, and let the owner itself log in (ALTER ROLE … LOGIN), as tables belong to whoever made them.
+-- None of them can log in yet: grant the writer, the projector, the sealer and the reader to roles that
+-- can, and let the owner itself log in (ALTER ROLE … LOGIN), as tables belong to the role that made them.
 --
--- Run it before the store is first opened, once its tables are there, and again after an upgrade
--- made new ones: it says the whole of what the five may do in the schema, and changes nothing where
--- that is so already.
+-- Run it before the store is first opened, once its tables exist, and again after an upgrade made new
+-- ones: it states everything that the five may do in the schema, and changes nothing if that is
+-- already so.
 \set ON_ERROR_STOP on
 \set QUIET on
 \if :{?schema}
@@ -40,7 +40,7 @@
 
 BEGIN;
 SET LOCAL client_min_messages = warning;
--- Nobody's function runs in the place of a built-in.
+-- No other function can stand in for a built-in.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 SELECT format('CREATE ROLE %I NOLOGIN', role)
@@ -48,14 +48,14 @@ FROM unnest(ARRAY[:'owner', :'writer', :'projector', :'sealer', :'reader']) AS r
 WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = role)
 \gexec
 
--- Who is no superuser can hand things only to a role that is theirs.
+-- A role that is not a superuser can hand things only to a role it is a member of.
 SELECT format('GRANT %I TO %I', :'owner', current_user)
 FROM pg_catalog.pg_roles
 WHERE rolname = current_user AND NOT rolsuper AND rolname <> :'owner'
 \gexec
 
 -- The owner: opens the store to make its tables and to upgrade them, and rebuilds the Ops DB. It
--- could take away the triggers that keep the log as it is, so no service runs as the owner.
+-- could drop the triggers that protect the log, so no service runs as the owner.
 SELECT format('CREATE SCHEMA %I AUTHORIZATION %I', :'schema', :'owner')
 WHERE NOT EXISTS (SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = :'schema')
 \gexec
@@ -70,7 +70,7 @@ FROM pg_catalog.pg_proc
 WHERE pronamespace = to_regnamespace(quote_ident(:'schema'))
 \gexec
 
--- What the others held is taken, so that what follows is all that they hold.
+-- Revoke what the others hold, so that what follows is all that they have.
 REVOKE ALL ON SCHEMA :"schema" FROM PUBLIC, :"writer", :"projector", :"sealer", :"reader";
 REVOKE ALL ON ALL TABLES IN SCHEMA :"schema" FROM PUBLIC, :"writer", :"projector", :"sealer", :"reader";
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA :"schema" FROM PUBLIC, :"writer", :"projector", :"sealer", :"reader";

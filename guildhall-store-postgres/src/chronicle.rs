@@ -24,14 +24,13 @@ const DOING: &str = "reading the Chronicle";
 /// The Chronicle in a schema (see [`Chronicle`] for what it promises). Clones are cheap and share
 /// everything.
 ///
-/// Appends that wait at the same time are committed together and share one sync, also those of
-/// callers that know nothing of each other; one that is refused does not touch the others. A
-/// transaction that fails, fails for all who share it. Other processes may append too: they take
-/// turns on one row.
+/// Appends that wait at the same time are committed together and share one sync, even those of
+/// unrelated callers; a refused one does not affect the others. If the transaction fails, it fails
+/// for all of them. Other processes may append too: they take turns on one row.
 #[derive(Debug, Clone)]
 pub struct PostgresChronicle {
     database: Database,
-    /// None where nothing is to be written.
+    /// Absent where nothing may be written.
     appender: Option<Appender>,
     signal: Arc<Signal>,
     seen: Arc<Seen>,

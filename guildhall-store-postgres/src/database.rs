@@ -30,11 +30,11 @@ impl Database {
     /// How long a connection that nobody needs stays open.
     const IDLE_TIME: Duration = Duration::from_secs(30);
 
-    /// A connection that was of use so lately is taken to be alive, which saves a round trip.
+    /// A connection that was used this recently is taken to be alive, which saves a round trip.
     const FRESH_TIME: Duration = Duration::from_millis(20);
 
-    /// Fewer wait for each other for ever: one appends and one listens for as long as the store is
-    /// open.
+    /// With fewer, they could wait for each other for ever: one appends and one listens for as long as
+    /// the store is open.
     const LEAST_CONNECTIONS: u32 = 3;
 
     /// The database that the options name. Nothing is connected yet.
@@ -97,7 +97,7 @@ impl Database {
         }
     }
 
-    /// Whether whoever asks for a connection finds one.
+    /// Whether a connection is free for whoever asks next.
     pub(crate) fn has_room(&self) -> bool {
         let pool = &self.pool;
         pool.num_idle() > 0 || pool.size() < pool.options().get_max_connections()
@@ -131,8 +131,8 @@ impl Database {
         AssertSqlSafe(begin).into_sql_str()
     }
 
-    /// The outcome of a conversation with the server. Where none comes for long, the connection is
-    /// lost: a server that is frozen, or gone without a word, would be waited for indefinitely.
+    /// The outcome of a conversation with the server. If none comes in time, the connection counts as
+    /// lost: a server that froze or vanished would otherwise be waited for indefinitely.
     pub(crate) async fn answered<T, E: From<sqlx::Error>>(
         &self,
         conversation: impl Future<Output = Result<T, E>>,
@@ -154,8 +154,8 @@ impl Database {
         outcome
     }
 
-    /// Why there is no connection at all. The pool goes on trying while a server refuses, and then
-    /// does not say why; a server that says nothing here either is not waited for much longer.
+    /// Why there is no connection at all. The pool retries while a server refuses, and then does not say
+    /// why; a server that is silent here too is not waited for much longer.
     async fn refusal(&self) -> sqlx::Error {
         let options = self.pool.connect_options();
         let asking = async { PgConnection::connect_with(&options).await?.close().await };

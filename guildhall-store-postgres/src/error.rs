@@ -1,6 +1,6 @@
 //! Why a store does not open, and which of PostgreSQL's errors may pass.
 //!
-//! What the driver says names hosts, users, tables and keys; it never holds the password.
+//! The driver's messages name hosts, users, tables and keys; they never contain the password.
 
 use std::io;
 use std::time::Duration;
@@ -16,18 +16,18 @@ use crate::schema::SchemaFault;
 /// times the text at most, for numbers of one digit.
 pub(crate) const MOST_PAYLOAD_BYTES: usize = 32 << 20;
 
-/// Why a store was not opened. Whichever it is, the database is as it was.
+/// Why a store was not opened. In every case the database is unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The text is no URL of a PostgreSQL database: mend it. It is not shown, as it may hold a
+    /// The text is not a URL of a PostgreSQL database: correct it. It is not shown, as it may contain a
     /// password.
     #[error("the database URL cannot be read: {reason}")]
     BadUrl {
         /// What is wrong with it.
         reason: String,
     },
-    /// The text cannot name a schema of Guildhall's: choose another.
+    /// The text cannot be the name of a schema: choose another.
     #[error(
         "{found:?} cannot name a schema: 1 to 48 bytes, no control character, no $, not pg_ at the start"
     )]
@@ -57,8 +57,8 @@ pub enum OpenError {
         /// The newest migration that this version knows.
         known: u32,
     },
-    /// An older Guildhall made the tables, or nobody did, and a store that only reads leaves them so:
-    /// open the store for writing once.
+    /// The tables are an older Guildhall's, or do not exist, and a store opened for reading does not
+    /// migrate them: open it for writing once.
     #[error(
         "the schema {schema:?} has migration {found} of the {family} tables, reading needs {known}: open it once for writing"
     )]
@@ -72,9 +72,9 @@ pub enum OpenError {
         /// The newest migration that this version knows.
         known: u32,
     },
-    /// Somebody changed the tables, their keys, triggers or functions, or took rights away: drop what
-    /// is foreign, make what is missing or altered again as the files in this crate's `migrations/`
-    /// do, and grant as `roles.sql` does.
+    /// Somebody changed the tables, their keys, triggers or functions, or revoked rights: drop what is
+    /// foreign, recreate what is missing or altered as the files in this crate's `migrations/` do, and
+    /// grant as `roles.sql` does.
     #[error("the schema {schema:?} is not as its migrations made it: {}", join(.faults))]
     AlteredSchema {
         /// The schema.
@@ -85,22 +85,22 @@ pub enum OpenError {
     /// The server is older than PostgreSQL 14: upgrade it.
     #[error("the server is PostgreSQL {found}, Guildhall needs 14 or newer")]
     OldServer {
-        /// The server's version, as it says it.
+        /// The server's version, in its own words.
         found: String,
     },
-    /// The database keeps its texts in another encoding than UTF-8: make one with `ENCODING 'UTF8'`.
+    /// The database's encoding is not UTF-8: create one with `ENCODING 'UTF8'`.
     #[error("the database has the encoding {found}, Guildhall needs UTF8")]
     OtherEncoding {
-        /// The encoding's name, as PostgreSQL says it.
+        /// The encoding's name in PostgreSQL.
         found: String,
     },
-    /// The pool opens fewer connections than the three that a store needs: give it more.
+    /// The pool allows fewer connections than the three that a store needs: raise its limit.
     #[error("the pool opens {found} connections at most, Guildhall needs 3")]
     SmallPool {
         /// How many it opens at most.
         found: u32,
     },
-    /// Payloads may be longer than what `jsonb` surely takes: lower
+    /// Payloads may be longer than `jsonb` is certain to take: lower
     /// [`payload_limit_bytes`](crate::PostgresOptions::payload_limit_bytes).
     #[error("payloads of {found} bytes may not fit into jsonb, the limit is {MOST_PAYLOAD_BYTES}")]
     LongPayloads {
@@ -175,7 +175,7 @@ pub(crate) fn fault(error: &sqlx::Error) -> Fault {
 /// Whether trying again can help against a SQLSTATE (PostgreSQL's documentation, appendix A).
 fn sqlstate(code: &str) -> Fault {
     match code {
-        // A full disk needs somebody, and so does a database that was dropped.
+        // A full disk needs operator action, and so does a database that was dropped.
         "53100" | "57P04" => Fault::Permanent,
         // Another transaction was in the way, a time-out cut this one off, a standby was asked
         // before it took over, the disk failed to read.
@@ -195,7 +195,8 @@ pub(crate) fn has_sqlstate(error: &sqlx::Error, state: &str) -> bool {
     error.code().is_some_and(|code| code == state)
 }
 
-/// The task that answers is gone: it panicked, or the runtime that the store was opened on ended.
+/// The task that owns the connection is gone: it panicked, or the runtime that the store was opened on
+/// ended.
 #[derive(Debug, thiserror::Error)]
 #[error("the task that owns the connection gave no answer")]
 pub(crate) struct NoAnswer;
@@ -205,7 +206,7 @@ pub(crate) struct NoAnswer;
 #[error("the store was opened for reading only")]
 pub(crate) struct ReadOnly;
 
-/// The server has said nothing for long.
+/// The server did not answer in time.
 #[derive(Debug, thiserror::Error)]
 #[error("the server gave no answer within {0:?}")]
 pub(crate) struct Silent(pub(crate) Duration);

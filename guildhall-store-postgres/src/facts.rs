@@ -1,18 +1,19 @@
-//! What a server says of itself, for those who look after it.
+//! What a server reports about itself, for its administrators.
 
 use sqlx::Row;
 
 use crate::database::Database;
 
-/// What a server is, and what it makes of a store.
+/// What a server is, and how a store stands on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerFacts {
-    /// Its version, as it says it.
+    /// Its version, in its own words.
     pub version: String,
     /// Whether it only replays what another server writes.
     pub is_standby: bool,
-    /// Whether the role that the store logs in as may do anything, also what append-only tables refuse.
+    /// Whether the role that the store logs in as is a superuser, which can drop the triggers that keep
+    /// tables append-only.
     pub is_superuser: bool,
     /// Whether what it has committed survives a power cut: `fsync` and `full_page_writes` are on.
     pub is_durable: bool,

@@ -1,4 +1,4 @@
-//! Who keeps something of the store's locked, for those who waited in vain.
+//! Who keeps something of the store locked, for those who waited in vain.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ use crate::database::Database;
 pub struct LockHolder {
     /// The id of its server process, which `pg_terminate_backend` takes.
     pub pid: i32,
-    /// As whom it is logged in; empty where it is no client's.
+    /// The user it is logged in as; empty where it is not a client's.
     pub user: String,
-    /// What it calls itself (`application_name`); often empty.
+    /// Its `application_name`; often empty.
     pub application: String,
 }
 
@@ -25,7 +25,7 @@ impl fmt::Display for LockHolder {
     }
 }
 
-/// Another session kept something locked for longer than is waited: let it end, or end it with
+/// Another session kept something locked for too long: let it end, or end it with
 /// `pg_terminate_backend`. The source of a transient [`StoreError`](guildhall_core::StoreError).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} is locked by {holder}")]

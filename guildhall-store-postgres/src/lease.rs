@@ -130,15 +130,15 @@ impl LeaseRow {
     }
 }
 
-/// How long a projector may say nothing in a transaction before the server ends it. Even the
-/// shortest lease leaves it the time that folding a batch takes.
+/// How long a projector may be silent in a transaction before the server ends it. Even the shortest
+/// lease leaves it enough time to fold a batch.
 pub(crate) fn silence(lease_time: Duration) -> Duration {
     lease_time.max(Duration::from_secs(1))
 }
 
-/// How long a rebuild may say nothing, while it waits for the log: one that is frozen would keep vacuum
-/// from its work in the whole database. And how long the server may say nothing to a projector: one
-/// that is gone without a word would leave it waiting for ever.
+/// How long a rebuild may be silent while it waits for the log: a frozen one would keep vacuum from its
+/// work in the whole database. And how long the server may be silent towards a projector: one that
+/// vanished would leave it waiting for ever.
 pub(crate) fn long_silence(lease_time: Duration) -> Duration {
     silence(lease_time).saturating_mul(20)
 }

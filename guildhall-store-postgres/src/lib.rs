@@ -1,6 +1,6 @@
 //! Guildhall on PostgreSQL: the Chronicle and the Ops DB, in a schema of the embedder's database.
 //!
-//! Open a store, append what happened, project it, ask the tables:
+//! Open a store, append what happened, project it, query the tables:
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -18,7 +18,7 @@
 //! let effective_at = "2026-11-23T10:05:00Z".parse()?;
 //! let terms = Json::parse(r#"{"review_days": 90}"#)?;
 //! let bound = AccordBound::new("Workplace devices", "council", terms, effective_at);
-//! // Returned means durable, whatever happens to the power.
+//! // Returned means durable: it survives a power cut.
 //! let appended = chronicle.append(Append::of([NewEntry::new(&bound.into())])).await?;
 //!
 //! runtime.wait_until(appended[0].position).await?;
@@ -27,15 +27,15 @@
 //! # }
 //! ```
 //!
-//! PostgreSQL 14 or newer. Everything is in one schema, `guildhall` unless [`PostgresOptions`] say
-//! otherwise, so several Guildhalls and other programs can share a database. Any number of
+//! It needs PostgreSQL 14 or newer. Everything is in one schema, `guildhall` unless [`PostgresOptions`]
+//! say otherwise, so several Guildhalls and other programs can share a database. Any number of
 //! processes may append: each commits its callers in [groups](PostgresChronicle), and they take
 //! turns on the row that holds the head of the log. Any number may project: one has the lease, the
-//! others stand by. `DBA.md`, beside this crate's manifest, says what a database administrator
-//! wants to know: roles, connections, partitions, what a rebuild does to the server.
+//! others stand by. `DBA.md`, beside this crate's manifest, is for the database administrator: roles,
+//! connections, partitions, what a rebuild does to the server.
 //!
-//! No decision about what a log means is made here: heads are loaded, `guildhall-core` decides, and
-//! what it answers is written.
+//! Nothing here decides what a log means: heads are loaded, `guildhall-core` decides, and what it
+//! returns is written.
 #![deny(missing_docs)]
 
 mod append;

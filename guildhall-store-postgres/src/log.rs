@@ -14,7 +14,7 @@ use crate::entries::{
     BadRow, Failure, Stored, bind_entries, check_mark, load_leaf_hash, parse_origin,
 };
 
-/// What this process knows of the log; right as long as the log ends at its head.
+/// What this process knows of the log; valid as long as the log ends at its head.
 #[derive(Debug, Clone)]
 pub(crate) struct LogState {
     origin: Option<Origin>,
@@ -185,7 +185,7 @@ pub(crate) async fn lock_head(
     sqlx::query(sql).execute(connection).await.map(drop)
 }
 
-/// Gives the Chronicle its name, for ever.
+/// Gives the Chronicle its permanent name.
 pub(crate) async fn insert_origin(
     connection: &mut PgConnection,
     database: &Database,
@@ -195,8 +195,8 @@ pub(crate) async fn insert_origin(
     sqlx::query(sql).bind(origin.as_str()).execute(connection).await.map(drop)
 }
 
-/// Appends entries to a log that ends at `head`; false where it no longer does, and then nothing
-/// is done.
+/// Appends entries to a log that ends at `head`; false where it no longer does, and then nothing is
+/// written.
 pub(crate) async fn append_entries(
     connection: &mut PgConnection,
     database: &Database,

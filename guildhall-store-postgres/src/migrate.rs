@@ -2,7 +2,7 @@
 //!
 //! Migrations are numbered, go forward only, and are recorded in `guildhall_migrations`. What is
 //! missing is made in one transaction that has their list locked, so that of two processes one does it
-//! and the other finds it done; a schema that is refused is left as it is.
+//! and the other finds it done; a refused schema is left unchanged.
 
 use guildhall_core::StoreError;
 use guildhall_core::store::{Family, Migration};

@@ -8,11 +8,11 @@ use sqlx::PgPool;
 
 use crate::error::{MOST_PAYLOAD_BYTES, OpenError};
 
-/// The schema that a store lives in unless told otherwise.
+/// The schema of a store unless another is chosen.
 pub const DEFAULT_SCHEMA: &str = "guildhall";
 
-/// Where a store lives and what it may use. [`PostgresOptions::at`] and [`PostgresOptions::with_pool`]
-/// hold the defaults; set what differs:
+/// Where a store lives and what it may use. Start from the defaults of [`PostgresOptions::at`] or
+/// [`PostgresOptions::with_pool`] and set what differs:
 ///
 /// ```
 /// use guildhall_store_postgres::PostgresOptions;
@@ -26,37 +26,37 @@ pub const DEFAULT_SCHEMA: &str = "guildhall";
 pub struct PostgresOptions {
     /// How to reach the database.
     pub(crate) source: Source,
-    /// The schema of every table; created where there is none. `guildhall` by default. Stores in
-    /// two schemas of one database never meet. 1 to 48 bytes.
+    /// The schema of every table; created if it does not exist. `guildhall` by default. Stores in
+    /// two schemas of one database never affect each other. 1 to 48 bytes.
     pub schema: String,
-    /// How many connections a pool made from a URL opens at most. 8 by default. Three suffice: one
-    /// appends, one listens, and the rest takes turns; fewer are refused. An embedder's own pool has
-    /// its own limit.
+    /// Upper bound on the connections of a pool made from a URL. 8 by default. Three suffice: one
+    /// appends, one listens, and the rest takes turns; fewer are refused. An embedder's pool has its
+    /// own limit.
     pub max_connections: u32,
-    /// How long to wait for a connection at most, before the error is transient. 5 s by default. An
-    /// embedder's own pool has its own limit, and where no server can be reached it is asked for a
-    /// quarter longer, for the reason.
+    /// How long to wait for a connection before failing with a transient error. 5 s by default. An
+    /// embedder's pool has its own limit; if no server can be reached, a quarter more of that is spent
+    /// on finding out why.
     pub acquire_timeout: Duration,
-    /// How long an append, a page of what is read of the log, a question to the Ops DB or the release of
-    /// a lease may be without an answer before its connection counts as lost, and what became of the
-    /// append is found out over another one. 30 s by default. A projector waits for twenty times its
-    /// lease. A lock is waited for half as long.
+    /// How long an append, a page read from the log, a query of the Ops DB or the release of a lease may
+    /// go without an answer before its connection counts as lost; what became of an append is then
+    /// found out over another one. 30 s by default. A projector waits for twenty times its lease. Locks
+    /// are waited for half as long.
     pub answer_timeout: Duration,
-    /// How many entries of waiting appends share one transaction, at most. 4,096 by default. An
+    /// Upper bound on the entries of waiting appends that share one transaction. 4,096 by default. An
     /// append is never split, so a longer one has a transaction of its own.
     pub group_entries: usize,
-    /// How many bytes of payload share one transaction, at most. 16 MiB by default.
+    /// Upper bound on the payload that shares one transaction, in bytes. 16 MiB by default.
     pub group_bytes: usize,
-    /// How long a payload may be, in bytes. [`MAX_PAYLOAD_BYTES`] by default, 32 MiB at most: `jsonb`
-    /// takes no array of more than 16,777,216 elements, so a longer one could be recorded and never
-    /// projected.
+    /// Upper bound on one payload, in bytes. [`MAX_PAYLOAD_BYTES`] by default, 32 MiB at most: `jsonb`
+    /// takes no array of more than 16,777,216 elements, so a longer payload could be recorded but
+    /// never projected.
     pub payload_limit_bytes: usize,
-    /// How much a wait costs at most when its wake-up is lost: so often a waiter looks for itself.
-    /// 1 s by default.
+    /// How often a waiter looks for itself, and so the longest delay when its wake-up is lost. 1 s by
+    /// default.
     pub poll_interval: Duration,
-    /// How long a snapshot of the Ops DB ([`OpsDb::snapshot`](guildhall_core::OpsDb::snapshot)) answers
-    /// before it ends by itself: it holds a connection of the pool, and while it is there the server
-    /// cannot clean up what is newer, nor a rebuild be swapped in. 10 s by default.
+    /// How long a snapshot of the Ops DB ([`OpsDb::snapshot`](guildhall_core::OpsDb::snapshot)) lasts
+    /// before it ends by itself: it holds a connection of the pool, and while it exists the server
+    /// cannot clean up rows that died since, nor can a rebuild be swapped in. 10 s by default.
     pub snapshot_time: Duration,
     /// How long a projector's lease holds without being renewed. 15 s by default.
     pub lease_time: Duration,
@@ -99,17 +99,17 @@ impl PostgresOptions {
     /// folder for a Unix socket), `hostaddr`, `port`, `dbname`, `user`, `password`,
     /// `application_name` and `options` are understood; a URL with others is refused rather than
     /// half obeyed. What it leaves out is taken from `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`,
-    /// `PGDATABASE`, `PGSSLMODE` and their like. In a user's name and a password, what has a
-    /// meaning in URLs has to be escaped (`%3F` for `?`).
+    /// `PGDATABASE`, `PGSSLMODE` and the like. In a user name and a password, characters with a
+    /// meaning in URLs have to be escaped (`%3F` for `?`).
     pub fn at(url: impl Into<String>) -> Self {
         Self::from_source(Source::Url(url.into()))
     }
 
-    /// The defaults, with a pool of the embedder's, of three connections or more. Names are
-    /// qualified, and durability is set where it matters. But an append is one statement, which runs
-    /// as its session does by default: where that is to read only (`default_transaction_read_only`),
-    /// appends fail as on a standby, which is a transient fault. Behind PgBouncer it has to be in
-    /// session mode, because of LISTEN.
+    /// The defaults, with the embedder's pool, of three connections or more. Names are qualified, and
+    /// durability is set where it matters. But an append is one statement, which runs under its
+    /// session's defaults: where they make sessions read-only (`default_transaction_read_only`),
+    /// appends fail with a transient fault, as on a standby. PgBouncer has to be in session mode,
+    /// because of LISTEN.
     pub fn with_pool(pool: PgPool) -> Self {
         Self::from_source(Source::Pool(pool))
     }

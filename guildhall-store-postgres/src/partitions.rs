@@ -12,11 +12,11 @@ use crate::database::Database;
 use crate::entries::timestamp;
 use crate::error::{fault, has_sqlstate};
 
-/// Whether a rebuild makes tables with partitions.
+/// Whether a rebuild divides tables into partitions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Partitions {
-    /// If the live tables have them.
+    /// As the live tables are.
     #[default]
     AsLive,
     /// No.
@@ -149,7 +149,7 @@ impl MonthsAhead {
             database.sql(&format!("SELECT {{schema}}.extend_verification_months({MONTHS_AHEAD})"));
         match sqlx::raw_sql(extend).execute(&mut *connection).await {
             Err(error) if fault(&error) == Fault::Permanent || has_sqlstate(&error, "55P03") => {
-                tracing::warn!(%error, "the partitions of the months to come were not made");
+                tracing::warn!(%error, "partitions for the months ahead could not be made");
                 Ok(())
             }
             outcome => outcome.map(drop),

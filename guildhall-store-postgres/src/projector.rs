@@ -26,7 +26,7 @@ use crate::settings::Settings;
 use crate::store::PostgresStore;
 use crate::watch::notify;
 
-/// What a projector does and what it may use; [`PostgresStore::projector`] holds the defaults.
+/// Settings of a projector; [`PostgresStore::projector`] starts from the defaults.
 #[must_use]
 pub struct ProjectorBuilder {
     database: Database,
@@ -34,9 +34,9 @@ pub struct ProjectorBuilder {
     read_models: Vec<Box<dyn ReadModel>>,
 }
 
-/// Two read models of one projector, or a read model and the projector, have one name.
+/// Two read models of one projector, or a read model and the projector, share a name.
 #[derive(Debug, thiserror::Error)]
-#[error("the name {name:?} stands for two read models")]
+#[error("two read models are called {name:?}")]
 struct NameTaken {
     name: String,
 }
@@ -68,16 +68,16 @@ impl ProjectorBuilder {
         self
     }
 
-    /// How many bytes the heads may hold between batches, about; 32 MiB by default, enough for
-    /// some 50,000 artifacts. What is forgotten is loaded again.
+    /// Approximate upper bound on the heads kept between batches, in bytes; 32 MiB by default, enough
+    /// for some 50,000 artifacts. What is forgotten is loaded again.
     pub fn memory_bytes(mut self, memory_bytes: usize) -> Self {
         self.settings.projector.memory_bytes = memory_bytes;
         self
     }
 
-    /// How many bytes of rows and heads a rebuild may hold back, about; 96 MiB by default, enough
-    /// for some 30,000 artifacts with three targets each. A rebuild that needs more goes on at the
-    /// pace of a catch-up.
+    /// Approximate upper bound on the rows and heads that a rebuild holds back, in bytes; 96 MiB by
+    /// default, enough for some 30,000 artifacts with three targets each. A rebuild that needs more
+    /// goes on at the pace of a catch-up.
     pub fn rebuild_memory_bytes(mut self, rebuild_memory_bytes: usize) -> Self {
         self.settings.projector.rebuild_memory_bytes = rebuild_memory_bytes;
         self
@@ -90,17 +90,17 @@ impl ProjectorBuilder {
         self
     }
 
-    /// Applies this read model too, in the same transaction.
+    /// Also applies this read model, in the same transaction.
     pub fn read_model(mut self, read_model: impl ReadModel + 'static) -> Self {
         self.read_models.push(Box::new(read_model));
         self
     }
 
-    /// Makes the projector. Nothing is asked of the database yet.
+    /// Makes the projector. The database is not contacted yet.
     ///
     /// # Errors
-    /// Permanent where two read models share a name or one is called as the projector is, or the store
-    /// was opened for reading.
+    /// Permanent where two read models share a name, one has the projector's name, or the store was
+    /// opened for reading.
     pub fn start(self) -> Result<PostgresProjector, StoreError> {
         if self.database.is_read_only() {
             return Err(StoreError::permanent("starting the projector", ReadOnly));
@@ -141,7 +141,7 @@ impl fmt::Debug for ProjectorBuilder {
 }
 
 impl PostgresStore {
-    /// A projector of the Ops DB, still to be started.
+    /// A projector of the Ops DB, to be configured and started.
     ///
     /// ```no_run
     /// # async fn project() -> Result<(), Box<dyn std::error::Error>> {
@@ -165,13 +165,13 @@ impl PostgresStore {
 
 /// Projects into the Ops DB (see [`Projector`] for what it promises). Clones are one projector.
 ///
-/// The lease's clock is the database's. Whoever is frozen in a transaction is ended by the server
-/// once it was silent for as long as a lease holds, and in the middle of a COPY, which the server
-/// does not count, by a rival; for that, both must be of one role, or the rival's be a member of
-/// `pg_signal_backend` and `pg_read_all_stats`.
+/// The lease goes by the database's clock. A projector that freezes in a transaction is ended by the
+/// server once it has been silent for as long as a lease holds; one that freezes in the middle of a
+/// COPY, where the server does not time it out, by a rival. For that, both must log in as one role, or
+/// the rival's must be a member of `pg_signal_backend` and `pg_read_all_stats`.
 ///
 /// Its transactions do not wait for the disk (`synchronous_commit = off`): after a crash of the
-/// server the Ops DB may be some hundred milliseconds back, whole, and goes on from there.
+/// server the Ops DB may be some hundred milliseconds behind, but consistent, and goes on from there.
 #[derive(Clone)]
 pub struct PostgresProjector {
     database: Database,
@@ -387,9 +387,9 @@ fn constrains_rows(name: &str) -> bool {
         })
 }
 
-/// Tells how far the Ops DB reaches, aside: the next batch does not wait for it. Nor is it in the
-/// transaction, since those that tell something commit one after the other (PostgreSQL's
-/// documentation of NOTIFY), and the projector would wait for the sync of every append.
+/// Announces how far the Ops DB reaches, in the background: the next batch does not wait for it. It is
+/// not in the transaction either, since transactions that NOTIFY commit one after the other (see
+/// PostgreSQL's documentation), and the projector would wait for the sync of every append.
 #[derive(Debug, Default)]
 struct Teller {
     committed: Option<watch::Sender<Position>>,

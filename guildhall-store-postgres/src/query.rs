@@ -1,6 +1,6 @@
 //! The typed queries on the Ops DB, each one statement, which sees one state.
 //!
-//! Every order and filter is served by an index, but one: a text inside a name, which is looked
+//! Every order and filter is served by an index except one: a text inside a name, which is searched
 //! for row by row.
 
 mod artifacts;
@@ -31,7 +31,7 @@ use crate::watch::Signal;
 
 const DOING: &str = "reading the Ops DB";
 
-/// The Ops DB in a schema (see [`OpsDb`] for what it answers). Clones are cheap.
+/// The Ops DB in a schema (see [`OpsDb`] for its queries). Clones are cheap.
 #[derive(Debug, Clone)]
 pub struct PostgresOpsDb {
     database: Database,

@@ -16,8 +16,8 @@ use crate::ops_rows::Columns;
 
 const DOING: &str = "applying a read model";
 
-/// A read model of an embedder's, in tables of its own in the Ops DB's database. It is applied in
-/// the transaction of the Ops DB, which shows the batch already, and has its own row in
+/// An embedder's read model, in tables of its own in the Ops DB's database. It is applied in the
+/// transaction of the Ops DB, where the batch's rows are already visible, and has its own row in
 /// `projector_checkpoints`, so one that is added later catches up from its own checkpoint.
 ///
 /// ```
@@ -58,18 +58,19 @@ pub trait ReadModel: Send {
     /// Its name in `projector_checkpoints`: always the same, and no other's.
     fn name(&self) -> &str;
 
-    /// Applies entries that are new to it, in order and without a gap, each with what became of it
-    /// in the Ops DB. Whatever is kept outside
-    /// the transaction must be ready for it to be rolled back and for the entries to come again.
-    /// The search path is `pg_catalog, pg_temp`, whoever's the pool is: qualify names, in triggers of
-    /// your tables too. Plans are made as the role's
-    /// defaults have it; `lock_timeout` is a second, as others wait for this transaction, and the
-    /// server ends it where it hears nothing for as long as a lease holds.
+    /// Applies entries that are new to it, in order and without a gap, each with its verdict in the
+    /// Ops DB. The transaction may be rolled back and the entries may come again; state kept outside
+    /// it has to allow for that.
+    ///
+    /// The search path is `pg_catalog, pg_temp`, whoever made the pool: qualify names, also in triggers
+    /// of your tables. The planner's settings are the role's defaults; `lock_timeout` is a second, as
+    /// others wait for this transaction, and the server ends the transaction if it receives nothing
+    /// for as long as a lease holds.
     ///
     /// # Errors
-    /// Any: nothing of the batch is applied then, the Ops DB's part neither. Where a
-    /// [`sqlx::Error`] that may pass is the error or the cause of it (the connection broke, a lock
-    /// was not to be had), the batch is tried again; anything else stops the projector.
+    /// Any: nothing of the batch is applied then, to the Ops DB either. Where the error or its cause
+    /// is a transient [`sqlx::Error`] (the connection broke, a lock could not be had), the batch is
+    /// tried again; anything else stops the projector.
     async fn apply(
         &mut self,
         transaction: &mut PgConnection,
@@ -141,7 +142,7 @@ pub(crate) async fn show(
     Ok(())
 }
 
-/// What the projector answers to a read model's error.
+/// What the projector makes of a read model's error.
 fn failure(name: String, source: Box<dyn Error + Send + Sync>) -> ApplyError {
     let first: &(dyn Error + 'static) = &*source;
     let mut causes = successors(Some(first), |&error| error.source());

@@ -1,10 +1,10 @@
 //! Rebuilding: the next generation of the tables is filled beside the live one, without keys,
-//! indexes and foreign keys; those are made afterwards, and then names change hands.
+//! indexes or foreign keys; those are made afterwards, and then the tables swap names.
 //!
-//! All of it is one transaction: nobody sees a part of it, and whatever ends it (this process, the
-//! server, a cable) leaves nothing behind. What belongs to a table is read from the catalogue, so
-//! there is no second copy of it, and what an embedder added (an index, a trigger, a right, a
-//! view) is made anew too.
+//! It is one transaction: nobody sees a part of it, and whatever ends it (this process, the server, a
+//! cable) leaves nothing behind. What belongs to a table is read from the catalogue, so it is
+//! described only once, and what an embedder added (an index, a trigger, a right, a view) is made
+//! again too.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ use next_tables::NextTables;
 enum RebuildError {
     #[error("this generation failed before, or is the live one")]
     Spent,
-    #[error("{referrer} refers to {table}: drop it, rebuild, and make it again")]
+    #[error("{referrer} refers to {table}: drop it, rebuild, and create it again")]
     Referred { referrer: String, table: String },
     #[error("others keep {table} locked")]
     Locked { table: &'static str },

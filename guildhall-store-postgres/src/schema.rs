@@ -2,8 +2,8 @@
 //! triggers and whether they are enabled, functions to the letter.
 //!
 //! An embedder may add tables, views and indexes, and triggers on the Ops DB's tables, which a rebuild
-//! carries over. A trigger on the log's tables, or a rule on any, writes what nobody appended, or keeps
-//! from being written what somebody did.
+//! carries over. A trigger on the log's tables, or a rule on any, could write what nobody appended, or
+//! suppress what somebody did.
 
 use std::collections::BTreeMap;
 
@@ -149,8 +149,8 @@ fn expected_bodies(database: &Database) -> BTreeMap<String, String> {
     bodies
 }
 
-/// What each kind of work needs beside reading. Who may do a part of one and not the rest was left
-/// half without rights.
+/// What each kind of work needs besides reading. A role with a part of these rights and not the rest
+/// was left incomplete.
 const WORK: [&[(&str, &str)]; 4] = [
     &[
         ("guildhall_migrations", "SELECT"),

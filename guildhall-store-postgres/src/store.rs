@@ -14,11 +14,12 @@ use crate::options::PostgresOptions;
 use crate::watch::Signal;
 
 /// An open store: its Chronicle and its Ops DB, in a schema of a database. Clones are cheap and
-/// share everything; the connections of a pool of its own close once the last one is dropped.
+/// share everything; if the store made its own pool, its connections close once the last clone is
+/// dropped.
 ///
 /// It belongs to the Tokio runtime that it was opened on. It needs three connections: one that
-/// reads, one that writes and one that listens. A pool of three is enough for all that it does; a
-/// larger one, which [`PostgresOptions::max_connections`] bounds, lets more happen at a time.
+/// reads, one that writes and one that listens. A pool of three is enough for everything it does; a
+/// larger one, up to [`PostgresOptions::max_connections`], does more at the same time.
 #[derive(Debug, Clone)]
 pub struct PostgresStore {
     shared: Arc<Shared>,
@@ -37,25 +38,25 @@ impl PostgresStore {
     /// [`PostgresOptions`], and creates what is missing.
     ///
     /// # Errors
-    /// [`OpenError`]; the database is as it was.
+    /// [`OpenError`]; the database is unchanged.
     pub async fn open(url: impl Into<String>) -> Result<Self, OpenError> {
         Self::open_with(PostgresOptions::at(url)).await
     }
 
-    /// Opens the store as `options` say, and creates what is missing. A role that may create
-    /// nothing can open what is complete.
+    /// Opens the store as `options` say, and creates what is missing. A role without the right to create
+    /// anything can open a schema that is complete.
     ///
     /// # Errors
-    /// [`OpenError`]; the database is as it was.
+    /// [`OpenError`]; the database is unchanged.
     pub async fn open_with(options: PostgresOptions) -> Result<Self, OpenError> {
         Self::open_as(options, false).await
     }
 
     /// Opens the store for reading, in the schema `guildhall` of the database at this URL: for pages,
-    /// reports and auditors, on a hot standby too, and with a role that may do nothing but SELECT.
+    /// reports and auditors, also on a hot standby, and with a role that may only SELECT.
     ///
-    /// Nothing is ever written: tables are not made or changed, an append and a projector are refused.
-    /// A standby tells nobody what is new, so who waits there looks every
+    /// Nothing is ever written: tables are not made or changed, appends and projectors are refused.
+    /// A standby sends no notifications, so a waiter there polls every
     /// [`poll_interval`](PostgresOptions::poll_interval).
     ///
     /// # Errors
@@ -86,7 +87,7 @@ impl PostgresStore {
         self.shared.chronicle.clone()
     }
 
-    /// What the server is, and what it makes of this store: for people who look after it.
+    /// What the server is, and how this store stands on it: for its administrators.
     ///
     /// # Errors
     /// The store's own.

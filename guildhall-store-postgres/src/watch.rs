@@ -1,9 +1,9 @@
 //! Waking those who wait for the log to grow.
 //!
-//! A commit of this process tells its waiters how far the log reaches; one of any other process is
-//! told by the database (NOTIFY, sent by a trigger of the log). Both only save time: a waiter
-//! looks for itself when it begins to wait and once every poll interval. The commits of projectors,
-//! of whichever process, are told in the same way, on a channel of their own.
+//! A commit in this process tells its waiters how far the log reaches; one in another process is
+//! announced by the database (NOTIFY, sent by a trigger of the log). Both only save time: a waiter
+//! looks for itself when it begins to wait and once every poll interval. Commits of projectors, in
+//! any process, are announced in the same way, on a channel of their own.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use crate::database::Database;
 use crate::error::has_sqlstate;
 
-/// What woke a waiter. Sent through a watch channel, so wake-ups that nobody took yet are one.
+/// What woke a waiter. Sent through a watch channel, so wake-ups that nobody has taken yet merge.
 #[derive(Debug, Default, Clone, Copy)]
 struct News {
     /// How far the newest commit of this process reached.
@@ -57,7 +57,7 @@ impl Signal {
         }
     }
 
-    /// Waits until the log reaches beyond `position`, and answers how far; after `patience`,
+    /// Waits until the log reaches beyond `position`, and returns how far it does; after `patience`,
     /// whatever `look` found last.
     pub(crate) async fn wait_beyond<L>(
         &self,
@@ -133,7 +133,7 @@ async fn listen(database: Database, news: watch::Sender<News>) {
         match listen_once(&database, &news, &mut pause, FIRST_PAUSE).await {
             Err(sqlx::Error::PoolClosed) => return,
             Err(error) if has_sqlstate(&error, "25006") => {
-                tracing::debug!("a standby tells nothing");
+                tracing::debug!("a standby sends no notifications");
                 pause = LONGEST_PAUSE;
             }
             Err(error) => tracing::warn!(%error, "the listener lost its connection"),

@@ -48,10 +48,10 @@ impl Committer {
     /// round trip, which a caller that appends one event after the other would pay each time.
     const LINGER: Duration = Duration::from_millis(100);
 
-    /// How long more callers are waited for at most.
+    /// How long to wait for more callers at most.
     const MAX_PATIENCE: Duration = Duration::from_millis(1);
 
-    /// How long is looked for whoever is in the way.
+    /// How long to look for whoever is in the way.
     const LOOK: Duration = Duration::from_secs(2);
 
     /// How often a group is tried while its connections break, the first time included.
@@ -113,9 +113,9 @@ impl Committer {
         self.queue.recv().await
     }
 
-    /// Takes what waits, and what comes at once. Callers that were answered together come back
-    /// together: without patience, the first of them would have a sync to itself while the others
-    /// wait for theirs. So as many as last time are waited for, for no longer than half of what
+    /// Takes what is waiting, and what arrives right after. Callers that got their answers together come
+    /// back together: without patience, the first of them would have a sync to itself while the
+    /// others wait for theirs. So it waits for as many as last time, for at most half as long as
     /// their commit took.
     async fn gather(&mut self, first: Request) -> Vec<Request> {
         let (callers, took) = self.last_group;
@@ -229,7 +229,7 @@ impl Committer {
     }
 
     /// Appends a group in one statement, on the strength of what is known, which the statement
-    /// verifies. Answers nothing, and has done nothing, where it has to be done in turn.
+    /// verifies. Returns nothing, and has done nothing, where it has to be done in turn.
     async fn commit_alone(
         &mut self,
         connection: &mut PgConnection,

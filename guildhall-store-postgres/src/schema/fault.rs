@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SchemaFault {
-    /// Somebody dropped it: make it again as the migrations do.
+    /// Somebody dropped it: recreate it as the migrations do.
     Missing {
         /// `table`, `view`, `column`, `constraint`, `index`, `trigger` or `function`.
         kind: String,
