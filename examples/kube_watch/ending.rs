@@ -61,7 +61,7 @@ impl Ending {
         let closed = tokio::select! {
             closed = store.close() => closed,
             () = self.asked() => return outcome.and(Err(Error::msg(
-                "interrupted again: the database was not closed, so keep what stands beside its file",
+                "interrupted again: the database was not closed, so keep the files beside it",
             ))),
         };
         match closed {

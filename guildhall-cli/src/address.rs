@@ -17,16 +17,16 @@ impl Address {
         self.0
     }
 
-    /// Whether nobody can come to it from elsewhere.
+    /// Whether it cannot be reached from other machines.
     pub fn is_loopback(self) -> bool {
         self.0.ip().is_loopback()
     }
 
-    /// Fails where it is another's, or in use. It is free again afterwards: this is for saying so
-    /// before anything has been done.
+    /// Fails if the address is not this machine's, or is in use. It is released again: this is for
+    /// reporting that before anything has been done.
     ///
     /// # Errors
-    /// What the system says.
+    /// The operating system's.
     pub fn check_is_free(self) -> Result<()> {
         TcpListener::bind(self.0).map(drop).with_context(|| format!("binding {self}"))
     }

@@ -43,8 +43,8 @@ pub struct Program {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Global {
-    /// Where the Chronicle and the Ops DB are: sqlite:PATH or postgres://USER@HOST/DATABASE, there in
-    /// the schema guildhall; sqlite:guildhall.db unless told otherwise
+    /// Where the Chronicle and the Ops DB are: sqlite:PATH, or postgres://USER@HOST/DATABASE, in its
+    /// schema guildhall; sqlite:guildhall.db by default
     #[arg(
         long,
         global = true,
@@ -54,15 +54,15 @@ pub struct Global {
     )]
     pub database: Option<String>,
 
-    /// Print JSON, for programs: one document, or one a line where it goes on
+    /// Print JSON, for programs: one document, or a line each for what goes on
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// Say nothing but errors
+    /// Print nothing but errors
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
 
-    /// Say what goes on, on standard error; twice, in detail. RUST_LOG says it more finely
+    /// Log to standard error; give it twice for detail. RUST_LOG selects more finely
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -71,7 +71,7 @@ impl Global {
     /// Where the database is.
     ///
     /// # Errors
-    /// What is wrong with the text. It may hold a password, so it is not for clap to show.
+    /// What is wrong with the text. It may contain a password, so clap must not show it.
     pub fn location(&self) -> anyhow::Result<Location> {
         let text = self.database.as_deref().unwrap_or(DEFAULT_DATABASE);
         text.parse().map_err(|reason| {

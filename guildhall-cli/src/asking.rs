@@ -1,4 +1,4 @@
-//! What commands that ask have in common: pages, and artifacts and accords by whatever names them.
+//! What commands that query have in common: pages, and artifacts and accords by id, name or CID.
 
 use anyhow::Result;
 use clap::Args;
@@ -13,11 +13,11 @@ use crate::error::Problem;
 /// Which page of a list.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Paging {
-    /// Go on after the cursor that the page before ended with, its `next`
+    /// Continue after this cursor, the `next` of the previous page
     #[arg(long, value_name = "CURSOR")]
     after: Option<String>,
 
-    /// How many rows
+    /// How many rows to show at most
     #[arg(long, value_name = "ROWS", default_value_t = 100,
         value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_PAGE_ROWS)))]
     pub(crate) limit: u32,
@@ -39,8 +39,8 @@ impl Paging {
 
 /// A cursor is not one of this list.
 pub(crate) fn no_cursor() -> anyhow::Error {
-    let what = "--after: it is not where a page of this list ended";
-    Problem::usage(what, "take the `next` of the page before, in the same order").into()
+    let what = "--after: not a cursor of this list";
+    Problem::usage(what, "use the `next` of the previous page, in the same order").into()
 }
 
 /// The artifact that a text names: its id, its name, or the CID of what it says now.
@@ -91,6 +91,6 @@ fn only<I: Copy + ToString>(kind: &'static str, text: &str, ids: &[I]) -> Result
 }
 
 fn absent(kind: &'static str, text: &str) -> anyhow::Error {
-    let next = format!("`guildhall {kind} list` shows those there are");
+    let next = format!("`guildhall {kind} list` shows them all");
     Problem::failed(format!("there is no {kind} {text:?}"), next).into()
 }

@@ -15,13 +15,13 @@ use crate::output::Style;
 use crate::progress::Progress;
 use crate::standing::{Standing, shown};
 
-/// How far the tables may be behind before it is worth a word.
+/// How far the tables may be behind before it is worth a warning.
 const NOTED_LAG: u64 = 10_000;
 
-/// From which size on the log beside a file is worth a word, in bytes: SQLite folds it in at 4 MB where
-/// nobody keeps it from doing so.
+/// From which size on the log beside a file is worth a warning, in bytes. SQLite folds it in at 65 MiB
+/// (16,384 pages), or after the transaction that gets there, unless a reader is in the way.
 #[cfg(feature = "sqlite")]
-const NOTED_WAL_BYTES: u64 = 64 << 20;
+const NOTED_WAL_BYTES: u64 = 256 << 20;
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -85,7 +85,7 @@ impl Checkup {
     /// Looks at everything that can be read; where `thorough`, at every entry and every page.
     ///
     /// # Errors
-    /// The store's own, where it may pass.
+    /// The store's own, if it is transient.
     pub async fn of(database: &Reading, thorough: bool, quiet: bool) -> Result<Self> {
         let mut findings = Vec::new();
         about_store(database, thorough, &mut findings).await?;
@@ -116,7 +116,7 @@ impl Checkup {
     }
 }
 
-/// What cannot be read, and will not be where it is asked again.
+/// What cannot be read, now or later.
 fn unreadable(about: &'static str, error: Error) -> Result<Finding> {
     let may_pass = error
         .chain()
@@ -158,8 +158,8 @@ async fn about_store(
             if facts.is_superuser {
                 findings.push(Finding::warning(
                     "role",
-                    "the role is a superuser, who can change append-only tables",
-                    "log in as a role that roles.sql makes",
+                    "the role is a superuser, which can drop what keeps tables append-only",
+                    "log in as one of the roles that roles.sql makes",
                 ));
             }
             Ok(())
@@ -181,15 +181,15 @@ async fn about_file(
         use std::os::unix::fs::PermissionsExt as _;
         if metadata.permissions().mode() & 0o002 != 0 {
             let help = format!("chmod o-w {}", path.display());
-            findings.push(Finding::warning("file", "everybody may write to it", help));
+            findings.push(Finding::warning("file", "everybody can write to it", help));
         }
     }
     let mut beside = path.clone().into_os_string();
     beside.push("-wal");
     let wal = std::fs::metadata(&beside).map_or(0, |found| found.len());
     if wal > NOTED_WAL_BYTES {
-        let found = format!("{} stand in the log beside it", shown(wal));
-        let help = "look for who has been reading the file for long, and let them end";
+        let found = format!("{} are in the log beside it", shown(wal));
+        let help = "find out which program has had the file open for reading for long, and end it";
         findings.push(Finding::warning("file", found, help));
     }
     if thorough {
@@ -197,7 +197,8 @@ async fn about_file(
         findings.push(match checked {
             Ok(faults) if faults.is_empty() => Finding::fine("pages", "every page is sound"),
             Ok(faults) => {
-                let help = "restore the file from a copy; keep this one for whoever looks into it";
+                let help =
+                    "restore the file from a backup, and keep this one for the investigation";
                 Finding::problem("pages", faults.join("; "), help)
             }
             Err(error) => unreadable("pages", error.into())?,
@@ -285,7 +286,7 @@ fn about_tables(standing: &Standing, findings: &mut Vec<Finding>) {
         findings.push(Finding::problem(
             "tables",
             problem,
-            "restore the log whole; or, where it is as it should be, \
+            "restore the whole log; or, if it is as it should be, \
              `guildhall rebuild --accept-rewritten`",
         ));
     }
@@ -327,7 +328,7 @@ fn about_tables(standing: &Standing, findings: &mut Vec<Finding>) {
         Finding::warning(
             "quarantine",
             format!("{quarantined} entries broke an invariant and touched nothing"),
-            "see the console's page of them; record what was meant anew: a log is never mended",
+            "`guildhall quarantine list` shows them; record again what was meant: a log is never edited",
         )
     });
 }

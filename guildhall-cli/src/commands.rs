@@ -9,12 +9,12 @@
 //!    something holds, one in `Command::is_check` too, so that it exits with 3 where it cannot tell.
 //! 3. What it prints for programs, in `JSON.md`; a test in `tests/` that runs the program.
 //!
-//! What is only asked is asked in `Context::reading`, which opens for reading and makes nothing; what
-//! writes, in `Context::writing`. Check every argument before. Rows implement
-//! [`Row`](crate::output::Row), take [`ListForm`](crate::args::ListForm) among their arguments and go
-//! through [`print_rows`](crate::output::print_rows); everything else goes through
-//! [`print_document`](crate::output::print_document). An error of one's own is a
-//! [`Problem`](crate::error::Problem), with what to do about it.
+//! Queries run in `Context::reading`, which opens for reading and creates nothing; what writes runs in
+//! `Context::writing`. Check every argument first. Rows implement [`Row`](crate::output::Row), take
+//! [`ListForm`](crate::args::ListForm) among their arguments and go through
+//! [`print_rows`](crate::output::print_rows); everything else goes through
+//! [`print_document`](crate::output::print_document). The program's own errors are
+//! [`Problem`](crate::error::Problem)s, with what to do about them.
 
 mod accord;
 mod artifact;

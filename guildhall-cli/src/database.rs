@@ -10,7 +10,7 @@ use guildhall_core::command::Recorder;
 use guildhall_core::{Chronicle, CustodyPolicy, OpsDb};
 use guildhall_projector::ceremony::CeremonyOrchestrator;
 
-/// A lease for work that ends: how long a killed run keeps the next one waiting at most.
+/// A lease for work that ends: the longest that a killed run keeps the next one waiting.
 pub const BRIEF_LEASE: Duration = Duration::from_millis(500);
 
 /// Where the Chronicle and the Ops DB are, as `--database` says it.
@@ -57,10 +57,10 @@ impl std::str::FromStr for Location {
         match text.strip_prefix("sqlite:") {
             // What other programs write there would become the name of a file here.
             Some(path) if path.starts_with("//") || path.starts_with("file:") => {
-                Err("after sqlite: comes the path of the file alone, such as sqlite:guildhall.db")
+                Err("write the path alone after sqlite:, such as sqlite:guildhall.db")
             }
             Some(path) if path.contains('?') => {
-                Err("sqlite: takes no parameters, and no path with a question mark")
+                Err("sqlite: takes neither parameters nor a path with a question mark")
             }
             Some(":memory:") => Err("sqlite: takes a file, such as sqlite:guildhall.db"),
             Some(path) if !path.is_empty() => sqlite(path),
@@ -109,8 +109,8 @@ pub async fn open(
     set_up(Guild::builder(source)).open().await
 }
 
-/// Closes it, so that a file stands alone and can be copied. Where another process has it open, it
-/// says what stays beside the file.
+/// Closes it, so that the file is complete and can be copied. If another process has it open, it says
+/// what stays beside the file.
 ///
 /// # Errors
 /// The store's own.
@@ -125,8 +125,8 @@ pub async fn close(guild: &Guild) -> Result<()> {
     }
 }
 
-/// A database that is only read: nothing in it is made, migrated or projected. A file may be on a
-/// medium that cannot be written, a server a standby.
+/// A database that is only read: nothing in it is created, migrated or projected. The file may be on a
+/// read-only medium, the server a standby.
 #[derive(Clone)]
 pub struct Reading {
     /// The log.
@@ -182,7 +182,7 @@ impl Reading {
         }
     }
 
-    /// What tells of changes while others project.
+    /// Reports changes while others project.
     pub fn orchestrator(&self) -> CeremonyOrchestrator {
         let (chronicle, ops_db) = (Arc::clone(&self.chronicle), Arc::clone(&self.ops_db));
         let options = CeremonyOrchestrator::new(chronicle, ops_db);

@@ -1,4 +1,4 @@
-//! What is to be recorded, as JSON and flags say it: a fact whose ids, hashes and time may be left out.
+//! What to record, from JSON or flags: a fact whose ids, hashes and time may be left out.
 //!
 //! The fields of each are the members of `data` and the flags of `guildhall record`, under shorter names.
 
@@ -81,7 +81,7 @@ pub(crate) struct Artifact {
     /// The URI of the schema that the content follows
     #[arg(long = "schema", value_name = "URI")]
     content_schema: String,
-    /// The CID that the content is to have; refused (CC08) where it has another
+    /// The CID that the content should have; refused (CC08) if it has another
     #[arg(long)]
     cid: Option<Cid>,
 }
@@ -113,7 +113,7 @@ pub(crate) struct Revision {
     /// The URI of the schema that the content follows
     #[arg(long = "schema", value_name = "URI")]
     content_schema: String,
-    /// The CID that the content is to have
+    /// The CID that the content should have
     #[arg(long)]
     cid: Option<Cid>,
     /// The CID of the content that it replaces; the present one unless it is given, and refused (CC08)
@@ -149,7 +149,7 @@ pub(crate) struct Transition {
     /// Of which artifact
     #[arg(long = "artifact", value_name = "ID")]
     artifact_id: ArtifactId,
-    /// Where its custody moves: drafted, ceremony_open, ratified, rejected, deployed, suspended or
+    /// The state it moves to: drafted, ceremony_open, ratified, rejected, deployed, suspended or
     /// retired
     #[arg(long = "to", value_name = "STATE")]
     to_state: CustodyState,
@@ -170,7 +170,7 @@ pub(crate) struct Transition {
     #[arg(long = "at", value_name = "TIME")]
     #[serde(default, deserialize_with = "rfc3339")]
     occurred_at: Option<Timestamp>,
-    /// The content that moves; refused (CC08) where the artifact has another
+    /// The content that moves; refused (CC08) if the artifact has another
     #[arg(long)]
     cid: Option<Cid>,
     #[arg(skip)]
@@ -200,7 +200,7 @@ impl Transition {
     /// A link as it is, with its hash.
     fn into_link(self, hash: LinkHash) -> Result<Command, String> {
         let missing = |name| {
-            format!("hash is stated and {name} is not: state the link whole, or leave out hash")
+            format!("hash is given and {name} is not: give the whole link, or leave out hash")
         };
         Ok(CustodyTransitioned {
             actor: self.actor,
@@ -228,7 +228,7 @@ impl Transition {
         ];
         if let Some((name, _)) = stated.into_iter().find(|(_, is_stated)| *is_stated) {
             return Err(format!(
-                "{name} is stated and hash is not: state the link whole, or leave out {name}"
+                "{name} is given and hash is not: give the whole link, or leave out {name}"
             ));
         }
         let act = Act::new(self.actor, self.reason, or_now(self.occurred_at));
@@ -268,7 +268,7 @@ pub(crate) struct Opening {
     /// When; now unless it is given
     #[arg(long = "at", value_name = "TIME")]
     occurred_at: Option<Timestamp>,
-    /// The content that is decided about; refused (CC08) where the artifact has another
+    /// The content to be decided on; refused (CC08) if the artifact has another
     #[arg(long)]
     cid: Option<Cid>,
 }
@@ -306,10 +306,10 @@ pub(crate) struct Observation {
     /// What should run there
     #[arg(long = "desired", value_name = "CID")]
     desired_cid: Cid,
-    /// What does run there; leave it out where nothing was seen
+    /// What does run there; leave it out if nothing was seen
     #[arg(long = "observed", value_name = "CID")]
     observed_cid: Option<Cid>,
-    /// What was seen besides
+    /// Anything else that was seen
     #[arg(long, value_name = "JSON", default_value = "null")]
     #[serde(default = "Json::null")]
     detail: Json,
@@ -339,7 +339,7 @@ pub(crate) struct Verification {
     /// Of which artifact
     #[arg(long = "artifact", value_name = "ID")]
     artifact_id: ArtifactId,
-    /// Where it was judged; leave it out where the artifact itself was
+    /// Where it was judged; leave it out if the artifact itself was
     #[arg(long)]
     target: Option<String>,
     /// Who judged

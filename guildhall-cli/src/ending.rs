@@ -1,4 +1,4 @@
-//! How a program ends: asked to from outside, and with what it says.
+//! How a program ends: on a signal, and with which message.
 
 use std::io;
 use std::process::ExitCode;
@@ -8,8 +8,8 @@ use guildhall_core::text::escape_for_terminal;
 
 use crate::progress::say;
 
-/// Hears that the program is to end: by Ctrl-C, or by SIGTERM, which service managers and
-/// containers send. From the first [`listen`](Self::listen) on neither ends the process by itself.
+/// Receives the request to end: Ctrl-C, or SIGTERM, which service managers and containers send. From
+/// the first [`listen`](Self::listen) on, neither ends the process by itself.
 #[derive(Debug)]
 pub struct Ending {
     #[cfg(unix)]
@@ -42,10 +42,10 @@ impl Ending {
         Ok(Self {})
     }
 
-    /// Waits until it is to end; again, for the next time that somebody says so.
+    /// Waits for a request to end; called again, for the next one.
     ///
     /// # Cancel safety
-    /// Nothing that was said is lost.
+    /// No request is lost.
     pub async fn asked(&mut self) {
         #[cfg(unix)]
         tokio::select! {
@@ -83,7 +83,7 @@ impl Ending {
         let closed = tokio::select! {
             closed = closing => closed,
             () = self.asked() => Err(Error::msg(
-                "interrupted again: the database was not closed, so keep what stands beside its file",
+                "interrupted again: the database was not closed, so keep the files beside it",
             )),
         };
         match (outcome, closed) {
@@ -101,8 +101,8 @@ impl Ending {
     }
 }
 
-/// Says what went wrong, as one message, and answers how the process is to end. A reader of
-/// standard output who has seen enough is no failure.
+/// Reports what went wrong, as one message, and returns the exit code. A reader of standard output that
+/// closes it early is not a failure.
 pub fn conclude(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -131,8 +131,8 @@ pub fn message(error: &Error) -> String {
     escape_for_terminal(&lines.join(" ")).into_owned()
 }
 
-/// What one error says. A server also names the line of its own source code that said so, which
-/// tells nobody here anything.
+/// The message of one error. A server also names the line of its source code that raised it, which is
+/// of no use here.
 fn text(cause: &(dyn std::error::Error + 'static)) -> String {
     #[cfg(feature = "postgres")]
     {

@@ -1,4 +1,4 @@
-//! Entries of the log as they are shown, each with what became of it in the tables.
+//! Entries of the log as they are shown, each with its fate in the tables.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::output::{Row, Style};
 
-/// What became of an entry, as far as the tables are.
+/// What became of an entry, as far as the tables have got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
@@ -23,7 +23,7 @@ pub enum Fate {
     Applied,
     /// It breaks an invariant, and changed nothing.
     Quarantined,
-    /// It is of a type that this version does not know, or what the log says of itself.
+    /// It is of a type that this version does not know, or the log's own index.
     Skipped,
     /// The tables are not there yet.
     Pending,
@@ -59,7 +59,7 @@ pub struct ShownEntry {
     pub recorded_at: Timestamp,
     /// What caused it.
     pub metadata: Metadata,
-    /// What it says. A log that others wrote may hold what is no JSON: that is a text here.
+    /// Its data. A log that others wrote may hold something that is not JSON: that is a text here.
     pub data: Data,
     /// Its leaf hash.
     pub leaf_hash: LeafHash,
@@ -108,7 +108,7 @@ impl ShownEntry {
         }
     }
 
-    /// The type as people say it: without what all of Guildhall's begin with.
+    /// The type, short: without the prefix that all of Guildhall's share.
     pub fn short_type(&self) -> &str {
         self.event_type.strip_prefix(TYPE_PREFIX).unwrap_or(&self.event_type)
     }
@@ -203,7 +203,7 @@ impl Row for ShownEntry {
     }
 }
 
-/// Says of entries, in the order of the log, what became of them.
+/// Looks up what became of entries, in the order of the log.
 ///
 /// # Errors
 /// The store's own.

@@ -1,4 +1,4 @@
-//! How an error is said, what to do about it, and the exit code that it ends with.
+//! How an error is reported, what to do about it, and the exit code that it ends with.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -16,9 +16,9 @@ use crate::output::Style;
 /// What a command found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is done, or what was asked holds: exit code 0.
+    /// It is done, or what was checked holds: exit code 0.
     Holds,
-    /// What was asked does not hold, and the output says why: exit code 1.
+    /// What was checked does not hold, and the output says why: exit code 1.
     DoesNotHold,
 }
 
@@ -43,8 +43,8 @@ impl Problem {
     }
 }
 
-/// Says what went wrong, once, with what to do next, and answers how the process ends. A reader of
-/// standard output who has seen enough is no failure.
+/// Reports what went wrong, once, with what to do next, and returns the exit code. A reader of standard
+/// output that closes it early is not a failure.
 pub(crate) fn conclude(
     outcome: anyhow::Result<Verdict>,
     is_check: bool,
@@ -117,7 +117,7 @@ pub(crate) fn next(error: &Error) -> String {
     }
     if let Some(error) = find::<StoreError>(error) {
         let next = if error.is_transient() {
-            "it may pass: check that the database can be reached, then try again"
+            "this may pass: check that the database can be reached, then try again"
         } else {
             DOCTOR
         };
@@ -133,14 +133,16 @@ fn of_io(kind: std::io::ErrorKind) -> &'static str {
     use std::io::ErrorKind;
     match kind {
         ErrorKind::NotFound => "check the path",
-        ErrorKind::PermissionDenied => "run it as a user who may, or change who may",
-        ErrorKind::AddrInUse => "choose another port, or stop what listens there",
+        ErrorKind::PermissionDenied => {
+            "run it as a user with permission, or change the permissions"
+        }
+        ErrorKind::AddrInUse => "choose another port, or stop the program that listens there",
         ErrorKind::AddrNotAvailable => "choose an address of this machine, such as 127.0.0.1",
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
             "make room on the disk, then try again"
         }
-        ErrorKind::ReadOnlyFilesystem => "choose a place that can be written",
-        _ => "check what the system says, then try again",
+        ErrorKind::ReadOnlyFilesystem => "choose a writable place",
+        _ => "see the system's message, then try again",
     }
 }
 
@@ -171,16 +173,16 @@ fn of_sqlite(error: &guildhall::sqlite::OpenError) -> Option<String> {
         }
         OpenError::OlderSchema { .. } => "bring the tables up to date with `guildhall migrate`",
         OpenError::AlteredSchema { .. } => {
-            "drop what is foreign, and make what is missing or altered again as the migrations do"
+            "drop what is foreign, and recreate what is missing or altered as the migrations do"
         }
         OpenError::NotAPath { .. } => {
             "write --database sqlite:PATH, with ./ before an unusual name"
         }
         OpenError::LogUnreadable { .. } => {
-            "copy the file and the one beside it that ends in -wal to a folder that can be written"
+            "copy the file and the one beside it that ends in -wal to a writable folder"
         }
         OpenError::Corrupt { .. } => {
-            "restore the file from a copy; keep this one for whoever looks into it"
+            "restore the file from a backup, and keep this one for the investigation"
         }
         OpenError::NoWriteAheadLog { .. } => "put the file on a local disk",
         OpenError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
@@ -197,7 +199,7 @@ fn of_postgres(error: &guildhall::postgres::OpenError) -> Option<String> {
     use guildhall::postgres::OpenError;
     let next = match error {
         OpenError::BadUrl { .. } => {
-            "write postgres://USER@HOST/DATABASE, and escape what has a meaning in URLs (%3F for ?)"
+            "write postgres://USER@HOST/DATABASE, and escape characters that have a meaning in URLs (%3F for ?)"
         }
         OpenError::BadSchema { .. } | OpenError::OtherProgram { .. } => {
             "name another database; this one was left as it is"
@@ -209,14 +211,14 @@ fn of_postgres(error: &guildhall::postgres::OpenError) -> Option<String> {
             "make the tables with `guildhall migrate`, as a role that may create them"
         }
         OpenError::AlteredSchema { .. } => {
-            "drop what is foreign, make what is missing again as the migrations do, grant as roles.sql does"
+            "drop what is foreign, recreate what is missing as the migrations do, grant as roles.sql does"
         }
         OpenError::OldServer { .. } => "upgrade the server",
-        OpenError::OtherEncoding { .. } => "make a database with ENCODING 'UTF8'",
+        OpenError::OtherEncoding { .. } => "create a database with ENCODING 'UTF8'",
         OpenError::Store(error) if error.is_transient() => {
             "check that the server runs and can be reached, then try again"
         }
-        OpenError::Store(_) => "check user, password, database and rights",
+        OpenError::Store(_) => "check the user, password, database and rights",
         _ => return None,
     };
     Some(next.to_owned())
@@ -228,7 +230,7 @@ fn of_key_file(error: &guildhall_projector::proof::key_file::KeyFileError) -> Op
     use guildhall_projector::proof::key_file::KeyFileError;
     let next = match error {
         KeyFileError::Exists { .. } => {
-            "name a file that is not there, or show this one with `guildhall key show`"
+            "name a file that does not exist, or show this one with `guildhall key show`"
         }
         KeyFileError::Open { path, .. } => {
             let path = path.display();
@@ -277,24 +279,22 @@ fn of_witness_state(error: &guildhall::witness::StateError) -> Option<&'static s
 fn of_record(error: &RecordError) -> Option<&'static str> {
     Some(match error {
         RecordError::Refused { violation } => match violation.code() {
-            Code::CC11 => "check the id; what an event is about has to be recorded before it",
+            Code::CC11 => "check the id; what an event is about has to be recorded first",
             Code::CC04 => {
                 "see where it stands with `guildhall artifact show`, and move it from there"
             }
             Code::CC09 => "name the ceremony that is opened, or that is open",
-            Code::CC07 => "leave out the time, or mend it",
-            Code::CC08 => {
-                "leave out the CID, or look again at the content that the artifact has now"
-            }
+            Code::CC07 => "leave out the time, or correct it",
+            Code::CC08 => "leave out the CID, or look at the artifact's present content again",
             Code::CC10 => "have this content ratified first",
-            _ => "nothing was recorded: mend the event",
+            _ => "nothing was recorded: correct the event",
         },
-        RecordError::InFuture(_) => "mend its time, or the clock of this machine",
+        RecordError::InFuture(_) => "correct its time, or the clock of this machine",
         RecordError::Append(AppendError::Conflict { .. }) => {
-            "others keep writing about the same: try again"
+            "others keep writing to the same stream: try again"
         }
         RecordError::Append(AppendError::IdReused { .. }) => "give it an event id of its own",
-        RecordError::Append(_) => "nothing was recorded: mend the event",
+        RecordError::Append(_) => "nothing was recorded: correct the event",
         _ => return None,
     })
 }
@@ -302,7 +302,7 @@ fn of_record(error: &RecordError) -> Option<&'static str> {
 fn of_import(error: &ImportError) -> &'static str {
     match error {
         ImportError::Line { .. } | ImportError::Refused { .. } => {
-            "mend the line and import the file again: what stands before it is recorded and kept"
+            "correct the line and import the file again: the lines before it are recorded and stay"
         }
         ImportError::Store(error) if !error.is_transient() => {
             error.log_fault().map_or("run `guildhall doctor` with the same --database", of_log)
@@ -315,7 +315,7 @@ fn of_runtime(error: &RuntimeError) -> Option<&'static str> {
     Some(match error {
         RuntimeError::Stopped(error) => return of_runtime(error),
         RuntimeError::Apply(ApplyError::Continuity(_)) => {
-            "restore the log whole; or, where it is as it should be, `guildhall rebuild --accept-rewritten`"
+            "restore the whole log; or, if it is as it should be, `guildhall rebuild --accept-rewritten`"
         }
         RuntimeError::Apply(ApplyError::Halted { .. }) => {
             "have the entry explained; without --halt-on-violation it goes to quarantine"
@@ -324,11 +324,11 @@ fn of_runtime(error: &RuntimeError) -> Option<&'static str> {
             "make the tables anew: `guildhall rebuild`"
         }
         RuntimeError::Rewritten { .. } => {
-            "find out who changed the log or the tables; where that is as it should be, add --accept-rewritten"
+            "find out who changed the log or the tables; if that is as it should be, add --accept-rewritten"
         }
-        RuntimeError::Outrun { .. } => "rebuild again when less is recorded",
+        RuntimeError::Outrun { .. } => "rebuild again while less is being recorded",
         RuntimeError::Panicked(_) => {
-            "that is a bug: please report it, with the output of `guildhall doctor`"
+            "this is a bug: please report it, with the output of `guildhall doctor`"
         }
         RuntimeError::NotProjected { .. } => {
             "give all projectors of one database the same read models"
@@ -340,9 +340,9 @@ fn of_runtime(error: &RuntimeError) -> Option<&'static str> {
 fn of_log(fault: &LogFault) -> &'static str {
     match fault {
         LogFault::Altered { .. } | LogFault::Rewritten { .. } | LogFault::WentBack { .. } => {
-            "restore the log whole, and find out who changed it"
+            "restore the whole log, and find out who changed it"
         }
         LogFault::FileReplaced { .. } => "run the command again on the file that is there now",
-        _ => "find out what was put in the log's place",
+        _ => "find out what replaced the log",
     }
 }

@@ -1,4 +1,4 @@
-//! Following the log: what a projector that stays tells of itself.
+//! Following the log: what a projector that stays reports about itself.
 
 use anyhow::Result;
 use guildhall_core::Position;
@@ -40,8 +40,8 @@ impl Line {
     }
 }
 
-/// Goes on until it is to end or the runtime fails; says what changes, with `is_json` as a line of
-/// JSON for each batch.
+/// Runs until it is to end or the runtime fails; reports what changes, with `is_json` as a line of JSON
+/// for each batch.
 pub(crate) async fn follow(runtime: &Runtime, ending: &mut Ending, is_json: bool) -> Result<()> {
     let health = runtime.watch_status();
     let _watchdog = Watchdog::feed(move || health.borrow().is_healthy());

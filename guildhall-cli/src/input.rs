@@ -22,7 +22,7 @@ impl fmt::Debug for Input {
 }
 
 impl Input {
-    /// The input that an argument names; - is standard input.
+    /// The input that an argument names; - for standard input.
     ///
     /// # Errors
     /// It cannot be read.

@@ -1,10 +1,10 @@
-//! `guildhall`, the program, and what programs of one's own share with it.
+//! `guildhall`, the program, and what your own programs can share with it.
 //!
 //! `guildhall --help` says what it does; `JSON.md` beside this crate's manifest says what it prints for
-//! other programs. Without the feature `program`, the crate is a small library: [`database`] opens what a URL names, [`steps`] import, project and export with
-//! [`progress`] and a line that says what was done, [`report`] shows a Chronicle and its Ops DB,
-//! [`ending`] ends on signals, [`address`], [`input`] and [`target`] are what arguments name. The
-//! examples of the repository are made of it.
+//! other programs. Without the feature `program`, the crate is a small library: [`database`] opens what
+//! a URL names, [`steps`] import, project and export with [`progress`] and a line that says what was
+//! done, [`report`] shows a Chronicle and its Ops DB, [`ending`] ends on signals, and [`address`],
+//! [`input`] and [`target`] parse arguments. The repository's examples use it.
 //!
 //! | feature | what it adds |
 //! | --- | --- |

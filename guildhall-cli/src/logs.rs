@@ -1,4 +1,4 @@
-//! What goes on inside, on standard error: as text or as JSON, one event a line.
+//! Logs on standard error: as text or as JSON, one event a line.
 
 use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
@@ -6,18 +6,18 @@ use tracing_subscriber::EnvFilter;
 use crate::args::Global;
 use crate::output::Style;
 
-/// How what goes on is written.
+/// The form of logs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people
     #[default]
     Text,
-    /// For what collects logs
+    /// For log collectors
     Json,
 }
 
-/// How much is said where RUST_LOG does not say it. What stays has nothing else to say what it does;
-/// what ends says it by itself.
+/// How much is logged unless RUST_LOG says so. A command that stays has no other output to say what it
+/// does; one that ends reports by itself.
 fn filter(global: &Global, stays: bool) -> String {
     let level = match (global.quiet, global.verbose, stays) {
         (true, ..) if stays => "error",
@@ -33,7 +33,7 @@ fn filter(global: &Global, stays: bool) -> String {
     )
 }
 
-/// Writes what goes on from now on. `stays` is what goes on until it is ended.
+/// Starts logging. `stays` is for a command that runs until it is ended.
 pub(crate) fn start(global: &Global, format: LogFormat, stays: bool) {
     let asked = std::env::var("RUST_LOG").ok().filter(|asked| !asked.is_empty());
     let filter = EnvFilter::new(asked.unwrap_or_else(|| filter(global, stays)));

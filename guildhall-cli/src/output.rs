@@ -32,7 +32,7 @@ pub enum Format {
 
 /// A row that a list can show.
 pub trait Row: Serialize {
-    /// What the columns of a table are called, in capitals; in CSV they are in small letters.
+    /// The names of a table's columns, in upper case; CSV has them in lower case.
     const COLUMNS: &'static [&'static str];
 
     /// The values of the columns, whole: a table cuts what does not fit.
@@ -49,11 +49,11 @@ struct Document<'r, R> {
     next: Option<&'r Cursor>,
 }
 
-/// Prints rows. `next` is where the next page begins: one document carries it, and otherwise it is said
-/// that there are more.
+/// Prints rows. `next` is where the next page begins: a document contains it; otherwise a note says that
+/// there are more.
 ///
 /// # Errors
-/// What the system says of standard output.
+/// Writing to standard output fails.
 pub fn print_rows<R: Row>(
     global: &Global,
     form: ListForm,
@@ -82,10 +82,10 @@ pub fn print_rows<R: Row>(
 }
 
 /// Prints one row of a list that goes on: in a table as a line, its values separated by two spaces, and
-/// in JSON as one a line. `is_first` prints what stands above a CSV.
+/// in JSON as one a line. `is_first` prints the header of a CSV.
 ///
 /// # Errors
-/// What the system says of standard output.
+/// Writing to standard output fails.
 pub fn print_row<R: Row>(global: &Global, form: ListForm, row: &R, is_first: bool) -> Result<()> {
     let text = match form.format(global) {
         Format::Table => escape_for_terminal(&row.cells().join("  ")).into_owned(),
@@ -108,7 +108,7 @@ fn csv_text<R: Row>(rows: &[R], has_header: bool) -> Result<String> {
     Ok(String::from_utf8(writer.into_inner()?)?)
 }
 
-/// Rows as columns; a line each, cut where the terminal ends. Nothing where there is no row.
+/// Rows as columns, a line each, cut where the terminal ends. Empty without rows.
 fn table_text<R: Row>(rows: &[R], width: Option<u16>, style: Style) -> String {
     if rows.is_empty() {
         return String::new();
@@ -143,7 +143,7 @@ fn table_text<R: Row>(rows: &[R], width: Option<u16>, style: Style) -> String {
 /// Prints one document with --json, else text.
 ///
 /// # Errors
-/// What the system says of standard output.
+/// Writing to standard output fails.
 pub fn print_document<T: Serialize>(
     is_json: bool,
     document: &T,
@@ -161,7 +161,7 @@ pub(crate) fn field(text: &mut String, name: &str, value: &str) {
     let _ = writeln!(text, "{name:<12} {}", escape_for_terminal(value));
 }
 
-/// How wide the terminal is that standard output goes to; none where it goes elsewhere.
+/// The width of the terminal that standard output goes to; none if it goes elsewhere.
 pub fn terminal_width() -> Option<u16> {
     terminal::Term::stdout().size_checked().map(|(_, width)| width)
 }
@@ -197,7 +197,7 @@ impl Style {
         self.in_code(1, text)
     }
 
-    /// What is as it should be.
+    /// All is well.
     pub fn good(self, text: &str) -> String {
         self.in_code(32, text)
     }

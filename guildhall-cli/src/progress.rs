@@ -1,4 +1,4 @@
-//! Says on standard error how far something has got: a bar on a terminal, lines elsewhere.
+//! Reports progress on standard error: a bar on a terminal, lines elsewhere.
 
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
@@ -41,13 +41,13 @@ impl Progress {
         Self { bar, doing, total, said_at: Instant::now(), is_silent: false }
     }
 
-    /// A step of which nothing is said.
+    /// A step that reports nothing.
     pub fn silent() -> Self {
         let (bar, said_at) = (ProgressBar::hidden(), Instant::now());
         Self { bar, doing: "", total: None, said_at, is_silent: true }
     }
 
-    /// The step has got so far.
+    /// The step has got this far.
     pub fn set(&mut self, position: u64) {
         self.bar.set_position(position);
         let is_due = self.bar.is_hidden() && self.said_at.elapsed() >= LINE_INTERVAL;
@@ -69,7 +69,7 @@ impl Progress {
     }
 }
 
-/// How many a second since the first position that was heard of, which a run may have found so.
+/// How many a second since the first position reported, which the run may have started from.
 #[derive(Debug, Default, Clone)]
 struct Rate {
     first: std::sync::Arc<std::sync::OnceLock<(u64, Instant)>>,
@@ -93,7 +93,7 @@ impl Rate {
     }
 }
 
-/// How many a second; none where nothing was done, or so little that it says nothing.
+/// How many a second; none if nothing was done, or too little to tell.
 fn rate(done: u64, took: Duration) -> Option<u64> {
     let per_second = u128::from(done) * 1000 / took.as_millis().max(1);
     u64::try_from(per_second).ok().filter(|rate| *rate > 0 && took.as_millis() > 50)

@@ -1,4 +1,4 @@
-//! What an operator wants to see of a Chronicle and its Ops DB, as text and as JSON.
+//! A report on a Chronicle and its Ops DB for operators, as text and as JSON.
 
 use std::fmt::Write as _;
 
@@ -78,7 +78,7 @@ impl Report {
     /// The report as JSON on one line.
     ///
     /// # Errors
-    /// None for what [`load`](Self::load) answers.
+    /// None for what [`load`](Self::load) returns.
     pub fn to_json(&self) -> serde_json::Result<String> {
         serde_json::to_string(self)
     }
@@ -196,7 +196,7 @@ fn section(text: &mut String, heading: &str, total: u64, listed: usize, table: &
     text.push('\n');
 }
 
-/// The CID as people compare it: its first and last characters.
+/// The CID, short: its first and last characters.
 pub fn short_cid(cid: Cid) -> String {
     let text = cid.to_string();
     format!("{}…{}", &text[..7], &text[text.len() - 6..])
@@ -206,7 +206,7 @@ fn minute(time: Timestamp) -> String {
     time.to_string().get(..16).unwrap_or_default().replace('T', " ")
 }
 
-/// The text on one line of a terminal, which obeys nothing in it: at most 80 characters.
+/// The text on one line of a terminal, with no effect on it: at most 80 characters.
 fn printable(text: &str) -> String {
     let text = escape_for_terminal(text);
     let mut shown: String = text.chars().take(80).collect();

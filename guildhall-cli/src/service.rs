@@ -1,7 +1,7 @@
-//! What a service manager is told and asks: that the service is ready, ends, and is alive.
+//! Notifies a service manager that the service is ready, is about to end, and is alive.
 //!
-//! The protocol is `sd_notify(3)`: datagrams to the socket that `NOTIFY_SOCKET` names. Where it names
-//! none, nothing is told.
+//! The protocol is `sd_notify(3)`: datagrams to the socket that `NOTIFY_SOCKET` names. Without it,
+//! nothing is sent.
 
 use std::time::Duration;
 
@@ -9,24 +9,24 @@ use sd_notify::NotifyState;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Tells that the service does its work from now on.
+/// Reports that the service is ready.
 pub(crate) fn tell_ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// Tells that it is about to end.
+/// Reports that it is about to end.
 pub(crate) fn tell_stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the service manager was not told");
+        tracing::warn!(%error, "the service manager was not notified");
     }
 }
 
 /// Feeds the watchdog, where the service manager keeps one (`WATCHDOG_USEC`), for as long as the
-/// service is healthy; it stops when dropped. Whoever is not fed is started again.
+/// service is healthy; it stops when dropped. A service that does not feed it is restarted.
 #[derive(Debug)]
 pub(crate) struct Watchdog(Option<JoinHandle<()>>);
 

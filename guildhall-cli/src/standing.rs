@@ -1,4 +1,4 @@
-//! How a database stands: how far the tables are, what they hold, what is wrong.
+//! The state of a database: how far the tables are, what they hold, what is wrong.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::database::{Reading, Store};
 use crate::output::Style;
 
-/// How a database stands, at one moment.
+/// The state of a database, at one moment.
 #[derive(Debug, Clone, Serialize)]
 pub struct Standing {
     /// Whether nothing is wrong: `problems` is empty.
@@ -40,15 +40,15 @@ pub struct Standing {
 pub struct Sizes {
     /// A file; none of a server's.
     pub file_bytes: Option<u64>,
-    /// What stands in the log beside the file.
+    /// The log beside the file.
     pub wal_bytes: Option<u64>,
     /// The tables of a server's schema, with their indexes; none of a file.
     pub schema_bytes: Option<u64>,
 }
 
 impl Standing {
-    /// Reads how the database stands. Tables that are more than `max_lag` entries behind the log are
-    /// wrong.
+    /// Reads the state of the database. Tables that are more than `max_lag` entries behind the log are a
+    /// problem.
     ///
     /// # Errors
     /// The store's own.

@@ -1,4 +1,4 @@
-//! The steps of a run, each with its progress and, at its end, one line that says what it did.
+//! The steps of a run, each with its progress and, at the end, one line that says what it did.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,10 +17,10 @@ fn on_a_thread(work: Work) {
     drop(tokio::task::spawn_blocking(work));
 }
 
-/// Appends what a JSONL log has and the Chronicle has not.
+/// Appends the entries of a JSONL log that the Chronicle does not have.
 ///
 /// # Errors
-/// [`ImportError`]; what stands before the line that it names is recorded.
+/// [`ImportError`]; the lines before the one that it names are recorded.
 pub async fn import(
     chronicle: &dyn Chronicle,
     reader: impl AsyncBufRead + Unpin + Send,
@@ -61,11 +61,10 @@ pub async fn catch_up(
     Ok(done)
 }
 
-/// Builds the tables anew from the log and puts them in the live ones' place; says how they differ
-/// from what they replace.
+/// Rebuilds the tables from the log and swaps them in; reports how they differ from what they replace.
 ///
 /// # Errors
-/// [`RuntimeError`]; the live tables are as they were.
+/// [`RuntimeError`]; the live tables are unchanged.
 pub async fn rebuild(
     chronicle: Arc<dyn Chronicle>,
     projector: &dyn Rebuild,
@@ -94,8 +93,8 @@ fn what_it_did(done: &Status, begun: Instant) -> String {
     }
 }
 
-/// Writes the whole file or leaves the one that was there; a pipe or a device is written as it is.
-/// Answers how many entries that were.
+/// Writes the whole file or leaves the old one alone; a pipe or a device is written directly. Returns
+/// how many entries it wrote.
 ///
 /// # Errors
 /// The store's or the system's.

@@ -1,4 +1,4 @@
-//! Where results go: standard output, or a file that is whole or not there at all.
+//! Where results go: standard output, or a file that is complete or does not exist.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -9,8 +9,8 @@ use anyhow::{Context as _, Result, bail};
 /// Writes a text to standard output.
 ///
 /// # Errors
-/// What the system says: other than Rust's own, this does not take a standard output that cannot
-/// be written to for one where everything is well.
+/// The operating system's. Unlike Rust's own standard output, this one does not ignore that it cannot
+/// be written to.
 pub fn print(text: &str) -> io::Result<()> {
     stdout()?.write_all(text.as_bytes())
 }
@@ -47,14 +47,14 @@ fn is_closed(_stdout: &File) -> bool {
 pub enum Target {
     /// Standard output.
     Stdout(File),
-    /// A pipe or a device, which is written as it is.
+    /// A pipe or a device, which is written directly.
     Special(PathBuf),
     /// A file: written beside it first.
     File(PathBuf),
 }
 
 impl Target {
-    /// The target that an argument names; - is standard output. Nothing is touched yet.
+    /// The target that an argument names; - for standard output. Nothing is touched yet.
     ///
     /// # Errors
     /// It cannot be written.

@@ -63,19 +63,19 @@ fn what_is_wrong_is_named_with_a_remedy_and_exits_with_1() {
             "DELETE FROM chronicle_entries WHERE position > 140",
             &["doctor", "--json"][..],
             "tables",
-            "restore the log whole",
+            "restore the whole log",
         ),
         (
             "UPDATE chronicle_entries SET payload = replace(payload, 'e', 'f') WHERE position = 70",
             &["doctor", "--json", "--thorough", "-q"],
             "log",
-            "restore the log whole",
+            "restore the whole log",
         ),
         (
             "DROP INDEX governed_artifacts_by_name",
             &["doctor", "--json"],
             "file",
-            "make what is missing",
+            "recreate what is missing",
         ),
         ("PRAGMA application_id = 7", &["doctor", "--json"], "file", "name another file"),
     ] {

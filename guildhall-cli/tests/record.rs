@@ -186,7 +186,7 @@ fn wrong_json_is_told_with_its_place_and_is_wrong_usage() {
         (&event(&whole.replace("reason", "raeson")), "unknown field `raeson`"),
         (&event(&whole.replace("\"actor\"", "\"reason\"")), "duplicate field `reason`"),
         (&event(&whole.replace("suspended", "gone")), "unknown variant `gone`"),
-        (&event(&whole.replace("}", ", \"seq\": 8}")), "seq is stated and hash is not"),
+        (&event(&whole.replace("}", ", \"seq\": 8}")), "seq is given and hash is not"),
         (&(event(&whole) + "\n" + &event(&whole)), "trailing characters at line 3 column 1"),
         (&event(&whole.replace("\"b\"", "\"b\", \"evidence\": {\"a\":1,\"a\":2}")), "\"a\""),
         (

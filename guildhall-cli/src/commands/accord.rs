@@ -25,7 +25,7 @@ enum Command {
 /// List accords, by name
 #[derive(Debug, Args)]
 struct List {
-    /// Of this name, whole and as it is written
+    /// With exactly this name
     #[arg(long)]
     name: Vec<String>,
     #[command(flatten)]

@@ -48,13 +48,13 @@ struct List {
     /// Under this accord, by its id or name
     #[arg(long, value_name = "ID|NAME")]
     accord: Vec<String>,
-    /// Of this name, whole and as it is written
+    /// With exactly this name
     #[arg(long)]
     name: Vec<String>,
     /// Whose current content has this CID
     #[arg(long)]
     cid: Vec<Cid>,
-    /// Whose name contains this text, ASCII letters compared without case
+    /// Whose name contains this text, ignoring the case of ASCII letters
     #[arg(long, value_name = "TEXT")]
     name_contains: Option<String>,
     /// Whose content contains this JSON
@@ -63,7 +63,7 @@ struct List {
     /// Whose accord's terms contain this JSON
     #[arg(long, value_name = "JSON")]
     terms_contain: Option<Json>,
-    /// Whose latest verification was judged before this time, or that were never judged
+    /// Last verified before this time, or never verified
     #[arg(long, value_name = "TIME")]
     verified_before: Option<Timestamp>,
     /// On which a verdict of this outcome stands: passed, failed or inconclusive
@@ -72,7 +72,7 @@ struct List {
     /// name, artifact_type, tier, custody_state or position
     #[arg(long, default_value_t = ArtifactSort::Name)]
     sort: ArtifactSort,
-    /// Turn the order round
+    /// Reverse the order
     #[arg(long)]
     descending: bool,
     #[command(flatten)]
@@ -170,7 +170,7 @@ impl Row for ArtifactSummary {
     }
 }
 
-/// An artifact with what runs, and what its chain is worth.
+/// An artifact with what runs, and whether its chain holds.
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]

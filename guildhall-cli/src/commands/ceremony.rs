@@ -14,7 +14,7 @@ use crate::error::{Problem, Verdict};
 use crate::output::{Row, field, print_rows};
 use crate::target::print;
 
-/// Ceremonies: list the open ones or those that have closed, show one
+/// Ceremonies: list those that are open or closed, show one
 #[derive(Debug, Args)]
 pub struct Ceremony {
     #[command(subcommand)]
@@ -27,10 +27,10 @@ enum Command {
     Show(Show),
 }
 
-/// List the ceremonies that are open, the one opened first first
+/// List open ceremonies, the oldest first
 #[derive(Debug, Args)]
 struct List {
-    /// Those that have closed instead, the one closed last first
+    /// List closed ones instead, the latest first
     #[arg(long)]
     closed: bool,
     #[command(flatten)]
@@ -151,7 +151,7 @@ impl Row for Line {
     }
 }
 
-/// How a ceremony ended that left its artifact in this state.
+/// How a ceremony ended, by the state that it left its artifact in.
 const fn outcome(state: CustodyState) -> &'static str {
     match state {
         CustodyState::Drafted => "withdrawn",

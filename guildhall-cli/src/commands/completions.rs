@@ -6,12 +6,12 @@ use crate::args::Program;
 use crate::error::Verdict;
 use crate::target::print;
 
-/// Print what makes a shell complete the program's arguments
+/// Print the completion script for a shell
 ///
 /// For bash: guildhall completions bash > ~/.local/share/bash-completion/completions/guildhall
 #[derive(Debug, Args)]
 pub struct Completions {
-    /// Of which shell
+    /// For this shell
     shell: Shell,
 }
 

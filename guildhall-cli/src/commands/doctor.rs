@@ -8,10 +8,10 @@ use crate::ending::message;
 use crate::error::{Verdict, next};
 use crate::output::print_document;
 
-/// Say what is wrong with this database, file or server, and what to do
+/// Say what is wrong with this database, file or server, and what to do about it
 ///
-/// It only reads. Exit code 0 if nothing is wrong (a warning is not), 1 if something is, 3 if it could
-/// not be looked at.
+/// It only reads. Exit code 0 if nothing is wrong (warnings do not count), 1 if something is, 3 if it
+/// cannot be checked.
 #[derive(Debug, Args)]
 pub struct Doctor {
     /// Also read the whole log and check every entry's leaf hash, and every page of a file

@@ -11,11 +11,11 @@ use crate::target::Target;
 
 /// Write the Chronicle as JSONL, one CloudEvent a line
 ///
-/// A file is written whole or not at all, for its owner alone. `guildhall import` takes it back, entry
-/// by entry the same.
+/// A file is written whole or not at all, readable for its owner alone. `guildhall import` makes the
+/// same entries of it again.
 #[derive(Debug, Args)]
 pub struct Export {
-    /// The file; - is standard output
+    /// The file; - for standard output
     #[arg(value_name = "FILE|-", default_value = "-")]
     file: PathBuf,
 }
@@ -30,7 +30,7 @@ impl Export {
         let target = Target::named(&self.file)?;
         let is_json = context.global.json;
         if target.is_stdout() && is_json {
-            let what = "an export to standard output needs it for itself";
+            let what = "--json and an export both need standard output";
             return Err(Problem::usage(what, "leave out --json, or name a file").into());
         }
         // The lines on standard output are what is wanted.

@@ -12,14 +12,14 @@ use crate::input::Input;
 use crate::output::print_document;
 use crate::steps;
 
-/// Append what a JSONL file has and the Chronicle has not
+/// Append the entries of a JSONL file that the Chronicle does not have
 ///
-/// One CloudEvent a line, as `guildhall export` writes it. What is recorded already is answered and
-/// not recorded twice, so an import that was interrupted, or a file that was mended, is imported again.
-/// The database is made where there is none. `guildhall project` then brings the tables up to date.
+/// One CloudEvent a line, as `guildhall export` writes it. What is recorded already is counted and not
+/// recorded twice, so after an interruption, or once a bad line is corrected, import the file again.
+/// The database is created if it does not exist. `guildhall project` then brings the tables up to date.
 #[derive(Debug, Args)]
 pub struct Import {
-    /// The file; - is standard input
+    /// The file; - for standard input
     #[arg(value_name = "FILE|-")]
     file: PathBuf,
 }

@@ -12,8 +12,8 @@ use crate::output::print_document;
 
 /// Make keys, and show their public halves
 ///
-/// A log seals with a key of its own, and a witness cosigns with another. Neither is in the database:
-/// whoever can rewrite that must not be able to sign too.
+/// A log seals with a key of its own, and a witness cosigns with another. Neither is kept in the
+/// database: nobody who can rewrite that must be able to sign too.
 #[derive(Debug, Args)]
 pub struct Key {
     #[command(subcommand)]
@@ -24,8 +24,8 @@ pub struct Key {
 enum What {
     /// Make a key, in a file that only you can read; print its public half
     ///
-    /// A file that is there is never written over. Keep a copy where the database's administrators
-    /// cannot read it, and give the public half to whoever is to check seals.
+    /// An existing file is never overwritten. Keep a copy where the database's administrators cannot
+    /// read it, and give the public half to those who check seals.
     New(New),
     /// Print the public half of a key: <name>+<id>+<base64>, the vkey of C2SP signed-note
     Show(Show),

@@ -24,16 +24,15 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Record the ceremonies of a Kubernetes cluster, as they are opened and decided there
 ///
 /// The cluster is that of $KUBECONFIG, ~/.kube/config or the pod that this runs in, and has to know the
-/// resource (guildhall-kube/crds). Each step is checked against the chain of custody; what does not fit is
-/// said in the log and recorded by nobody. Nothing is written to the cluster. It stays until Ctrl-C or
-/// SIGTERM.
+/// resource (guildhall-kube/crds). Each step is checked against the chain of custody; one that does not
+/// fit is logged and not recorded. Nothing is written to the cluster. It runs until Ctrl-C or SIGTERM.
 #[derive(Debug, Args)]
 pub struct Kube {
-    /// Only this namespace; again for each
+    /// Only this namespace; repeat it for several
     #[arg(long, value_name = "NAME")]
     namespace: Vec<String>,
 
-    /// The cluster's name, where one Chronicle is told of several clusters
+    /// The cluster's name, if one Chronicle records several clusters
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
 
@@ -42,11 +41,11 @@ pub struct Kube {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7178")]
     probes: Address,
 
-    /// Keep the tables up to date too, as `guildhall project --follow` does
+    /// Also keep the tables up to date, as `guildhall project --follow` does
     #[arg(long)]
     project: bool,
 
-    /// How to write what goes on
+    /// The form of logs
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,
 }

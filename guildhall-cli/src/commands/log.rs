@@ -19,8 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Show entries of the Chronicle: one whole, or the last ones
 ///
-/// Each comes with what became of it in the tables: applied, quarantined with its code and reason,
-/// skipped (of a type that this version does not know), or pending, where they are not there yet.
+/// Each comes with its fate in the tables: applied, quarantined with its code and reason, skipped (of a
+/// type that this version does not know), or pending, if the tables are not there yet.
 #[derive(Debug, Args)]
 pub struct Log {
     #[command(subcommand)]
@@ -36,7 +36,7 @@ enum Which {
 /// Print one entry whole
 #[derive(Debug, Args)]
 struct Show {
-    /// Which: 1 is the first
+    /// Its position: 1 is the first
     #[arg(value_name = "POSITION", value_parser = position)]
     position: Position,
 }
@@ -50,7 +50,7 @@ struct Tail {
     entries: u64,
 
     /// Go on with what is appended, one line each, until Ctrl-C or SIGTERM. An entry is printed at
-    /// once, so most are pending then; -o json is then -o jsonl
+    /// once, so most are still pending; -o json means -o jsonl
     #[arg(short, long)]
     follow: bool,
 

@@ -6,10 +6,10 @@ use clap::{Args, CommandFactory as _};
 use crate::args::Program;
 use crate::error::Verdict;
 
-/// Write the manual pages into a folder, one a command: man -l FOLDER/guildhall.1
+/// Write the manual pages into a folder, one for each command: man -l FOLDER/guildhall.1
 #[derive(Debug, Args)]
 pub struct Man {
-    /// The folder, which is there
+    /// The folder, which has to exist
     folder: PathBuf,
 }
 

@@ -8,8 +8,8 @@ use crate::output::print_document;
 
 /// Make the tables, or bring them up to date
 ///
-/// What is there already stays; a database that is up to date is left as it is. A newer version of
-/// the tables is never undone.
+/// What exists is kept; a database that is up to date is left unchanged. A newer version of the tables
+/// is never undone.
 #[derive(Debug, Args)]
 pub struct Migrate {}
 

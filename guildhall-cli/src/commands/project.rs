@@ -17,23 +17,23 @@ pub(crate) const RETRIES: u32 = 8;
 
 /// Bring the tables up to date with the Chronicle
 ///
-/// It goes on where it was, whatever stopped it. Another that projects into the same tables is waited
-/// for.
+/// It goes on where it was, whatever stopped it. If another process projects into the same tables, it
+/// waits for it.
 #[derive(Debug, Args)]
 pub struct Project {
     /// Stop before the first entry that breaks an invariant, rather than quarantine it
     #[arg(long)]
     halt_on_violation: bool,
 
-    /// Stay, and project what is recorded as it is recorded, until Ctrl-C or SIGTERM
+    /// Stay, and project entries as they are recorded, until Ctrl-C or SIGTERM
     ///
-    /// It waits for a database that goes away and comes back, stands by where another projects, and
-    /// tells a service manager when it is ready and that it is alive (sd_notify). With --json it
-    /// prints a line for each batch.
+    /// It waits for a database that goes away and comes back, stands by while another process projects,
+    /// and notifies a service manager that it is ready and alive (sd_notify). With --json it prints a
+    /// line for each batch.
     #[arg(long)]
     follow: bool,
 
-    /// How to write what goes on
+    /// The form of logs
     #[arg(long, value_name = "FORMAT", default_value = "text", requires = "follow")]
     log_format: LogFormat,
 }

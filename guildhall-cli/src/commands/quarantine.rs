@@ -12,7 +12,7 @@ use crate::entries::ShownEntry;
 use crate::error::{Problem, Verdict};
 use crate::output::{Row, field, print_document, print_rows};
 
-/// Entries that break an invariant, and that the tables leave out
+/// Entries that break an invariant, which the tables leave out
 #[derive(Debug, Args)]
 pub struct Quarantine {
     #[command(subcommand)]
@@ -37,7 +37,7 @@ struct List {
 /// Say why an entry is in quarantine: the invariant, what was found, and the entry itself
 #[derive(Debug, Args)]
 struct Explain {
-    /// Where it stands in the log
+    /// Its position in the log
     position: Position,
 }
 

@@ -9,14 +9,13 @@ use crate::error::Verdict;
 use crate::output::print_document;
 use crate::steps;
 
-/// Make the tables anew from the Chronicle, and swap them in
+/// Rebuild the tables from the Chronicle, and swap them in
 ///
 /// Readers see the old tables or the new ones, never half. New tables that differ from the old ones are
-/// refused, since whoever edits a log and rebuilds would otherwise hide it.
+/// refused: otherwise somebody could edit the log, rebuild, and hide it.
 #[derive(Debug, Args)]
 pub struct Rebuild {
-    /// Swap the new tables in although they differ: the log was edited or restored, and that is as it
-    /// should be
+    /// Swap the new tables in even if they differ: the log was edited or restored, and that is intended
     #[arg(long)]
     accept_rewritten: bool,
 }

@@ -33,12 +33,12 @@ const MOST_BYTES: u64 = (MAX_PAYLOAD_BYTES + ENVELOPE_BYTES) as u64;
 /// Record one event, checked against the chain of custody
 ///
 /// From JSON (a CloudEvent as `guildhall export` writes it, or `type` and `data` alone) or from flags. Ids,
-/// hashes and times that are left out are filled in. What breaks an invariant is refused with its code,
-/// and nothing is written; exit code 1. `guildhall project` then brings the tables up to date.
+/// hashes and times that are left out are filled in. An event that breaks an invariant is refused with
+/// its code, and nothing is written; exit code 1. `guildhall project` then brings the tables up to date.
 #[derive(Debug, Args)]
 #[command(subcommand_negates_reqs = true, subcommand_precedence_over_arg = true)]
 pub struct Record {
-    /// A file with one event as JSON; - is standard input
+    /// A file with one event as JSON; - for standard input
     #[arg(value_name = "FILE|-", required = true)]
     file: Option<PathBuf>,
 
@@ -78,7 +78,7 @@ struct Given<D: Args> {
     #[arg(long, value_name = "ID")]
     event_id: Option<EventId>,
 
-    /// What everything of one undertaking shares, such as a change's number
+    /// Shared by all events of one undertaking, such as a change number
     #[arg(long, value_name = "TEXT")]
     correlation_id: Option<String>,
 

@@ -20,28 +20,28 @@ const LEAST_TOKEN_BYTES: usize = 16;
 /// Show the console: the state of governance in a browser, up to date
 ///
 /// It only reads; --project also keeps the tables up to date. On this machine's own addresses everybody
-/// on it may look; elsewhere whoever has the token, which GUILDHALL_TOKEN or --token-file gives. It stays
-/// until Ctrl-C or SIGTERM, and tells a service manager when it is ready and that it is alive
-/// (sd_notify). /healthz, /readyz and /metrics are for machines.
+/// on it has access; elsewhere a token is needed, from GUILDHALL_TOKEN or --token-file. It runs until
+/// Ctrl-C or SIGTERM, and notifies a service manager that it is ready and alive (sd_notify). /healthz,
+/// /readyz and /metrics are for machines.
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Where to listen: ADDRESS:PORT, localhost:PORT or :PORT, which is this machine's own
     #[arg(value_name = "ADDRESS", default_value = "127.0.0.1:7177")]
     address: Address,
 
-    /// Let in whoever has the token that this file holds
+    /// Require the token in this file
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
-    /// A name by which it is reached, where that is not an address of this machine; again for each
+    /// A host name by which it is reached, if not an address of this machine; repeat it for several
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
 
-    /// Keep the tables up to date too, as `guildhall project --follow` does
+    /// Also keep the tables up to date, as `guildhall project --follow` does
     #[arg(long)]
     project: bool,
 
-    /// How to write what goes on
+    /// The form of logs
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,
 }

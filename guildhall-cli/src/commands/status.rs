@@ -6,12 +6,12 @@ use crate::error::Verdict;
 use crate::output::print_document;
 use crate::standing::Standing;
 
-/// Say how the database stands; exit code 1 if something is wrong
+/// Show the state of the database; exit code 1 if something is wrong
 ///
 /// How far the tables are behind the log, what they hold, what is in quarantine, how much space it
-/// takes. Unhealthy is a log that does not go on from the tables' checkpoint, and tables that are
-/// further behind than --max-lag lets them be. Entries in quarantine are shown and no failure: a log
-/// is never mended, so they stay.
+/// takes. It is unhealthy if the log does not go on from the tables' checkpoint, or the tables are
+/// further behind than --max-lag. Entries in quarantine are shown but are not a failure: a log is never
+/// edited, so they stay.
 #[derive(Debug, Args)]
 pub struct Status {
     /// How many entries the tables may be behind the log

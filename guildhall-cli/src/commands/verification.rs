@@ -36,10 +36,10 @@ struct List {
     /// passed, failed or inconclusive
     #[arg(long)]
     outcome: Vec<Outcome>,
-    /// Judged at this time or later
+    /// At this time or later
     #[arg(long, value_name = "TIME")]
     verified_since: Option<Timestamp>,
-    /// Judged before this time
+    /// Before this time
     #[arg(long, value_name = "TIME")]
     verified_before: Option<Timestamp>,
     /// Only those that stand: until the same verifier judges the same target again

@@ -17,18 +17,19 @@ use crate::target::print;
 /// How many artifacts' names are kept.
 const KEPT_NAMES: usize = 10_000;
 
-/// Print what changes as it changes, one line each, until Ctrl-C
+/// Print changes as they happen, one line each, until Ctrl-C
 ///
-/// A line is printed once the tables hold what it tells, whoever projects it; so it comes as soon as
-/// `guildhall project --follow` runs somewhere. Nothing is left out: what comes too fast is read again.
+/// A line is printed once the tables hold the change, whichever process projects it; so `guildhall
+/// project --follow` has to run somewhere. Nothing is left out: changes that come too fast are read
+/// again.
 #[derive(Debug, Args)]
 pub struct Watch {
-    /// Of what: ceremony:*, posture:*, or of one artifact ceremony:ID, posture:ID; of everything
-    /// where none is named
+    /// Topics: ceremony:*, posture:*, or ceremony:ID, posture:ID of one artifact; everything by
+    /// default
     #[arg(value_name = "TOPIC")]
     topics: Vec<Topic>,
 
-    /// Begin with what comes after this position, rather than with what comes now
+    /// Begin after this position, rather than now
     #[arg(long, value_name = "POSITION", value_parser = position)]
     after: Option<Position>,
 }

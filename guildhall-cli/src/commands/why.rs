@@ -19,12 +19,12 @@ use crate::output::{Style, field, print_document};
 /// How many entries of a stream are read at a time.
 const READ_ENTRIES: usize = 1_000;
 
-/// Say why an artifact stands as it does, from its posture back to the votes
+/// Say why an artifact is in its state, from its posture back to the votes
 ///
-/// For each target the observation that its health comes from; for each content that should run or does,
-/// the registration or revision that brought it, the ratification, and the ceremony with what was put
-/// forward; and the accord. Each with its position in the log, which is read again and held against the
-/// tables. Exit code 1 if the chain of custody does not hold or the log says otherwise.
+/// For each target, the observation that its health comes from; for each content that runs or should,
+/// the registration or revision that brought it, the ratification, and the ceremony with its evidence;
+/// and the accord. Each has its position in the log, which is read again and compared with the tables.
+/// Exit code 1 if the chain of custody does not hold or the log disagrees with the tables.
 #[derive(Debug, Args)]
 pub struct Why {
     /// Its id, its name, or the CID of its content
@@ -32,7 +32,7 @@ pub struct Why {
     artifact: String,
 }
 
-/// What a chain of custody is worth.
+/// Whether a chain of custody holds.
 #[derive(Debug, Serialize)]
 pub(crate) struct ChainVerdict {
     /// How many links were judged.
