@@ -21,8 +21,8 @@ pub(crate) fn split(bytes: &[u8]) -> Option<(u64, &[u8; 64])> {
     (unix_seconds <= MAX_UNIX_SECONDS).then_some((unix_seconds, signature))
 }
 
-/// Cosigns a seal. It is the witness's to have checked that the log only grew, and to have written
-/// that down before.
+/// Cosigns a seal. The witness has to have checked that the log only grew, and to have recorded that,
+/// before.
 ///
 /// # Errors
 /// [`SignError`]; the key has to be of type [`Cosignature`](KeyType::Cosignature), and the time of 1

@@ -1,4 +1,4 @@
-//! Hashes of data that is no tree: payloads, rows.
+//! Hashes of data that is not a tree: payloads, rows.
 
 use std::fmt;
 use std::str::FromStr;

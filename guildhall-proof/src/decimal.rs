@@ -1,4 +1,4 @@
-//! Numbers as every C2SP text writes them: ASCII digits, no sign, no leading zero but in `0`.
+//! Numbers as in every C2SP text: ASCII digits, no sign, no leading zero except in `0`.
 
 pub(crate) fn parse(text: &str) -> Option<u64> {
     let is_plain =

@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256};
 use crate::data_hash::DataHash;
 use crate::rows::Row;
 
-/// The digest of one table on its way: its rows are pushed in the order of their keys.
+/// The digest of one table in the making: its rows are pushed in the order of their keys.
 ///
 /// It is the SHA-256 of a text that has a line for each row: the row's canonical JSON (RFC 8785) and
-/// a line feed. So it can be compared with what `sha256sum` says of an export.
+/// a line feed. So it can be compared with what `sha256sum` prints for an export.
 ///
 /// ```
 /// use guildhall_core::Json;
@@ -44,7 +44,7 @@ pub enum DigestError {
         /// The row, from 0.
         row: u64,
     },
-    /// It is no object of JSON.
+    /// It is not a JSON object.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
 }
@@ -71,7 +71,7 @@ impl<K: Ord> TableDigest<K> {
         Ok(())
     }
 
-    /// The digest, and of how many rows.
+    /// The digest, and how many rows it covers.
     pub fn finish(self) -> (DataHash, u64) {
         (DataHash::from_bytes(self.hasher.finalize().into()), self.rows)
     }
@@ -79,7 +79,7 @@ impl<K: Ord> TableDigest<K> {
 
 /// The digest of several tables: the SHA-256 of a text that has a line for each, in the order of
 /// their names: the table's digest in hex, two spaces, its name and a line feed. It is what
-/// `sha256sum` prints of the tables' exports.
+/// `sha256sum` prints for the tables' exports.
 pub fn of_tables<'t>(tables: impl IntoIterator<Item = (&'t str, DataHash)>) -> DataHash {
     let tables: BTreeMap<_, _> = tables.into_iter().collect();
     let lines: String = tables.iter().map(|(name, digest)| format!("{digest}  {name}\n")).collect();

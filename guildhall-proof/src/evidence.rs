@@ -18,8 +18,8 @@
 //! ([`Record`]), `payload` (a string: the payload byte for byte as stored) and `proof` (of its
 //! inclusion in the sealed tree).
 //!
-//! The seal ends with the index: it seals no entry after it. So nobody can give an older index of the
-//! same seal and hide what came since; and what the evidence is complete up to, the index says
+//! The seal ends with the index: it seals no entry after it. So nobody can substitute an older index of
+//! the same seal and hide what came since; the index also says up to where the evidence is complete
 //! (`tree_size`).
 
 mod check;
@@ -94,7 +94,7 @@ enum Format {
 }
 
 impl Evidence {
-    /// The evidence of these parts. It is taken as given: [`check`] says what it is worth.
+    /// The evidence of these parts. Nothing is checked: [`check`] does that.
     pub fn new(
         artifact_id: ArtifactId,
         seal: SignedSeal,
@@ -105,8 +105,7 @@ impl Evidence {
         Self { artifact_id, format: Format::V1, index, rows, seal, streams }
     }
 
-    /// Reads a file, and checks nothing. How it is laid out does not matter, and the order of its
-    /// fields neither.
+    /// Reads a file, and checks nothing. Neither its layout nor the order of its fields matters.
     ///
     /// # Errors
     /// It is not JSON of the form above.
@@ -117,7 +116,7 @@ impl Evidence {
     /// The file's text: one line, with its line feed.
     ///
     /// # Errors
-    /// None that is known: all parts serialise.
+    /// None known: all parts serialise.
     pub fn to_text(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self).map(|text| text + "\n")
     }
@@ -159,7 +158,7 @@ impl ProvenStream {
     }
 }
 
-/// The streams, beside its own, that decide what an artifact's entries mean: those of the accords
+/// The streams, besides its own, that decide what an artifact's entries mean: those of the accords
 /// that a registration in its stream names. Whether a registration holds depends on them.
 pub fn accords_of(artifact: &ProvenStream) -> Vec<StreamId> {
     let mut accords = Vec::new();

@@ -43,7 +43,7 @@ impl StreamRecord {
         bytes
     }
 
-    /// Reads its bytes; nothing where the version is none that an entry can have.
+    /// Reads its bytes; nothing if no entry can have that version.
     pub fn from_bytes(bytes: &[u8; RECORD_BYTES]) -> Option<Self> {
         let (stream, rest) = bytes.split_first_chunk::<16>()?;
         let (version, leaf_hash) = rest.split_first_chunk::<8>()?;
@@ -67,7 +67,7 @@ pub struct Bucket {
     records: Vec<StreamRecord>,
 }
 
-/// Why records are no bucket.
+/// Why records are not a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BucketError {

@@ -100,7 +100,7 @@ impl KeyType {
     }
 }
 
-/// Why a text is no key.
+/// Why a text is not a key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
@@ -113,13 +113,13 @@ pub enum KeyError {
     /// Its name cannot be one.
     #[error(transparent)]
     Name(#[from] KeyNameError),
-    /// It is of a type that is not known here.
+    /// Its type is not known here.
     #[error("a key of type 0x{found:02x}, where 0x01 (Ed25519) and 0x04 (cosignature) are known")]
     Type {
         /// The type's byte.
         found: u8,
     },
-    /// Its bytes are no Ed25519 key, or one that any signature would fit.
+    /// Its bytes are not an Ed25519 key, or are one that any signature would fit.
     #[error("the 32 bytes are not a sound Ed25519 key")]
     Bytes,
     /// It does not have the id that it states: a character was mistaken, or it was renamed.
@@ -269,8 +269,8 @@ pub trait Signer: Send + Sync {
 
 /// A private key in memory, which is cleared when it is dropped.
 ///
-/// The seed comes from the caller, who has a source of randomness; so does the text, who has read it
-/// from a file that nobody else can read.
+/// The seed comes from the caller, who has a source of randomness; so does the text, from a file that
+/// nobody else can read.
 #[derive(Clone)]
 pub struct SigningKey {
     secret: ed25519_dalek::SigningKey,
@@ -278,7 +278,7 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
-    /// The key of this name and type that grows out of 32 random bytes (RFC 8032, section 5.1.5).
+    /// The key of this name and type that is derived from 32 random bytes (RFC 8032, section 5.1.5).
     ///
     /// # Errors
     /// [`KeyError::Bytes`], which no seed is known to give.

@@ -1,8 +1,8 @@
 //! What an auditor checks a Chronicle with: Merkle trees, seals, witnesses, and evidence of one
 //! artifact's whole history. No I/O, no clock, no randomness, no store.
 //!
-//! Formats are those of others wherever there is one, so that other people's tools read what is
-//! written here: RFC 6962 for trees, C2SP for the rest.
+//! Formats are standard ones wherever they exist, so that other tools read what is written here: RFC
+//! 6962 for trees, C2SP for the rest.
 //!
 //! - [`merkle`]: roots, compact ranges, proofs of inclusion and consistency (RFC 6962, section 2.1);
 //! - [`tile`]: the tree in files (C2SP tlog-tiles);
@@ -58,14 +58,14 @@
 //! log.append(Append::of([NewEntry::indexed(&indexed, &origin)])).await?;
 //! let entries = log.read(Position::ZERO, ReadLimit::entries(10)).await?;
 //!
-//! // Sealed, and cosigned by somebody else.
+//! // Sealed, and cosigned by a witness.
 //! let tree = MerkleTree::new(entries.iter().map(|entry| entry.leaf_hash.into()));
 //! let (size, root) = (tree.size(), tree.root());
 //! let seal = Seal { origin: origin.clone(), size, root };
 //! let mut seal = SignedSeal::sign(seal, &log_key).await?;
 //! seal.add(cosign(&seal, &witness_key, 1_800_000_000).await?)?;
 //!
-//! // That one entry is in it.
+//! // Proof that one entry is in it.
 //! let proof = InclusionProof::make(&tree, 1, size)?;
 //! proof.verify(&entries[1].leaf_hash.into(), &root)?;
 //!
@@ -96,12 +96,12 @@
 //!
 //! # Whose code checks
 //!
-//! Signatures are ed25519-dalek's: kept well, reviewed, and built on the SHA-2 that is here anyway.
+//! Signatures are ed25519-dalek's: well kept, reviewed, and built on the SHA-2 that is here anyway.
 //! Everything else is written here. The crates tlog_tiles and signed_note (0.2) pass the same public
 //! vectors, but bring a second Ed25519, a second SHA-2 and 80 crates in all, write no cosignatures and
 //! have no proofs to make; an auditor would read more and trust more.
 //!
-//! In which order to read it, and what each file promises, is in the crate's README.
+//! The crate's README says in which order to read it, and what each file promises.
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 

@@ -59,14 +59,14 @@ impl LogKey {
     }
 }
 
-/// Why keys are none of a log.
+/// Why keys cannot be a log's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogKeysError {
     /// The text does not begin with its format and the origin.
     #[error("the first two lines are not `guildhall.keys.v1` and `origin <origin>`")]
     Header,
-    /// The origin is none.
+    /// The origin is not valid.
     #[error(transparent)]
     Origin(#[from] OriginError),
     /// A line is of no known form.
@@ -75,7 +75,7 @@ pub enum LogKeysError {
         /// The line, from 1.
         line: usize,
     },
-    /// A key is none.
+    /// A key is not valid.
     #[error("line {line}: {reason}")]
     Key {
         /// The line, from 1.
@@ -127,7 +127,7 @@ pub enum SealRefused {
     /// No key of the log signed it, or a signature is wrong.
     #[error(transparent)]
     Signature(#[from] VerifyError),
-    /// Only keys signed it that may not seal at that size.
+    /// Only keys that may not seal at that size signed it.
     #[error("the key {name}+{id} may not seal {size} entries")]
     NotAtThisSize {
         /// The first such key's name.
@@ -179,7 +179,7 @@ impl LogKeys {
         &self.keys
     }
 
-    /// Checks that the log sealed this: who signed, of those that may at that size.
+    /// Checks that the log sealed this, and returns who signed, of the keys that may at that size.
     ///
     /// # Errors
     /// [`SealRefused`].

@@ -16,7 +16,7 @@ pub const MAX_SIGNATURES: usize = 100;
 /// What a signature line begins with: an em dash and a space.
 const LINE_PREFIX: &str = "\u{2014} ";
 
-/// A text with signatures, not yet verified: until it is, nothing in it is to be believed.
+/// A text with signatures, not yet verified: believe nothing in it until it is.
 ///
 /// ```
 /// use guildhall_proof::{Note, VerifierKey};
@@ -48,7 +48,7 @@ pub struct NoteSignature {
     pub bytes: Vec<u8>,
 }
 
-/// Why something is no note.
+/// Why something is not a note.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NoteError {
@@ -79,7 +79,7 @@ pub enum NoteError {
     /// There are too many signatures.
     #[error("more than {MAX_SIGNATURES} signatures")]
     TooMany,
-    /// A line is no signature.
+    /// A line is not a signature.
     #[error("line {line} of the signatures is not `\u{2014} <name> <base64>`")]
     Line {
         /// The line, from 1, counted after the empty one.
@@ -129,8 +129,8 @@ pub enum SignError {
     /// The signer failed.
     #[error(transparent)]
     Signer(#[from] SignerError),
-    /// The signer answered something that its own key does not verify: it holds another key.
-    #[error("what the signer answered is not a signature by its key {name}+{id}")]
+    /// The signer returned something that its own key does not verify: it holds another key.
+    #[error("what the signer returned is not a signature by its key {name}+{id}")]
     NotItsOwn {
         /// The key's name.
         name: KeyName,
@@ -150,7 +150,7 @@ pub enum SignError {
     /// The text cannot stand in a note.
     #[error(transparent)]
     Text(#[from] NoteError),
-    /// A cosignature's time is none that it can state: 0, or beyond 2^63 - 1 seconds.
+    /// A cosignature cannot state that time: 0, or beyond 2^63 - 1 seconds.
     #[error("{found} is not a time that a cosignature can state")]
     Time {
         /// In seconds since 1970-01-01T00:00:00Z.
@@ -268,8 +268,7 @@ fn to_text(bytes: &[u8]) -> Result<&str, NoteError> {
     }
 }
 
-/// Reads signature lines, each ended by a line feed, as they stand in a note and in what a witness
-/// answers.
+/// Reads signature lines, each ended by a line feed, as in a note and in a witness's answer.
 ///
 /// # Errors
 /// [`NoteError`].

@@ -10,10 +10,10 @@ use crate::seal::SignedSeal;
 /// How many logs, witnesses and groups a policy may have, each.
 pub const MAX_LINES: usize = 256;
 
-/// A policy, as its file says it.
+/// A policy, as in its file.
 ///
-/// Names in it are bytes and mean nothing outside. Of keys, those of type 0x01 for logs and 0x04 for
-/// witnesses are known here; a policy with another is refused rather than judged in part.
+/// Names in it are bytes and mean nothing outside. Keys of type 0x01 for logs and 0x04 for witnesses are
+/// known here; a policy with another is refused rather than judged in part.
 ///
 /// ```
 /// use guildhall_proof::policy::Policy;
@@ -67,7 +67,7 @@ pub enum Quorum {
     },
 }
 
-/// Why a text is no policy.
+/// Why a text is not a policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {fault}")]
 pub struct PolicyError {
@@ -93,7 +93,7 @@ pub enum PolicyFault {
          `group <name> all|any|<k> <name>...` or `quorum <name>`"
     )]
     Form,
-    /// A key is none, or of a type that is not known here.
+    /// A key is not valid, or of a type that is not known here.
     #[error(transparent)]
     Key(#[from] KeyError),
     /// A key is of the other type.
@@ -179,7 +179,7 @@ fn shown(name: &[u8]) -> String {
     String::from_utf8_lossy(name).chars().take(64).collect()
 }
 
-/// A policy on its way, line by line.
+/// A policy in the making, line by line.
 #[derive(Default)]
 struct Reader {
     logs: Vec<PolicyLog>,
@@ -335,7 +335,7 @@ impl Policy {
     }
 
     /// Checks a seal: the signature of a log that the policy lists, whose name is the seal's
-    /// origin, and the quorum. Answers who signed, logs first.
+    /// origin, and the quorum. Returns who signed, logs first.
     ///
     /// # Errors
     /// [`Unsatisfied`].
@@ -351,7 +351,7 @@ impl Policy {
         Ok(signed)
     }
 
-    /// Checks the quorum alone, where somebody else has checked the log's signature. Answers who of
+    /// Checks the quorum alone, where the log's signature has been checked elsewhere. Returns which of
     /// the witnesses cosigned.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use crate::merkle::leaf_hash;
 /// What the leaf of an entry commits to. Its text is the canonical JSON (RFC 8785) of these fields,
 /// and the leaf hash is SHA-256(0x00 ‖ text).
 ///
-/// It holds the payload's hash and not the payload: what is erased one day stays proved.
+/// It holds the payload's hash and not the payload: what is erased one day stays provable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
@@ -32,7 +32,7 @@ pub struct Record {
     pub version: Version,
 }
 
-/// Bytes that are no record.
+/// Bytes that are not a record.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
@@ -45,8 +45,8 @@ pub enum RecordError {
 }
 
 impl Record {
-    /// The record of an entry of the Chronicle `origin`. What the entry states as its own leaf hash
-    /// does not come into it.
+    /// The record of an entry of the Chronicle `origin`. The leaf hash that the entry states is not
+    /// used.
     pub fn of(entry: &Entry, origin: &Origin) -> Self {
         Self {
             data_sha256: DataHash::from_bytes(Sha256::digest(entry.payload.as_bytes()).into()),

@@ -17,7 +17,7 @@ impl Row {
     /// The row that a struct of the Ops DB serialises as ([`AccordBinding`] and the others).
     ///
     /// # Errors
-    /// It is no object of JSON.
+    /// It is not a JSON object.
     ///
     /// [`AccordBinding`]: guildhall_core::AccordBinding
     pub fn of(row: &impl Serialize) -> Result<Self, serde_json::Error> {
@@ -51,7 +51,7 @@ impl<'de> Deserialize<'de> for Row {
                 let mut columns = BTreeMap::new();
                 while let Some((name, value)) = map.next_entry::<String, Json>()? {
                     if let Some(_twice) = columns.insert(name, value) {
-                        return Err(A::Error::custom("a column stands twice in one row"));
+                        return Err(A::Error::custom("a column occurs twice in one row"));
                     }
                 }
                 Ok(Row(columns))
@@ -89,7 +89,7 @@ pub struct Rows {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RowDifference {
-    /// A table has another number of rows.
+    /// A table has a different number of rows.
     #[error("{table} has {found} rows, expected {expected}")]
     Count {
         /// The table.
@@ -99,7 +99,7 @@ pub enum RowDifference {
         /// How many it should have.
         expected: usize,
     },
-    /// A column is another.
+    /// A column differs.
     #[error("{table}, row {row}: {column} is {found}, expected {expected}")]
     Column {
         /// The table.
@@ -119,7 +119,7 @@ impl Rows {
     /// The rows that a fold over empty tables changed.
     ///
     /// # Errors
-    /// None that is known: the rows of the Ops DB are objects of JSON.
+    /// None known: the rows of the Ops DB are JSON objects.
     pub fn of(mut changes: Changes) -> Result<Self, serde_json::Error> {
         changes.accords.sort_by_key(|row| row.id);
         changes.revisions.sort_by_key(|row| (row.artifact_id, row.revision));

@@ -23,7 +23,7 @@ pub struct Seal {
     pub root: TreeHash,
 }
 
-/// Why a text is no seal.
+/// Why a text is not a seal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SealError {
@@ -36,16 +36,16 @@ pub enum SealError {
     /// It has lines after the third, which no leaf of the log vouches for.
     #[error("a line follows the root; a seal has no extension lines")]
     Extended,
-    /// The first line is no origin.
+    /// The first line is not an origin.
     #[error(transparent)]
     Origin(#[from] guildhall_core::OriginError),
-    /// The second line is no size.
+    /// The second line is not a size.
     #[error("{found:?} is not a size: decimal digits without leading zeros")]
     Size {
         /// The line, cut to 32 characters.
         found: String,
     },
-    /// The third line is no root.
+    /// The third line is not a root.
     #[error("{found:?} is not a root: 32 bytes in base64")]
     Root {
         /// The line, cut to 64 characters.
@@ -88,7 +88,7 @@ impl fmt::Display for Seal {
     }
 }
 
-/// Why nothing was taken of what a witness answered.
+/// Why nothing was taken from a witness's answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AcceptError {
@@ -118,8 +118,7 @@ impl SignedSeal {
         Ok(Self { seal, note })
     }
 
-    /// The same of another log's, which may have extension lines: they are kept and mean nothing
-    /// here.
+    /// The same for another log's seal, which may have extension lines: they are kept and ignored.
     ///
     /// # Errors
     /// [`SealError`].
@@ -133,7 +132,7 @@ impl SignedSeal {
         Ok(Self { seal, note })
     }
 
-    /// Signs a seal. It is the signer's to have checked that it contradicts none signed before.
+    /// Signs a seal. The signer has to have checked that it contradicts none signed before.
     ///
     /// # Errors
     /// [`SignError`].
@@ -161,8 +160,8 @@ impl SignedSeal {
         Ok(Self { seal: self.seal.clone(), note })
     }
 
-    /// Takes what a witness answered: of these lines, the signatures of these keys. Answers how many
-    /// it took.
+    /// Takes a witness's answer: of these lines, the signatures of these keys. Returns how many it
+    /// took.
     ///
     /// # Errors
     /// [`AcceptError`]; then nothing is taken.

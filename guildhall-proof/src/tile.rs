@@ -25,7 +25,7 @@ const TILE_HEIGHT: u8 = 8;
 /// the specification goes on to 63.
 const MAX_LEVEL: u8 = 63;
 
-/// Which tile or bundle: what its path says.
+/// Which tile or bundle, as in its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TileId {
     /// Its kind and level.
@@ -45,7 +45,7 @@ pub enum TileLevel {
     Hashes(u8),
 }
 
-/// A text that is no path of a tile.
+/// A text that is not the path of a tile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{found:?} is not the path of a tile, such as tile/0/x001/x234/067.p/8 or tile/entries/000"
@@ -181,7 +181,7 @@ fn parse_path(text: &str) -> Option<TileId> {
     (id.to_string() == text).then_some(id)
 }
 
-/// Bytes that are no tile or bundle of that width.
+/// Bytes that are not a tile or bundle of that width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TileError {

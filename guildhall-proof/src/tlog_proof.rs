@@ -18,7 +18,7 @@ const MAX_HASHES: usize = 64;
 /// Proves offline that something was logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlogProof {
-    /// Whatever whoever made it adds; nothing vouches for it.
+    /// What its maker added; nothing vouches for it.
     pub extra: Option<Vec<u8>>,
     /// Which entry, from 0: its position less 1.
     pub index: u64,
@@ -28,7 +28,7 @@ pub struct TlogProof {
     pub seal: SignedSeal,
 }
 
-/// Why a text is no proof.
+/// Why a text is not a proof.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlogProofError {
@@ -46,7 +46,7 @@ pub enum TlogProofError {
         /// What stands there.
         expected: &'static str,
     },
-    /// The seal is none.
+    /// The seal is not valid.
     #[error(transparent)]
     Seal(#[from] SealError),
 }
@@ -81,8 +81,8 @@ impl TlogProof {
         Ok(Self { extra, index, hashes, seal: SignedSeal::parse_extended(seal)? })
     }
 
-    /// Checks that the entry with this leaf hash is what the seal's tree has there. Whoever calls
-    /// it has verified the seal.
+    /// Checks that the entry with this leaf hash is what the seal's tree has there. The caller has to
+    /// have verified the seal.
     ///
     /// # Errors
     /// [`ProofError`].

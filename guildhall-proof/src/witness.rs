@@ -43,7 +43,7 @@ pub struct AddCheckpoint {
     pub seal: SignedSeal,
 }
 
-/// Why a body is no request: a witness answers 400.
+/// Why a body is not a request: a witness answers 400.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
@@ -56,10 +56,10 @@ pub enum RequestError {
     /// It is not UTF-8, or has no empty line before the seal.
     #[error("not a text of an old size, a proof, an empty line and a seal")]
     Form,
-    /// The first line is no old size.
+    /// The first line is not an old size.
     #[error("the first line is not `old <size>`")]
     OldSize,
-    /// A line of the proof is no hash.
+    /// A line of the proof is not a hash.
     #[error("line {line} is not a hash in base64")]
     Hash {
         /// The line, from 1.
@@ -68,7 +68,7 @@ pub enum RequestError {
     /// The proof is too long.
     #[error("more than {MAX_PROOF_HASHES} hashes")]
     TooManyHashes,
-    /// The seal is none.
+    /// The seal is not valid.
     #[error(transparent)]
     Seal(#[from] SealError),
 }
@@ -139,7 +139,7 @@ impl From<&Seal> for Latest {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// The body is no request.
+    /// The body is not a request.
     #[error(transparent)]
     Malformed(#[from] RequestError),
     /// The old size is beyond that of the seal.
@@ -153,7 +153,7 @@ pub enum Refusal {
     /// No trusted key signed, or a signature that states one is wrong.
     #[error(transparent)]
     Signature(#[from] VerifyError),
-    /// The log is none of the witness's.
+    /// The witness does not know the log.
     #[error("this witness does not know the log {origin}")]
     UnknownLog {
         /// The seal's origin.
@@ -195,12 +195,12 @@ impl Refusal {
 }
 
 impl Log {
-    /// Decides about a request, and answers the seal to cosign, with the signatures of trusted keys
+    /// Decides about a request, and returns the seal to cosign, with the signatures of trusted keys
     /// alone.
     ///
-    /// The witness writes it down, as the log's [`latest`](Self::latest), and only then cosigns it
-    /// ([`cosign`](crate::cosign)) and answers 200 with the signature's line. Deciding and writing
-    /// down are one step: two requests at once must not both be judged against the same `latest`.
+    /// The witness records it, as the log's [`latest`](Self::latest), and only then cosigns it
+    /// ([`cosign`](crate::cosign)) and answers 200 with the signature's line. Deciding and
+    /// recording are one step: two requests at once must not both be judged against the same `latest`.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -237,8 +237,8 @@ pub enum Answer {
         /// What the witness last cosigned.
         size: u64,
     },
-    /// 422: the witness has cosigned something that the seal contradicts. No log that is sound gets
-    /// this; asking again is of no use.
+    /// 422: the witness has cosigned something that the seal contradicts. A sound log never gets this;
+    /// asking again is of no use.
     Inconsistent,
     /// 403: the witness trusts none of the keys that signed.
     Untrusted,
@@ -260,7 +260,7 @@ pub enum AnswerError {
     /// The body of a 200 is not signature lines.
     #[error("the witness answered 200, and not with signatures: {0}")]
     Signatures(#[from] NoteError),
-    /// The body of a 409 is no size, or of another type.
+    /// The body of a 409 is not a size, or of another type.
     #[error("the witness answered 409, and not with the size that it last cosigned")]
     Size,
 }

@@ -15,14 +15,14 @@ use crate::policy::Policy;
 use crate::rows::Rows;
 use crate::seal::Seal;
 
-/// What an auditor knows beforehand: everything but this is in the evidence.
+/// What an auditor knows beforehand: everything else is in the evidence.
 #[derive(Debug, Clone)]
 pub struct Trust {
     /// The log's keys.
     pub keys: LogKeys,
     /// Which witnesses have to have cosigned; none where nobody else vouches.
     pub witnesses: Option<Policy>,
-    /// By which policy custody moves, where it is not the standard one.
+    /// The policy that custody moves by, if not the standard one.
     pub custody: CustodyPolicy,
     /// Up to which position the evidence has to be complete at least: what the auditor knows to have
     /// happened. Without it, an older seal than the newest is as good.
@@ -156,7 +156,7 @@ fn index(
         Err(violation) => return Err(not_an_index(violation.to_string())),
     };
     if index.tree_size >= position {
-        let reason = format!("it speaks of {} entries, which were not there yet", index.tree_size);
+        let reason = format!("it indexes {} entries, which were not there yet", index.tree_size);
         return Err(not_an_index(reason));
     }
     if index.tree_size < at_least {

@@ -61,7 +61,7 @@ pub struct Report {
     pub size: u64,
     /// Their root.
     pub root: TreeHash,
-    /// The last entry that the history is complete up to; none where that did not come to be known.
+    /// The last entry that the history is complete up to; none if the check did not get that far.
     pub complete_up_to: Option<Position>,
     /// How many entries of the artifact and its accords are proved.
     pub entries: u64,
@@ -119,7 +119,7 @@ pub enum Failure {
     /// Too few witnesses cosigned, or one signed something else.
     #[error(transparent)]
     Witnesses(#[from] Unsatisfied),
-    /// The seal ends with another entry than the index, which is at `found`.
+    /// The seal ends with an entry other than the index, which is at `found`.
     #[error("the index is at position {found}, and the seal ends with {expected}")]
     IndexNotLast {
         /// Where the index is.
@@ -127,12 +127,12 @@ pub enum Failure {
         /// The last position that is sealed.
         expected: u64,
     },
-    /// The entry that the seal ends with is no index of this log.
-    #[error("the entry at position {position} is no index of this log: {reason}")]
+    /// The entry that the seal ends with is not an index of this log.
+    #[error("the entry at position {position} is not an index of this log: {reason}")]
     NotAnIndex {
         /// The entry.
         position: Position,
-        /// What it is not.
+        /// Why not.
         reason: String,
     },
     /// The index is older than what was asked for: so is the evidence.
@@ -167,7 +167,7 @@ pub enum Failure {
         /// Why not.
         reason: ProofError,
     },
-    /// A bucket is none.
+    /// A bucket is not valid.
     #[error("the bucket of stream {stream}: {reason}")]
     Bucket {
         /// The stream.
@@ -183,7 +183,7 @@ pub enum Failure {
         /// Why not.
         reason: ProofError,
     },
-    /// A stream stands there twice, or is none that matters here.
+    /// A stream is there twice, or does not belong in evidence of this artifact.
     #[error("the stream {stream} has no place in evidence of this artifact, or has two")]
     UnwantedStream {
         /// The stream.

@@ -36,7 +36,7 @@ impl MerkleTree {
         self.levels.first().map_or(&[], Vec::as_slice)
     }
 
-    /// Replaces a leaf, and answers whether there is one of that index, from 0.
+    /// Replaces a leaf, and returns whether there is one of that index, from 0.
     pub fn set(&mut self, index: usize, leaf: TreeHash) -> bool {
         if index >= self.leaves().len() {
             return false;

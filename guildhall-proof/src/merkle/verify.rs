@@ -26,7 +26,7 @@ pub enum ProofError {
         /// The size of the later one.
         new: u64,
     },
-    /// The proof has more or fewer hashes than trees of these sizes ask for.
+    /// The proof has more or fewer hashes than trees of these sizes need.
     #[error("the proof has {found} hashes, which is not what these sizes ask for")]
     Length {
         /// How many hashes.
@@ -105,7 +105,7 @@ impl InclusionProof {
     }
 }
 
-/// Proves that a tree grew out of an earlier one: that nothing in it was changed or taken out (RFC
+/// Proves that a tree grew out of an earlier one: that nothing in it was changed or removed (RFC
 /// 6962, section 2.1.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsistencyProof {
