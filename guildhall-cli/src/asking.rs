@@ -27,7 +27,7 @@ impl Paging {
     /// Where to go on, in a list of which `K` is the key.
     ///
     /// # Errors
-    /// It is a cursor of another list, which would begin this one anew.
+    /// It is a cursor of another list, which would start this one from the beginning.
     pub(crate) fn after<K: DeserializeOwned>(&self) -> Result<Option<Cursor>> {
         let after = self.after.clone().map(Cursor::from_text);
         match after {

@@ -44,7 +44,7 @@ pub struct Finding {
     pub severity: Severity,
     /// What was found.
     pub found: String,
-    /// What to do about it; none where nothing is to be done.
+    /// What to do about it; none if nothing is to be done.
     pub help: Option<String>,
 }
 

@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer};
 
 /// A fact that is to be recorded.
 pub(crate) trait Draft: Args + DeserializeOwned + fmt::Debug {
-    /// The artifact or accord that it is about; none where that is new, and has no id yet.
+    /// The artifact or accord that it is about; none if that is new, and has no id yet.
     fn stream(&self) -> Option<StreamId>;
 
     /// What to record; or what is stated of it and does not fit together.

@@ -321,7 +321,7 @@ fn of_runtime(error: &RuntimeError) -> Option<&'static str> {
             "have the entry explained; without --halt-on-violation it goes to quarantine"
         }
         RuntimeError::Apply(ApplyError::Disagrees { .. }) => {
-            "make the tables anew: `guildhall rebuild`"
+            "rebuild the tables with `guildhall rebuild`"
         }
         RuntimeError::Rewritten { .. } => {
             "find out who changed the log or the tables; if that is as it should be, add --accept-rewritten"

@@ -24,8 +24,8 @@ fn stdout() -> io::Result<File> {
     Ok(File::from(owned))
 }
 
-/// Whether whoever started the program closed standard output. Rust then opens the null device in
-/// its place, for reading too, which nobody does who throws output away with `> /dev/null`.
+/// Whether the program was started with standard output closed. Rust then opens the null device in its
+/// place, for reading too, unlike a shell that throws output away with `> /dev/null`.
 #[cfg(unix)]
 fn is_closed(mut stdout: &File) -> bool {
     use std::io::Read as _;

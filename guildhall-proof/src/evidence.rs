@@ -79,7 +79,7 @@ pub struct ProvenStream {
     /// The bytes of its bucket of the index.
     #[serde(with = "as_base64")]
     pub bucket: Vec<u8>,
-    /// Its entries, in order; none where the log has no such stream, which the bucket shows.
+    /// Its entries, in order; none if the log has no such stream, which the bucket shows.
     pub entries: Vec<ProvenEntry>,
     /// The proof that the bucket is in the index.
     pub proof: Vec<TreeHash>,

@@ -149,7 +149,7 @@ impl Bucket {
         &self.records
     }
 
-    /// Where a stream ends; none where it has no entry.
+    /// Where a stream ends; none if it has no entry.
     pub fn get(&self, stream: StreamId) -> Option<&StreamRecord> {
         let at = self.records.binary_search_by_key(&stream, |record| record.stream).ok()?;
         self.records.get(at)

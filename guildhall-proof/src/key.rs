@@ -254,7 +254,7 @@ impl SignerError {
 /// What signs: a key held by this process ([`SigningKey`]), or one that never leaves what holds it
 /// (a key management service, a hardware module).
 ///
-/// Whoever calls it checks each signature against [`key`](Self::key) before using it.
+/// Callers check each signature against [`key`](Self::key) before using it.
 #[async_trait]
 pub trait Signer: Send + Sync {
     /// The public half.

@@ -319,7 +319,7 @@ impl Policy {
         Ok(Self { logs, witnesses, quorum: quorum.ok_or(missing)? })
     }
 
-    /// The logs; none where they are known from elsewhere ([`LogKeys`](crate::LogKeys)).
+    /// The logs; none if they are known from elsewhere ([`LogKeys`](crate::LogKeys)).
     pub fn logs(&self) -> &[PolicyLog] {
         &self.logs
     }

@@ -112,7 +112,7 @@ fn hashes_at(level: u8, size: u64) -> u64 {
     size.checked_shr(u32::from(level) * u32::from(TILE_HEIGHT)).unwrap_or(0)
 }
 
-/// How wide the tile of this index is where its level has `count` hashes; none where it is empty.
+/// How wide the tile of this index is where its level has `count` hashes; none if it is empty.
 fn width_at(count: u64, index: u64) -> Option<u16> {
     let before = index.checked_mul(u64::from(TILE_WIDTH))?;
     let width = count.checked_sub(before)?.min(u64::from(TILE_WIDTH));

@@ -1,6 +1,6 @@
 //! Witnessing: what a log asks a witness, how a witness decides, and what it answers (C2SP
 //! tlog-witness, `add-checkpoint`). Requests, statuses and bodies as data; sending them, and keeping
-//! what a witness knows, is for whoever has a network and a disk.
+//! what a witness knows, is for code with a network and a disk.
 
 use std::fmt;
 

@@ -149,7 +149,7 @@ impl Judged {
         self.entries.last().map(|entry| (entry.position, entry.leaf_hash))
     }
 
-    /// Whether somebody is told that something is recorded.
+    /// Whether it acknowledges anything as recorded.
     fn acknowledges(&self) -> bool {
         self.outcomes.iter().any(|outcome| match outcome {
             Outcome::Append(Ok(answers)) => !answers.is_empty(),

@@ -11,7 +11,7 @@ use crate::copy::copy_rows;
 use crate::database::Schema;
 use crate::partitions::division;
 
-/// The tables that a rebuild makes anew, referenced ones first.
+/// The tables that a rebuild makes again, referenced ones first.
 pub(crate) const TABLES: [&str; 8] = Table::NAMES;
 
 /// The tables of one generation: the live ones, or those of the next.

@@ -33,7 +33,7 @@ impl Encoder {
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&[0; 4]);
         write(&mut self.bytes);
-        // A value of two gigabytes is none that could have been read.
+        // A value of two gigabytes could not have been read.
         let length = i32::try_from(self.bytes.len() - start - 4).unwrap_or(i32::MAX);
         self.bytes[start..start + 4].copy_from_slice(&length.to_be_bytes());
         Ok(())

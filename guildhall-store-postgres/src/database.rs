@@ -177,7 +177,7 @@ impl Database {
     }
 
     /// Begins a short transaction on a connection, whatever the defaults of its session are. The
-    /// server ends one that is silent: whoever is frozen in it would hold up everybody else. And it
+    /// server ends one that is silent: a process that froze in it would hold up everybody else. And it
     /// waits for no lock longer than [`lock_patience`].
     pub(crate) async fn begin<'c>(
         &self,
@@ -260,7 +260,7 @@ fn check_parameters(url: &str) -> Result<(), OpenError> {
         None => Ok(()),
         Some(nth) => {
             let (nth, known) = (nth + 1, PARAMETERS[0].join(", "));
-            let reason = format!("parameter {nth} after its ? is none of {known}");
+            let reason = format!("parameter {nth} after its ? is not one of {known}");
             Err(OpenError::BadUrl { reason })
         }
     }
@@ -305,12 +305,12 @@ impl Schema {
         AssertSqlSafe(parts.collect::<Vec<_>>().join(&literal)).into_sql_str()
     }
 
-    /// The channel on which the commits of the schema's Chronicle are told.
+    /// The channel that announces commits of the schema's Chronicle.
     pub(crate) fn channel(&self) -> String {
         format!("guildhall:{}", self.name)
     }
 
-    /// The channel on which the commits of the schema's projectors are told.
+    /// The channel that announces commits of the schema's projectors.
     pub(crate) fn ops_channel(&self) -> String {
         format!("guildhall_ops:{}", self.name)
     }

@@ -37,7 +37,7 @@ pub struct LockedByOther {
     pub holder: LockHolder,
 }
 
-/// Who keeps others from appending; none where nobody does, or several share it.
+/// Who keeps others from appending; none if nobody does, or several share it.
 pub(crate) async fn find_head_holder(
     connection: &mut PgConnection,
     database: &Database,

@@ -1,4 +1,4 @@
-//! Checkpoint rows, and the lease that stands in the same row: whoever may write, how far it got.
+//! Checkpoint rows, and the lease in the same row: who may write, and how far it got.
 
 use std::time::Duration;
 
@@ -159,7 +159,7 @@ fn read_row(columns: &mut Columns<'_>) -> Result<(String, CheckpointRow), sqlx::
     Ok((projector, CheckpointRow { checkpoint, generation, history_from, lease }))
 }
 
-/// The row of this projector, made where there is none, and the database's clock. Until the
+/// The row of this projector, created if missing, and the database's clock. Until the
 /// transaction ends, nobody else gets it; the server ends it after so long a silence.
 pub(crate) async fn lock_row(
     transaction: &mut PgConnection,

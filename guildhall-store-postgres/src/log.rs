@@ -170,7 +170,7 @@ async fn load_recorded(
         };
         repeated.push((EventId::from_uuid(stored.uuid(1, "event_id")?), recorded));
     }
-    // An id may come twice, with payloads of two lengths: the one that is told last counts.
+    // An id may come twice, with payloads of two lengths: the last one counts.
     repeated.sort_by_key(|(_, recorded)| recorded.payload.len());
     Ok(repeated)
 }

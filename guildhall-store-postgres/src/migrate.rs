@@ -112,7 +112,7 @@ fn sqlstate_of(error: &OpenError) -> Option<String> {
     }
 }
 
-/// What a schema of ours does not have yet; none where it is not ours yet, but may become it.
+/// What a schema of ours does not have yet; none if it is not ours yet, but may become it.
 async fn pending(
     connection: &mut PgConnection,
     database: &Database,

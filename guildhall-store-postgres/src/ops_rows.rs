@@ -66,7 +66,7 @@ impl<'r> Columns<'r> {
         R::read(self)
     }
 
-    /// The same; none where the first is null, as where an outer join found no row.
+    /// The same; none if the first is null, as where an outer join found no row.
     pub(crate) fn row_if_any<R: OpsRow>(&mut self) -> Result<Option<R>, sqlx::Error> {
         if self.skips_null()? { Ok(None) } else { self.row().map(Some) }
     }

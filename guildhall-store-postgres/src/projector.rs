@@ -240,7 +240,7 @@ impl Projector for PostgresProjector {
     }
 
     async fn release_lease(&self) -> Result<(), StoreError> {
-        // Whoever shuts down does not wait for a silent server: the lease lapses by itself.
+        // A shutdown does not wait for a silent server: the lease lapses by itself.
         let patience = self.database.answer_timeout();
         let releasing = async { self.projecting.lock().await.release_lease().await };
         timeout(patience, releasing)
@@ -396,7 +396,7 @@ struct Teller {
 }
 
 impl Teller {
-    /// Tells it soon; only the newest is told.
+    /// Announces it soon; only the newest is announced.
     fn tell(&mut self, database: &Database, position: Position) {
         match &self.committed {
             Some(committed) if !committed.is_closed() => {
@@ -418,7 +418,7 @@ async fn tell_all(database: Database, mut news: watch::Receiver<Position>) {
         let position = *news.borrow_and_update();
         let told = async { notify(&mut *database.acquire().await?, &database, position).await };
         if let Err(error) = told.await {
-            // Whoever waits looks for itself, a little later.
+            // Waiters look for themselves, a little later.
             tracing::debug!(%error, "a commit was not told");
         }
     }

@@ -36,7 +36,7 @@ const DOING: &str = "reading the Ops DB";
 pub struct PostgresOpsDb {
     database: Database,
     signal: Arc<Signal>,
-    /// The moment that it keeps to; none where each question is asked as of now.
+    /// The moment that it keeps to; none if each question is asked as of now.
     moment: Option<Moment>,
 }
 

@@ -153,7 +153,7 @@ impl PostgresGeneration {
         })
     }
 
-    /// The transaction, taken out: whoever does not put it back has failed, and it is rolled back.
+    /// The transaction, taken out: a caller that does not put it back has failed, and it is rolled back.
     fn take(&mut self, doing: &'static str) -> Result<Transaction<'static, Postgres>, StoreError> {
         self.transaction.take().ok_or_else(|| StoreError::permanent(doing, RebuildError::Spent))
     }
@@ -248,7 +248,7 @@ impl Generation for PostgresGeneration {
 
     async fn swap(&mut self, rewind_from: Option<Position>) -> Result<bool, StoreError> {
         const DOING: &str = "swapping in a rebuild";
-        /// Whoever waits for the tables makes all who come later wait, so each wait is short.
+        /// A session that waits for the tables makes all later ones wait, so each wait is short.
         const ATTEMPTS: u32 = 50;
         const PAUSE: Duration = Duration::from_millis(300);
         if self.is_swapped {

@@ -24,7 +24,7 @@ struct News {
     /// How far the newest commit of this process reached.
     head: Position,
     /// How far the log reaches by what the database tells. Anybody who may connect can tell
-    /// anything, so whoever waits looks for itself.
+    /// anything, so waiters look for themselves.
     heard: Position,
     /// How far the newest commit of a projector reached.
     projected: Position,
@@ -97,7 +97,7 @@ impl Signal {
             if let Ok(Some(told)) = timeout_at(until, is_called).await {
                 return Ok(told);
             }
-            // However much is told in vain.
+            // However many announcements there are.
             sleep_until((looked_at + LEAST_PAUSE).min(until)).await;
         }
     }

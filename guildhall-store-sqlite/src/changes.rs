@@ -10,7 +10,7 @@ use rusqlite::{Connection, Params, Statement, params};
 
 use crate::ops_rows::{CidText, TimeText, write_row};
 
-/// The tables that a rebuild makes anew, referenced ones first.
+/// The tables that a rebuild makes again, referenced ones first.
 pub(crate) const TABLES: [&str; 8] = Table::NAMES;
 
 /// What the name of a table ends with while a rebuild fills it.

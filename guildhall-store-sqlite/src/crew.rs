@@ -1,4 +1,4 @@
-//! The threads of a store, which whoever closes it waits for.
+//! The threads of a store, which closing it waits for.
 
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

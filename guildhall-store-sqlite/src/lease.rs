@@ -1,4 +1,4 @@
-//! Checkpoint rows, and the lease that stands in the same row: whoever may write, how far it got.
+//! Checkpoint rows, and the lease in the same row: who may write, and how far it got.
 
 use guildhall_core::store::{CheckpointRow, LeaseState};
 use guildhall_core::{Checkpoint, HolderId, OPS_DB, Origin, Timestamp};
@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::ops_rows::{Columns, TimeText};
 
-/// The row of this projector; none where none of that name ever ran.
+/// The row of this projector; none if none of that name ever ran.
 pub(crate) fn find_row(
     connection: &Connection,
     projector: &str,
@@ -56,8 +56,8 @@ pub(crate) fn save_row(
     Ok(())
 }
 
-/// The checkpoint of the Ops DB; none where nothing was projected. An embedder's read model may stand
-/// beyond a log that was restored, and that its own projector says.
+/// The checkpoint of the Ops DB; none if nothing was projected. An embedder's read model may be
+/// beyond a log that was restored; its own projector reports that.
 pub(crate) fn ops_checkpoint(connection: &Connection) -> rusqlite::Result<Option<Checkpoint>> {
     let mut load = connection.prepare_cached(
         "SELECT position, leaf_hash, origin FROM projector_checkpoints

@@ -16,7 +16,7 @@ use guildhall_core::MAX_PAYLOAD_BYTES;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SqliteOptions {
-    /// The file of the Chronicle; created where there is none.
+    /// The file of the Chronicle; created if it does not exist.
     pub chronicle_path: PathBuf,
     /// The file of the Ops DB; by default it shares the Chronicle's.
     pub ops_path: Option<PathBuf>,

@@ -66,7 +66,7 @@ impl SqliteOpsDb {
                         let transaction = connection.transaction().doing(DOING)?;
                         return load(&transaction).doing(DOING);
                     }
-                    // The reader had to begin anew, or SQLite gave the transaction up.
+                    // The reader had to start over, or SQLite gave the transaction up.
                     if connection.is_autocommit() {
                         return Err(StoreError::transient(DOING, SnapshotEnded));
                     }

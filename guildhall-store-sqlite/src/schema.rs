@@ -115,7 +115,7 @@ fn load_parts(connection: &Connection) -> rusqlite::Result<Vec<Part>> {
         let (kind, mut name, table, sql): (String, String, String, String) =
             (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
         let definition = match kind.as_str() {
-            // A rebuild makes them anew, under other names at first.
+            // A rebuild makes them again, under other names at first.
             "index" => {
                 name.truncate(name.strip_suffix(SECOND).unwrap_or(&name).len());
                 let unique = if is_unique(&sql) { "UNIQUE " } else { "" };

@@ -36,7 +36,7 @@ pub struct Kube {
     #[arg(long, value_name = "NAME")]
     cluster: Option<String>,
 
-    /// Where /healthz, /readyz and /metrics are served, to whoever can reach it: ADDRESS:PORT,
+    /// Where /healthz, /readyz and /metrics are served, without access control: ADDRESS:PORT,
     /// localhost:PORT or :PORT, which is this machine's own; in a pod 0.0.0.0:PORT
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7178")]
     probes: Address,

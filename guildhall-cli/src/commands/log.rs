@@ -14,7 +14,7 @@ use crate::output::{print_document, print_row, print_rows};
 /// How many entries are read, and shown, at a time.
 const BATCH: usize = 500;
 
-/// How long a wait for the next entry is; whoever appends ends it sooner.
+/// How long to wait for the next entry; an append ends it sooner.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Show entries of the Chronicle: one whole, or the last ones

@@ -12,7 +12,7 @@ use crate::logs::LogFormat;
 use crate::output::print_document;
 use crate::steps;
 
-/// How often somebody who waits at a terminal is let wait once more.
+/// How often to wait once more when somebody waits at a terminal.
 pub(crate) const RETRIES: u32 = 8;
 
 /// Bring the tables up to date with the Chronicle

@@ -71,7 +71,7 @@ impl Serve {
         Ok(Verdict::Holds)
     }
 
-    /// Who may look: whoever is on this machine, or whoever has the token.
+    /// Who has access: everybody on this machine, or holders of the token.
     fn access(&self) -> Result<Access> {
         let Some(token) = self.token()? else {
             if self.address.is_loopback() {

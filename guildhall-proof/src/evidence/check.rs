@@ -20,7 +20,7 @@ use crate::seal::Seal;
 pub struct Trust {
     /// The log's keys.
     pub keys: LogKeys,
-    /// Which witnesses have to have cosigned; none where nobody else vouches.
+    /// Which witnesses have to have cosigned; none if nobody else vouches.
     pub witnesses: Option<Policy>,
     /// The policy that custody moves by, if not the standard one.
     pub custody: CustodyPolicy,

@@ -75,7 +75,7 @@ pub struct Report {
     pub witnesses: Vec<Cosigner>,
     /// What held.
     pub held: Vec<Aspect>,
-    /// The first thing that did not; none where all held.
+    /// The first thing that did not; none if all held.
     #[serde(serialize_with = "as_reason")]
     pub failure: Option<(Aspect, Failure)>,
 }

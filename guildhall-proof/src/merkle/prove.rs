@@ -8,7 +8,7 @@ use super::{ConsistencyProof, InclusionProof, Node, node_hash};
 
 /// Where the hashes of nodes come from.
 pub trait Nodes {
-    /// The hash of this node; none where it is not known.
+    /// The hash of this node; none if it is not known.
     fn node(&self, node: Node) -> Option<TreeHash>;
 }
 

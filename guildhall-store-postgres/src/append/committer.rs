@@ -302,7 +302,7 @@ impl Committer {
             && is_recorded(&mut transaction, &self.database, last).await?
         {
             // What is seen here may not be safe: it is seen as well once the session that waited for a
-            // standby was ended, or the server began anew. This commit waits in its stead.
+            // standby was ended, or the server restarted. This commit waits in its stead.
             transaction.commit().await?;
             self.seen.note(last.0, last.1);
             self.signal.tell(last.0);

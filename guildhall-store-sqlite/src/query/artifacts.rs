@@ -83,7 +83,7 @@ pub(super) fn select_page(query: &ArtifactQuery) -> Select {
     let direction = if query.is_descending { " DESC" } else { "" };
     let order: Vec<_> = columns.iter().map(|column| format!("{column}{direction}")).collect();
     let looks_inside = query.content_contains.is_some() || query.terms_contain.is_some();
-    // Whoever looks inside the rows stops by itself.
+    // A search inside the rows stops by itself.
     let limit = if looks_inside { -1 } else { i64::from(page_limit(query.limit)) + 1 };
     select.ordered(&order.join(", "), limit)
 }

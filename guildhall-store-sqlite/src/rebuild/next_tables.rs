@@ -337,7 +337,7 @@ fn rename(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
 }
 
 /// Drops what an unfinished rebuild and a finished one left, a table in a transaction, and the
-/// token first, so that whoever still fills them stops.
+/// token first, so that a rebuild that still fills them stops.
 fn drop_leftovers(
     file: &DatabaseFile,
     connection: &mut Connection,
