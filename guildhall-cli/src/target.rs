@@ -174,7 +174,7 @@ impl Partial {
             Ok(found) if found.is_file() => {
                 fs::remove_file(&self.beside).with_context(|| format!("removing {shown}"))?;
             }
-            Ok(_) => bail!("{shown} is in the way: it is no plain file"),
+            Ok(_) => bail!("{shown} is in the way: it is not a regular file"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("writing {shown}")),
         }

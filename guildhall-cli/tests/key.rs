@@ -48,9 +48,9 @@ fn a_key_that_will_not_do_is_refused_with_what_to_do() {
     fs::set_permissions(folder.path("other"), Permissions::from_mode(0o600)).unwrap();
     for (arguments, code, expected) in [
         (&["key", "show", "open.key"][..], 1, "chmod 600 open.key"),
-        (&["key", "show", "other"], 1, "holds no private key"),
+        (&["key", "show", "other"], 1, "does not hold a private key"),
         (&["key", "show", "missing"], 1, "check the path"),
-        (&["key", "show", "."], 1, "no plain file"),
+        (&["key", "show", "."], 1, "not a regular file"),
         (&["key", "new", "two words", "--out", "new.key"], 2, "cannot name a key"),
         (&["key", "new", "a+b", "--out", "new.key"], 2, "cannot name a key"),
         (&["key", "new", "w.example"], 2, "--out"),

@@ -1,8 +1,7 @@
-//! What a Chronicle keeps beside its entries so that they can be proved: seals, the tiles of its tree,
+//! What a Chronicle keeps besides its entries so that they can be proved: seals, the tiles of its tree,
 //! where its streams end (DESIGN section 9).
 //!
-//! Bytes and numbers alone: what they mean, and whether a signature holds, is `guildhall-proof`'s to
-//! say.
+//! Only bytes and numbers: `guildhall-proof` knows what they mean, and whether a signature holds.
 
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use crate::projector::Lease;
 use crate::store::LeaseState;
 use crate::time::Timestamp;
 
-/// How many rows one read of [`Seals`] returns at most; of tiles, which are 8 KiB each, a 64th.
+/// Upper bound on the rows of one read of [`Seals`]; for tiles, which are 8 KiB each, a 64th of it.
 pub const MAX_PROOF_ROWS: usize = 1 << 16;
 
 /// How long a full tile is: 256 hashes of 32 bytes.
@@ -35,7 +34,7 @@ pub struct StoredSeal {
     pub sealed_at: Timestamp,
 }
 
-/// A row of `chronicle_cosignatures`: somebody else's signature of a seal.
+/// A row of `chronicle_cosignatures`: a witness's signature of a seal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredCosignature {
     /// The seal's size.
@@ -120,8 +119,8 @@ impl NewSeal {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SaveSealError {
-    /// The last seal is another than the one that it goes on from: somebody else sealed, or the
-    /// database was restored. Begin again with the last seal.
+    /// The last seal is not the one that it goes on from: another sealer sealed, or the database was
+    /// restored. Start again from the last seal.
     #[error("the last seal has {}, expected {}", size(*.found), size(*.expected))]
     NotTheLast {
         /// The size of the seal that it goes on from.
@@ -130,7 +129,7 @@ pub enum SaveSealError {
         found: Option<Position>,
     },
     /// Another sealer has the lease: stand by.
-    #[error("{holder} seals, until {until} at least")]
+    #[error("{holder} holds the sealer's lease, until {until} at least")]
     Standby {
         /// Who.
         holder: HolderId,
@@ -157,7 +156,7 @@ fn size(size: Option<Position>) -> String {
 /// Dropping a read changes nothing. Dropping a save leaves open whether it was done.
 #[async_trait]
 pub trait Seals: Chronicle {
-    /// The last seal; none where the log was never sealed.
+    /// The last seal; none if the log was never sealed.
     ///
     /// # Errors
     /// The store's own.
@@ -188,7 +187,7 @@ pub trait Seals: Chronicle {
     ) -> Result<Vec<StoredTile>, StoreError>;
 
     /// The leaf hashes after a position, in order, without a gap and without their entries: as they
-    /// are stored, and not recomputed. Whoever leads them to a sealed root knows them to be right.
+    /// are stored, not recomputed. They are right if they lead to a sealed root.
     ///
     /// # Errors
     /// The store's own.
@@ -219,8 +218,8 @@ pub trait Seals: Chronicle {
     /// [`SaveSealError`], as [`NewSeal::check`] decides.
     async fn save_seal(&self, seal: NewSeal) -> Result<(), SaveSealError>;
 
-    /// Saves a cosignature, durably. Where that key has cosigned that seal before, its first line
-    /// stays; returns whether this is the first.
+    /// Saves a cosignature, durably. If that key has cosigned that seal before, its first line stays;
+    /// returns whether this is the first.
     ///
     /// # Errors
     /// The store's own, also where there is no seal of that size.

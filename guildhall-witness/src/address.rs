@@ -29,20 +29,20 @@ pub struct WitnessAddress {
     key: VerifierKey,
 }
 
-/// Why a text names no witness.
+/// Why a text does not name a witness.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {
-    /// It is not of the form.
+    /// It does not have that form.
     #[error("write URL=VKEY: where the witness is, and its public key")]
     Form,
-    /// The URL is none, or is not HTTP.
-    #[error("{found:?} is no https:// or http:// URL without user, query and fragment")]
+    /// The URL is not valid, or not HTTP.
+    #[error("{found:?} is not an https:// or http:// URL without user, query and fragment")]
     Url {
         /// The URL, cut to 200 characters.
         found: String,
     },
-    /// The key is none.
+    /// The key is not valid.
     #[error("the witness's key: {0}")]
     Key(#[from] KeyError),
     /// The key is a log's.
@@ -51,7 +51,7 @@ pub enum AddressError {
         /// The key's name.
         name: String,
     },
-    /// A policy names a witness, and not where it is.
+    /// A policy names a witness without a URL.
     #[error("the policy does not say where the witness {name} is")]
     NoUrl {
         /// What the policy calls it.
@@ -114,7 +114,7 @@ impl WitnessAddress {
 impl FromStr for WitnessAddress {
     type Err = AddressError;
 
-    /// Both halves may hold `=`, and a key states its own id: so it begins where a key is.
+    /// Both halves may contain `=`, but a key states its own id: the second half begins where a key parses.
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let mut wrong = AddressError::Form;
         for (at, _) in text.match_indices('=') {

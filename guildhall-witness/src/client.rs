@@ -1,4 +1,4 @@
-//! One witness, reached over HTTP or HTTPS: what it is asked, and what comes of it.
+//! A client of one witness, over HTTP or HTTPS.
 
 use std::error::Error;
 use std::fmt;
@@ -27,8 +27,8 @@ use tokio::time::timeout;
 
 use crate::address::WitnessAddress;
 
-/// How often a witness may say that it stands elsewhere before it is left alone. Once is usual, twice
-/// is another sealer at work; after that it only means to keep us busy.
+/// How often a witness may name another size before we give up. Once is usual, twice is another sealer at
+/// work; after that it only keeps us busy.
 const MAX_CONFLICTS: usize = 3;
 
 /// How a witness is reached.
@@ -58,11 +58,11 @@ setters!(ClientSettings {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// The certificates given are none.
+    /// The certificates given are not valid.
     #[error("the certificates of the authorities are not PEM")]
     Authorities(#[source] rustls::pki_types::pem::Error),
-    /// There is no certificate among them, or one that is none.
-    #[error("the certificates of the authorities hold none that can be used")]
+    /// There is no certificate among them, or one that is not valid.
+    #[error("none of the certificates of the authorities can be used")]
     NoAuthority,
     /// The system has none.
     #[error("the system's certificates cannot be read")]
@@ -82,29 +82,29 @@ pub enum CosignError {
     /// It does not answer.
     #[error("it has not answered within {} s", .0.as_secs_f64())]
     Silent(Duration),
-    /// It answered something that means nothing.
+    /// Its answer means nothing.
     #[error(transparent)]
     Answer(#[from] AnswerError),
-    /// Its signature is missing or wrong: another key than it was said to have, or a lie.
-    #[error("what it answered is no cosignature of the seal: {0}")]
+    /// Its signature is missing or wrong: it has another key, or lies.
+    #[error("its answer is not a cosignature of the seal: {0}")]
     Cosignature(#[from] AcceptError),
-    /// What it serves as the seal that it cosigned last is none.
-    #[error("what it serves is no seal: {0}")]
+    /// What it serves as the seal that it last cosigned is not a seal.
+    #[error("what it serves is not a seal: {0}")]
     Latest(SealError),
-    /// It answers another status than it may.
+    /// It answers with a status that the specification does not have.
     #[error("it answered with the status {status}")]
     Status {
         /// The status.
         status: u16,
     },
-    /// It says again and again that it stands elsewhere.
-    #[error("it says that it stands at the size {size}, and then that it does not")]
+    /// It names another size again and again.
+    #[error("it says that it last cosigned the size {size}, and then that it did not")]
     Conflicts {
-        /// Where it said last.
+        /// The size that it named last.
         size: u64,
     },
-    /// It has cosigned a larger tree of this log: the log was restored from an older copy, or somebody
-    /// else seals with its key.
+    /// It has cosigned a larger tree of this log: the log was restored from an older copy, or another
+    /// sealer uses its key.
     #[error(
         "it has cosigned the size {witnessed}, beyond {sealed}: the log went back, or was sealed twice"
     )]
@@ -118,7 +118,7 @@ pub enum CosignError {
     #[error("it has cosigned what this seal contradicts: the log was rewritten, or sealed twice")]
     Inconsistent,
     /// It trusts none of the keys that signed (403).
-    #[error("it does not trust the key that sealed: its operator has to know the log's public key")]
+    #[error("it does not trust the key that sealed: give its operator the log's public key")]
     Untrusted,
     /// It does not know the log (404), or there is no witness at that address.
     #[error("it does not know this log, or is not at this address")]
@@ -126,7 +126,7 @@ pub enum CosignError {
     /// It does not understand the request (400).
     #[error("it does not understand what it is asked")]
     Malformed,
-    /// The proof of consistency from the size where it stands cannot be made.
+    /// The proof of consistency from the size that it last cosigned cannot be made.
     #[error("the log cannot prove how it grew from the size {old}")]
     NoProof {
         /// The size.
@@ -138,7 +138,7 @@ pub enum CosignError {
 }
 
 impl CosignError {
-    /// Whether asking again soon can help.
+    /// Whether trying again soon can help.
     pub const fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Silent(_) | Self::Conflicts { .. } => true,

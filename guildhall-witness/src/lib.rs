@@ -1,12 +1,12 @@
 //! Witnesses over HTTP (C2SP tlog-witness), on either side: cosigning the seals of other logs, and having
-//! one's own cosigned.
+//! your own cosigned.
 //!
-//! - [`Witness`] decides, cosigns and keeps, of each log one history; [`serve`] puts it on a network.
+//! - [`Witness`] decides, cosigns and keeps one history of each log; [`serve`] puts it on a network.
 //! - [`WitnessClient`] asks a witness, over HTTP or HTTPS, and takes no signature that it has not
 //!   verified.
 //!
-//! What is decided is decided in [`guildhall_proof::witness`], without a network or a disk. This is a
-//! crate of its own so that HTTP and TLS, in both directions, stay out of the runtime
+//! The decisions are made in [`guildhall_proof::witness`], without a network or a disk. This is a
+//! separate crate so that HTTP and TLS, in both directions, stay out of the runtime
 //! (`guildhall-projector`) and out of what an auditor reads (`guildhall-proof`).
 #![deny(missing_docs)]
 

@@ -1,4 +1,4 @@
-//! Serving a witness, within limits. Beside what C2SP tlog-witness asks for there are `/healthz` and
+//! Serving a witness, within limits. Besides what C2SP tlog-witness asks for there are `/healthz` and
 //! `/metrics`.
 
 use std::convert::Infallible;
@@ -46,7 +46,7 @@ pub struct ServerSettings {
     /// What the path of each request begins with: the submission prefix and the monitoring prefix both
     /// end with it.
     pub prefix: PathPrefix,
-    /// How many connections are open at once; more wait.
+    /// Upper bound on connections open at once; more wait.
     pub max_connections: usize,
     /// How many requests a second one address may send, and ten times as many at once; the next is
     /// answered with 429. 0 is no limit, for a server behind one that has it.

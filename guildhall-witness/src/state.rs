@@ -1,4 +1,4 @@
-//! What a witness keeps: of each log, the seal that it last cosigned.
+//! What a witness keeps: for each log, the seal that it last cosigned.
 //!
 //! A folder in the layout of the monitoring prefix (C2SP tlog-witness), so that any web server can serve
 //! it: `<origin hash>/checkpoint` is the seal, with the signatures of the log and of the witness. The
@@ -13,7 +13,7 @@ use guildhall_core::Origin;
 use guildhall_proof::witness::monitoring_path;
 use guildhall_proof::{MAX_NOTE_BYTES, SealError, SignedSeal, VerifierKey, VerifyError};
 
-/// Why a state is not taken up.
+/// Why a state cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateError {
@@ -23,8 +23,8 @@ pub enum StateError {
         /// The folder.
         folder: PathBuf,
     },
-    /// The folder holds other things than a witness's state.
-    #[error("{} is not empty and no state of a witness", folder.display())]
+    /// The folder holds something other than a witness's state.
+    #[error("{} is not empty and not the state of a witness", folder.display())]
     NotAState {
         /// The folder.
         folder: PathBuf,
@@ -39,8 +39,8 @@ pub enum StateError {
         /// The witness's own.
         expected: String,
     },
-    /// A file holds no seal: it is torn, or was put there.
-    #[error("{} holds no seal", path.display())]
+    /// A file does not hold a seal: it is torn, or was put there.
+    #[error("{} does not hold a seal", path.display())]
     Torn {
         /// The file.
         path: PathBuf,
@@ -67,7 +67,7 @@ pub enum StateError {
         #[source]
         source: VerifyError,
     },
-    /// The system refused.
+    /// The operating system failed.
     #[error("the state {}", path.display())]
     Io {
         /// What was read or written.

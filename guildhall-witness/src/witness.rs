@@ -1,4 +1,4 @@
-//! The witness itself: one task a log, which decides, cosigns and writes down one request after the
+//! The witness itself: one task for each log, which decides, cosigns and records one request after the
 //! other.
 
 use std::collections::BTreeMap;
@@ -36,8 +36,8 @@ pub enum AddError {
     /// Too many requests wait for this log.
     #[error("too many requests wait for this log")]
     Busy,
-    /// The witness ends.
-    #[error("the witness ends")]
+    /// The witness is shutting down.
+    #[error("the witness is shutting down")]
     Ending,
     /// The signer did not sign.
     #[error("the witness cannot sign")]
@@ -76,7 +76,7 @@ pub struct WitnessedLog {
     pub keys: Vec<VerifierKey>,
 }
 
-/// Why a text names no log.
+/// Why a text does not name a log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogError {

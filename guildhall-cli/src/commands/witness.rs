@@ -17,19 +17,19 @@ use crate::service::{Watchdog, tell_ready, tell_stopping};
 
 /// Witness other logs: cosign their seals, each log's one history (C2SP tlog-witness)
 ///
-/// Whoever seals a log sends each seal here, and gets it cosigned if the log only grew since the last
-/// one; a log that was rewritten gets no signature, and its seal is written to standard error, signed as it
-/// is. A witness is worth what its independence is worth: run it where those who can change the log cannot
-/// change it. It stays until Ctrl-C or SIGTERM, and tells a service manager when it is ready and that it is
-/// alive (sd_notify). /healthz and /metrics are for machines.
+/// A log's sealer sends each seal here, and gets it cosigned if the log only grew since the last one; a log
+/// that was rewritten gets no signature, and its seal, signed as it is, is written to standard error. A
+/// witness is worth as much as its independence: run it where those who can change the log cannot change
+/// it. It runs until Ctrl-C or SIGTERM, and notifies a service manager that it is ready and alive
+/// (sd_notify). /healthz and /metrics are for machines.
 #[derive(Debug, Args)]
 pub struct Witness {
     /// The witness's key, from `guildhall key new NAME --witness --out FILE`
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
 
-    /// The public key of a log to witness, which is named after the log's origin; else ORIGIN=VKEY. Again for
-    /// each log, and for each key of one
+    /// The public key of a log to witness, if it is named after the log's origin; else ORIGIN=VKEY. Repeat it
+    /// for each log, and for each key of one
     #[arg(long, value_name = "VKEY", required_unless_present = "policy")]
     log: Vec<WitnessedLog>,
 
@@ -41,8 +41,8 @@ pub struct Witness {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7178")]
     listen: Address,
 
-    /// The folder that keeps what was cosigned, made where it is missing; the key's file and .state unless
-    /// told otherwise. Key and state belong together: never give a key an older state, or none, again
+    /// The folder that keeps what was cosigned, created if missing; by default the name of the key's file
+    /// and .state. Key and state belong together: never give a key an older state, or none, again
     #[arg(long, value_name = "FOLDER")]
     state: Option<PathBuf>,
 
@@ -50,11 +50,11 @@ pub struct Witness {
     #[arg(long, value_name = "PATH", default_value_t)]
     prefix: PathPrefix,
 
-    /// How many requests a second one address may send; 0 for any number, behind a proxy that limits them
+    /// How many requests a second one address may send; 0 for no limit, behind a proxy that has one
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     rate: u32,
 
-    /// How to write what goes on
+    /// The form of logs
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,
 }

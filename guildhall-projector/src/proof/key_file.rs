@@ -1,9 +1,8 @@
 //! Private keys in files, in the form of C2SP signed-note (`PRIVATE+KEY+<name>+<id>+<base64>`), a line
 //! each.
 //!
-//! A key is made once and never written over, and one that others may have read is no key any more:
-//! on Unix a file has to be of this user's alone (0600 or stricter), or it is refused. Elsewhere
-//! permissions are not looked at.
+//! A key is made once and never overwritten, and one that others may have read is refused: on Unix the
+//! file has to belong to this user alone (0600 or stricter). Elsewhere permissions are not checked.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -19,8 +18,8 @@ pub const MAX_BYTES: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyFileError {
-    /// Something is there already: a key is never written over.
-    #[error("{} is there already, and no key is written over anything", path.display())]
+    /// Something exists there already: a key never overwrites anything.
+    #[error("{} exists already, and a key never overwrites anything", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
@@ -44,19 +43,19 @@ pub enum KeyFileError {
         user: u32,
     },
     /// It is a folder, a pipe or a device.
-    #[error("{} is no plain file", path.display())]
+    #[error("{} is not a regular file", path.display())]
     NotAFile {
         /// The file.
         path: PathBuf,
     },
     /// It is longer than [`MAX_BYTES`].
-    #[error("{} is no key: it has more than {MAX_BYTES} bytes", path.display())]
+    #[error("{} is not a key: it has more than {MAX_BYTES} bytes", path.display())]
     TooLong {
         /// The file.
         path: PathBuf,
     },
     /// It holds something else.
-    #[error("{} holds no private key", path.display())]
+    #[error("{} does not hold a private key", path.display())]
     NotAKey {
         /// The file.
         path: PathBuf,
@@ -95,8 +94,8 @@ pub enum KeyFileError {
         #[source]
         source: io::Error,
     },
-    /// The system gave no random bytes.
-    #[error("the system gives no random bytes: {0}")]
+    /// The system has no random bytes.
+    #[error("the system has no random bytes: {0}")]
     NoRandomness(getrandom::Error),
 }
 
@@ -104,7 +103,7 @@ pub enum KeyFileError {
 /// Returned means durable: file and folder are synced.
 ///
 /// # Errors
-/// [`KeyFileError`]. What stands at the path stays as it is.
+/// [`KeyFileError`]. What exists at the path is left alone.
 pub fn create(path: &Path, name: KeyName, key_type: KeyType) -> Result<SigningKey, KeyFileError> {
     let mut seed = Zeroizing::new([0; 32]);
     getrandom::fill(seed.as_mut()).map_err(KeyFileError::NoRandomness)?;
