@@ -17,11 +17,16 @@ mod fault;
 pub use self::fault::SchemaFault;
 
 /// The tables and the view that migrations make.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 19] = [
     "guildhall_migrations",
     "chronicle_entries",
     "chronicle_head",
     "chronicle_origin",
+    "chronicle_seals",
+    "chronicle_cosignatures",
+    "chronicle_tiles",
+    "chronicle_streams",
+    "chronicle_sealer",
     "accord_bindings",
     "governed_artifacts",
     "artifact_revisions",
