@@ -6,9 +6,9 @@
 //! An exported line carries its place and leaf hash ([`wire`]). **An import holds a line to them
 //! where its `source` is the Chronicle's own origin**, or becomes it: the leaf hash has to be that of
 //! the line's fields, the positions of such lines have to follow one another in the file, and each
-//! entry has to get, or have, the place that its line states. So an export that is brought back into
-//! an empty Chronicle gives the same Chronicle, leaf by leaf, or stops at the line that was changed,
-//! exchanged or is missing. To record such lines elsewhere in their own Chronicle, or a part of them
+//! entry has to get, or have, the place that its line states. So importing an export into an empty
+//! Chronicle gives the same Chronicle, leaf by leaf, or stops at the line that was changed, replaced or
+//! is missing. To record such lines elsewhere in their own Chronicle, or a part of them
 //! in a new one, take `position`, `version` and `leafhash` out of them.
 //!
 //! A line of another Chronicle gets a place of its own here; such lines are counted
@@ -42,7 +42,7 @@ const AHEAD: usize = 3;
 
 /// Some work was dropped undone, or panicked.
 #[derive(Debug, thiserror::Error)]
-#[error("a batch of lines was not worked on")]
+#[error("a batch of lines was not processed")]
 struct WorkLost;
 
 fn work_lost(doing: &'static str) -> StoreError {

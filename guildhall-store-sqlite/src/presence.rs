@@ -1,11 +1,10 @@
-//! Whether whoever holds a lease lives, which the operating system of the one host knows: the holder
-//! keeps a file beside the database locked, with its id in it, and the lock goes with its process.
+//! Whether the holder of a lease is alive. The host's operating system knows: the holder keeps a file
+//! beside the database locked, with its id in it, and the lock ends with its process.
 //!
-//! It only shortens the wait for a lease; who may write is decided by the lease and its fence. The lock
-//! is of the file and not of a process id, so that neither other containers nor a process id that is
-//! used again confuse it. Of a database that was copied, nobody has the copy of the file locked. A
-//! holder that is frozen keeps its lock, and its lease lapses in its time; so does the lease of one
-//! that could not lock the file.
+//! This only shortens the wait for a lease; the lease and its fence decide who may write. The lock is on
+//! the file and not on a process id, so neither containers nor a reused process id confuse it. If the
+//! database was copied, nobody has the copy of the file locked. A frozen holder keeps its lock, and its
+//! lease lapses in due time; so does the lease of a holder that could not lock the file.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -32,8 +31,8 @@ impl Presence {
         Self { path: path.into(), holder, mine: None }
     }
 
-    /// Gives up the lease of another holder whose process has ended. In the transaction that reads the
-    /// lease, which keeps others from doing the same.
+    /// Gives up the lease of another holder whose process has ended. It runs in the transaction that reads
+    /// the lease, which keeps others from doing the same.
     pub(crate) fn free_abandoned(&self, lease: &mut LeaseState) {
         if let Some((found, _)) = lease.holder
             && found != self.holder
@@ -53,15 +52,15 @@ impl Presence {
             && text == holder.as_uuid().to_string()
     }
 
-    /// Shows that the holder lives, before others can read that it holds the lease. Where that does
-    /// not work, its lease lapses in its time.
+    /// Shows that the holder is alive, before others can read that it holds the lease. If that fails, its
+    /// lease lapses in due time.
     pub(crate) fn show(&mut self) {
         if self.mine.is_none() {
             match self.lock() {
                 Ok(file) => self.mine = Some(file),
                 Err(error) => {
                     let path = self.path.display();
-                    tracing::debug!(%error, %path, "cannot show that the lease's holder lives");
+                    tracing::debug!(%error, %path, "cannot show that the lease's holder is alive");
                 }
             }
         }
@@ -78,7 +77,7 @@ impl Presence {
         let mut text = String::new();
         file.read_to_string(&mut text)?;
         if !text.is_empty() && text.parse::<Uuid>().is_err() {
-            // Somebody else's file, or that of a link: it stays as it is.
+            // Another user's file, or a link's: it is left alone.
             return Err(io::ErrorKind::InvalidData.into());
         }
         file.set_len(0)?;
@@ -90,7 +89,7 @@ impl Presence {
     /// Removes the file: the holder holds no lease any more.
     pub(crate) fn end(&mut self) {
         if let Some(file) = self.mine.take() {
-            // Still locked. One that stays behind tells nothing of whoever holds the lease next.
+            // Still locked. A file that stays behind says nothing about the next holder.
             let _ = fs::remove_file(&self.path);
             drop(file);
         }

@@ -1,4 +1,4 @@
-//! The versions of streams, as whoever appends keeps them from one group to the next.
+//! The versions of streams, which an appender keeps from one group to the next.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,8 @@ use super::{Append, Entry};
 use crate::chronicle::append::AppendState;
 use crate::ids::{Position, StreamId, Version};
 
-/// What is known of the versions of streams: right for as long as the log ends at [`head`](Self::head),
-/// which whoever appends sees in the same transaction. It spares a look-up for each stream that has
+/// What is known of the versions of streams: valid for as long as the log ends at [`head`](Self::head),
+/// which the appender checks in the same transaction. It spares a look-up for each stream that has
 /// entries again and again.
 #[derive(Debug, Clone)]
 pub struct Versions {

@@ -16,12 +16,12 @@ use crate::json::MAX_PAYLOAD_BYTES;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImportOptions {
-    /// How long a line may be, in bytes without its end; [`MAX_PAYLOAD_BYTES`] and
+    /// Upper bound on a line, in bytes without its end; [`MAX_PAYLOAD_BYTES`] and
     /// [`ENVELOPE_BYTES`] by default.
     pub line_limit_bytes: usize,
-    /// How many entries one append holds at most.
+    /// Upper bound on the entries of one append.
     pub batch_entries: usize,
-    /// How many bytes of lines one append holds at most (and one line more).
+    /// Upper bound on the bytes of lines in one append (and one line more).
     pub batch_bytes: usize,
 }
 
@@ -65,7 +65,7 @@ pub struct Imported {
     pub left_out: Noted,
 }
 
-/// Lines of which an import says something.
+/// Lines that an import reports.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Noted {
     /// How many.
@@ -81,7 +81,7 @@ impl Noted {
     }
 }
 
-/// Why an import stopped. The lines before stay recorded; run the mended file again, and only what
+/// Why an import stopped. The lines before stay recorded; import the corrected file again, and only what
 /// is missing is appended.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -111,7 +111,7 @@ pub enum ImportError {
     Read {
         /// The last whole line.
         line: u64,
-        /// What the reader said.
+        /// The reader's error.
         #[source]
         source: std::io::Error,
     },
