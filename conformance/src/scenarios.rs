@@ -14,6 +14,7 @@ pub mod projector;
 pub mod quarantine;
 pub mod rebuild;
 pub mod replay;
+pub mod scan;
 pub mod seals;
 pub mod snapshots;
 pub mod together;
@@ -35,6 +36,7 @@ macro_rules! suite {
         $crate::__artifacts!($harness);
         $crate::__look_ups!($harness);
         $crate::__snapshots!($harness);
+        $crate::__scan!($harness);
         $crate::__fixtures!($harness);
         $crate::__seals!($harness);
     };

@@ -16,7 +16,7 @@ mod leaf;
 mod seen;
 mod versions;
 
-pub use self::entry::{DecodedEntry, Entry, Metadata, NewEntry};
+pub use self::entry::{DecodedEntry, Entry, Metadata, NewEntry, Unchecked};
 pub use crate::origin::{Origin, OriginError};
 
 /// What a stream must look like for an append to go ahead.
@@ -273,6 +273,20 @@ pub trait Chronicle: Send + Sync {
         limit: ReadLimit,
     ) -> Result<Vec<DecodedEntry>, StoreError> {
         Ok(self.read(after, limit).await?.into_iter().map(DecodedEntry::from).collect())
+    }
+
+    /// What stands after a position, in order and unchecked, so that whoever looks for what was changed
+    /// can go on behind it. Positions may be left out. By default it is what [`read`](Self::read) returns,
+    /// which will do where nobody else can write.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn read_unchecked(
+        &self,
+        after: Position,
+        limit: ReadLimit,
+    ) -> Result<Vec<Unchecked>, StoreError> {
+        Ok(self.read(after, limit).await?.into_iter().map(Unchecked::Entry).collect())
     }
 
     /// The entries of one stream after a version, in order.

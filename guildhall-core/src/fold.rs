@@ -8,7 +8,7 @@ mod changes;
 mod heads;
 mod violation;
 
-pub use changes::{ArtifactUpdate, Changes, ContentUpdate, CustodyUpdate};
+pub use changes::{ArtifactUpdate, Changes, ContentUpdate, CustodyUpdate, RowVisitor};
 pub use heads::{Heads, Keys, TargetHead};
 pub use violation::{FoldError, OnViolation};
 

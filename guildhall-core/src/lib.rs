@@ -83,7 +83,7 @@ pub use checkpoint::{Checkpoint, ContinuityError};
 pub use chronicle::append;
 pub use chronicle::{
     Append, AppendError, Appended, Chronicle, DecodedEntry, Entry, Expected, Head, Metadata,
-    NewEntry, Origin, OriginError, Place, ReadLimit,
+    NewEntry, Origin, OriginError, Place, ReadLimit, Unchecked,
 };
 pub use cid::{Cid, CidError, HashError, LeafHash, LinkHash, TreeHash};
 pub use custody::{CustodyPolicy, CustodyState};
@@ -104,7 +104,8 @@ pub use ops::{
     ArtifactSummary, Ceremony, ClosedCeremony, Cursor, CustodyTransition, DeploymentChange,
     DeploymentQuery, DeploymentState, Difference, DifferenceKind, Drift, GovernedArtifact, Health,
     HeldLease, MAX_PAGE_ROWS, OpenCeremony, OpsDb, Overview, Page, ProjectorCheckpoint,
-    QuarantinedEntry, SnapshotEnded, Table, Tables, VerificationQuery, VerificationResult, Wakeup,
+    QuarantinedEntry, Scan, SnapshotEnded, Table, TableRow, Tables, VerificationQuery,
+    VerificationResult, Wakeup,
 };
 pub use projector::{
     Applied, ApplyError, Batch, Disagreement, Generation, Lease, NotConsecutive, OPS_DB, Projector,

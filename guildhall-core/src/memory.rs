@@ -33,6 +33,7 @@ mod chronicle;
 mod database;
 mod ops_db;
 mod projector;
+mod scan;
 mod seals;
 pub(crate) mod tables;
 

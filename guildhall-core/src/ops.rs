@@ -22,12 +22,14 @@ mod answer;
 mod artifact_key;
 mod cursor;
 mod query;
+mod scan;
 mod table;
 
 pub use answer::*;
 pub use artifact_key::*;
 pub use cursor::*;
 pub use query::*;
+pub use scan::{Cell, SCANNED_ROWS, Scan, TableRow};
 pub use table::{Column, Difference, DifferenceKind, Kind, Table};
 
 words!(
@@ -383,6 +385,10 @@ pub trait OpsDb: Send + Sync {
     /// with [`SnapshotEnded`], which is transient. It may hold a connection of a pool: while you have it,
     /// ask it and nobody else. A snapshot's snapshot is of the same moment.
     async fn snapshot(&self) -> Result<Box<dyn OpsDb>, StoreError>;
+
+    /// Every row of every table as they are now, for digests and audits: unlike a
+    /// [snapshot](Self::snapshot) it lasts until it is dropped, however long that takes.
+    async fn scan(&self) -> Result<Box<dyn Scan>, StoreError>;
 
     /// The counts that a dashboard opens with.
     async fn overview(&self) -> Result<Overview, StoreError>;

@@ -121,7 +121,7 @@ impl Batch {
     }
 
     /// The entries, moved out, without those up to and with `checkpoint`.
-    pub(crate) fn into_entries_after(mut self, checkpoint: Position) -> Vec<DecodedEntry> {
+    pub fn into_entries_after(mut self, checkpoint: Position) -> Vec<DecodedEntry> {
         let seen = self.entries.partition_point(|entry| entry.position <= checkpoint);
         self.entries.drain(..seen);
         self.entries

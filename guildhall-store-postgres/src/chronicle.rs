@@ -7,14 +7,16 @@ use async_trait::async_trait;
 use guildhall_core::append::Seen;
 use guildhall_core::{
     Append, AppendError, Appended, Chronicle, DecodedEntry, Entry, Head, Origin, Position,
-    ReadLimit, StoreError, StreamId, Version,
+    ReadLimit, StoreError, StreamId, Unchecked, Version,
 };
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres};
 
 use crate::append::Appender;
 use crate::database::Database;
-use crate::entries::{BadRow, Failure, Part, Range, Stored, load_entries, load_head, load_origin};
+use crate::entries::{
+    BadRow, Failure, Part, Range, Stored, load_entries, load_head, load_origin, load_unchecked,
+};
 use crate::error::{Doing, ReadOnly};
 use crate::options::PostgresOptions;
 use crate::watch::Signal;
@@ -143,6 +145,17 @@ impl Chronicle for PostgresChronicle {
         limit: ReadLimit,
     ) -> Result<Vec<DecodedEntry>, StoreError> {
         self.load(Range::After(after), limit, Part::Data, |stored| stored.decoded()).await
+    }
+
+    async fn read_unchecked(
+        &self,
+        after: Position,
+        limit: ReadLimit,
+    ) -> Result<Vec<Unchecked>, StoreError> {
+        let mut connection = self.acquire().await?;
+        let reading = load_unchecked(&mut connection, &self.database, after, limit);
+        let read = self.database.answered(reading).await;
+        Self::answer(connection, read)
     }
 
     async fn read_stream(

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use guildhall_core::append::{LeafRecord, Mark, Seen};
 use guildhall_core::{
     DecodedEntry, Entry, EventId, EventType, Fault, Head, LeafHash, LogFault, Metadata, Origin,
-    Position, ReadLimit, StoreError, StreamId, Timestamp, Version, event,
+    Position, ReadLimit, StoreError, StreamId, Timestamp, Unchecked, Version, event,
 };
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
@@ -234,6 +234,20 @@ impl<'r> Stored<'r> {
 
     /// The whole entry, from the columns in the order of the table.
     pub(crate) fn entry(&self) -> Result<Entry, BadRow> {
+        let metadata = self.metadata(6)?;
+        Ok(Entry { metadata, ..self.bare_entry()? })
+    }
+
+    /// What stands there, as it is.
+    fn unchecked(&self) -> Unchecked {
+        match self.bare_entry() {
+            Ok(entry) => Unchecked::Entry(entry),
+            Err(bad) => Unchecked::Unreadable { position: self.position, reason: bad.to_string() },
+        }
+    }
+
+    /// The entry without its metadata.
+    fn bare_entry(&self) -> Result<Entry, BadRow> {
         Ok(Entry {
             position: self.position,
             event_id: EventId::from_uuid(self.uuid(1, "event_id")?),
@@ -241,7 +255,7 @@ impl<'r> Stored<'r> {
             version: self.version(3)?,
             event_type: EventType::new(self.text(4, "event_type")?),
             payload: self.text(5, "payload")?.into(),
-            metadata: self.metadata(6)?,
+            metadata: Metadata::default(),
             recorded_at: self.recorded_at()?,
             leaf_hash: self.leaf_hash(8)?,
         })
@@ -366,6 +380,29 @@ pub(crate) async fn load_entries<T>(
     // A projector keeps several of these.
     reading.entries.shrink_to_fit();
     Ok(reading.entries)
+}
+
+/// What stands after a position, up to the limit, unchecked and without its metadata.
+pub(crate) async fn load_unchecked(
+    connection: &mut PgConnection,
+    database: &Database,
+    after: Position,
+    limit: ReadLimit,
+) -> Result<Vec<Unchecked>, Failure> {
+    let entries = i64::try_from(limit.entries.max(1)).unwrap_or(i64::MAX);
+    let bytes = i64::try_from(limit.bytes).unwrap_or(i64::MAX);
+    let query = |template| {
+        let query = sqlx::query(database.sql(&Part::Data.select(template)));
+        query.bind(after.as_i64()).bind(entries).bind(bytes)
+    };
+    // As for checked entries: first as if all fit, then those that do.
+    let if_all_fit = query(include_str!("sql/read_range.sql")).bind(0_i64);
+    let mut rows = if_all_fit.fetch_all(&mut *connection).await?;
+    if rows.is_empty() {
+        let first_fits = query(include_str!("sql/read_entries.sql")).bind(true).bind(0_i64);
+        rows = first_fits.fetch_all(connection).await?;
+    }
+    rows.iter().map(|row| Ok(Stored::of(row)?.unchecked())).collect()
 }
 
 /// What was read of a range.

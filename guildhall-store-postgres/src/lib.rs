@@ -60,6 +60,7 @@ mod projector;
 mod query;
 mod read_model;
 mod rebuild;
+mod scan;
 mod schema;
 mod seals;
 mod settings;

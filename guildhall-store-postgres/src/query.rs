@@ -14,7 +14,7 @@ use guildhall_core::{
     AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery,
     ArtifactSummary, Ceremony, CeremonyId, Checkpoint, ClosedCeremony, Cursor, CustodyTransition,
     DeploymentQuery, DeploymentState, OpenCeremony, OpsDb, Overview, Page, Position,
-    ProjectorCheckpoint, QuarantinedEntry, StoreError, Timestamp, VerificationQuery,
+    ProjectorCheckpoint, QuarantinedEntry, Scan, StoreError, Timestamp, VerificationQuery,
     VerificationResult, Wakeup,
 };
 use sqlx::PgConnection;
@@ -25,6 +25,7 @@ use crate::database::Database;
 use crate::error::Doing;
 use crate::lease::{list_checkpoints, load_checkpoints};
 use crate::ops_rows::Columns;
+use crate::scan::PostgresScan;
 use crate::snapshot::Moment;
 use crate::store::PostgresStore;
 use crate::watch::Signal;
@@ -90,6 +91,10 @@ impl OpsDb for PostgresOpsDb {
             None => Moment::take("taking a snapshot of the Ops DB", &self.database).await?,
         };
         Ok(Box::new(Self { moment: Some(moment), ..self.clone() }))
+    }
+
+    async fn scan(&self) -> Result<Box<dyn Scan>, StoreError> {
+        Ok(Box::new(PostgresScan::begin(&self.database).await?))
     }
 
     async fn overview(&self) -> Result<Overview, StoreError> {

@@ -33,10 +33,7 @@ impl Drop for Kept {
 impl Moment {
     /// Settles on what is committed now.
     pub(crate) async fn take(doing: &'static str, database: &Database) -> Result<Self, StoreError> {
-        let connection = Some(database.acquire().await.doing(doing)?);
-        let mut session = Session { connection, database: database.clone() };
-        let begin = database.begin_snapshot();
-        session.ask(async |it| sqlx::raw_sql(begin).execute(it).await).await.doing(doing)?;
+        let session = Session::begin(doing, database).await?;
         let session = Arc::new(Mutex::new(Some(session)));
         let (ended, time) = (Arc::clone(&session), database.snapshot_time());
         let timer = tokio::spawn(async move {
@@ -67,14 +64,26 @@ impl Moment {
 
 /// A connection in a transaction, which goes back to the pool without it.
 #[derive(Debug)]
-struct Session {
+pub(crate) struct Session {
     /// None once it is on its way back.
     connection: Option<PoolConnection<Postgres>>,
     database: Database,
 }
 
 impl Session {
-    async fn ask<T>(
+    /// Settles on what is committed now.
+    pub(crate) async fn begin(
+        doing: &'static str,
+        database: &Database,
+    ) -> Result<Self, StoreError> {
+        let connection = Some(database.acquire().await.doing(doing)?);
+        let mut session = Self { connection, database: database.clone() };
+        let begin = database.begin_snapshot();
+        session.ask(async |it| sqlx::raw_sql(begin).execute(it).await).await.doing(doing)?;
+        Ok(session)
+    }
+
+    pub(crate) async fn ask<T>(
         &mut self,
         conversation: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
     ) -> Result<T, sqlx::Error> {

@@ -7,20 +7,22 @@ use async_trait::async_trait;
 use guildhall_core::append::Seen;
 use guildhall_core::{
     Append, AppendError, Appended, Chronicle, DecodedEntry, Entry, Head, Origin, Position,
-    ReadLimit, StoreError, StreamId, Version,
+    ReadLimit, StoreError, StreamId, Unchecked, Version,
 };
 use rusqlite::Connection;
 
 use crate::append::Appender;
 use crate::connection::DatabaseFile;
 use crate::crew::Crew;
-use crate::entries::{BadRow, Failure, HasLeaf, Stored, View};
+use crate::entries::{BadRow, Failure, HasLeaf, Stored, View, load_unchecked};
 use crate::error::ReadOnly;
 use crate::options::SqliteOptions;
 use crate::reader::Reader;
 use crate::seals::Sealing;
 use crate::watch::Signal;
 use crate::workers::Workers;
+
+const DOING: &str = "reading the Chronicle";
 
 /// The Chronicle in a SQLite file (see [`Chronicle`] for what it promises). Clones are cheap and
 /// share everything.
@@ -91,7 +93,6 @@ impl SqliteChronicle {
         &self,
         load: impl FnOnce(&View<'_>) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, StoreError> {
-        const DOING: &str = "reading the Chronicle";
         let seen = Arc::clone(&self.seen);
         let load = move |connection: &mut Connection| {
             let transaction = connection.transaction()?;
@@ -134,6 +135,19 @@ impl Chronicle for SqliteChronicle {
             load_after(view, after, limit, |stored, origin| stored.decoded(origin))
         })
         .await
+    }
+
+    async fn read_unchecked(
+        &self,
+        after: Position,
+        limit: ReadLimit,
+    ) -> Result<Vec<Unchecked>, StoreError> {
+        let load = move |reader: &mut Reader| {
+            reader.read(DOING, |connection| {
+                load_unchecked(connection, after, limit).map_err(|failure| failure.to_error(DOING))
+            })
+        };
+        self.readers.run(DOING, load).await
     }
 
     async fn read_stream(

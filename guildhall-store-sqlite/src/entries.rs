@@ -5,7 +5,7 @@ use std::sync::Arc;
 use guildhall_core::append::{LeafRecord, Mark, Seen};
 use guildhall_core::{
     DecodedEntry, Entry, EventId, EventType, Head, LeafHash, LogFault, Metadata, Origin, Position,
-    ReadLimit, StoreError, StreamId, Timestamp, Version, event,
+    ReadLimit, StoreError, StreamId, Timestamp, Unchecked, Version, event,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Params, Row};
@@ -198,18 +198,54 @@ impl<'r> Stored<'r> {
         // First what the leaf hash does not speak of.
         let metadata = self.metadata(6)?;
         let (record, leaf_hash) = self.checked_leaf(origin)?;
-        Ok(Entry {
-            position: record.position,
-            event_id: record.event_id,
-            stream_id: record.stream_id,
-            version: record.version,
-            event_type: EventType::new(record.event_type),
-            payload: record.payload.into(),
-            metadata,
-            recorded_at: record.recorded_at,
-            leaf_hash,
-        })
+        Ok(entry_of(record, metadata, leaf_hash))
     }
+
+    /// What stands there, as it is.
+    fn unchecked(&self) -> Unchecked {
+        match self.leaf() {
+            Ok((record, leaf_hash)) => {
+                Unchecked::Entry(entry_of(record, Metadata::default(), leaf_hash))
+            }
+            Err(bad) => Unchecked::Unreadable { position: self.position, reason: bad.to_string() },
+        }
+    }
+}
+
+fn entry_of(record: LeafRecord<'_>, metadata: Metadata, leaf_hash: LeafHash) -> Entry {
+    Entry {
+        position: record.position,
+        event_id: record.event_id,
+        stream_id: record.stream_id,
+        version: record.version,
+        event_type: EventType::new(record.event_type),
+        payload: record.payload.into(),
+        metadata,
+        recorded_at: record.recorded_at,
+        leaf_hash,
+    }
+}
+
+/// What stands after a position, up to the limit, unchecked and without its metadata.
+pub(crate) fn load_unchecked(
+    connection: &Connection,
+    after: Position,
+    limit: ReadLimit,
+) -> Result<Vec<Unchecked>, Failure> {
+    let mut statement = connection.prepare_cached(include_str!("sql/read_entries.sql"))?;
+    let most = i64::try_from(limit.entries.max(1)).unwrap_or(i64::MAX);
+    let mut rows = statement.query((after.as_i64(), most))?;
+    let (mut found, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.next()? {
+        let stored = Stored::at(row, 0)?;
+        let next_bytes = stored.payload_bytes();
+        if limit.is_reached(found.len(), bytes, next_bytes) {
+            break;
+        }
+        bytes += next_bytes;
+        found.push(stored.unchecked());
+    }
+    Ok(found)
 }
 
 /// The log in a transaction, which has what was seen of it before.

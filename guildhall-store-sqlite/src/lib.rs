@@ -62,6 +62,7 @@ mod query;
 mod read_model;
 mod reader;
 mod rebuild;
+mod scan;
 mod schema;
 mod seals;
 mod store;

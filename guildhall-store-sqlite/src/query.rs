@@ -15,7 +15,7 @@ use guildhall_core::{
     AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery,
     ArtifactSummary, Ceremony, CeremonyId, Checkpoint, ClosedCeremony, Cursor, CustodyTransition,
     DeploymentQuery, DeploymentState, Health, OpenCeremony, OpsDb, Overview, Page, Position,
-    ProjectorCheckpoint, QuarantinedEntry, SnapshotEnded, StoreError, Tier, Timestamp,
+    ProjectorCheckpoint, QuarantinedEntry, Scan, SnapshotEnded, StoreError, Tier, Timestamp,
     VerificationQuery, VerificationResult,
 };
 use rusqlite::Connection;
@@ -26,6 +26,7 @@ use crate::error::Doing;
 use crate::lease::{find_row, load_row};
 use crate::ops_rows::Columns;
 use crate::reader::Reader;
+use crate::scan::SqliteScan;
 use crate::store::SqliteStore;
 use crate::workers::{Workers, run_blocking};
 
@@ -96,6 +97,12 @@ impl OpsDb for SqliteOpsDb {
         });
         let readers = opened.await??;
         Ok(Box::new(Self { readers, is_snapshot: true, ..self.clone() }))
+    }
+
+    /// On a connection of its own, too.
+    async fn scan(&self) -> Result<Box<dyn Scan>, StoreError> {
+        let crew = Arc::clone(self.readers.crew());
+        Ok(Box::new(SqliteScan::begin(self.file.clone(), crew).await?))
     }
 
     async fn overview(&self) -> Result<Overview, StoreError> {

@@ -71,6 +71,10 @@ impl OpsDb for Counted {
         Ok(Box::new(Self(moment.into(), Arc::clone(&self.1), self.2)))
     }
 
+    async fn scan(&self) -> Result<Box<dyn Scan>, StoreError> {
+        self.0.scan().await
+    }
+
     async fn overview(&self) -> Result<Overview, StoreError> {
         self.0.overview().await
     }

@@ -36,7 +36,7 @@ use guildhall_core::{
     CeremonyId, Checkpoint, Chronicle, ClosedCeremony, Cursor, CustodyPolicy, CustodyState,
     CustodyTransition, DeploymentQuery, DeploymentState, Entry, EventType, Head, Json, Lease,
     LogFault, NewEntry, OpenCeremony, OpsDb, Origin, Outcome, Overview, Page, Position, Projector,
-    ProjectorCheckpoint, QuarantinedEntry, ReadLimit, Seq, StoreError, StreamId, Timestamp,
+    ProjectorCheckpoint, QuarantinedEntry, ReadLimit, Scan, Seq, StoreError, StreamId, Timestamp,
     VerificationQuery, VerificationRecorded, VerificationResult, Version,
 };
 use guildhall_projector::ceremony::{

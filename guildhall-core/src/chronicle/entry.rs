@@ -114,6 +114,31 @@ impl Entry {
     }
 }
 
+/// What stands at a position, taken as it is: nothing about it is checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unchecked {
+    /// An entry. What it states as its leaf hash may be no hash of its fields, and its metadata, of which
+    /// no leaf speaks, may be left out.
+    Entry(Entry),
+    /// A row that is no entry.
+    Unreadable {
+        /// Its position.
+        position: Position,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Unchecked {
+    /// Where it stands.
+    pub const fn position(&self) -> Position {
+        match self {
+            Self::Entry(entry) => entry.position,
+            Self::Unreadable { position, .. } => *position,
+        }
+    }
+}
+
 /// An event on its way into the Chronicle.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEntry {

@@ -146,7 +146,15 @@ impl<'p> Judge<'p> {
     /// # Errors
     /// [`BrokenChain::End`].
     pub fn check_end(&self, artifact: &GovernedArtifact) -> Result<(), BrokenChain> {
-        let (row, chain) = (ChainEnd::from(artifact), self.end);
+        self.check_row(ChainEnd::from(artifact))
+    }
+
+    /// The same, of what that row says of the end.
+    ///
+    /// # Errors
+    /// [`BrokenChain::End`].
+    pub fn check_row(&self, row: ChainEnd) -> Result<(), BrokenChain> {
+        let chain = self.end;
         if row == chain { Ok(()) } else { Err(BrokenChain::End { row, chain }) }
     }
 }

@@ -9,6 +9,7 @@ use crate::ops::{
     AccordBinding, ArtifactRevision, CustodyTransition, DeploymentChange, DeploymentState,
     GovernedArtifact, QuarantinedEntry, VerificationResult,
 };
+use crate::store::Row;
 use crate::time::Timestamp;
 
 /// The changes of some entries, coalesced: each row at most once. Written in the order of the
@@ -36,6 +37,12 @@ pub struct Changes {
     /// How many entries have a type that this version does not know.
     pub skipped: u64,
     pub(super) held_bytes: usize,
+}
+
+/// Is shown rows of whichever table ([`Changes::visit`]).
+pub trait RowVisitor {
+    /// A row.
+    fn row<R: Row>(&mut self, row: &R);
 }
 
 /// What changes in a row of `governed_artifacts` that stood there before.
@@ -118,6 +125,31 @@ impl Changes {
             && self.deployment_changes.is_empty()
             && self.verifications.is_empty()
             && self.quarantined.is_empty()
+    }
+
+    /// Shows every row that is here as a whole: all but `artifact_updates`.
+    pub fn visit(&self, visitor: &mut impl RowVisitor) {
+        let Self {
+            accords,
+            artifacts,
+            artifact_updates: _,
+            revisions,
+            transitions,
+            deployments,
+            deployment_changes,
+            verifications,
+            quarantined,
+            skipped: _,
+            held_bytes: _,
+        } = self;
+        accords.iter().for_each(|row| visitor.row(row));
+        artifacts.iter().for_each(|row| visitor.row(row));
+        revisions.iter().for_each(|row| visitor.row(row));
+        transitions.iter().for_each(|row| visitor.row(row));
+        deployments.iter().for_each(|row| visitor.row(row));
+        deployment_changes.iter().for_each(|row| visitor.row(row));
+        verifications.iter().for_each(|row| visitor.row(row));
+        quarantined.iter().for_each(|row| visitor.row(row));
     }
 
     /// About how many bytes the rows that go on coalescing hold.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::database::Database;
 use super::lock;
+use super::scan::MemoryScan;
 use super::tables::Rows;
 use crate::checkpoint::Checkpoint;
 use crate::custody::CustodyState;
@@ -17,7 +18,7 @@ use crate::ops::{
     AccordBinding, AccordQuery, ArtifactDetail, ArtifactKey, ArtifactQuery, ArtifactSummary,
     Ceremony, ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift,
     GovernedArtifact, Health, OpenCeremony, OpsDb, Overview, Page, ProjectorCheckpoint,
-    QuarantinedEntry, Tables, VerificationQuery, VerificationResult, page_limit,
+    QuarantinedEntry, Scan, Tables, VerificationQuery, VerificationResult, page_limit,
 };
 use crate::projector::OPS_DB;
 use crate::time::Timestamp;
@@ -52,6 +53,12 @@ impl OpsDb for MemoryOpsDb {
         let (rows, projector) = (Arc::clone(&database.rows), database.projector.clone());
         let of_now = Database { rows, projector, rebuilds: database.rebuilds };
         Ok(Box::new(Self { database: Arc::new(Mutex::new(of_now)) }))
+    }
+
+    async fn scan(&self) -> Result<Box<dyn Scan>, StoreError> {
+        let database = lock(&self.database);
+        let checkpoint = database.projector.as_ref().map(|row| row.checkpoint.clone());
+        Ok(Box::new(MemoryScan::of(&database.rows, checkpoint)))
     }
 
     async fn overview(&self) -> Result<Overview, StoreError> {
