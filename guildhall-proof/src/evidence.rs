@@ -161,11 +161,23 @@ impl ProvenStream {
 /// The streams, besides its own, that decide what an artifact's entries mean: those of the accords
 /// that a registration in its stream names. Whether a registration holds depends on them.
 pub fn accords_of(artifact: &ProvenStream) -> Vec<StreamId> {
+    accords(artifact.stream, artifact.entries.iter().map(ProvenEntry::decode))
+}
+
+/// The same, of the entries of an artifact's stream that are still to be proved.
+pub fn accords_in(stream: StreamId, entries: &[Entry]) -> Vec<StreamId> {
+    accords(stream, entries.iter().map(Entry::decode))
+}
+
+fn accords(
+    stream: StreamId,
+    entries: impl Iterator<Item = Result<Decoded, Violation>>,
+) -> Vec<StreamId> {
     let mut accords = Vec::new();
-    for entry in &artifact.entries {
-        if let Ok(Decoded::Event(Event::ArtifactRegistered(registered))) = entry.decode() {
+    for entry in entries {
+        if let Ok(Decoded::Event(Event::ArtifactRegistered(registered))) = entry {
             let accord = StreamId::from(registered.accord_id);
-            if accord != artifact.stream && !accords.contains(&accord) {
+            if accord != stream && !accords.contains(&accord) {
                 accords.push(accord);
             }
         }
@@ -185,7 +197,7 @@ pub fn fold(
 ) -> Result<Rows, FoldError> {
     let changes = fold_changes(artifact_id, streams, policy)?;
     // The rows of the Ops DB serialise.
-    Ok(Rows::of(changes).unwrap_or_default())
+    Ok(Rows::of(&changes).unwrap_or_default())
 }
 
 fn fold_changes(

@@ -14,7 +14,8 @@
 //! - [`policy`]: which witnesses have to have cosigned (C2SP tlog-policy);
 //! - [`TlogProof`]: one entry's inclusion as a file (C2SP tlog-proof);
 //! - [`Record`], [`index`], [`evidence`], [`digest`]: what is Guildhall's own: the leaf of an entry,
-//!   where each stream ends, one artifact's whole history as a file, one hash of a table.
+//!   where each stream ends, one artifact's whole history as a file, one hash of a table;
+//! - [`verify`], [`audit`]: whether the log is what was sealed, and the tables what the log says.
 //!
 //! # From a key to a report
 //!
@@ -105,6 +106,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod audit;
 mod cosignature;
 mod data_hash;
 mod decimal;
@@ -121,6 +123,7 @@ mod rows;
 mod seal;
 pub mod tile;
 mod tlog_proof;
+pub mod verify;
 pub mod witness;
 
 pub use cosignature::cosign;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use guildhall_core::Json;
-use guildhall_core::fold::Changes;
+use guildhall_core::fold::{Changes, RowVisitor};
+use guildhall_core::{Json, Table, TableRow};
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -62,27 +62,17 @@ impl<'de> Deserialize<'de> for Row {
     }
 }
 
-/// Rows of the Ops DB, each table's in the order of its key. Every table is there, if only without
-/// a row.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rows {
-    /// `accord_bindings`.
-    pub accord_bindings: Vec<Row>,
-    /// `artifact_revisions`.
-    pub artifact_revisions: Vec<Row>,
-    /// `custody_transitions`.
-    pub custody_transitions: Vec<Row>,
-    /// `deployment_changes`.
-    pub deployment_changes: Vec<Row>,
-    /// `deployment_states`.
-    pub deployment_states: Vec<Row>,
-    /// `governed_artifacts`.
-    pub governed_artifacts: Vec<Row>,
-    /// `quarantined_entries`.
-    pub quarantined_entries: Vec<Row>,
-    /// `verification_results`.
-    pub verification_results: Vec<Row>,
+/// Rows of the Ops DB by their tables, each table's in the order of its key. Every table is there, if
+/// only without a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Rows(BTreeMap<&'static str, Vec<Row>>);
+
+impl Default for Rows {
+    /// No row.
+    fn default() -> Self {
+        Self(Table::NAMES.iter().map(|name| (*name, Vec::new())).collect())
+    }
 }
 
 /// Where rows differ from those that they should be.
@@ -120,45 +110,30 @@ impl Rows {
     ///
     /// # Errors
     /// None known: the rows of the Ops DB are JSON objects.
-    pub fn of(mut changes: Changes) -> Result<Self, serde_json::Error> {
-        changes.accords.sort_by_key(|row| row.id);
-        changes.revisions.sort_by_key(|row| (row.artifact_id, row.revision));
-        changes.transitions.sort_by_key(|row| (row.artifact_id, row.seq));
-        let target = |row: &guildhall_core::DeploymentState| (row.artifact_id, row.target.clone());
-        changes.deployments.sort_by_cached_key(target);
-        changes.deployment_changes.sort_by_cached_key(|row| {
-            (row.artifact_id, row.target.clone(), row.observed_at, row.position)
-        });
-        changes.artifacts.sort_by_key(|row| row.id);
-        changes.quarantined.sort_by_key(|row| row.position);
-        changes.verifications.sort_by_key(|row| row.id);
-        fn rows(of: &[impl Serialize]) -> Result<Vec<Row>, serde_json::Error> {
-            of.iter().map(Row::of).collect()
+    pub fn of(changes: &Changes) -> Result<Self, serde_json::Error> {
+        let mut found = Found(BTreeMap::new());
+        changes.visit(&mut found);
+        let mut rows = Self::default();
+        for (table, mut of_it) in found.0 {
+            of_it.sort_by(TableRow::cmp_key);
+            rows.0.insert(table, of_it.iter().map(Row::of).collect::<Result<_, _>>()?);
         }
-        Ok(Self {
-            accord_bindings: rows(&changes.accords)?,
-            artifact_revisions: rows(&changes.revisions)?,
-            custody_transitions: rows(&changes.transitions)?,
-            deployment_changes: rows(&changes.deployment_changes)?,
-            deployment_states: rows(&changes.deployments)?,
-            governed_artifacts: rows(&changes.artifacts)?,
-            quarantined_entries: rows(&changes.quarantined)?,
-            verification_results: rows(&changes.verifications)?,
-        })
+        Ok(rows)
+    }
+
+    /// The rows of a table; none where there is no table of that name.
+    pub fn table(&self, name: &str) -> &[Row] {
+        self.0.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The same, to change them.
+    pub fn table_mut(&mut self, name: &str) -> Option<&mut Vec<Row>> {
+        self.0.get_mut(name)
     }
 
     /// The tables by their names, those first that others refer to.
-    pub fn tables(&self) -> [(&'static str, &[Row]); 8] {
-        [
-            ("accord_bindings", &self.accord_bindings),
-            ("governed_artifacts", &self.governed_artifacts),
-            ("artifact_revisions", &self.artifact_revisions),
-            ("custody_transitions", &self.custody_transitions),
-            ("deployment_states", &self.deployment_states),
-            ("deployment_changes", &self.deployment_changes),
-            ("verification_results", &self.verification_results),
-            ("quarantined_entries", &self.quarantined_entries),
-        ]
+    pub fn tables(&self) -> impl Iterator<Item = (&'static str, &[Row])> {
+        Table::NAMES.into_iter().map(|name| (name, self.table(name)))
     }
 
     /// Compares with the rows that should be there. How a quarantined entry's `reason` is worded is
@@ -167,7 +142,7 @@ impl Rows {
     /// # Errors
     /// [`RowDifference`], the first.
     pub fn compare(&self, expected: &Self) -> Result<(), RowDifference> {
-        for ((table, found), (_, expected)) in self.tables().into_iter().zip(expected.tables()) {
+        for ((table, found), (_, expected)) in self.tables().zip(expected.tables()) {
             if found.len() != expected.len() {
                 let (found, expected) = (found.len(), expected.len());
                 return Err(RowDifference::Count { table, found, expected });
@@ -193,5 +168,43 @@ impl Rows {
             }
         }
         Ok(())
+    }
+}
+
+struct Found(BTreeMap<&'static str, Vec<TableRow>>);
+
+impl RowVisitor for Found {
+    fn row<R: guildhall_core::store::Row>(&mut self, row: &R) {
+        self.0.entry(R::TABLE.name).or_default().push(TableRow::of(row));
+    }
+}
+
+impl<'de> Deserialize<'de> for Rows {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Tables;
+
+        impl<'de> Visitor<'de> for Tables {
+            type Value = Rows;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("rows: an object of every table")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Rows, A::Error> {
+                let mut tables = BTreeMap::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    let known = Table::NAMES.into_iter().find(|known| *known == name);
+                    let known =
+                        known.ok_or_else(|| A::Error::unknown_field(&name, &Table::NAMES))?;
+                    if let Some(_twice) = tables.insert(known, map.next_value::<Vec<Row>>()?) {
+                        return Err(A::Error::duplicate_field(known));
+                    }
+                }
+                let missing = Table::NAMES.into_iter().find(|name| !tables.contains_key(name));
+                missing.map_or(Ok(Rows(tables)), |name| Err(A::Error::missing_field(name)))
+            }
+        }
+
+        deserializer.deserialize_map(Tables)
     }
 }

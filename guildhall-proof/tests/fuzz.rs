@@ -92,7 +92,9 @@ impl Judge {
         {
             // Signatures of unknown keys, and how a reason is worded, are nobody's word.
             evidence.seal = self.evidence.seal.clone();
-            evidence.rows.quarantined_entries.clone_from(&self.evidence.rows.quarantined_entries);
+            let quarantined = "quarantined_entries";
+            let rows = self.evidence.rows.table(quarantined).to_vec();
+            *evidence.rows.table_mut(quarantined).unwrap() = rows;
             assert!(evidence == self.evidence, "other evidence was accepted");
         }
         if let Ok(entries) = decode_bundle(bytes) {

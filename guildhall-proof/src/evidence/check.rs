@@ -103,7 +103,7 @@ fn run(evidence: &Evidence, trust: &Trust, report: &mut Report) -> Result<(), (A
 
     note(report, Aspect::Chain, chain(&changes, &trust.custody))?;
     // The rows of the Ops DB serialise.
-    let expected = Rows::of(changes).unwrap_or_default();
+    let expected = Rows::of(&changes).unwrap_or_default();
     note(report, Aspect::Rows, evidence.rows.compare(&expected))
 }
 

@@ -126,15 +126,17 @@ fn a_row_that_the_entries_do_not_make_is_told_with_its_column() {
         assert_eq!(aspect, Aspect::Rows);
         assert!(what.to_string().contains(expected), "{what}");
     }
-    let (_, what) = found(|evidence| evidence.rows.quarantined_entries.clear());
+    let (_, what) =
+        found(|evidence| evidence.rows.table_mut("quarantined_entries").unwrap().clear());
     assert_eq!(what.to_string(), "quarantined_entries has 0 rows, expected 1");
     // How a reason is worded is another matter.
     let mut evidence = Log::of(story()).evidence(ARTIFACT);
-    let row = evidence.rows.quarantined_entries[0].to_text();
+    let row = evidence.rows.table("quarantined_entries")[0].to_text();
     let (start, _) = row.split_once("\"reason\":\"").unwrap();
     let (_, end) = row.split_once("\",\"stream_id\"").unwrap();
     let reworded = format!("{start}\"reason\":\"said otherwise\",\"stream_id\"{end}");
-    evidence.rows.quarantined_entries[0] = serde_json::from_str::<Row>(&reworded).unwrap();
+    evidence.rows.table_mut("quarantined_entries").unwrap()[0] =
+        serde_json::from_str::<Row>(&reworded).unwrap();
     assert!(check(&evidence, &trust()).holds());
 }
 
@@ -219,23 +221,23 @@ proptest! {
         let log = Log::of(Hostile::new(seed, Mix::DENSE).take(250).map(|made| made.entry));
         let mut whole = Fold::over_empty_tables(CustodyPolicy::standard(), OnViolation::Quarantine);
         whole.apply(log.entries.iter().cloned().map(DecodedEntry::from)).unwrap();
-        let tables = Rows::of(whole.take_changes()).unwrap();
+        let tables = Rows::of(&whole.take_changes()).unwrap();
         let mut held = 0;
-        for id in tables.governed_artifacts.iter().map(|row| row.columns()["id"].clone()) {
+        for artifact in tables.table("governed_artifacts") {
+            let id = &artifact.columns()["id"];
             let artifact_id: ArtifactId = serde_json::from_str(id.as_str()).unwrap();
             let evidence = log.evidence(artifact_id);
-            let of = |rows: &[Row], column: &str, id: &Json| {
-                let is_of = |row: &&Row| row.columns()[column] == *id;
-                rows.iter().filter(is_of).cloned().collect::<Vec<_>>()
-            };
-            let rows = of(&tables.governed_artifacts, "id", &id);
-            let accord = &rows[0].columns()["accord_binding_id"];
-            prop_assert_eq!(&of(&evidence.rows.accord_bindings, "id", accord), &of(&tables.accord_bindings, "id", accord));
-            prop_assert_eq!(&evidence.rows.governed_artifacts, &of(&tables.governed_artifacts, "id", &id));
-            prop_assert_eq!(&evidence.rows.custody_transitions, &of(&tables.custody_transitions, "artifact_id", &id));
-            prop_assert_eq!(&evidence.rows.deployment_states, &of(&tables.deployment_states, "artifact_id", &id));
-            prop_assert_eq!(&evidence.rows.verification_results, &of(&tables.verification_results, "artifact_id", &id));
-            prop_assert_eq!(&evidence.rows.quarantined_entries, &of(&tables.quarantined_entries, "stream_id", &id));
+            for (table, rows) in tables.tables() {
+                let (column, wanted) = match table {
+                    "accord_bindings" => ("id", &artifact.columns()["accord_binding_id"]),
+                    "governed_artifacts" => ("id", id),
+                    "quarantined_entries" => ("stream_id", id),
+                    _ => ("artifact_id", id),
+                };
+                let of_it = rows.iter().filter(|row| row.columns()[column] == *wanted);
+                let expected: Vec<Row> = of_it.cloned().collect();
+                prop_assert_eq!(evidence.rows.table(table), &expected[..], "{}", table);
+            }
             let report = check(&evidence, &trust());
             prop_assert_eq!(report.failure, None);
             held += 1;

@@ -1,0 +1,210 @@
+//! The seals: who signed them, and whether the log has the roots that they state.
+
+use std::collections::BTreeSet;
+
+use guildhall_core::{Origin, Position, TreeHash};
+
+use super::Known;
+use super::report::{Unknown, VerifyFinding, VerifyReport};
+use crate::note::parse_signature_lines;
+use crate::policy::Unsatisfied;
+use crate::seal::SignedSeal;
+
+/// What one seal says, and where it is from.
+#[derive(Debug)]
+struct Stated {
+    size: u64,
+    root: TreeHash,
+    /// What the auditor calls it; none of those in the log's own table.
+    outside: Option<String>,
+    is_signed: bool,
+}
+
+/// All seals, and how far the log was held against them.
+#[derive(Debug)]
+pub(super) struct SealsSeen {
+    origin: Origin,
+    known: Known,
+    stated: Vec<Stated>,
+    /// The next to compare.
+    next: usize,
+    /// The largest size at which the log has the root that is stated.
+    held: u64,
+    last_stored: Option<(Position, SignedSeal)>,
+    signers: BTreeSet<String>,
+    witnesses: BTreeSet<String>,
+}
+
+impl SealsSeen {
+    pub(super) fn of(origin: Origin, known: Known) -> Self {
+        Self {
+            origin,
+            known,
+            stated: Vec::new(),
+            next: 0,
+            held: 0,
+            last_stored: None,
+            signers: BTreeSet::new(),
+            witnesses: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn last_stored(&self) -> Option<Position> {
+        self.last_stored.as_ref().map(|(size, _)| *size)
+    }
+
+    pub(super) fn take_stored(
+        &mut self,
+        size: Position,
+        root: TreeHash,
+        note: &str,
+        cosignatures: &[String],
+        report: &mut VerifyReport,
+    ) {
+        report.seals += 1;
+        let refuse = |reason: String| VerifyFinding::Seal { size: size.get(), from: None, reason };
+        let mut seal = match SignedSeal::parse(note) {
+            Ok(seal) => seal,
+            Err(reason) => return report.add(refuse(format!("its note is none: {reason}"))),
+        };
+        if seal.seal().size != size.get() || seal.seal().root != root {
+            report.add(refuse("its row states another size or root than its note".to_owned()));
+        }
+        for line in cosignatures {
+            let line = format!("{}\n", line.trim_end_matches('\n'));
+            let added = parse_signature_lines(line.as_bytes())
+                .and_then(|lines| lines.into_iter().try_for_each(|line| seal.add(line)));
+            if let Err(reason) = added {
+                report.add(refuse(format!("a cosignature is none: {reason}")));
+            }
+        }
+        let is_signed = self.check(&seal, None, report);
+        let said = seal.seal();
+        self.stated.push(Stated { size: said.size, root: said.root, outside: None, is_signed });
+        self.last_stored = Some((size, seal));
+    }
+
+    pub(super) fn take_outside(&mut self, name: &str, seal: SignedSeal, report: &mut VerifyReport) {
+        report.outside += 1;
+        let is_signed = self.check(&seal, Some(name), report);
+        self.check_quorum(&seal, Some(name), report);
+        let (size, root) = (seal.seal().size, seal.seal().root);
+        self.stated.push(Stated { size, root, outside: Some(name.to_owned()), is_signed });
+    }
+
+    /// Whether a key of the log signed it. Without keys nobody can tell.
+    fn check(&mut self, seal: &SignedSeal, from: Option<&str>, report: &mut VerifyReport) -> bool {
+        let size = seal.seal().size;
+        let mut refuse = |reason: String| {
+            report.add(VerifyFinding::Seal { size, from: from.map(str::to_owned), reason });
+        };
+        let is_signed = match &self.known.keys {
+            None => {
+                if seal.seal().origin != self.origin {
+                    refuse(format!("it is of {}, expected {}", seal.seal().origin, self.origin));
+                }
+                false
+            }
+            Some(keys) => match keys.verify(seal) {
+                Ok(signed) => {
+                    self.signers.extend(signed.iter().map(|by| by.key.name().to_string()));
+                    true
+                }
+                Err(reason) => {
+                    refuse(reason.to_string());
+                    false
+                }
+            },
+        };
+        if let Some(policy) = &self.known.witnesses {
+            match policy.check_witnesses(seal) {
+                Ok(signed) => {
+                    self.witnesses.extend(signed.iter().map(|by| by.key.name().to_string()));
+                }
+                // Older seals may have had fewer; of the last one it is asked at the end.
+                Err(Unsatisfied::Quorum { .. }) => {}
+                Err(reason) => refuse(reason.to_string()),
+            }
+        }
+        is_signed
+    }
+
+    fn check_quorum(&self, seal: &SignedSeal, from: Option<&str>, report: &mut VerifyReport) {
+        let Some(policy) = &self.known.witnesses else { return };
+        if let Err(reason @ Unsatisfied::Quorum { .. }) = policy.check_witnesses(seal) {
+            let (size, from) = (seal.seal().size, from.map(str::to_owned));
+            report.add(VerifyFinding::Seal { size, from, reason: reason.to_string() });
+        }
+    }
+
+    /// All are known.
+    pub(super) fn sort(&mut self, report: &mut VerifyReport) {
+        if let Some((_, seal)) = &self.last_stored {
+            self.check_quorum(seal, None, report);
+        }
+        self.stated.sort_by_key(|stated| stated.size);
+        for (nth, stated) in self.stated.iter().enumerate() {
+            let same_size = self.stated[..nth].iter().rev().take_while(|it| it.size == stated.size);
+            let mut forks = same_size.filter(|it| it.root != stated.root);
+            if forks.next().is_some_and(|other| other.is_signed && stated.is_signed) {
+                report.add(VerifyFinding::Fork { size: stated.size });
+            }
+        }
+    }
+
+    /// Whether a seal has this size.
+    pub(super) fn is_due(&self, size: u64) -> bool {
+        self.stated.get(self.next).is_some_and(|stated| stated.size <= size)
+    }
+
+    /// Compares the log, which has this root now, with the seals of its size.
+    pub(super) fn compare(&mut self, size: u64, root: TreeHash, report: &mut VerifyReport) {
+        while let Some(stated) = self.stated.get(self.next).filter(|it| it.size <= size) {
+            self.next += 1;
+            if stated.size == size && stated.root == root {
+                self.held = size;
+                report.note_held(size, stated.outside.is_some(), stated.is_signed);
+            } else if stated.size > 0 {
+                report.add(VerifyFinding::Root {
+                    size: stated.size,
+                    from: stated.outside.clone(),
+                    after: self.held,
+                    is_signed: stated.is_signed,
+                });
+            }
+        }
+    }
+
+    /// The log has no more entries than these.
+    pub(super) fn ended(&mut self, head: Position, report: &mut VerifyReport) {
+        for stated in self.stated.drain(..).skip(self.next) {
+            report.add(VerifyFinding::Short { size: stated.size, from: stated.outside, head });
+        }
+    }
+
+    /// Says who signed, and what could not be known.
+    pub(super) fn report(self, report: &mut VerifyReport) {
+        report.signers = self.signers.into_iter().collect();
+        report.witnesses = self.witnesses.into_iter().collect();
+        if report.head == Position::ZERO {
+            report.unknown.push(Unknown::Empty);
+        } else if report.seals + report.outside == 0 {
+            report.unknown.push(Unknown::NeverSealed);
+        } else {
+            if self.known.keys.is_none() {
+                report.unknown.push(Unknown::Unsigned);
+            }
+            if report.outside == 0 {
+                report.unknown.push(Unknown::NothingFromOutside);
+            }
+            if self.known.witnesses.is_none() {
+                report.unknown.push(Unknown::Unwitnessed);
+            }
+        }
+        let sealed_up_to = report.sealed_up_to.unwrap_or(0);
+        if report.head.get() > sealed_up_to && report.seals + report.outside > 0 {
+            let first = sealed_up_to + 1;
+            report.unknown.push(Unknown::NotYetSealed { first, last: report.head.get() });
+        }
+    }
+}
