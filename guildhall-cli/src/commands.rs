@@ -18,9 +18,17 @@
 
 mod accord;
 mod artifact;
+#[cfg(feature = "proof")]
+mod audit;
 mod ceremony;
+#[cfg(feature = "proof")]
+mod check;
 mod completions;
+#[cfg(feature = "proof")]
+mod digest;
 mod doctor;
+#[cfg(feature = "proof")]
+mod evidence;
 mod export;
 mod import;
 #[cfg(feature = "proof")]
@@ -38,6 +46,8 @@ mod record;
 mod serve;
 mod status;
 mod verification;
+#[cfg(feature = "proof")]
+mod verify;
 mod watch;
 mod why;
 #[cfg(feature = "witness")]
@@ -103,6 +113,21 @@ pub enum Command {
     #[cfg(feature = "kube")]
     Kube(kube::Kube),
     #[allow(missing_docs, reason = "as above")]
+    #[cfg(feature = "proof")]
+    Audit(audit::Audit),
+    #[allow(missing_docs, reason = "as above")]
+    #[cfg(feature = "proof")]
+    Digest(digest::Digest),
+    #[allow(missing_docs, reason = "as above")]
+    #[cfg(feature = "proof")]
+    Verify(verify::Verify),
+    #[allow(missing_docs, reason = "as above")]
+    #[cfg(feature = "proof")]
+    Evidence(evidence::Evidence),
+    #[allow(missing_docs, reason = "as above")]
+    #[cfg(feature = "proof")]
+    Check(check::Check),
+    #[allow(missing_docs, reason = "as above")]
     Completions(completions::Completions),
     #[allow(missing_docs, reason = "as above")]
     #[command(hide = true)]
@@ -112,7 +137,12 @@ pub enum Command {
 impl Command {
     /// Whether it asks if something holds: it then exits with 3 where it cannot tell.
     pub(crate) const fn is_check(&self) -> bool {
-        matches!(self, Self::Status(_) | Self::Doctor(_) | Self::Why(_))
+        match self {
+            Self::Status(_) | Self::Doctor(_) | Self::Why(_) => true,
+            #[cfg(feature = "proof")]
+            Self::Audit(_) | Self::Verify(_) | Self::Check(_) => true,
+            _ => false,
+        }
     }
 
     /// How what goes on is written, of a command that stays until it is ended.
@@ -155,6 +185,16 @@ impl Command {
             Self::Witness(command) => command.run(context).await,
             #[cfg(feature = "kube")]
             Self::Kube(command) => command.run(context).await,
+            #[cfg(feature = "proof")]
+            Self::Audit(command) => command.run(context).await,
+            #[cfg(feature = "proof")]
+            Self::Digest(command) => command.run(context).await,
+            #[cfg(feature = "proof")]
+            Self::Verify(command) => command.run(context).await,
+            #[cfg(feature = "proof")]
+            Self::Evidence(command) => command.run(context).await,
+            #[cfg(feature = "proof")]
+            Self::Check(command) => command.run(context),
             Self::Completions(command) => command.run(),
             Self::Man(command) => command.run(),
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use guildhall::{Builder, Guild, GuildError, Source};
 use guildhall_core::command::Recorder;
-use guildhall_core::{Chronicle, CustodyPolicy, OpsDb};
+use guildhall_core::{Chronicle, CustodyPolicy, OpsDb, Seals};
 use guildhall_projector::ceremony::CeremonyOrchestrator;
 
 /// A lease for work that ends: the longest that a killed run keeps the next one waiting.
@@ -131,6 +131,8 @@ pub async fn close(guild: &Guild) -> Result<()> {
 pub struct Reading {
     /// The log.
     pub chronicle: Arc<dyn Chronicle>,
+    /// The same, with what proves it.
+    pub seals: Arc<dyn Seals>,
     /// The questions to the Ops DB.
     pub ops_db: Arc<dyn OpsDb>,
     /// What both are in.
@@ -166,6 +168,7 @@ impl Reading {
                 let store = guildhall::sqlite::SqliteStore::open_read_only(path).await?;
                 Ok(Self {
                     chronicle: Arc::new(store.chronicle()),
+                    seals: Arc::new(store.chronicle()),
                     ops_db: Arc::new(store.ops_db()),
                     store: Store::Sqlite(store),
                 })
@@ -175,6 +178,7 @@ impl Reading {
                 let store = guildhall::postgres::PostgresStore::open_read_only(url).await?;
                 Ok(Self {
                     chronicle: Arc::new(store.chronicle()),
+                    seals: Arc::new(store.chronicle()),
                     ops_db: Arc::new(store.ops_db()),
                     store: Store::Postgres(store),
                 })

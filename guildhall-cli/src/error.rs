@@ -20,6 +20,8 @@ pub enum Verdict {
     Holds,
     /// What was checked does not hold, and the output says why: exit code 1.
     DoesNotHold,
+    /// Whether what was asked holds cannot be told, and the output says why: exit code 3.
+    CannotTell,
 }
 
 /// An error of the program's own, with what to do about it.
@@ -53,6 +55,7 @@ pub(crate) fn conclude(
     match outcome {
         Ok(Verdict::Holds) => ExitCode::SUCCESS,
         Ok(Verdict::DoesNotHold) => ExitCode::from(1),
+        Ok(Verdict::CannotTell) => ExitCode::from(3),
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) if logs_json => {
             tracing::error!(error = message(&error), help = next(&error), "ended");

@@ -54,6 +54,8 @@ mod service;
 pub mod standing;
 pub mod steps;
 pub mod target;
+#[cfg(feature = "proof")]
+mod trust;
 
 #[cfg(feature = "program")]
 pub use run::main;

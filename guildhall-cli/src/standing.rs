@@ -53,7 +53,7 @@ impl Standing {
     /// # Errors
     /// The store's own.
     pub async fn load(database: &Reading, max_lag: u64) -> Result<Self> {
-        let Reading { chronicle, ops_db, store } = database;
+        let Reading { chronicle, ops_db, store, .. } = database;
         let ops_db = ops_db.snapshot().await?;
         // First, so that what is appended meanwhile is not taken for a checkpoint beyond the end.
         let checkpoint = ops_db.checkpoint(OPS_DB).await?.unwrap_or(Checkpoint::ZERO);

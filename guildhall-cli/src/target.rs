@@ -97,6 +97,16 @@ impl Target {
         matches!(self, Self::Stdout(_))
     }
 
+    /// Writes a text there, whole or not at all where it is a file.
+    ///
+    /// # Errors
+    /// What the system says, or what is in the way.
+    pub fn write(&self, text: &str) -> Result<()> {
+        let mut opened = self.open()?;
+        opened.file.write_all(text.as_bytes()).context("writing")?;
+        opened.finish()
+    }
+
     /// Opens it.
     ///
     /// # Errors

@@ -1,0 +1,15 @@
+//! What an auditor runs, on databases that are in order and on databases that their owner has changed.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod databases;
+mod digests;
+mod evidence;
+mod guide;
+mod log;
+mod sealing;
+mod seals;
+#[path = "../../../guildhall-store-postgres/tests/server/mod.rs"]
+mod server;
+mod tables;
