@@ -25,7 +25,7 @@ fn a_key_is_made_once_and_its_public_half_shown() {
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o7777, 0o600);
     let before = fs::read(&file).unwrap();
     let said = folder.fail(1, &["key", "new", "guildhall/demo", "--out", "log.key"]);
-    assert!(said.contains("there already") && said.contains("key show"), "{said}");
+    assert!(said.contains("exists already") && said.contains("key show"), "{said}");
     assert_eq!(fs::read(&file).unwrap(), before);
 }
 
