@@ -1,9 +1,9 @@
 //! The audit: whether the tables of the Ops DB are what the log says (DESIGN section 9).
 //!
-//! No I/O: whoever drives it hands over entries and rows. It folds the log again, keeping 32 bytes of
-//! every row that the tables should have ([`Folding`]), holds the rows that they do have against those
-//! ([`Comparing`]), and where some differ wants the log once more, to name what they should be
-//! ([`Naming`]). Beside those 32 bytes it holds what a fold does: the heads of all artifacts and targets,
+//! No I/O: its driver passes in entries and rows. It folds the log again, keeping 32 bytes of every row
+//! that the tables should have ([`Folding`]), compares the rows that they do have with those
+//! ([`Comparing`]), and if some differ needs the log once more, to name what they should be
+//! ([`Naming`]). Besides those 32 bytes it holds what a fold does: the heads of all artifacts and targets,
 //! and their rows, which later entries may change.
 
 mod hash;
@@ -310,7 +310,7 @@ impl RowVisitor for Names<'_> {
     }
 }
 
-/// The custody chains of the tables, judged anew as their links come.
+/// The custody chains of the tables, judged again as their links come.
 #[derive(Debug)]
 struct Chains<'p> {
     policy: &'p CustodyPolicy,

@@ -1,9 +1,9 @@
 //! Verifying: whether the log is what was sealed (DESIGN section 9).
 //!
-//! No I/O: whoever drives it hands over what it knows from the seals first ([`Verifying::seal`],
-//! [`Verifying::outside`]), then every entry in order, hashed beforehand on as many threads as there are
-//! ([`CheckedEntry::of`]), then the tiles and the records of streams. Beside a record of 56 bytes for each
-//! stream it holds a few megabytes, whatever the log.
+//! No I/O: its driver passes in the seals first ([`Verifying::seal`], [`Verifying::outside`]), then every
+//! entry in order, hashed beforehand on as many threads as there are ([`CheckedEntry::of`]), then the
+//! tiles and the records of streams. Besides a record of 56 bytes for each stream it holds a few
+//! megabytes, whatever the log.
 
 mod entry;
 mod report;
@@ -41,7 +41,7 @@ pub struct Known {
     pub witnesses: Option<Policy>,
 }
 
-/// The verification of one log on its way.
+/// The verification of one log in progress.
 #[derive(Debug)]
 pub struct Verifying {
     origin: Origin,

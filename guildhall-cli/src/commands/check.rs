@@ -16,14 +16,14 @@ use crate::trust::{self, Trust};
 ///
 /// Signatures, witnesses, that every entry was sealed in its place and none is missing, the chain of
 /// custody and the rows of the tables. No database is opened. Exit code 0 if all of it holds, 1 if it does
-/// not, 3 if the file is no evidence.
+/// not, 3 if the file is not evidence.
 #[derive(Debug, Args)]
 pub struct Check {
-    /// The file that `guildhall evidence` wrote; - is standard input
+    /// The file that `guildhall evidence` wrote; - for standard input
     #[arg(value_name = "FILE|-")]
     file: PathBuf,
 
-    /// Up to which position it has to be complete at least; without, any seal's age will do
+    /// The position up to which it has to be complete; by default a seal of any age will do
     #[arg(long, value_name = "POSITION", default_value_t = 0)]
     at_least: u64,
 

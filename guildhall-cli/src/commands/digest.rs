@@ -13,9 +13,9 @@ use crate::output::{Style, field, print_document};
 
 /// Print a hash of each table of the Ops DB, and one of all: the same on SQLite and PostgreSQL
 ///
-/// The hash of a table is what sha256sum says of its rows as canonical JSON, one a line, in the order of
-/// the key; the hash of all is what it says of the lines that are printed for the tables, sorted by name.
-/// It only reads, and sees the tables as of one moment.
+/// The hash of a table is what sha256sum prints for its rows as canonical JSON, one on each line, in the
+/// order of the key; the hash of all is what it prints for the lines printed for the tables, sorted by
+/// name. It only reads, and sees the tables as of one moment.
 #[derive(Debug, Args)]
 pub struct Digest {}
 

@@ -23,7 +23,7 @@ pub struct Evidence {
     #[arg(value_name = "ID|NAME|CID")]
     artifact: String,
 
-    /// Where to write it; - is standard output
+    /// Where to write it; - for standard output
     #[arg(short, long, value_name = "FILE|-", default_value = "-")]
     output: PathBuf,
 }

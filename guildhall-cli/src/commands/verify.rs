@@ -15,15 +15,14 @@ use crate::trust::{self, Trust};
 
 /// Say whether the log is what was sealed
 ///
-/// It reads every entry, recomputes its leaf hash, and holds the log against every seal: those in its own
+/// It reads every entry, recomputes its leaf hash, and compares the log with every seal: those in its own
 /// table, whose signatures it verifies with the keys that you give, and those that you bring. Only a seal
 /// that was kept elsewhere shows that the end was not cut off, and that the log was not rewritten and
-/// sealed again by whoever holds the key; the report says what could not be known. It only reads. Exit
-/// code 0 if the log is what was sealed, 1 if it is not, 3 if that cannot be told: no entry, no seal, no
-/// key.
+/// sealed again with its own key; the report says what could not be known. It only reads. Exit code 0 if
+/// the log is what was sealed, 1 if it is not, 3 if that cannot be told: no entry, no seal, no key.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// A file with a seal that was kept elsewhere; may be given several times
+    /// A file with a seal that was kept elsewhere; repeat it for several
     #[arg(long, value_name = "FILE")]
     seal: Vec<PathBuf>,
 

@@ -21,10 +21,10 @@ use crate::time::Timestamp;
 /// All tables as they are at one moment ([`OpsDb::scan`](crate::OpsDb::scan)): in the order of
 /// [`Table::ALL`], each in the order of its key. Memory is bounded by the rows of one call.
 ///
-/// Somebody else may have written a row, so that what stands in a column is taken as it is
-/// ([`Cell::Misread`] where it is of no use); what it means is for whoever reads it to judge.
+/// Other programs may have written a row, so a column's value is returned as it is ([`Cell::Misread`] if
+/// it is of no use); the reader judges what it means.
 ///
-/// A database that keeps an old moment cannot fold in or clean up what is newer: go on to the end, or
+/// A database that keeps an old moment cannot fold in or clean up what is newer: read on to the end, or
 /// drop it. It may hold a connection of a pool.
 #[async_trait]
 pub trait Scan: Send {
@@ -62,11 +62,11 @@ pub enum Cell {
     Hash([u8; 32]),
     /// A number.
     Integer(i64),
-    /// Something else than Guildhall writes there, and what the store says of it.
+    /// Something that Guildhall does not write there, and what the store says of it.
     Misread(Box<str>),
 }
 
-/// A row of whichever table, by its columns.
+/// A row of any table, by its columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableRow {
     table: Table,

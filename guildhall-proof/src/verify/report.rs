@@ -58,7 +58,7 @@ pub enum Verdict {
     Holds,
     /// It is not, or is not what it says of itself.
     DoesNotHold,
-    /// Nothing is wrong, and nothing shows that it is what it was: there is no entry, no seal, or no key
+    /// Nothing is wrong, but nothing shows that it is unchanged: there is no entry, no seal, or no key
     /// to verify one with.
     Unknown,
 }
@@ -92,7 +92,7 @@ pub enum VerifyFinding {
         /// The one of its fields.
         expected: LeafHash,
     },
-    /// A row is no entry.
+    /// A row is not an entry.
     Unreadable {
         /// Its position.
         position: Position,
@@ -117,7 +117,7 @@ pub enum VerifyFinding {
         /// What it says otherwise.
         reason: String,
     },
-    /// A seal is none, or not this log's.
+    /// A seal is not valid, or not this log's.
     Seal {
         /// How many entries it speaks of.
         size: u64,
