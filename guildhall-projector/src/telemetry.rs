@@ -11,12 +11,22 @@
 //! | `guildhall_projector_skipped_total` | counter | entries | of them, of an unknown type |
 //! | `guildhall_projector_restarts_total` | counter | restarts | after a failure that may pass |
 //! | `guildhall_projector_apply_seconds` | histogram | seconds | from handing a batch over to its commit |
+//! | `guildhall_sealer_size` | gauge | entries | how many the last seal covers |
+//! | `guildhall_sealer_unsealed` | gauge | entries | how many no seal covers, as far as it is known |
+//! | `guildhall_sealer_healthy` | gauge | 0 or 1 | whether seals are made and every sink took the last one (`SealerStatus::is_healthy`) |
+//! | `guildhall_sealer_seals_total` | counter | seals | made |
+//! | `guildhall_sealer_restarts_total` | counter | restarts | after a failure that may pass |
+//! | `guildhall_sealer_seal_seconds` | histogram | seconds | from looking at what is new to the seal that is kept |
+//! | `guildhall_sealer_sink_size` | gauge | entries | how many the newest seal covers that a sink (`sink`) took |
+//! | `guildhall_sealer_sink_failures_total` | counter | failures | of a sink (`sink`) to take a seal |
 //! | `guildhall_orchestrator_notices_total` | counter | notices | delivered while somebody listened |
 //! | `guildhall_orchestrator_missed_total` | counter | notices | that did not fit a subscriber's queue |
 //! | `guildhall_feed_steps_total` | counter | steps | received by a feed (`feed`), by what became of them (`taken`: `recorded`, `known`, or `refused`, once for as long as it is) |
 //! | `guildhall_feed_restarts_total` | counter | restarts | of a feed (`feed`) after a failure |
 //!
-//! `tracing` has a span `projector` around a runtime's whole life; in it, a batch and a standby are
+//! The sealer's are there with the feature `proof`.
+//!
+//! `tracing` has a span `projector` around a runtime's whole life, and `sealer` around a sealer's; in it, a batch and a standby are
 //! logged at `debug`, a start at `info`, a restart and quarantined entries at `warn`, a failure
 //! at `error`.
 
@@ -97,3 +107,61 @@ pub(crate) fn step_heard(feed: &str, taken: &'static str) {
 pub(crate) fn feed_restarted(feed: &str) {
     metrics::counter!(FEED_RESTARTS, "feed" => feed.to_owned()).increment(1);
 }
+
+#[cfg(feature = "proof")]
+mod sealer {
+    use std::time::Duration;
+
+    use crate::proof::SealerStatus;
+
+    /// How many entries the last seal covers.
+    pub const SIZE: &str = "guildhall_sealer_size";
+    /// How many entries no seal covers.
+    pub const UNSEALED: &str = "guildhall_sealer_unsealed";
+    /// 1 while seals are made and every sink took the last one, else 0.
+    pub const HEALTHY: &str = "guildhall_sealer_healthy";
+    /// Seals made.
+    pub const SEALS: &str = "guildhall_sealer_seals_total";
+    /// Restarts after a failure that may pass.
+    pub const RESTARTS: &str = "guildhall_sealer_restarts_total";
+    /// Seconds from looking at what is new to the seal that is kept.
+    pub const SEAL_SECONDS: &str = "guildhall_sealer_seal_seconds";
+    /// How many entries the newest seal covers that a sink took.
+    pub const SINK_SIZE: &str = "guildhall_sealer_sink_size";
+    /// Failures of a sink to take a seal.
+    pub const SINK_FAILURES: &str = "guildhall_sealer_sink_failures_total";
+
+    pub(crate) fn sealed(size: u64, took: Duration) {
+        metrics::counter!(SEALS).increment(1);
+        metrics::histogram!(SEAL_SECONDS).record(took.as_secs_f64());
+        tracing::debug!(size, ?took, "sealed");
+    }
+
+    pub(crate) fn sealer_restarted() {
+        metrics::counter!(RESTARTS).increment(1);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "gauges are floats; sizes stay below 2^53")]
+    pub(crate) fn sealer_changed(status: &SealerStatus) {
+        metrics::gauge!(SIZE).set(status.size as f64);
+        metrics::gauge!(UNSEALED).set(status.unsealed() as f64);
+        metrics::gauge!(HEALTHY).set(f64::from(u8::from(status.is_healthy())));
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "gauges are floats; sizes stay below 2^53")]
+    pub(crate) fn sink_told(sink: &str, size: u64) {
+        metrics::gauge!(SINK_SIZE, "sink" => sink.to_owned()).set(size as f64);
+    }
+
+    pub(crate) fn sink_failed(sink: &str) {
+        metrics::counter!(SINK_FAILURES, "sink" => sink.to_owned()).increment(1);
+    }
+}
+#[cfg(feature = "proof")]
+pub use sealer::{
+    HEALTHY as SEALER_HEALTHY, RESTARTS as SEALER_RESTARTS, SEAL_SECONDS as SEALER_SEAL_SECONDS,
+    SEALS as SEALER_SEALS, SINK_FAILURES as SEALER_SINK_FAILURES, SINK_SIZE as SEALER_SINK_SIZE,
+    SIZE as SEALER_SIZE, UNSEALED as SEALER_UNSEALED,
+};
+#[cfg(feature = "proof")]
+pub(crate) use sealer::{sealed, sealer_changed, sealer_restarted, sink_failed, sink_told};

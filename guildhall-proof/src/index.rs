@@ -8,6 +8,7 @@
 //! [`ChronicleIndexed`]: guildhall_core::ChronicleIndexed
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use guildhall_core::{LeafHash, StreamId, TreeHash, Version};
 use sha2::{Digest, Sha256};
@@ -209,16 +210,22 @@ pub struct StreamIndex(MerkleTree);
 impl Default for StreamIndex {
     /// The index of a log without entries: every bucket is empty.
     fn default() -> Self {
-        Self::new([])
+        static EMPTY: LazyLock<StreamIndex> = LazyLock::new(|| StreamIndex::new([]));
+        EMPTY.clone()
     }
 }
 
 impl StreamIndex {
     /// The index with these buckets; those that are not among them are empty.
     pub fn new(buckets: impl IntoIterator<Item = Bucket>) -> Self {
+        Self::of_leaves(buckets.into_iter().map(|bucket| (bucket.index, bucket.leaf_hash())))
+    }
+
+    /// The same of the hashes of buckets, each with its index.
+    pub fn of_leaves(hashes: impl IntoIterator<Item = (u16, TreeHash)>) -> Self {
         let mut leaves = vec![leaf_hash(b""); 1 << 16];
-        for bucket in buckets {
-            leaves[usize::from(bucket.index)] = bucket.leaf_hash();
+        for (index, hash) in hashes {
+            leaves[usize::from(index)] = hash;
         }
         Self(MerkleTree::new(leaves))
     }

@@ -1,9 +1,11 @@
 //! What a Chronicle in memory keeps for its proof.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::chronicle::{MemoryChronicle, index};
 use super::lock;
@@ -84,14 +86,18 @@ impl Seals for MemoryChronicle {
         limit: usize,
     ) -> Result<Vec<StoredStream>, StoreError> {
         let log = lock(&self.shared.log);
-        let streams = log.proof.streams.iter().filter(|(key, _)| Some(**key) > after);
+        let after = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let streams = log.proof.streams.range((after, Bound::Unbounded));
         Ok(streams.take(proof_limit(limit)).map(|(_, stream)| *stream).collect())
     }
 
     async fn streams_in(&self, buckets: &[u16]) -> Result<Vec<StoredStream>, StoreError> {
         let log = lock(&self.shared.log);
-        let streams = log.proof.streams.values();
-        Ok(streams.filter(|stream| buckets.contains(&stream.bucket)).copied().collect())
+        let (least, most) = (StreamId::from_uuid(Uuid::nil()), StreamId::from_uuid(Uuid::max()));
+        let buckets: BTreeSet<u16> = buckets.iter().copied().collect();
+        let streams =
+            buckets.into_iter().flat_map(|it| log.proof.streams.range((it, least)..=(it, most)));
+        Ok(streams.map(|(_, stream)| *stream).collect())
     }
 
     async fn save_seal(&self, seal: NewSeal) -> Result<(), SaveSealError> {
