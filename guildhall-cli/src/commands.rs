@@ -42,6 +42,8 @@ mod project;
 mod quarantine;
 mod rebuild;
 mod record;
+#[cfg(feature = "proof")]
+mod seal;
 #[cfg(feature = "console")]
 mod serve;
 mod status;
@@ -107,6 +109,9 @@ pub enum Command {
     #[cfg(feature = "proof")]
     Key(key::Key),
     #[allow(missing_docs, reason = "as above")]
+    #[cfg(feature = "proof")]
+    Seal(seal::Seal),
+    #[allow(missing_docs, reason = "as above")]
     #[cfg(feature = "witness")]
     Witness(witness::Witness),
     #[allow(missing_docs, reason = "as above")]
@@ -149,6 +154,8 @@ impl Command {
     pub(crate) fn logs(&self) -> Option<LogFormat> {
         match self {
             Self::Project(command) => command.logs(),
+            #[cfg(feature = "proof")]
+            Self::Seal(command) => command.logs(),
             #[cfg(feature = "console")]
             Self::Serve(command) => Some(command.log_format),
             #[cfg(feature = "witness")]
@@ -181,6 +188,8 @@ impl Command {
             Self::Record(command) => command.run(context).await,
             #[cfg(feature = "proof")]
             Self::Key(command) => command.run(context),
+            #[cfg(feature = "proof")]
+            Self::Seal(command) => command.run(context).await,
             #[cfg(feature = "witness")]
             Self::Witness(command) => command.run(context).await,
             #[cfg(feature = "kube")]

@@ -102,6 +102,10 @@ pub(crate) fn next(error: &Error) -> String {
     if let Some(next) = find(error).and_then(of_key_file) {
         return next;
     }
+    #[cfg(feature = "proof")]
+    if let Some(next) = find(error).and_then(of_sealer) {
+        return next.to_owned();
+    }
     #[cfg(feature = "witness")]
     if let Some(next) = find(error).and_then(of_witness_state) {
         return next.to_owned();
@@ -274,6 +278,36 @@ fn of_witness_state(error: &guildhall::witness::StateError) -> Option<&'static s
             "find out who changed it; with this state lost, retire the key and begin with a new one"
         }
         StateError::Io { source, .. } => of_io(source.kind()),
+        _ => return None,
+    })
+}
+
+/// What to do about a log that is not sealed.
+#[cfg(feature = "proof")]
+fn of_sealer(error: &guildhall_projector::proof::SealerError) -> Option<&'static str> {
+    use guildhall_projector::proof::{SealedLogError, SealerError};
+    Some(match error {
+        SealerError::Stopped(error) => return of_sealer(error),
+        SealerError::SinkHoldsMore { .. } | SealerError::SinkHoldsOther { .. } => {
+            "do not throw away what the sink holds: it shows that the log was changed; restore the log whole, \
+             and find out who changed it"
+        }
+        SealerError::Log(SealedLogError::Differs { .. } | SealedLogError::Ends { .. })
+        | SealerError::Changed(_)
+        | SealerError::Version { .. } => "restore the log whole, and find out who changed it",
+        SealerError::SinkOfOther { .. } => "give each log a folder of its own",
+        SealerError::LastSealRefused { .. } | SealerError::KeyMayNotSeal { .. } => {
+            "after a rotation, name the keys of before and their sizes with --keys; otherwise seal with the \
+             key that sealed before"
+        }
+        SealerError::Keys(_) => "make a log's key with `guildhall key new`, without --witness",
+        SealerError::KeysOfOther { .. } => "name the keys of this log",
+        SealerError::Standby { .. } => {
+            "one sealer is enough; where it was killed, its lease lapses within seconds"
+        }
+        SealerError::Panicked(_) => {
+            "that is a bug: please report it, with the output of `guildhall doctor`"
+        }
         _ => return None,
     })
 }

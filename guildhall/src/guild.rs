@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use guildhall_core::command::Recorder;
-use guildhall_core::{Chronicle, CustodyPolicy, OpsDb, Rebuild, Wakeup};
+use guildhall_core::{Chronicle, CustodyPolicy, OpsDb, Rebuild, Seals, Wakeup};
 use guildhall_projector::ceremony::CeremonyOrchestrator;
 use guildhall_projector::{ReadModels, Runtime, Status};
 
@@ -57,8 +57,9 @@ impl fmt::Debug for Guild {
 
 impl Guild {
     pub(crate) fn new(parts: Parts, set_up: SetUp) -> Self {
-        let recorder = Recorder::new(Arc::clone(&parts.chronicle), set_up.policy.clone())
-            .by_clock(set_up.clock.clone());
+        let chronicle: Arc<dyn Chronicle> = parts.chronicle.clone();
+        let recorder =
+            Recorder::new(chronicle, set_up.policy.clone()).by_clock(set_up.clock.clone());
         let (recorder, at_work) = (Arc::new(recorder), Mutex::default());
         Self { inner: Arc::new(Inner { parts, recorder, set_up, at_work }) }
     }
@@ -75,7 +76,41 @@ impl Guild {
 
     /// The log itself: to read, to import, to export.
     pub fn chronicle(&self) -> Arc<dyn Chronicle> {
+        self.seals()
+    }
+
+    /// The log with what proves it: its seals, who cosigned them, the tiles of its tree.
+    pub fn seals(&self) -> Arc<dyn Seals> {
         Arc::clone(&self.inner.parts.chronicle)
+    }
+
+    /// A sealer of this log, still to be given its sinks and started. Shut it down before the guild is
+    /// [closed](Self::close).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::Arc;
+    /// use guildhall::prelude::*;
+    /// use guildhall::proof::{KeyType, SigningKey};
+    ///
+    /// let guild = Guild::in_memory();
+    /// let accord = AccordBound::new("change control", "board", "{}".parse()?, Timestamp::now());
+    /// guild.recorder().record(accord).await?;
+    /// // Seeds are 32 random bytes; `guildhall key new` keeps one in a file.
+    /// let key = SigningKey::from_seed("guildhall/demo".parse()?, KeyType::Ed25519, &[1; 32])?;
+    ///
+    /// let sealed = guild.sealer(Arc::new(key)).seal().await?;
+    /// assert_eq!(guild.seals().last_seal().await?.map(|seal| seal.size.get()), Some(sealed.size));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "proof")]
+    pub fn sealer(
+        &self,
+        signer: Arc<dyn guildhall_proof::Signer>,
+    ) -> guildhall_projector::proof::SealerBuilder {
+        guildhall_projector::proof::Sealer::builder(self.seals(), signer)
     }
 
     /// The questions to the Ops DB.

@@ -47,6 +47,14 @@
     not(feature = "console"),
     doc = "| `console` | `Guild::console`: pages, JSON and live updates |"
 )]
+#![cfg_attr(
+    feature = "proof",
+    doc = "| `proof` | [`Guild::sealer`]: what is recorded is signed, so that others can check it |"
+)]
+#![cfg_attr(
+    not(feature = "proof"),
+    doc = "| `proof` | `Guild::sealer`: what is recorded is signed, so that others can check it |"
+)]
 //! | `kube` | a [feed](Builder::feed) of the ceremonies that a Kubernetes cluster holds |
 //! | `witness` | a witness of other logs, and what has seals cosigned by witnesses |
 //!
@@ -86,6 +94,8 @@ pub use guildhall_core as core;
 #[cfg(feature = "kube")]
 pub use guildhall_kube as kube;
 pub use guildhall_projector as projector;
+#[cfg(feature = "proof")]
+pub use guildhall_proof as proof;
 #[cfg(feature = "postgres")]
 pub use guildhall_store_postgres as postgres;
 #[cfg(feature = "sqlite")]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
-use guildhall_core::{Chronicle, OpsDb, Rebuild, Wakeup};
+use guildhall_core::{OpsDb, Rebuild, Seals, Wakeup};
 #[cfg(feature = "postgres")]
 use guildhall_store_postgres::PostgresStore;
 #[cfg(feature = "sqlite")]
@@ -16,7 +16,7 @@ use crate::source::{Place, Source};
 pub(crate) struct Parts {
     /// What it is, for `Debug`.
     pub(crate) kind: &'static str,
-    pub(crate) chronicle: Arc<dyn Chronicle>,
+    pub(crate) chronicle: Arc<dyn Seals>,
     pub(crate) ops_db: Arc<dyn OpsDb>,
     pub(crate) projector: Arc<dyn Rebuild>,
     /// What tells of the commits of any process, where the database does.
