@@ -12,6 +12,7 @@ pub mod postgres_append;
 pub mod postgres_latency;
 pub mod report;
 pub mod rounds;
+pub mod sealing;
 pub mod sqlite;
 pub mod sqlite_append;
 pub mod tasks;
