@@ -6,10 +6,12 @@ pub mod appends;
 pub mod artifacts;
 pub mod chronicle;
 pub mod fixtures;
+pub mod history;
 pub mod jsonl;
 pub mod lease;
 pub mod look_ups;
 pub mod ops;
+pub mod past;
 pub mod projector;
 pub mod quarantine;
 pub mod rebuild;
@@ -39,6 +41,8 @@ macro_rules! suite {
         $crate::__scan!($harness);
         $crate::__fixtures!($harness);
         $crate::__seals!($harness);
+        $crate::__history!($harness);
+        $crate::__past!($harness);
     };
 }
 

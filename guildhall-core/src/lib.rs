@@ -101,11 +101,13 @@ pub use invariant::{Code, Violation};
 pub use json::{Json, JsonError, MAX_DEPTH, MAX_PAYLOAD_BYTES};
 pub use ops::{
     AccordBinding, AccordQuery, ArtifactDetail, ArtifactQuery, ArtifactRevision, ArtifactSort,
-    ArtifactSummary, Ceremony, ClosedCeremony, Cursor, CustodyTransition, DeploymentChange,
-    DeploymentQuery, DeploymentState, Difference, DifferenceKind, Drift, GovernedArtifact, Health,
-    HeldLease, MAX_PAGE_ROWS, OpenCeremony, OpsDb, Overview, Page, ProjectorCheckpoint,
-    QuarantinedEntry, Scan, SnapshotEnded, Table, TableRow, Tables, VerificationQuery,
-    VerificationResult, Wakeup,
+    ArtifactSummary, AsOf, AsOfError, AsOfTextError, Ceremony, Change, ChangeQuery, ClosedCeremony,
+    Cursor, CustodyTransition, Decided, DeploymentChange, DeploymentQuery, DeploymentState,
+    Difference, DifferenceKind, Drift, DriftSpan, GovernedArtifact, Health, HealthTimes, HeldLease,
+    MAX_PAGE_ROWS, MAX_POSTURE_DAYS, Named, OpenCeremony, OpsDb, Overview, Page, PeriodQuery,
+    PostureBy, PostureDay, PostureMoves, PostureQuery, ProjectorCheckpoint, QuarantinedEntry,
+    Recovery, Scan, SnapshotEnded, Table, TableRow, Tables, VerificationQuery, VerificationResult,
+    Wakeup, What,
 };
 pub use projector::{
     Applied, ApplyError, Batch, Disagreement, Generation, Lease, NotConsecutive, OPS_DB, Projector,

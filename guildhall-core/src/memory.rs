@@ -29,8 +29,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod as_of;
 mod chronicle;
 mod database;
+mod history;
 mod ops_db;
 mod projector;
 mod scan;

@@ -20,14 +20,18 @@ use crate::words::words;
 
 mod answer;
 mod artifact_key;
+mod as_of;
 mod cursor;
+mod history;
 mod query;
 mod scan;
 mod table;
 
 pub use answer::*;
 pub use artifact_key::*;
+pub use as_of::*;
 pub use cursor::*;
+pub use history::*;
 pub use query::*;
 pub use scan::{Cell, SCANNED_ROWS, Scan, TableRow};
 pub use table::{Column, Difference, DifferenceKind, Kind, Table};
@@ -390,6 +394,19 @@ pub trait OpsDb: Send + Sync {
     /// [snapshot](Self::snapshot) it lasts until it is dropped, however long that takes.
     async fn scan(&self) -> Result<Box<dyn Scan>, StoreError>;
 
+    /// The tables as they were at a moment: every question that is asked of what this returns is about
+    /// that moment, whatever is projected meanwhile. It is no [`snapshot`](Self::snapshot), and one can
+    /// be taken of it.
+    ///
+    /// The rows are those that tables made of the log up to that position would hold, but for the last
+    /// look at a target that changed nothing, of which no history is kept: the `observed_at` and the
+    /// `position` of a [`DeploymentState`] are those of its last change, and its `detail` is null. Which
+    /// rows were there at a time is said in DESIGN section 10. Checkpoints are those of now.
+    ///
+    /// # Errors
+    /// [`AsOfError`]: the moment is not known, or the store's own.
+    async fn as_of(&self, moment: AsOf) -> Result<Box<dyn OpsDb>, AsOfError>;
+
     /// The counts that a dashboard opens with.
     async fn overview(&self) -> Result<Overview, StoreError>;
 
@@ -450,6 +467,43 @@ pub trait OpsDb: Send + Sync {
         &self,
         query: &VerificationQuery,
     ) -> Result<Page<VerificationResult>, StoreError>;
+
+    /// The contents that an artifact had, the latest first.
+    async fn revisions(
+        &self,
+        id: ArtifactId,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<ArtifactRevision>, StoreError>;
+
+    /// What changed by the entries between two positions, in the order of the log: registrations,
+    /// revisions, moves, ceremonies opened and closed, targets whose health became another.
+    async fn changes(&self, query: &ChangeQuery) -> Result<Page<Change>, StoreError>;
+
+    /// The ceremonies that somebody of this name opened or closed, in the order of the log.
+    async fn ceremonies_of(
+        &self,
+        actor: &str,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<Ceremony>, StoreError>;
+
+    /// How long each target was in each health over a period, by artifact and target; those that were
+    /// observed before it ended.
+    async fn health_times(&self, query: &PeriodQuery) -> Result<Page<HealthTimes>, StoreError>;
+
+    /// The drifts that began in a period, the one that began last first.
+    async fn drifts(&self, query: &PeriodQuery) -> Result<Page<DriftSpan>, StoreError>;
+
+    /// How long it took from drift to healthy, over all drifts that began in a period, whatever page.
+    async fn recovery(&self, query: &PeriodQuery) -> Result<Recovery, StoreError>;
+
+    /// How many targets had which health at the end of each day, by group, by the times at which they
+    /// were observed. A group that had no target on a day has no row there.
+    async fn posture(&self, query: &PostureQuery) -> Result<Vec<PostureDay>, StoreError>;
+
+    /// Who decided what runs on a target; nothing where it was never observed.
+    async fn decided(&self, id: ArtifactId, target: &str) -> Result<Option<Decided>, StoreError>;
 
     /// What was refused, the latest position first.
     async fn quarantined(

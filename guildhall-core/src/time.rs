@@ -90,6 +90,14 @@ impl Timestamp {
         self.micros
     }
 
+    /// Where its day begins, in UTC.
+    #[must_use]
+    pub const fn start_of_day(self) -> Self {
+        const DAY_MICROS: i64 = 86_400_000_000;
+        // The first day of the first year is a whole one.
+        Self { micros: self.micros.div_euclid(DAY_MICROS) * DAY_MICROS }
+    }
+
     /// Reads any RFC 3339 time: other offsets become UTC, digits finer than a microsecond are
     /// dropped, a leap second becomes the last microsecond before the next minute. `parse` does the
     /// same.

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use guildhall_core::store::{Applier, CheckpointRow, LeaseState, Standby};
-use guildhall_core::{
-    Checkpoint, HolderId, Origin, Position, ProjectorCheckpoint, StoreError, Timestamp,
-};
+use guildhall_core::{Checkpoint, HolderId, Origin, ProjectorCheckpoint, StoreError, Timestamp};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Postgres, Row, Transaction};
 
@@ -233,18 +231,18 @@ pub(crate) async fn load_checkpoints(
     rows.iter().map(read).collect()
 }
 
-/// From which position on the tables of this projector have their history.
-pub(crate) async fn load_history_from(
+/// The row of this projector, or that of one that never ran.
+pub(crate) async fn load_row(
     connection: &mut PgConnection,
     database: &Database,
     projector: &str,
-) -> Result<Position, sqlx::Error> {
+) -> Result<CheckpointRow, sqlx::Error> {
     let row = sqlx::query(database.sql(include_str!("sql/load_checkpoint.sql")))
         .bind([projector.to_owned()])
         .fetch_optional(connection)
         .await?;
     let row = row.map(|row| read_row(&mut Columns::of(&row))).transpose()?;
-    Ok(row.map_or(Position::ZERO, |(_, row)| row.history_from))
+    Ok(row.map_or(CheckpointRow::NONE, |(_, row)| row))
 }
 
 /// Every row, by projector.

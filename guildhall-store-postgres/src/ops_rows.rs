@@ -68,7 +68,11 @@ impl<'r> Columns<'r> {
 
     /// The same; none if the first is null, as where an outer join found no row.
     pub(crate) fn row_if_any<R: OpsRow>(&mut self) -> Result<Option<R>, sqlx::Error> {
-        if self.skips_null()? { Ok(None) } else { self.row().map(Some) }
+        if self.skips_null()? {
+            self.next += R::TABLE.columns.len() - 1;
+            return Ok(None);
+        }
+        self.row().map(Some)
     }
 
     /// A count, or another number that is not negative.

@@ -4,6 +4,7 @@
 //! for row by row.
 
 mod artifacts;
+mod history;
 mod select;
 
 use std::sync::Arc;
@@ -12,9 +13,11 @@ use async_trait::async_trait;
 use guildhall_core::ops::{AccordKey, ArtifactKey, PositionKey, SeqKey, page_limit};
 use guildhall_core::{
     AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery,
-    ArtifactSummary, Ceremony, CeremonyId, Checkpoint, ClosedCeremony, Cursor, CustodyTransition,
-    DeploymentQuery, DeploymentState, OpenCeremony, OpsDb, Overview, Page, Position,
-    ProjectorCheckpoint, QuarantinedEntry, Scan, StoreError, Timestamp, VerificationQuery,
+    ArtifactRevision, ArtifactSummary, AsOf, AsOfError, Ceremony, CeremonyId, Change, ChangeQuery,
+    Checkpoint, ClosedCeremony, Cursor, CustodyTransition, Decided, DeploymentChange,
+    DeploymentQuery, DeploymentState, DriftSpan, HealthTimes, OPS_DB, OpenCeremony, OpsDb,
+    Overview, Page, PeriodQuery, Position, PostureDay, PostureQuery, ProjectorCheckpoint,
+    QuarantinedEntry, Recovery, Revision, Scan, StoreError, Timestamp, VerificationQuery,
     VerificationResult, Wakeup,
 };
 use sqlx::PgConnection;
@@ -23,7 +26,7 @@ use sqlx::postgres::PgRow;
 use self::select::{STANDS, Select};
 use crate::database::Database;
 use crate::error::Doing;
-use crate::lease::{list_checkpoints, load_checkpoints};
+use crate::lease::{list_checkpoints, load_checkpoints, load_row};
 use crate::ops_rows::Columns;
 use crate::scan::PostgresScan;
 use crate::snapshot::Moment;
@@ -39,19 +42,30 @@ pub struct PostgresOpsDb {
     signal: Arc<Signal>,
     /// The moment that it keeps to; none if each question is asked as of now.
     moment: Option<Moment>,
+    /// Which moment questions are about; now where there is none.
+    as_of: Option<AsOf>,
 }
 
 impl PostgresStore {
     /// The Ops DB's queries.
     pub fn ops_db(&self) -> PostgresOpsDb {
         let (database, signal) = (self.database().clone(), Arc::clone(self.signal()));
-        PostgresOpsDb { database, signal, moment: None }
+        PostgresOpsDb { database, signal, moment: None, as_of: None }
     }
 }
 
 impl PostgresOpsDb {
     fn select(&self, sql: &'static str) -> Select<'_> {
-        Select::from(self.database.schema(), sql)
+        Select::from(self.database.schema(), self.as_of, sql)
+    }
+
+    /// The same tables at one moment.
+    async fn snapshot_of_own(&self) -> Result<Self, StoreError> {
+        let moment = match &self.moment {
+            Some(moment) => moment.clone(),
+            None => Moment::take("taking a snapshot of the Ops DB", &self.database).await?,
+        };
+        Ok(Self { moment: Some(moment), ..self.clone() })
     }
 
     /// A statement that ends with its WHERE.
@@ -86,11 +100,14 @@ impl PostgresOpsDb {
 #[async_trait]
 impl OpsDb for PostgresOpsDb {
     async fn snapshot(&self) -> Result<Box<dyn OpsDb>, StoreError> {
-        let moment = match &self.moment {
-            Some(moment) => moment.clone(),
-            None => Moment::take("taking a snapshot of the Ops DB", &self.database).await?,
-        };
-        Ok(Box::new(Self { moment: Some(moment), ..self.clone() }))
+        Ok(Box::new(self.snapshot_of_own().await?))
+    }
+
+    async fn as_of(&self, moment: AsOf) -> Result<Box<dyn OpsDb>, AsOfError> {
+        let database = &self.database;
+        let row = self.ask(async |connection| load_row(connection, database, OPS_DB).await).await?;
+        moment.check(row.checkpoint.position, row.history_from)?;
+        Ok(Box::new(Self { as_of: Some(moment), ..self.clone() }))
     }
 
     async fn scan(&self) -> Result<Box<dyn Scan>, StoreError> {
@@ -258,6 +275,110 @@ impl OpsDb for PostgresOpsDb {
         select.order("verified_at DESC, position DESC", i64::from(limit) + 1);
         let rows = self.load(select, |columns| columns.row::<VerificationResult>()).await?;
         Ok(Page::from_rows(rows, limit, |row| (row.verified_at, row.position)))
+    }
+
+    async fn revisions(
+        &self,
+        id: ArtifactId,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<ArtifactRevision>, StoreError> {
+        let limit = page_limit(limit);
+        let mut select =
+            self.select("SELECT {artifact_revisions.*} FROM {schema}.artifact_revisions");
+        select.and("artifact_id = ").value(*id.as_uuid());
+        if let Some((revision,)) = after.as_ref().and_then(Cursor::to_key::<(Revision,)>) {
+            select.and("revision < ").value(revision.as_i64());
+        }
+        select.order("revision DESC", i64::from(limit) + 1);
+        let rows = self.load(select, |columns| columns.row::<ArtifactRevision>()).await?;
+        Ok(Page::from_rows(rows, limit, |row| (row.revision,)))
+    }
+
+    /// Of a range of positions that is applied, so its statements need not see one moment.
+    async fn changes(&self, query: &ChangeQuery) -> Result<Page<Change>, StoreError> {
+        let select = |sql| history::in_range(self.select(sql), query);
+        let parts = [
+            self.load(select(history::CONTENTS), history::content).await?,
+            self.load(select(history::LINKS), history::link).await?,
+            self.load(select(history::HEALTHS), history::health).await?,
+        ];
+        Ok(ChangeQuery::page(parts, page_limit(query.limit)))
+    }
+
+    async fn ceremonies_of(
+        &self,
+        actor: &str,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<Ceremony>, StoreError> {
+        if actor.contains('\0') {
+            return Ok(Page::EMPTY);
+        }
+        let limit = page_limit(limit);
+        let mut select = self.select_where(include_str!("sql/select_ceremonies.sql"));
+        history::of_actor(&mut select, actor);
+        if let Some((position,)) = after.as_ref().and_then(Cursor::to_key::<PositionKey>) {
+            select.and("link.position > ").value(position.as_i64());
+        }
+        select.order("link.position", i64::from(limit) + 1);
+        let rows = self.load(select, ceremony).await?;
+        Ok(Page::from_rows(rows, limit, |row| (row.opened.position,)))
+    }
+
+    async fn health_times(&self, query: &PeriodQuery) -> Result<Page<HealthTimes>, StoreError> {
+        if query.target.as_ref().is_some_and(|target| target.contains('\0')) {
+            return Ok(Page::EMPTY);
+        }
+        let select = history::health_times(self.select(history::HEALTH_TIMES), query);
+        let changes = self.load(select, |columns| columns.row::<DeploymentChange>()).await?;
+        let rows = HealthTimes::of(changes, query.since, query.before);
+        let key = |row: &HealthTimes| (row.artifact_id, row.target.clone());
+        Ok(Page::from_rows(rows, page_limit(query.limit), key))
+    }
+
+    async fn drifts(&self, query: &PeriodQuery) -> Result<Page<DriftSpan>, StoreError> {
+        if query.target.as_ref().is_some_and(|target| target.contains('\0')) {
+            return Ok(Page::EMPTY);
+        }
+        let select = self.select(include_str!("sql/select_drifts.sql"));
+        let select = history::page_of_drifts(select, query);
+        let rows = self.load(select, history::drift_span).await?;
+        let key = |row: &DriftSpan| (row.drifted_at, row.position);
+        Ok(Page::from_rows(rows, page_limit(query.limit), key))
+    }
+
+    async fn recovery(&self, query: &PeriodQuery) -> Result<Recovery, StoreError> {
+        let mut recovery = Recovery::default();
+        if query.target.as_ref().is_some_and(|target| target.contains('\0')) {
+            return Ok(recovery);
+        }
+        let mut select = self.select(include_str!("sql/select_drifts.sql"));
+        history::began_in(&mut select, query);
+        for span in self.load(select, history::drift_span).await? {
+            recovery.count(span.drifted_at, span.healthy_at);
+        }
+        Ok(recovery)
+    }
+
+    async fn posture(&self, query: &PostureQuery) -> Result<Vec<PostureDay>, StoreError> {
+        // Of one moment: what is counted now is taken back by what happened up to now.
+        let moment = self.snapshot_of_own().await?;
+        let [now, moves] = history::posture_statements(query.by);
+        let now = moment.load(moment.select(now), |it| history::counted(query.by, it)).await?;
+        let first = query.days().first().copied().unwrap_or(Timestamp::MAX);
+        let moves = history::moves_since(moment.select(moves), first);
+        let moves = moment.load(moves, |it| history::moved(query.by, it)).await?;
+        Ok(query.answer(now, moves))
+    }
+
+    async fn decided(&self, id: ArtifactId, target: &str) -> Result<Option<Decided>, StoreError> {
+        if target.contains('\0') {
+            return Ok(None);
+        }
+        let select = self.select(include_str!("sql/select_decided.sql"));
+        let found = self.load(history::of_target(select, id, target), history::decided).await?;
+        Ok(found.into_iter().next())
     }
 
     async fn quarantined(

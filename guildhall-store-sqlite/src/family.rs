@@ -68,4 +68,9 @@ const OPS: &[Migration] = &[
         name: "history",
         sql: include_str!("../migrations/ops/0010_history.sql"),
     },
+    Migration {
+        number: 11,
+        name: "history_look_ups",
+        sql: include_str!("../migrations/ops/0011_history_look_ups.sql"),
+    },
 ];

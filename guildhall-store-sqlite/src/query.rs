@@ -4,6 +4,7 @@
 //! fragment. Those are searched for row by row, in the query's order, until the page is full.
 
 mod artifacts;
+mod history;
 mod select;
 
 use std::sync::Arc;
@@ -13,14 +14,16 @@ use async_trait::async_trait;
 use guildhall_core::ops::{AccordKey, PositionKey, SeqKey, page_limit};
 use guildhall_core::{
     AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery,
-    ArtifactSummary, Ceremony, CeremonyId, Checkpoint, ClosedCeremony, Cursor, CustodyTransition,
-    DeploymentQuery, DeploymentState, Health, OpenCeremony, OpsDb, Overview, Page, Position,
-    ProjectorCheckpoint, QuarantinedEntry, Scan, SnapshotEnded, StoreError, Tier, Timestamp,
-    VerificationQuery, VerificationResult,
+    ArtifactRevision, ArtifactSummary, AsOf, AsOfError, Ceremony, CeremonyId, Change, ChangeQuery,
+    Checkpoint, ClosedCeremony, Cursor, CustodyTransition, Decided, DeploymentQuery,
+    DeploymentState, DriftSpan, Health, HealthTimes, OPS_DB, OpenCeremony, OpsDb, Overview, Page,
+    PeriodQuery, Position, PostureDay, PostureQuery, ProjectorCheckpoint, QuarantinedEntry,
+    Recovery, Scan, SnapshotEnded, StoreError, Tier, Timestamp, VerificationQuery,
+    VerificationResult,
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, params_from_iter};
 
-use self::select::{STANDS, Select, bytes, outcome_condition, texts, words};
+use self::select::{Asked, STANDS, Select, bytes, outcome_condition, texts, words};
 use crate::connection::DatabaseFile;
 use crate::error::Doing;
 use crate::lease::{find_row, load_row};
@@ -40,6 +43,8 @@ pub struct SqliteOpsDb {
     snapshot_time: Duration,
     /// Whether its one reader keeps to a moment.
     is_snapshot: bool,
+    /// Which moment questions are about; now where there is none.
+    as_of: Option<AsOf>,
 }
 
 impl SqliteStore {
@@ -50,6 +55,7 @@ impl SqliteStore {
             file: self.ops_file().clone(),
             snapshot_time: self.options().snapshot_time,
             is_snapshot: false,
+            as_of: None,
         }
     }
 }
@@ -57,21 +63,22 @@ impl SqliteStore {
 impl SqliteOpsDb {
     async fn load<T: Send + 'static>(
         &self,
-        load: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        load: impl FnOnce(&Asked<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let is_snapshot = self.is_snapshot;
+        let (is_snapshot, as_of) = (self.is_snapshot, self.as_of);
         self.readers
             .run(DOING, move |reader| {
                 reader.read(DOING, |connection| {
                     if !is_snapshot {
                         let transaction = connection.transaction().doing(DOING)?;
-                        return load(&transaction).doing(DOING);
+                        let asked = Asked { connection: &transaction, as_of };
+                        return load(&asked).doing(DOING);
                     }
                     // The reader had to start over, or SQLite gave the transaction up.
                     if connection.is_autocommit() {
                         return Err(StoreError::transient(DOING, SnapshotEnded));
                     }
-                    load(connection).doing(DOING)
+                    load(&Asked { connection, as_of }).doing(DOING)
                 })
             })
             .await
@@ -105,17 +112,23 @@ impl OpsDb for SqliteOpsDb {
         Ok(Box::new(SqliteScan::begin(self.file.clone(), crew).await?))
     }
 
+    async fn as_of(&self, moment: AsOf) -> Result<Box<dyn OpsDb>, AsOfError> {
+        let row = self.load(|asked| load_row(asked.connection, OPS_DB)).await?;
+        moment.check(row.checkpoint.position, row.history_from)?;
+        Ok(Box::new(Self { as_of: Some(moment), ..self.clone() }))
+    }
+
     async fn overview(&self) -> Result<Overview, StoreError> {
         self.load(load_overview).await
     }
 
     async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactSummary>, StoreError> {
         let query = query.clone();
-        self.load(move |connection| artifacts::load_page(connection, &query)).await
+        self.load(move |asked| artifacts::load_page(asked, &query)).await
     }
 
     async fn artifact(&self, id: ArtifactId) -> Result<Option<ArtifactDetail>, StoreError> {
-        self.load(move |connection| artifacts::load_detail(connection, id)).await
+        self.load(move |asked| artifacts::load_detail(asked, id)).await
     }
 
     async fn chain(
@@ -125,20 +138,19 @@ impl OpsDb for SqliteOpsDb {
         limit: u32,
     ) -> Result<Page<CustodyTransition>, StoreError> {
         let limit = page_limit(limit);
-        self.load(move |connection| {
+        self.load(move |asked| {
             let select = select_chain(id, after.as_ref(), limit);
-            let rows =
-                select.load(connection, |row| Columns::of(row).row::<CustodyTransition>())?;
+            let rows = select.load(asked, |row| Columns::of(row).row::<CustodyTransition>())?;
             Ok(Page::from_rows(rows, limit, |link| (link.seq,)))
         })
         .await
     }
 
     async fn accord(&self, id: AccordId) -> Result<Option<AccordBinding>, StoreError> {
-        self.load(move |connection| {
+        self.load(move |asked| {
             let select = Select::from(include_str!("sql/select_accords.sql"))
                 .and("id = ?", [bytes(id.as_uuid())]);
-            let found = select.load(connection, |row| Columns::of(row).row::<AccordBinding>())?;
+            let found = select.load(asked, |row| Columns::of(row).row::<AccordBinding>())?;
             Ok(found.into_iter().next())
         })
         .await
@@ -146,10 +158,10 @@ impl OpsDb for SqliteOpsDb {
 
     async fn accords(&self, query: &AccordQuery) -> Result<Page<AccordBinding>, StoreError> {
         let query = query.clone();
-        self.load(move |connection| {
+        self.load(move |asked| {
             let limit = page_limit(query.limit);
             let rows = select_accords(&query, limit)
-                .load(connection, |row| Columns::of(row).row::<AccordBinding>())?;
+                .load(asked, |row| Columns::of(row).row::<AccordBinding>())?;
             Ok(Page::from_rows(rows, limit, |row| (row.name.clone(), row.id)))
         })
         .await
@@ -162,23 +174,8 @@ impl OpsDb for SqliteOpsDb {
         limit: u32,
     ) -> Result<Page<Ceremony>, StoreError> {
         let limit = page_limit(limit);
-        self.load(move |connection| {
-            let rows = select_ceremony(id, after.as_ref(), limit).load(connection, |row| {
-                let mut columns = Columns::of(row);
-                let (name, artifact_type) = (columns.value()?, columns.value()?);
-                let (tier, accord) = (columns.value()?, columns.value()?);
-                let opened = columns.row::<CustodyTransition>()?;
-                let closed = columns.row_if_any()?;
-                Ok(Ceremony {
-                    ceremony_id: opened.ceremony_id,
-                    name,
-                    artifact_type,
-                    tier,
-                    accord,
-                    opened,
-                    closed,
-                })
-            })?;
+        self.load(move |asked| {
+            let rows = select_ceremony(id, after.as_ref(), limit).load(asked, ceremony)?;
             Ok(Page::from_rows(rows, limit, |row| (row.opened.position,)))
         })
         .await
@@ -190,7 +187,7 @@ impl OpsDb for SqliteOpsDb {
         limit: u32,
     ) -> Result<Page<OpenCeremony>, StoreError> {
         let limit = page_limit(limit);
-        self.load(move |connection| {
+        self.load(move |asked| {
             let mut select = Select::from(include_str!("sql/select_open_ceremonies.sql"));
             if let Some((at, position)) =
                 after.as_ref().and_then(Cursor::to_key::<(Timestamp, Position)>)
@@ -199,7 +196,7 @@ impl OpsDb for SqliteOpsDb {
                 select = select.and("(link.occurred_at, link.position) > (?, ?)", key);
             }
             let select = select.ordered("link.occurred_at, link.position", i64::from(limit) + 1);
-            let rows = select.load(connection, |row| {
+            let rows = select.load(asked, |row| {
                 let mut columns = Columns::of(row);
                 let (name, artifact_type) = (columns.value()?, columns.value()?);
                 let (tier, accord) = (columns.value()?, columns.value()?);
@@ -224,8 +221,8 @@ impl OpsDb for SqliteOpsDb {
         limit: u32,
     ) -> Result<Page<ClosedCeremony>, StoreError> {
         let limit = page_limit(limit);
-        self.load(move |connection| {
-            let rows = select_closed_ceremonies(after.as_ref(), limit).load(connection, |row| {
+        self.load(move |asked| {
+            let rows = select_closed_ceremonies(after.as_ref(), limit).load(asked, |row| {
                 let mut columns = Columns::of(row);
                 let (name, artifact_type) = (columns.value()?, columns.value()?);
                 let (tier, accord) = (columns.value()?, columns.value()?);
@@ -252,10 +249,10 @@ impl OpsDb for SqliteOpsDb {
         query: &DeploymentQuery,
     ) -> Result<Page<DeploymentState>, StoreError> {
         let query = query.clone();
-        self.load(move |connection| {
+        self.load(move |asked| {
             let limit = page_limit(query.limit);
             let rows = select_deployments(&query, limit)
-                .load(connection, |row| Columns::of(row).row::<DeploymentState>())?;
+                .load(asked, |row| Columns::of(row).row::<DeploymentState>())?;
             Ok(Page::from_rows(rows, limit, |row| (row.artifact_id, row.target.clone())))
         })
         .await
@@ -266,13 +263,67 @@ impl OpsDb for SqliteOpsDb {
         query: &VerificationQuery,
     ) -> Result<Page<VerificationResult>, StoreError> {
         let query = query.clone();
-        self.load(move |connection| {
+        self.load(move |asked| {
             let limit = page_limit(query.limit);
             let rows = select_verifications(&query, limit)
-                .load(connection, |row| Columns::of(row).row::<VerificationResult>())?;
+                .load(asked, |row| Columns::of(row).row::<VerificationResult>())?;
             Ok(Page::from_rows(rows, limit, |row| (row.verified_at, row.position)))
         })
         .await
+    }
+
+    async fn revisions(
+        &self,
+        id: ArtifactId,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<ArtifactRevision>, StoreError> {
+        self.load(move |asked| history::load_revisions(asked, id, after.as_ref(), limit)).await
+    }
+
+    async fn changes(&self, query: &ChangeQuery) -> Result<Page<Change>, StoreError> {
+        let query = query.clone();
+        self.load(move |asked| history::load_changes(asked, &query)).await
+    }
+
+    async fn ceremonies_of(
+        &self,
+        actor: &str,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<Ceremony>, StoreError> {
+        let (actor, limit) = (actor.to_owned(), page_limit(limit));
+        self.load(move |asked| {
+            let select = history::select_ceremonies_of(&actor, after.as_ref(), limit);
+            let rows = select.load(asked, ceremony)?;
+            Ok(Page::from_rows(rows, limit, |row| (row.opened.position,)))
+        })
+        .await
+    }
+
+    async fn health_times(&self, query: &PeriodQuery) -> Result<Page<HealthTimes>, StoreError> {
+        let query = query.clone();
+        self.load(move |asked| history::load_health_times(asked, &query)).await
+    }
+
+    async fn drifts(&self, query: &PeriodQuery) -> Result<Page<DriftSpan>, StoreError> {
+        let query = query.clone();
+        self.load(move |asked| history::load_drifts(asked, &query)).await
+    }
+
+    async fn recovery(&self, query: &PeriodQuery) -> Result<Recovery, StoreError> {
+        let query = query.clone();
+        self.load(move |asked| history::load_recovery(asked, &query)).await
+    }
+
+    async fn posture(&self, query: &PostureQuery) -> Result<Vec<PostureDay>, StoreError> {
+        let query = query.clone();
+        self.load(move |asked| history::load_posture(asked, &query)).await
+    }
+
+    async fn decided(&self, id: ArtifactId, target: &str) -> Result<Option<Decided>, StoreError> {
+        let target = target.to_owned();
+        self.load(move |asked| history::load_decided(asked, id, &target)).await
     }
 
     async fn quarantined(
@@ -281,13 +332,13 @@ impl OpsDb for SqliteOpsDb {
         limit: u32,
     ) -> Result<Page<QuarantinedEntry>, StoreError> {
         let limit = page_limit(limit);
-        self.load(move |connection| {
+        self.load(move |asked| {
             let mut select = Select::from(include_str!("sql/select_quarantined.sql"));
             if let Some((position,)) = after.as_ref().and_then(Cursor::to_key::<(Position,)>) {
                 select = select.and("position < ?", [position.as_i64().into()]);
             }
             let select = select.ordered("position DESC", i64::from(limit) + 1);
-            let rows = select.load(connection, |row| Columns::of(row).row::<QuarantinedEntry>())?;
+            let rows = select.load(asked, |row| Columns::of(row).row::<QuarantinedEntry>())?;
             Ok(Page::from_rows(rows, limit, |row| (row.position,)))
         })
         .await
@@ -297,11 +348,10 @@ impl OpsDb for SqliteOpsDb {
         &self,
         position: Position,
     ) -> Result<Option<QuarantinedEntry>, StoreError> {
-        self.load(move |connection| {
+        self.load(move |asked| {
             let select = Select::from(include_str!("sql/select_quarantined.sql"))
                 .and("position = ?", [position.as_i64().into()]);
-            let found =
-                select.load(connection, |row| Columns::of(row).row::<QuarantinedEntry>())?;
+            let found = select.load(asked, |row| Columns::of(row).row::<QuarantinedEntry>())?;
             Ok(found.into_iter().next())
         })
         .await
@@ -309,12 +359,15 @@ impl OpsDb for SqliteOpsDb {
 
     async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError> {
         let projector = projector.to_owned();
-        self.load(move |connection| Ok(find_row(connection, &projector)?.map(|row| row.checkpoint)))
-            .await
+        self.load(
+            move |asked| Ok(find_row(asked.connection, &projector)?.map(|row| row.checkpoint)),
+        )
+        .await
     }
 
     async fn checkpoints(&self) -> Result<Vec<ProjectorCheckpoint>, StoreError> {
-        self.load(|connection| {
+        self.load(|asked| {
+            let connection = asked.connection;
             let mut list = connection
                 .prepare("SELECT projector FROM projector_checkpoints ORDER BY projector")?;
             let names =
@@ -325,6 +378,16 @@ impl OpsDb for SqliteOpsDb {
         })
         .await
     }
+}
+
+fn ceremony(row: &rusqlite::Row<'_>) -> rusqlite::Result<Ceremony> {
+    let mut columns = Columns::of(row);
+    let (name, artifact_type) = (columns.value()?, columns.value()?);
+    let (tier, accord) = (columns.value()?, columns.value()?);
+    let opened = columns.row::<CustodyTransition>()?;
+    let closed = columns.row_if_any()?;
+    let ceremony_id = opened.ceremony_id;
+    Ok(Ceremony { ceremony_id, name, artifact_type, tier, accord, opened, closed })
 }
 
 /// Begins a transaction that sees this moment, which SQLite settles with the first row that it reads.
@@ -425,18 +488,19 @@ fn select_verifications(query: &VerificationQuery, limit: u32) -> Select {
     select.ordered("verified_at DESC, position DESC", i64::from(limit) + 1)
 }
 
-fn load_overview(connection: &Connection) -> rusqlite::Result<Overview> {
+fn load_overview(asked: &Asked<'_>) -> rusqlite::Result<Overview> {
     let mut overview = Overview::default();
     let mut by_tier =
-        connection.prepare_cached("SELECT tier, count(*) FROM governed_artifacts GROUP BY tier")?;
-    let mut rows = by_tier.query([])?;
+        asked.prepare("SELECT tier, count(*) FROM governed_artifacts GROUP BY tier")?;
+    let values = asked.values([]);
+    let mut rows = by_tier.query(params_from_iter(&values))?;
     while let Some(row) = rows.next()? {
         let mut columns = Columns::of(row);
         let tier = usize::from(columns.value::<Tier>()?.get());
         overview.artifacts_by_tier[tier] = columns.count()?;
     }
-    let mut counts = connection.prepare_cached(include_str!("sql/overview.sql"))?;
-    counts.query_row([], |row| {
+    let mut counts = asked.prepare(include_str!("sql/overview.sql"))?;
+    counts.query_row(params_from_iter(&values), |row| {
         let mut columns = Columns::of(row);
         overview.accords = columns.count()?;
         overview.drifted_deployments = columns.count()?;
@@ -448,8 +512,8 @@ fn load_overview(connection: &Connection) -> rusqlite::Result<Overview> {
         overview.quarantined = columns.count()?;
         Ok(())
     })?;
-    let mut ceremonies = connection.prepare_cached(include_str!("sql/count_ceremonies.sql"))?;
-    ceremonies.query_row([], |row| {
+    let mut ceremonies = asked.prepare(include_str!("sql/count_ceremonies.sql"))?;
+    ceremonies.query_row(params_from_iter(&values), |row| {
         let mut columns = Columns::of(row);
         overview.open_ceremonies = columns.count()?;
         overview.oldest_ceremony_opened_at = columns.value()?;

@@ -44,7 +44,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 /// A log by its seed: two words say all of it.
-fn log(seed: u64, count: usize, is_hostile: bool) -> Log {
+pub(super) fn log(seed: u64, count: usize, is_hostile: bool) -> Log {
     if is_hostile {
         Log::of(Hostile::new(seed, Mix::DENSE).take(count).map(|hostile| hostile.entry))
     } else {
@@ -53,7 +53,7 @@ fn log(seed: u64, count: usize, is_hostile: bool) -> Log {
 }
 
 /// Tries a property. What fails is shrunk and shown: the seed of its log and what was done to it.
-fn try_cases<S, F>(strategy: S, property: impl Fn(S::Value) -> F)
+pub(super) fn try_cases<S, F>(strategy: S, property: impl Fn(S::Value) -> F)
 where
     S: Strategy,
     F: Future<Output = Result<(), TestCaseError>>,

@@ -75,8 +75,55 @@ impl OpsDb for Counted {
         self.0.scan().await
     }
 
+    async fn as_of(&self, moment: AsOf) -> Result<Box<dyn OpsDb>, AsOfError> {
+        let then = self.0.as_of(moment).await?;
+        Ok(Box::new(Self(then.into(), Arc::clone(&self.1), self.2)))
+    }
+
     async fn overview(&self) -> Result<Overview, StoreError> {
         self.0.overview().await
+    }
+
+    async fn revisions(
+        &self,
+        id: ArtifactId,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<ArtifactRevision>, StoreError> {
+        self.0.revisions(id, after, limit).await
+    }
+
+    async fn changes(&self, query: &ChangeQuery) -> Result<Page<Change>, StoreError> {
+        self.0.changes(query).await
+    }
+
+    async fn ceremonies_of(
+        &self,
+        actor: &str,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<Ceremony>, StoreError> {
+        self.0.ceremonies_of(actor, after, limit).await
+    }
+
+    async fn health_times(&self, query: &PeriodQuery) -> Result<Page<HealthTimes>, StoreError> {
+        self.0.health_times(query).await
+    }
+
+    async fn drifts(&self, query: &PeriodQuery) -> Result<Page<DriftSpan>, StoreError> {
+        self.0.drifts(query).await
+    }
+
+    async fn recovery(&self, query: &PeriodQuery) -> Result<Recovery, StoreError> {
+        self.0.recovery(query).await
+    }
+
+    async fn posture(&self, query: &PostureQuery) -> Result<Vec<PostureDay>, StoreError> {
+        self.0.posture(query).await
+    }
+
+    async fn decided(&self, id: ArtifactId, target: &str) -> Result<Option<Decided>, StoreError> {
+        self.0.decided(id, target).await
     }
 
     async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactSummary>, StoreError> {

@@ -32,12 +32,14 @@ use guildhall_core::command::{Act, Command, Recorder};
 use guildhall_core::memory::{MemoryChronicle, MemoryOpsDb};
 use guildhall_core::{
     AccordBinding, AccordBound, AccordId, AccordQuery, Append, AppendError, Appended, Applied,
-    ApplyError, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSummary, Batch, Ceremony,
-    CeremonyId, Checkpoint, Chronicle, ClosedCeremony, Cursor, CustodyPolicy, CustodyState,
-    CustodyTransition, DeploymentQuery, DeploymentState, Entry, EventType, Head, Json, Lease,
-    LogFault, NewEntry, OpenCeremony, OpsDb, Origin, Outcome, Overview, Page, Position, Projector,
-    ProjectorCheckpoint, QuarantinedEntry, ReadLimit, Scan, Seq, StoreError, StreamId, Timestamp,
-    VerificationQuery, VerificationRecorded, VerificationResult, Version,
+    ApplyError, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactRevision, ArtifactSummary, AsOf,
+    AsOfError, Batch, Ceremony, CeremonyId, Change, ChangeQuery, Checkpoint, Chronicle,
+    ClosedCeremony, Cursor, CustodyPolicy, CustodyState, CustodyTransition, Decided,
+    DeploymentQuery, DeploymentState, DriftSpan, Entry, EventType, Head, HealthTimes, Json, Lease,
+    LogFault, NewEntry, OpenCeremony, OpsDb, Origin, Outcome, Overview, Page, PeriodQuery,
+    Position, PostureDay, PostureQuery, Projector, ProjectorCheckpoint, QuarantinedEntry,
+    ReadLimit, Recovery, Scan, Seq, StoreError, StreamId, Timestamp, VerificationQuery,
+    VerificationRecorded, VerificationResult, Version,
 };
 use guildhall_projector::ceremony::{
     CeremonyFeed, CeremonyOrchestrator, CeremonyOutcome, CeremonyReport, FeedError, FeedState,

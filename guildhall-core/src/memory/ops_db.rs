@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::database::Database;
+use super::history;
 use super::lock;
 use super::scan::MemoryScan;
 use super::tables::Rows;
@@ -15,10 +16,12 @@ use crate::custody::CustodyState;
 use crate::error::StoreError;
 use crate::ids::{AccordId, ArtifactId, CeremonyId, Position};
 use crate::ops::{
-    AccordBinding, AccordQuery, ArtifactDetail, ArtifactKey, ArtifactQuery, ArtifactSummary,
-    Ceremony, ClosedCeremony, Cursor, CustodyTransition, DeploymentQuery, DeploymentState, Drift,
-    GovernedArtifact, Health, OpenCeremony, OpsDb, Overview, Page, ProjectorCheckpoint,
-    QuarantinedEntry, Scan, Tables, VerificationQuery, VerificationResult, page_limit,
+    AccordBinding, AccordQuery, ArtifactDetail, ArtifactKey, ArtifactQuery, ArtifactRevision,
+    ArtifactSummary, AsOf, AsOfError, Ceremony, Change, ChangeQuery, ClosedCeremony, Cursor,
+    CustodyTransition, Decided, DeploymentQuery, DeploymentState, Drift, DriftSpan,
+    GovernedArtifact, Health, HealthTimes, OpenCeremony, OpsDb, Overview, Page, PeriodQuery,
+    PostureDay, PostureQuery, ProjectorCheckpoint, QuarantinedEntry, Recovery, Scan, Tables,
+    VerificationQuery, VerificationResult, page_limit,
 };
 use crate::projector::OPS_DB;
 use crate::time::Timestamp;
@@ -27,6 +30,8 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, Default)]
 pub struct MemoryOpsDb {
     pub(super) database: Arc<Mutex<Database>>,
+    /// Which moment questions are about; now where there is none.
+    as_of: Option<AsOf>,
 }
 
 impl MemoryOpsDb {
@@ -41,8 +46,19 @@ impl MemoryOpsDb {
         database.rows.to_tables(database.projector.as_ref().map(|row| &row.checkpoint))
     }
 
+    /// These rows, which no projector has made.
+    pub fn of(tables: Tables) -> Self {
+        let rows = Arc::new(Rows::of(tables));
+        let database = Database { rows, ..Database::default() };
+        Self { database: Arc::new(Mutex::new(database)), as_of: None }
+    }
+
     fn read<T>(&self, read: impl FnOnce(&Rows) -> T) -> T {
-        read(&lock(&self.database).rows)
+        let rows = Arc::clone(&lock(&self.database).rows);
+        match self.as_of {
+            None => read(&rows),
+            Some(moment) => read(&rows.as_of(moment)),
+        }
     }
 }
 
@@ -52,7 +68,13 @@ impl OpsDb for MemoryOpsDb {
         let database = lock(&self.database);
         let (rows, projector) = (Arc::clone(&database.rows), database.projector.clone());
         let of_now = Database { rows, projector, rebuilds: database.rebuilds };
-        Ok(Box::new(Self { database: Arc::new(Mutex::new(of_now)) }))
+        Ok(Box::new(Self { database: Arc::new(Mutex::new(of_now)), as_of: self.as_of }))
+    }
+
+    async fn as_of(&self, moment: AsOf) -> Result<Box<dyn OpsDb>, AsOfError> {
+        let row = lock(&self.database).row();
+        moment.check(row.checkpoint.position, row.history_from)?;
+        Ok(Box::new(Self { as_of: Some(moment), ..self.clone() }))
     }
 
     async fn scan(&self) -> Result<Box<dyn Scan>, StoreError> {
@@ -109,7 +131,10 @@ impl OpsDb for MemoryOpsDb {
         limit: u32,
     ) -> Result<Page<Ceremony>, StoreError> {
         let key = |row: &Ceremony| (row.opened.position,);
-        Ok(self.read(|rows| page(ceremonies(rows, id), key, false, after.as_ref(), limit)))
+        Ok(self.read(|rows| {
+            let of_it = ceremonies(rows).filter(|it| it.ceremony_id == Some(id));
+            page(of_it, key, false, after.as_ref(), limit)
+        }))
     }
 
     async fn open_ceremonies(
@@ -164,6 +189,52 @@ impl OpsDb for MemoryOpsDb {
         }))
     }
 
+    async fn revisions(
+        &self,
+        id: ArtifactId,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<ArtifactRevision>, StoreError> {
+        Ok(self.read(|rows| history::revisions(rows, id, after.as_ref(), limit)))
+    }
+
+    async fn changes(&self, query: &ChangeQuery) -> Result<Page<Change>, StoreError> {
+        Ok(self.read(|rows| history::changes(rows, query)))
+    }
+
+    async fn ceremonies_of(
+        &self,
+        actor: &str,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<Page<Ceremony>, StoreError> {
+        let key = |row: &Ceremony| (row.opened.position,);
+        Ok(self.read(|rows| {
+            let found = history::ceremonies_of(ceremonies(rows), actor);
+            page(found, key, false, after.as_ref(), limit)
+        }))
+    }
+
+    async fn health_times(&self, query: &PeriodQuery) -> Result<Page<HealthTimes>, StoreError> {
+        Ok(self.read(|rows| history::health_times(rows, query)))
+    }
+
+    async fn drifts(&self, query: &PeriodQuery) -> Result<Page<DriftSpan>, StoreError> {
+        Ok(self.read(|rows| history::drifts(rows, query)))
+    }
+
+    async fn recovery(&self, query: &PeriodQuery) -> Result<Recovery, StoreError> {
+        Ok(self.read(|rows| history::recovery(rows, query)))
+    }
+
+    async fn posture(&self, query: &PostureQuery) -> Result<Vec<PostureDay>, StoreError> {
+        Ok(self.read(|rows| history::posture(rows, query)))
+    }
+
+    async fn decided(&self, id: ArtifactId, target: &str) -> Result<Option<Decided>, StoreError> {
+        Ok(self.read(|rows| history::decided(rows, id, target)))
+    }
+
     async fn quarantined(
         &self,
         after: Option<Cursor>,
@@ -195,7 +266,7 @@ impl OpsDb for MemoryOpsDb {
 }
 
 /// The page of rows after the cursor, in the order of `key` or turned round.
-fn page<T, K>(
+pub(super) fn page<T, K>(
     matching: impl Iterator<Item = T>,
     key: impl Fn(&T) -> K,
     is_descending: bool,
@@ -267,11 +338,12 @@ fn open_ceremonies(rows: &Rows) -> impl Iterator<Item = OpenCeremony> {
     })
 }
 
-/// The ceremonies of one id.
-fn ceremonies(rows: &Rows, id: CeremonyId) -> impl Iterator<Item = Ceremony> {
-    let opening = rows.custody_transitions.values().filter(move |link| {
-        link.ceremony_id == Some(id) && link.to_state == CustodyState::CeremonyOpen
-    });
+/// The ceremonies of every id.
+fn ceremonies(rows: &Rows) -> impl Iterator<Item = Ceremony> {
+    let opening = rows
+        .custody_transitions
+        .values()
+        .filter(|link| link.ceremony_id.is_some() && link.to_state == CustodyState::CeremonyOpen);
     opening.filter_map(|opened| {
         let artifact = rows.governed_artifacts.get(&opened.artifact_id)?;
         let accord = rows.accord_bindings.get(&artifact.accord_binding_id)?;

@@ -213,6 +213,22 @@ impl Rows {
             .collect()
     }
 
+    /// Those of these tables.
+    pub(super) fn of(tables: Tables) -> Self {
+        let mut changes = Changes::default();
+        changes.accords = tables.accord_bindings;
+        changes.artifacts = tables.governed_artifacts;
+        changes.revisions = tables.artifact_revisions;
+        changes.transitions = tables.custody_transitions;
+        changes.deployments = tables.deployment_states;
+        changes.deployment_changes = tables.deployment_changes;
+        changes.verifications = tables.verification_results;
+        changes.quarantined = tables.quarantined_entries;
+        let mut rows = Self::default();
+        rows.write(changes);
+        rows
+    }
+
     /// All of them, each table in the order of its key, with this checkpoint.
     pub(crate) fn to_tables(&self, checkpoint: Option<&Checkpoint>) -> Tables {
         Tables {

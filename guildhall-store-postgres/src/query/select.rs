@@ -1,7 +1,9 @@
 //! Statements, put together from fixed parts and the values that they bind.
 
-use guildhall_core::{Position, Table, Timestamp};
-use sqlx::{Encode, Postgres, QueryBuilder, Type};
+use chrono::{DateTime, Utc};
+use guildhall_core::{AsOf, Position, Table, Timestamp};
+use sqlx::postgres::PgArguments;
+use sqlx::{Arguments as _, Encode, Postgres, QueryBuilder, Type};
 
 use crate::database::Schema;
 
@@ -12,22 +14,59 @@ pub(super) const STANDS: &str = "verdict.position = (SELECT later.position \
     AND later.target IS NOT DISTINCT FROM verdict.target \
     ORDER BY later.verified_at DESC, later.position DESC LIMIT 1)";
 
+/// The tables as they were, in the place of those that are, for the statement that follows.
+fn as_they_were(schema: &Schema, moment: AsOf) -> QueryBuilder<Postgres> {
+    let mut parts = include_str!("../sql/as_of.sql").split("{shown ");
+    let mut sql = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (table, rest) = part.split_once('}').unwrap_or((part, ""));
+        match moment.column(table) {
+            Some(column) => sql.extend([column, " <= $1"]),
+            None => sql.push_str("true"),
+        }
+        sql.push_str(rest);
+    }
+    let mut arguments = PgArguments::default();
+    // Numbers and times can be encoded.
+    let _ = match moment {
+        AsOf::Position(position) => arguments.add(position.as_i64()),
+        AsOf::Time(at) => arguments.add(DateTime::<Utc>::from(at)),
+    };
+    QueryBuilder::with_arguments(schema.sql(&sql).as_str(), arguments)
+}
+
 /// A statement that is put together from fixed parts, which name the schema as `{schema}`, and the
 /// values that it binds.
 pub(super) struct Select<'d> {
     pub(super) schema: &'d Schema,
+    /// Whether the tables are asked as they were.
+    pub(super) is_past: bool,
     pub(super) parts: QueryBuilder<Postgres>,
     pub(super) has_where: bool,
 }
 
 impl<'d> Select<'d> {
-    pub(super) fn from(schema: &'d Schema, sql: &'static str) -> Self {
-        let parts = QueryBuilder::new(schema.sql(&Table::expand(sql.trim_end())).as_str());
-        Self { schema, parts, has_where: false }
+    /// A statement that begins so, on the tables as they are or as they were.
+    pub(super) fn from(schema: &'d Schema, as_of: Option<AsOf>, sql: &'static str) -> Self {
+        let parts = match as_of {
+            None => QueryBuilder::new(""),
+            Some(moment) => as_they_were(schema, moment),
+        };
+        let mut select = Self { schema, is_past: as_of.is_some(), parts, has_where: false };
+        select.text(&Table::expand(sql.trim_end()));
+        select
     }
 
     pub(super) fn text(&mut self, text: &str) -> &mut Self {
-        self.parts.push(self.schema.sql(text).as_str());
+        if self.is_past {
+            // Without a schema, a name is that of the table as it was.
+            let as_it_was =
+                |text: String, name: &&str| text.replace(&format!("{{schema}}.{name}"), name);
+            let text = Table::NAMES.iter().fold(text.to_owned(), as_it_was);
+            self.parts.push(self.schema.sql(&text).as_str());
+        } else {
+            self.parts.push(self.schema.sql(text).as_str());
+        }
         self
     }
 

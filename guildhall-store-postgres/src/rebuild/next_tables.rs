@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use crate::changes::{OpsTables, TABLES};
 use crate::database::Database;
-use crate::lease::load_history_from;
+use crate::lease::load_row;
 use crate::ops_rows::Columns;
 use crate::partitions::{divide_transitions, divide_verifications, division, key};
 
@@ -233,7 +233,7 @@ impl NextTables {
                 .fetch_optional(&mut *connection)
                 .await?;
         let first_month = first_month.flatten();
-        let history_from = load_history_from(connection, &self.database, projector).await?;
+        let history_from = load_row(connection, &self.database, projector).await?.history_from;
         let mut differences = Vec::new();
         for table in Table::compared(history_from) {
             let live = format!("{{schema}}.{}", table.name);

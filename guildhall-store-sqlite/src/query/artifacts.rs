@@ -8,9 +8,9 @@ use guildhall_core::{
     CustodyState, Drift, Json, Page, Table, Timestamp,
 };
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use rusqlite::{OptionalExtension, params_from_iter};
 
-use super::select::{STANDS, Select, bytes, outcome_condition, texts, words};
+use super::select::{Asked, STANDS, Select, bytes, outcome_condition, texts, words};
 use crate::ops_rows::Columns;
 
 /// The values of a key, in the order of [`order_columns`].
@@ -110,18 +110,18 @@ fn drift_condition(drift: Drift) -> &'static str {
 }
 
 pub(super) fn load_page(
-    connection: &Connection,
+    asked: &Asked<'_>,
     query: &ArtifactQuery,
 ) -> rusqlite::Result<Page<ArtifactSummary>> {
     let limit = page_limit(query.limit);
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
     let accords = match &query.terms_contain {
-        Some(fragment) => Some(load_accords_containing(connection, fragment)?),
+        Some(fragment) => Some(load_accords_containing(asked, fragment)?),
         None => None,
     };
     let select = select_page(query);
-    let mut statement = connection.prepare_cached(&select.sql)?;
-    let mut stored = statement.query(params_from_iter(&select.values))?;
+    let mut statement = asked.prepare(&select.sql)?;
+    let mut stored = statement.query(params_from_iter(asked.values(select.values)))?;
     let mut rows = Vec::new();
     while let Some(row) = stored.next()? {
         let mut columns = Columns::of(row);
@@ -145,7 +145,7 @@ pub(super) fn load_page(
         {
             continue;
         }
-        (summary.drift, summary.drift_since) = load_drift(connection, summary.id)?;
+        (summary.drift, summary.drift_since) = load_drift(asked, summary.id)?;
         rows.push(summary);
         if rows.len() == wanted {
             break;
@@ -155,12 +155,11 @@ pub(super) fn load_page(
 }
 
 fn load_accords_containing(
-    connection: &Connection,
+    asked: &Asked<'_>,
     fragment: &Json,
 ) -> rusqlite::Result<HashSet<AccordId>> {
-    let mut statement =
-        connection.prepare_cached("SELECT id, accord_terms FROM accord_bindings")?;
-    let mut rows = statement.query([])?;
+    let mut statement = asked.prepare("SELECT id, accord_terms FROM accord_bindings")?;
+    let mut rows = statement.query(params_from_iter(asked.values([])))?;
     let mut found = HashSet::new();
     while let Some(row) = rows.next()? {
         let mut columns = Columns::of(row);
@@ -173,14 +172,11 @@ fn load_accords_containing(
 }
 
 /// An artifact's health over all its targets, and since when.
-fn load_drift(
-    connection: &Connection,
-    id: ArtifactId,
-) -> rusqlite::Result<(Drift, Option<Timestamp>)> {
-    let mut load = connection.prepare_cached(
-        "SELECT health, health_since FROM deployment_states WHERE artifact_id = ?1",
-    )?;
-    let targets = load.query_map([id.as_uuid().as_bytes()], |row| {
+fn load_drift(asked: &Asked<'_>, id: ArtifactId) -> rusqlite::Result<(Drift, Option<Timestamp>)> {
+    let mut load = asked
+        .prepare("SELECT health, health_since FROM deployment_states WHERE artifact_id = ?")?;
+    let values = asked.values([bytes(id.as_uuid())]);
+    let targets = load.query_map(params_from_iter(values), |row| {
         let mut columns = Columns::of(row);
         Ok((columns.value()?, columns.value()?))
     })?;
@@ -191,15 +187,16 @@ fn load_drift(
 pub(super) const LOAD_ARTIFACT: &str = include_str!("../sql/load_artifact.sql");
 
 pub(super) fn load_detail(
-    connection: &Connection,
+    asked: &Asked<'_>,
     id: ArtifactId,
 ) -> rusqlite::Result<Option<ArtifactDetail>> {
-    let mut load = connection.prepare_cached(&Table::expand(LOAD_ARTIFACT))?;
-    let found = load.query_row([id.as_uuid().as_bytes()], |row| {
+    let mut load = asked.prepare(&Table::expand(LOAD_ARTIFACT))?;
+    let values = asked.values([bytes(id.as_uuid())]);
+    let found = load.query_row(params_from_iter(values), |row| {
         let mut columns = Columns::of(row);
         Ok((columns.row()?, columns.row()?))
     });
     let Some((artifact, accord)) = found.optional()? else { return Ok(None) };
-    let (drift, drift_since) = load_drift(connection, id)?;
+    let (drift, drift_since) = load_drift(asked, id)?;
     Ok(Some(ArtifactDetail { artifact, accord, drift, drift_since }))
 }

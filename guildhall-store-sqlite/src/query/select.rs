@@ -1,9 +1,50 @@
 //! Statements, put together from fixed parts and the values that they bind.
 
-use guildhall_core::{Outcome, Table};
+use guildhall_core::{AsOf, Outcome, Table};
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{CachedStatement, Connection, Row, params_from_iter};
 use uuid::Uuid;
+
+/// The tables that are asked: as they are, or as they were.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'c> {
+    pub(super) connection: &'c Connection,
+    pub(super) as_of: Option<AsOf>,
+}
+
+impl<'c> Asked<'c> {
+    /// A statement whose parameters are `?`, on these tables.
+    pub(super) fn prepare(&self, sql: &str) -> rusqlite::Result<CachedStatement<'c>> {
+        match self.as_of {
+            None => self.connection.prepare_cached(sql),
+            Some(moment) => self.connection.prepare_cached(&(as_they_were(moment) + sql)),
+        }
+    }
+
+    /// What such a statement binds.
+    pub(super) fn values(&self, values: impl IntoIterator<Item = Value>) -> Vec<Value> {
+        let moment = self.as_of.map(|moment| match moment {
+            AsOf::Position(position) => Value::from(position.as_i64()),
+            AsOf::Time(at) => Value::from(at.to_string()),
+        });
+        moment.into_iter().chain(values).collect()
+    }
+}
+
+/// The tables as they were, in the place of those that are, for the statement that follows.
+fn as_they_were(moment: AsOf) -> String {
+    let mut parts = include_str!("../sql/as_of.sql").split("{shown ");
+    let mut sql = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (table, rest) = part.split_once('}').unwrap_or((part, ""));
+        match moment.column(table) {
+            Some(column) => sql.extend([column, " <= ?1"]),
+            None => sql.push_str("true"),
+        }
+        sql.push_str(rest);
+    }
+    sql
+}
 
 /// A statement that is put together from fixed parts, and the values that it binds, in order.
 #[derive(Debug, Clone)]
@@ -46,11 +87,12 @@ impl Select {
 
     pub(super) fn load<T>(
         &self,
-        connection: &Connection,
+        asked: &Asked<'_>,
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<Vec<T>> {
-        let mut statement = connection.prepare_cached(&self.sql)?;
-        statement.query_map(params_from_iter(&self.values), |row| read(row))?.collect()
+        let mut statement = asked.prepare(&self.sql)?;
+        let values = asked.values(self.values.iter().cloned());
+        statement.query_map(params_from_iter(values), |row| read(row))?.collect()
     }
 }
 

@@ -1,0 +1,327 @@
+//! The questions to what was.
+
+use guildhall_core::ops::{MomentKey, PositionKey, TargetKey, page_limit};
+use guildhall_core::{
+    AccordId, ArtifactId, ArtifactRevision, Change, ChangeQuery, Cid, Cursor, CustodyTransition,
+    Decided, DeploymentChange, DeploymentState, DriftSpan, Health, HealthTimes, Named, Page,
+    PeriodQuery, Position, PostureBy, PostureDay, PostureMoves, PostureQuery, Recovery, Revision,
+    Tier, Timestamp, What,
+};
+use rusqlite::Row;
+use rusqlite::types::Value;
+
+use super::select::{Asked, Select, bytes};
+use crate::ops_rows::Columns;
+
+pub(super) fn select_revisions(id: ArtifactId, after: Option<&Cursor>, limit: u32) -> Select {
+    let mut select = Select::from("SELECT {artifact_revisions.*} FROM artifact_revisions")
+        .and("artifact_id = ?", [bytes(id.as_uuid())]);
+    if let Some((revision,)) = after.and_then(Cursor::to_key::<(Revision,)>) {
+        select = select.and("revision < ?", [revision.as_i64().into()]);
+    }
+    select.ordered("revision DESC", i64::from(limit) + 1)
+}
+
+pub(super) fn load_revisions(
+    asked: &Asked<'_>,
+    id: ArtifactId,
+    after: Option<&Cursor>,
+    limit: u32,
+) -> rusqlite::Result<Page<ArtifactRevision>> {
+    let limit = page_limit(limit);
+    let rows = select_revisions(id, after, limit)
+        .load(asked, |row| Columns::of(row).row::<ArtifactRevision>())?;
+    Ok(Page::from_rows(rows, limit, |row| (row.revision,)))
+}
+
+/// What a table has to say of a range of positions; `changed` is its alias. CROSS JOIN keeps the order.
+fn select_changes(sql: &'static str, query: &ChangeQuery) -> Select {
+    let range = [query.begins_after().as_i64().into(), query.to.as_i64().into()];
+    let limit = i64::from(page_limit(query.limit)) + 1;
+    let select = Select::from(sql);
+    match query.artifact_id {
+        None => select
+            .and("changed.position > ? AND changed.position <= ?", range)
+            .ordered("changed.position", limit),
+        // One artifact has few: the plus keeps SQLite from the index of all.
+        Some(id) => select
+            .and("changed.artifact_id = ?", [bytes(id.as_uuid())])
+            .and("+changed.position > ? AND +changed.position <= ?", range)
+            .ordered("+changed.position", limit),
+    }
+}
+
+pub(super) fn select_contents(query: &ChangeQuery) -> Select {
+    let sql = "SELECT changed.position, changed.artifact_id, artifact.name, artifact.artifact_type, \
+        artifact.tier, changed.revision, changed.cid, changed.recorded_at \
+        FROM artifact_revisions AS changed \
+        CROSS JOIN governed_artifacts AS artifact ON artifact.id = changed.artifact_id";
+    select_changes(sql, query)
+}
+
+pub(super) fn select_links(query: &ChangeQuery) -> Select {
+    let sql = "SELECT changed.position, changed.artifact_id, artifact.name, artifact.artifact_type, \
+        artifact.tier, {changed: custody_transitions.*} \
+        FROM custody_transitions AS changed \
+        CROSS JOIN governed_artifacts AS artifact ON artifact.id = changed.artifact_id";
+    select_changes(sql, query)
+}
+
+pub(super) fn select_healths(query: &ChangeQuery) -> Select {
+    let sql = "SELECT changed.position, changed.artifact_id, artifact.name, artifact.artifact_type, \
+        artifact.tier, {changed: deployment_changes.*} \
+        FROM deployment_changes AS changed \
+        CROSS JOIN governed_artifacts AS artifact ON artifact.id = changed.artifact_id \
+        AND changed.previous_health IS NOT changed.health";
+    select_changes(sql, query)
+}
+
+pub(super) fn load_changes(
+    asked: &Asked<'_>,
+    query: &ChangeQuery,
+) -> rusqlite::Result<Page<Change>> {
+    let contents = select_contents(query).load(asked, |row| {
+        change(row, |columns| {
+            Ok(What::of_content(columns.value()?, columns.value()?, columns.value()?))
+        })
+    })?;
+    let links = select_links(query).load(asked, |row| {
+        change(row, |columns| Ok(What::of_link(columns.row::<CustodyTransition>()?)))
+    })?;
+    let healths = select_healths(query).load(asked, |row| {
+        change(row, |columns| Ok(What::Health { change: columns.row::<DeploymentChange>()? }))
+    })?;
+    Ok(ChangeQuery::page([contents, links, healths], page_limit(query.limit)))
+}
+
+fn change(
+    row: &Row<'_>,
+    what: impl FnOnce(&mut Columns<'_>) -> rusqlite::Result<What>,
+) -> rusqlite::Result<Change> {
+    let mut columns = Columns::of(row);
+    let (position, artifact_id) = (columns.value()?, columns.value()?);
+    let (name, artifact_type) = (columns.value()?, columns.value()?);
+    let artifact = Named { name, artifact_type, tier: columns.value::<Tier>()? };
+    Ok(Change { position, artifact_id, artifact, what: what(&mut columns)? })
+}
+
+pub(super) fn select_ceremonies_of(actor: &str, after: Option<&Cursor>, limit: u32) -> Select {
+    let mut select = Select::from(include_str!("../sql/select_ceremonies.sql"))
+        .and("link.to_state = 'ceremony_open'", [])
+        .and(
+            "link.position IN (\
+             SELECT opened.position FROM custody_transitions AS opened \
+             WHERE opened.actor = ? AND opened.to_state = 'ceremony_open' \
+             UNION ALL \
+             SELECT opened.position FROM custody_transitions AS closed \
+             CROSS JOIN custody_transitions AS opened \
+             ON opened.artifact_id = closed.artifact_id AND opened.seq = closed.seq - 1 \
+             WHERE closed.actor = ? AND closed.from_state = 'ceremony_open')",
+            [actor.to_owned().into(), actor.to_owned().into()],
+        );
+    if let Some((position,)) = after.and_then(Cursor::to_key::<PositionKey>) {
+        select = select.and("link.position > ?", [position.as_i64().into()]);
+    }
+    select.ordered("link.position", i64::from(limit) + 1)
+}
+
+/// The changes of a page of targets: for each the last at or before the period, and those in it.
+pub(super) fn select_health_times(query: &PeriodQuery, limit: u32) -> Select {
+    let of_page = "SELECT {seen: deployment_changes.*} FROM (\
+        SELECT state.artifact_id, state.target FROM deployment_states AS state WHERE EXISTS (\
+        SELECT 1 FROM deployment_changes AS any_change \
+        WHERE any_change.artifact_id = state.artifact_id AND any_change.target = state.target \
+        AND any_change.observed_at < ?)";
+    let mut select = Select { has_where: true, ..Select::from(of_page) };
+    select.values.push(query.before.to_string().into());
+    if let Some(id) = query.artifact_id {
+        select = select.and("state.artifact_id = ?", [bytes(id.as_uuid())]);
+    }
+    if let Some(target) = &query.target {
+        select = select.and("state.target = ?", [target.clone().into()]);
+    }
+    if let Some((id, target)) = query.after.as_ref().and_then(Cursor::to_key::<TargetKey>) {
+        let key = [bytes(id.as_uuid()), target.into()];
+        select = select.and("(state.artifact_id, state.target) > (?, ?)", key);
+    }
+    select = select.ordered("state.artifact_id, state.target", i64::from(limit) + 1);
+    select.sql.push_str(
+        ") AS asked CROSS JOIN deployment_changes AS seen \
+         ON seen.artifact_id = asked.artifact_id AND seen.target = asked.target \
+         AND seen.observed_at < ? AND seen.observed_at >= coalesce((\
+         SELECT max(earlier.observed_at) FROM deployment_changes AS earlier \
+         WHERE earlier.artifact_id = asked.artifact_id AND earlier.target = asked.target \
+         AND earlier.observed_at <= ?), '') \
+         ORDER BY seen.artifact_id, seen.target, seen.observed_at, seen.position",
+    );
+    select.values.extend([query.before.to_string().into(), query.since.to_string().into()]);
+    select
+}
+
+pub(super) fn load_health_times(
+    asked: &Asked<'_>,
+    query: &PeriodQuery,
+) -> rusqlite::Result<Page<HealthTimes>> {
+    let limit = page_limit(query.limit);
+    let changes = select_health_times(query, limit)
+        .load(asked, |row| Columns::of(row).row::<DeploymentChange>())?;
+    let rows = HealthTimes::of(changes, query.since, query.before);
+    Ok(Page::from_rows(rows, limit, |row| (row.artifact_id, row.target.clone())))
+}
+
+/// The drifts that began in the period.
+pub(super) fn select_drifts(query: &PeriodQuery) -> Select {
+    let mut select = Select::from(include_str!("../sql/select_drifts.sql"))
+        .and("began.health = 'drifted' AND began.previous_health IS NOT 'drifted'", [])
+        .and("began.observed_at >= ?", [query.since.to_string().into()])
+        .and("began.observed_at < ?", [query.before.to_string().into()]);
+    if let Some(id) = query.artifact_id {
+        select = select.and("began.artifact_id = ?", [bytes(id.as_uuid())]);
+    }
+    if let Some(target) = &query.target {
+        select = select.and("began.target = ?", [target.clone().into()]);
+    }
+    select
+}
+
+pub(super) fn load_drifts(
+    asked: &Asked<'_>,
+    query: &PeriodQuery,
+) -> rusqlite::Result<Page<DriftSpan>> {
+    let limit = page_limit(query.limit);
+    let mut select = select_drifts(query);
+    if let Some((at, position)) = query.after.as_ref().and_then(Cursor::to_key::<MomentKey>) {
+        let key = [at.to_string().into(), position.as_i64().into()];
+        select = select.and("(began.observed_at, began.position) < (?, ?)", key);
+    }
+    let select =
+        select.ordered("began.observed_at DESC, began.position DESC", i64::from(limit) + 1);
+    let rows = select.load(asked, drift_span)?;
+    Ok(Page::from_rows(rows, limit, |row| (row.drifted_at, row.position)))
+}
+
+pub(super) fn load_recovery(asked: &Asked<'_>, query: &PeriodQuery) -> rusqlite::Result<Recovery> {
+    let select = select_drifts(query);
+    let mut statement = asked.prepare(&select.sql)?;
+    let mut rows = statement.query(rusqlite::params_from_iter(asked.values(select.values)))?;
+    let mut recovery = Recovery::default();
+    while let Some(row) = rows.next()? {
+        let span = drift_span(row)?;
+        recovery.count(span.drifted_at, span.healthy_at);
+    }
+    Ok(recovery)
+}
+
+fn drift_span(row: &Row<'_>) -> rusqlite::Result<DriftSpan> {
+    let mut columns = Columns::of_table(row, "deployment_changes");
+    Ok(DriftSpan {
+        artifact_id: columns.value()?,
+        target: columns.value()?,
+        drifted_at: columns.value()?,
+        desired_cid: columns.value::<Cid>()?,
+        observed_cid: columns.value()?,
+        ended_at: columns.value()?,
+        ended_as: columns.value()?,
+        healthy_at: columns.value()?,
+        position: columns.value::<Position>()?,
+    })
+}
+
+/// How the estate is divided: the column of the artifact, and the join that it takes.
+fn division(by: PostureBy) -> (&'static str, &'static str) {
+    const JOIN: &str = "CROSS JOIN governed_artifacts AS artifact ON artifact.id = it.artifact_id";
+    match by {
+        PostureBy::Estate => ("NULL", ""),
+        PostureBy::Tier => ("artifact.tier", JOIN),
+        PostureBy::ArtifactType => ("artifact.artifact_type", JOIN),
+        PostureBy::Accord => ("artifact.accord_binding_id", JOIN),
+    }
+}
+
+fn group(by: PostureBy, columns: &mut Columns<'_>) -> rusqlite::Result<String> {
+    Ok(match by {
+        PostureBy::Estate => columns.value::<Option<String>>()?.unwrap_or_default(),
+        PostureBy::Tier => columns.value::<Tier>()?.get().to_string(),
+        PostureBy::ArtifactType => columns.value()?,
+        PostureBy::Accord => columns.value::<AccordId>()?.to_string(),
+    })
+}
+
+/// How many targets have which health now, and how many went where since; both by group.
+pub(super) fn posture_statements(by: PostureBy) -> [String; 2] {
+    let (column, join) = division(by);
+    [
+        format!(
+            "SELECT {column}, it.health, count(*) FROM deployment_states AS it {join} GROUP BY 1, 2"
+        ),
+        format!(
+            "SELECT {column}, substr(it.observed_at, 1, 10) || 'T00:00:00.000000Z', \
+             it.previous_health, it.health, count(*) FROM deployment_changes AS it {join} \
+             WHERE it.observed_at >= ? AND it.previous_health IS NOT it.health GROUP BY 1, 2, 3, 4"
+        ),
+    ]
+}
+
+pub(super) fn load_posture(
+    asked: &Asked<'_>,
+    query: &PostureQuery,
+) -> rusqlite::Result<Vec<PostureDay>> {
+    let load = |sql: String, values: Vec<Value>| Select { sql, values, has_where: true };
+    let [now, moves] = posture_statements(query.by);
+    let now = load(now, Vec::new()).load(asked, |row| {
+        let mut columns = Columns::of(row);
+        let group = group(query.by, &mut columns)?;
+        Ok((group, columns.value::<Health>()?, columns.count()?))
+    })?;
+    let first = query.days().first().copied().unwrap_or(Timestamp::MAX);
+    let moves = load(moves, vec![first.to_string().into()]).load(asked, |row| {
+        let mut columns = Columns::of(row);
+        Ok(PostureMoves {
+            group: group(query.by, &mut columns)?,
+            day: columns.value()?,
+            from: columns.value()?,
+            to: columns.value()?,
+            targets: columns.count()?,
+        })
+    })?;
+    Ok(query.answer(now, moves))
+}
+
+pub(super) fn load_decided(
+    asked: &Asked<'_>,
+    id: ArtifactId,
+    target: &str,
+) -> rusqlite::Result<Option<Decided>> {
+    let of_it = || [bytes(id.as_uuid())];
+    let select = Select::from(include_str!("../sql/select_deployments.sql"))
+        .and("artifact_id = ?", of_it())
+        .and("target = ?", [target.to_owned().into()]);
+    let found = select.load(asked, |row| Columns::of(row).row::<DeploymentState>())?;
+    let Some(state) = found.into_iter().next() else { return Ok(None) };
+    let Some(cid) = state.observed_cid else {
+        return Ok(Some(Decided { state, revision: None, ratified: None, opened: None }));
+    };
+    let revision = Select::from("SELECT {artifact_revisions.*} FROM artifact_revisions")
+        .and("artifact_id = ?", of_it())
+        .and("cid = ?", [cid.to_string().into()])
+        .ordered("revision DESC", 1)
+        .load(asked, |row| Columns::of(row).row::<ArtifactRevision>())?;
+    let links = || {
+        Select::from(include_str!("../sql/select_transitions.sql")).and("artifact_id = ?", of_it())
+    };
+    let link = |row: &Row<'_>| Columns::of(row).row::<CustodyTransition>();
+    let ratified = links()
+        .and("to_state = 'ratified'", [])
+        .and("cid = ?", [cid.to_string().into()])
+        .ordered("seq DESC", 1)
+        .load(asked, link)?;
+    let ratified = ratified.into_iter().next();
+    let opened = match &ratified {
+        None => None,
+        Some(ratified) => {
+            let before = ratified.seq.previous().as_i64();
+            links().and("seq = ?", [before.into()]).load(asked, link)?.into_iter().next()
+        }
+    };
+    Ok(Some(Decided { state, revision: revision.into_iter().next(), ratified, opened }))
+}

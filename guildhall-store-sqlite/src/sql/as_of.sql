@@ -1,0 +1,62 @@
+-- The tables as they were at ?1, under the names that they have: {shown table} lets those rows through
+-- that were there. Names, types, tiers and accords never change.
+WITH accord_bindings AS NOT MATERIALIZED (
+    SELECT * FROM main.accord_bindings WHERE {shown accord_bindings}
+),
+governed_artifacts AS NOT MATERIALIZED (
+    SELECT
+        artifact.id, artifact.accord_binding_id, artifact.name, artifact.artifact_type, artifact.tier,
+        content.cid, content.content, content.content_schema,
+        link.to_state AS custody_state, link.seq AS custody_seq,
+        artifact.registered_at,
+        CASE WHEN content.revision > 1 THEN content.recorded_at END AS revised_at,
+        max(content.position, coalesce(link.position, 0)) AS position
+    FROM main.governed_artifacts AS artifact
+    CROSS JOIN main.artifact_revisions AS content
+        ON content.rowid = (
+            SELECT known.rowid
+            FROM main.artifact_revisions AS known
+            WHERE known.artifact_id = artifact.id AND {shown artifact_revisions}
+            ORDER BY known.revision DESC
+            LIMIT 1
+        )
+    LEFT JOIN main.custody_transitions AS link
+        ON link.rowid = (
+            SELECT known.rowid
+            FROM main.custody_transitions AS known
+            WHERE known.artifact_id = artifact.id AND {shown custody_transitions}
+            ORDER BY known.seq DESC
+            LIMIT 1
+        )
+    WHERE {shown governed_artifacts}
+),
+artifact_revisions AS NOT MATERIALIZED (
+    SELECT * FROM main.artifact_revisions WHERE {shown artifact_revisions}
+),
+custody_transitions AS NOT MATERIALIZED (
+    SELECT * FROM main.custody_transitions WHERE {shown custody_transitions}
+),
+deployment_states AS NOT MATERIALIZED (
+    SELECT
+        state.artifact_id, state.target, last.desired_cid, last.observed_cid, last.health,
+        last.health_since, 'null' AS detail, last.observed_at, last.position
+    FROM main.deployment_states AS state
+    CROSS JOIN main.deployment_changes AS last
+        ON last.rowid = (
+            SELECT known.rowid
+            FROM main.deployment_changes AS known
+            WHERE known.artifact_id = state.artifact_id AND known.target = state.target
+                AND {shown deployment_changes}
+            ORDER BY known.observed_at DESC, known.position DESC
+            LIMIT 1
+        )
+),
+deployment_changes AS NOT MATERIALIZED (
+    SELECT * FROM main.deployment_changes WHERE {shown deployment_changes}
+),
+verification_results AS NOT MATERIALIZED (
+    SELECT * FROM main.verification_results WHERE {shown verification_results}
+),
+quarantined_entries AS NOT MATERIALIZED (
+    SELECT * FROM main.quarantined_entries WHERE {shown quarantined_entries}
+)
