@@ -135,12 +135,12 @@ pub enum KeyError {
 const VERIFIER_FORM: &str = "<name>+<8 hex digits>+<base64 of type and public key>";
 const SIGNER_FORM: &str = "PRIVATE+KEY+<name>+<8 hex digits>+<base64 of type and seed>";
 
+/// What stands in the text of either kind of key: its name, id and type, and the key itself.
+type Parts = (KeyName, KeyId, KeyType, Zeroizing<[u8; 32]>);
+
 /// What stands in the text of either kind of key after its prefix. What was read is cleared when it is
 /// dropped: it may be secret.
-fn split(
-    text: &str,
-    expected: &'static str,
-) -> Result<(KeyName, KeyId, KeyType, Zeroizing<[u8; 32]>), KeyError> {
+fn split(text: &str, expected: &'static str) -> Result<Parts, KeyError> {
     let form = KeyError::Form { expected };
     let (name, rest) = text.split_once('+').ok_or_else(|| form.clone())?;
     let (id, data) = rest.split_once('+').ok_or_else(|| form.clone())?;

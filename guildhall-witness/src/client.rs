@@ -35,8 +35,8 @@ const MAX_CONFLICTS: usize = 3;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ClientSettings {
-    /// How long a witness may take for a seal, from the connection to the last byte, however often it
-    /// says that it stands elsewhere.
+    /// How long a witness may take for a seal, from connecting to the last byte, however many requests
+    /// that takes.
     pub answer_timeout: Duration,
     /// Certificates of the authorities that HTTPS trusts, as PEM; none for those of the system
     /// (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others).
@@ -255,22 +255,30 @@ impl WitnessClient {
     ///
     /// # Errors
     /// [`CosignError`].
-    pub async fn cosign<E: Into<Box<dyn Error + Send + Sync>>>(
+    pub async fn cosign<P, E>(
         &self,
         seal: &SignedSeal,
         old: u64,
-        prove: impl AsyncFn(u64) -> Result<Vec<TreeHash>, E>,
-    ) -> Result<NoteSignature, CosignError> {
+        prove: impl Fn(u64) -> P,
+    ) -> Result<NoteSignature, CosignError>
+    where
+        P: Future<Output = Result<Vec<TreeHash>, E>>,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
         let cosigned = timeout(self.answer_timeout, self.converse(seal, old, prove)).await;
         cosigned.map_err(|_| CosignError::Silent(self.answer_timeout))?
     }
 
-    async fn converse<E: Into<Box<dyn Error + Send + Sync>>>(
+    async fn converse<P, E>(
         &self,
         seal: &SignedSeal,
         mut old: u64,
-        prove: impl AsyncFn(u64) -> Result<Vec<TreeHash>, E>,
-    ) -> Result<NoteSignature, CosignError> {
+        prove: impl Fn(u64) -> P,
+    ) -> Result<NoteSignature, CosignError>
+    where
+        P: Future<Output = Result<Vec<TreeHash>, E>>,
+        E: Into<Box<dyn Error + Send + Sync>>,
+    {
         let new = seal.seal().size;
         for _ in 0..=MAX_CONFLICTS {
             if old > new {

@@ -166,9 +166,12 @@ pub struct Witness {
     tasks: JoinSet<()>,
 }
 
+/// A request, and where its answer goes.
+type Asked = (AddCheckpoint, oneshot::Sender<Result<NoteSignature, AddError>>);
+
 /// How the task of a log is reached.
 struct Handle {
-    requests: mpsc::Sender<(AddCheckpoint, oneshot::Sender<Result<NoteSignature, AddError>>)>,
+    requests: mpsc::Sender<Asked>,
     state: watch::Receiver<LogState>,
 }
 
@@ -284,10 +287,8 @@ struct Turn {
     shown: watch::Sender<LogState>,
 }
 
-type Requests = mpsc::Receiver<(AddCheckpoint, oneshot::Sender<Result<NoteSignature, AddError>>)>;
-
 impl Turn {
-    async fn work(mut self, mut requests: Requests) {
+    async fn work(mut self, mut requests: mpsc::Receiver<Asked>) {
         while let Some((request, answer)) = requests.recv().await {
             let added = self.add(&request).await;
             if let Err(error) = &added {

@@ -4,14 +4,14 @@
 mod support;
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use guildhall_core::TreeHash;
-use guildhall_proof::merkle::{ConsistencyProof, ProveError};
+use guildhall_proof::merkle::ConsistencyProof;
 use guildhall_proof::{KeyType, NoteSignature, Signer as _, SigningKey, cosign};
 use guildhall_witness::{
     ClientSettings, CosignError, ServerSettings, TlsError, WitnessAddress, WitnessClient,
@@ -19,7 +19,6 @@ use guildhall_witness::{
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use support::*;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 fn client(address: SocketAddr, settings: ClientSettings) -> WitnessClient {
@@ -37,8 +36,9 @@ async fn ask(
 ) -> Result<NoteSignature, CosignError> {
     let grown = tree(history, new);
     let seal = sealed(&grown, &log_key()).await;
-    let prove = async |old| -> Result<Vec<TreeHash>, ProveError> {
-        ConsistencyProof::make(&grown, old, new).map(|proof| proof.hashes)
+    let prove = |old| {
+        let proof = ConsistencyProof::make(&grown, old, new);
+        ready(proof.map(|proof| proof.hashes))
     };
     client.cosign(&seal, old, prove).await
 }
@@ -66,34 +66,6 @@ async fn a_witness_cosigns_wherever_it_is_thought_to_stand() {
     assert!(error.is_contradiction());
 }
 
-/// A server that answers every request with this, or nothing.
-async fn answering(answer: impl Fn(usize) -> Option<String> + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let mut open = Vec::new();
-        for nth in 0.. {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut head = [0; 8192];
-            let _ = stream.read(&mut head).await;
-            match answer(nth) {
-                Some(answer) => {
-                    let _ = stream.write_all(answer.as_bytes()).await;
-                }
-                None => open.push(stream),
-            }
-        }
-    });
-    address
-}
-
-fn response(status: &str, content_type: &str, body: &str) -> String {
-    let length = body.len();
-    format!(
-        "HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-    )
-}
-
 async fn outcome(answer: Option<String>) -> CosignError {
     let address = answering(move |_| answer.clone()).await;
     let settings = ClientSettings::default().answer_timeout(Duration::from_millis(500));
@@ -113,7 +85,7 @@ async fn what_fails_is_told_apart() {
     let endless = outcome(Some(endless)).await;
     assert!(matches!(endless, CosignError::Unreachable(_)), "{endless}");
     for status in [500, 503, 429, 301, 201] {
-        let error = outcome(Some(response(&format!("{status} X"), "text/plain", ""))).await;
+        let error = outcome(Some(response(status, "text/plain", ""))).await;
         assert!(
             matches!(error, CosignError::Status { status: found } if found == status),
             "{error}"
@@ -121,12 +93,12 @@ async fn what_fails_is_told_apart() {
         assert!(!error.is_contradiction());
     }
     for (status, is_expected) in [
-        ("400 X", (|error| matches!(error, CosignError::Malformed)) as fn(&CosignError) -> bool),
-        ("403 X", |error| matches!(error, CosignError::Untrusted)),
-        ("404 X", |error| matches!(error, CosignError::UnknownLog)),
-        ("422 X", |error| matches!(error, CosignError::Inconsistent)),
-        ("200 OK", |error| matches!(error, CosignError::Answer(_))),
-        ("409 X", |error| matches!(error, CosignError::Answer(_))),
+        (400, (|error| matches!(error, CosignError::Malformed)) as fn(&CosignError) -> bool),
+        (403, |error| matches!(error, CosignError::Untrusted)),
+        (404, |error| matches!(error, CosignError::UnknownLog)),
+        (422, |error| matches!(error, CosignError::Inconsistent)),
+        (200, |error| matches!(error, CosignError::Answer(_))),
+        (409, |error| matches!(error, CosignError::Answer(_))),
     ] {
         let error = outcome(Some(response(status, "text/plain", "5\n"))).await;
         assert!(is_expected(&error), "{status}: {error}");
@@ -140,15 +112,15 @@ async fn what_fails_is_told_apart() {
 async fn who_says_409_for_ever_is_left_alone() {
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&asked);
-    let address = answering(move |nth| {
-        counted.fetch_add(1, Ordering::SeqCst);
-        Some(response("409 Conflict", "text/x.tlog.size", if nth % 2 == 0 { "3\n" } else { "4\n" }))
+    let address = answering(move |_| {
+        let nth = counted.fetch_add(1, Ordering::SeqCst);
+        Some(response(409, "text/x.tlog.size", if nth.is_multiple_of(2) { "3\n" } else { "4\n" }))
     });
     let address = address.await;
     let error = ask(&client(address, ClientSettings::default()), 0, 0, 5).await.unwrap_err();
     assert!(matches!(error, CosignError::Conflicts { .. }), "{error}");
     assert_eq!(asked.load(Ordering::SeqCst), 4);
-    let same = answering(|_| Some(response("409 Conflict", "text/x.tlog.size", "0\n"))).await;
+    let same = answering(|_| Some(response(409, "text/x.tlog.size", "0\n"))).await;
     let error = ask(&client(same, ClientSettings::default()), 0, 0, 5).await.unwrap_err();
     assert!(matches!(error, CosignError::Conflicts { size: 0 }), "{error}");
 }
@@ -174,11 +146,11 @@ async fn no_signature_is_taken_that_is_not_the_witnesss_own_of_this_seal() {
         ("changed", changed.clone()),
         ("a wrong one beside the right one", format!("{right}{of_another}")),
     ] {
-        let error = outcome(Some(response("200 OK", "text/plain", &lines))).await;
+        let error = outcome(Some(response(200, "text/plain", &lines))).await;
         assert!(matches!(error, CosignError::Cosignature(_)), "{what}: {error}");
     }
     let address =
-        answering(move |_| Some(response("200 OK", "text/plain", &format!("{stranger}{right}"))));
+        answering(move |_| Some(response(200, "text/plain", &format!("{stranger}{right}"))));
     let client = client(address.await, ClientSettings::default());
     let cosignature = ask(&client, 0, 0, 5).await.unwrap();
     assert_eq!(cosignature.name.as_str(), "w.example");
@@ -186,10 +158,10 @@ async fn no_signature_is_taken_that_is_not_the_witnesss_own_of_this_seal() {
 
 #[tokio::test]
 async fn a_proof_that_cannot_be_made_is_said() {
-    let address = answering(|_| Some(response("409 Conflict", "text/x.tlog.size", "3\n"))).await;
+    let address = answering(|_| Some(response(409, "text/x.tlog.size", "3\n"))).await;
     let client = client(address, ClientSettings::default());
     let seal = sealed(&tree(0, 5), &log_key()).await;
-    let error = client.cosign(&seal, 0, async |_| Err("the tiles are gone")).await.unwrap_err();
+    let error = client.cosign(&seal, 0, |_| ready(Err("the tiles are gone"))).await.unwrap_err();
     assert!(matches!(error, CosignError::NoProof { old: 3, .. }), "{error}");
 }
 

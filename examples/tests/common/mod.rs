@@ -17,6 +17,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 static PROJECTOR: LazyLock<PathBuf> = LazyLock::new(|| built("projector"));
 static CONSOLE: LazyLock<PathBuf> = LazyLock::new(|| built("console"));
 
+/// What the example of two houses that witness each other says and how it ends.
+pub(crate) fn two_guildhalls() -> Output {
+    Command::new(built("two_guildhalls")).output().unwrap()
+}
+
 /// A built example. `cargo test` builds it; `cargo test --test cli` alone may not.
 fn built(example: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap();
@@ -31,6 +36,7 @@ fn built(example: &str) -> PathBuf {
         for (feature, is_on) in [
             ("postgres", cfg!(feature = "postgres")),
             ("console", cfg!(feature = "console")),
+            ("witness", cfg!(feature = "witness")),
             ("log", cfg!(feature = "log")),
             ("suite", cfg!(feature = "suite")),
         ] {

@@ -15,7 +15,7 @@ use guildhall_witness::{
     ServeError, Served, ServerSettings, StateError, Witness, WitnessedLog, serve,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) const ORIGIN: &str = "example.com/log";
 
@@ -126,4 +126,55 @@ pub(crate) async fn call(address: SocketAddr, method: &str, path: &str, body: &s
 
 pub(crate) async fn post(address: SocketAddr, body: &str) -> Answered {
     call(address, "POST", "/add-checkpoint", body).await
+}
+
+/// A server that answers every request, head and body, with this, or never.
+pub(crate) async fn answering(
+    answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = Arc::new(answer);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let answer = Arc::clone(&answer);
+            tokio::spawn(async move {
+                match answer(&whole(&mut stream).await) {
+                    Some(answer) => {
+                        let _ = stream.write_all(answer.as_bytes()).await;
+                    }
+                    None => std::future::pending().await,
+                }
+            });
+        }
+    });
+    address
+}
+
+/// A request up to the end of its body: whoever closes before may take the answer with it.
+async fn whole(stream: &mut TcpStream) -> String {
+    let mut request = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&request).into_owned();
+        if let Some((head, _)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let length: usize = length.map_or(0, |length| length.parse().unwrap());
+            if request.len() >= head.len() + 4 + length {
+                return text;
+            }
+        }
+        match stream.read_buf(&mut request).await {
+            Ok(length) if length > 0 => {}
+            _ => return text,
+        }
+    }
+}
+
+pub(crate) fn response(status: u16, content_type: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status} X\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
+    )
 }
