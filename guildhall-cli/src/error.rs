@@ -285,7 +285,7 @@ fn of_witness_state(error: &guildhall::witness::StateError) -> Option<&'static s
 /// What to do about a log that is not sealed.
 #[cfg(feature = "proof")]
 fn of_sealer(error: &guildhall_projector::proof::SealerError) -> Option<&'static str> {
-    use guildhall_projector::proof::{SealedLogError, SealerError};
+    use guildhall_projector::proof::{SealedLogError, SealerError, SinkError};
     Some(match error {
         SealerError::Stopped(error) => return of_sealer(error),
         SealerError::SinkHoldsMore { .. } | SealerError::SinkHoldsOther { .. } => {
@@ -295,6 +295,14 @@ fn of_sealer(error: &guildhall_projector::proof::SealerError) -> Option<&'static
         SealerError::Log(SealedLogError::Differs { .. } | SealedLogError::Ends { .. })
         | SealerError::Changed(_)
         | SealerError::Version { .. } => "restore the log whole, and find out who changed it",
+        SealerError::Sink { source: SinkError::Contradicts { .. }, .. } => {
+            "do not throw away what the witness shows: it proves that the log was changed; restore the log \
+             whole, and find out who changed it"
+        }
+        SealerError::Sink { .. } => {
+            "nothing is sealed before it says what it holds, which may be more than this log has; check that \
+             it can be reached, or seal without it by leaving it out"
+        }
         SealerError::SinkOfOther { .. } => "give each log a folder of its own",
         SealerError::LastSealRefused { .. } | SealerError::KeyMayNotSeal { .. } => {
             "after a rotation, name the keys of before and their sizes with --keys; otherwise seal with the \

@@ -13,7 +13,7 @@
 //! | `postgres` (default) | `postgres://USER@HOST/DATABASE` |
 //! | `console` (default) | `guildhall serve` |
 //! | `proof` (default) | `guildhall key` |
-//! | `witness` (default) | `guildhall witness` |
+//! | `witness` (default) | `guildhall witness`, and witnesses of `guildhall seal` |
 //! | `kube` | `guildhall kube` |
 #![deny(missing_docs)]
 
@@ -56,6 +56,8 @@ pub mod steps;
 pub mod target;
 #[cfg(feature = "proof")]
 mod trust;
+#[cfg(feature = "witness")]
+mod witnesses;
 
 #[cfg(feature = "program")]
 pub use run::main;

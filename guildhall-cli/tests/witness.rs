@@ -168,3 +168,43 @@ fn a_log_is_named_by_its_key_its_origin_or_a_policy() {
         assert_eq!(running.ended().0, Some(0));
     }
 }
+
+#[test]
+fn a_seal_is_cosigned_by_the_witnesses_that_are_named() {
+    let folder = Folder::imported();
+    let origin = folder.json(&["status"])["origin"].as_str().unwrap().to_owned();
+    let log = folder.succeed(&["key", "new", &origin, "--out", "log.key"]);
+    let witness = folder.succeed(&["key", "new", "w.example", "--witness", "--out", "w.key"]);
+    let (running, at) = start(&folder, &log.trim_end().parse().unwrap(), &[]);
+    let url = format!("http://{at}");
+    let named = format!("{url}={witness}");
+    let seal = ["seal", "--key", "log.key", "--folder", "public"];
+    let sealed = folder.json(&[&seal[..], &["--witness", named.trim_end()]].concat());
+    let sinks = sealed["sinks"].as_array().unwrap();
+    assert!(sinks.iter().all(|sink| sink["size"] == sealed["size"]), "{sealed}");
+    // The witness is asked first, so that the folder has its signature.
+    let kept = SignedSeal::parse(std::fs::read(folder.path("public/checkpoint")).unwrap()).unwrap();
+    let key: VerifierKey = witness.trim_end().parse().unwrap();
+    assert_eq!(kept.note().verify([&key]).unwrap().len(), 1);
+
+    // Named by a policy; and the database is put back to what it was before.
+    std::fs::copy(folder.path("guildhall.db"), folder.path("before.db")).unwrap();
+    let policy = format!("witness w {} {url}/\nquorum w\n", witness.trim_end());
+    std::fs::write(folder.path("policy"), policy).unwrap();
+    std::fs::write(folder.path("terms"), "{}").unwrap();
+    folder.succeed(&["record", "accord", "--name", "new", "--terms", "terms", "--by", "ada"]);
+    let seal = ["seal", "--key", "log.key", "--witness-policy", "policy"];
+    let sealed = folder.json(&seal);
+    assert_eq!(sealed["sinks"][0]["size"], sealed["size"], "{sealed}");
+    std::fs::rename(folder.path("before.db"), folder.path("guildhall.db")).unwrap();
+    let said = folder.fail(1, &seal);
+    assert!(said.contains("restored from an older copy"), "{said}");
+
+    running.signal("-TERM");
+    assert_eq!(running.ended().0, Some(0));
+    let said = folder.fail(1, &seal);
+    assert!(said.contains("cannot be reached") && said.contains("leaving it out"), "{said}");
+    let twice = ["--witness", named.trim_end(), "--witness", named.trim_end()];
+    let said = folder.fail(2, &[&["seal", "--key", "log.key"], &twice[..]].concat());
+    assert!(said.contains("named twice"), "{said}");
+}

@@ -11,6 +11,8 @@ use guildhall_core::{Timestamp, TreeHash};
 use guildhall_projector::proof::{
     FolderSink, Sealer, SealerBuilder, SealerSettings, SealerState, SealerStatus, key_file,
 };
+#[cfg(feature = "witness")]
+use guildhall_proof::Signer as _;
 use guildhall_proof::{KeyType, LogKeys};
 use serde::Serialize;
 
@@ -22,6 +24,8 @@ use crate::logs::LogFormat;
 use crate::output::{field, print_document};
 use crate::service::{Watchdog, tell_ready, tell_stopping};
 use crate::target::print;
+#[cfg(feature = "witness")]
+use crate::witnesses::{self, Witnesses};
 
 /// Seal the log: sign what it holds, so that nobody can change it unnoticed
 ///
@@ -43,6 +47,10 @@ pub struct Seal {
     /// may be given again
     #[arg(long = "folder", value_name = "FOLDER")]
     folders: Vec<PathBuf>,
+
+    #[cfg(feature = "witness")]
+    #[command(flatten)]
+    witnesses: Witnesses,
 
     /// Stay, and seal what is new every so many seconds, until Ctrl-C or SIGTERM
     ///
@@ -136,6 +144,9 @@ impl Seal {
         for folder in &self.folders {
             folders.push(Arc::new(FolderSink::open(folder)?));
         }
+        #[cfg(feature = "witness")]
+        let (witnesses, public, known) =
+            (self.witnesses.clients()?, key.key().clone(), keys.clone());
         let (is_json, every) = (context.global.json, self.every.map(Duration::from_secs));
         let settings = match every {
             Some(every) => SealerSettings::default().every(every).entries(self.entries),
@@ -147,6 +158,8 @@ impl Seal {
         };
         let sealing = async |guild: &Guild, ending: &mut Ending| {
             let builder = set_up(guild);
+            #[cfg(feature = "witness")]
+            let builder = witnesses::give(builder, witnesses, guild, known, public).await?;
             if every.is_some() {
                 follow(&builder.start(), ending, is_json).await?;
                 return Ok(None);
