@@ -60,7 +60,7 @@ impl std::str::FromStr for Location {
                 Err("write the path alone after sqlite:, such as sqlite:guildhall.db")
             }
             Some(path) if path.contains('?') => {
-                Err("sqlite: takes neither parameters nor a path with a question mark")
+                Err("sqlite: takes no parameters, and no path with a question mark")
             }
             Some(":memory:") => Err("sqlite: takes a file, such as sqlite:guildhall.db"),
             Some(path) if !path.is_empty() => sqlite(path),

@@ -103,7 +103,7 @@ fn an_error_is_said_once_with_what_to_do() {
             "other.db is not a SQLite database",
             "name another file",
         ),
-        (&["import", "bad.jsonl"], "importing bad.jsonl: line 1: ", "mend the line"),
+        (&["import", "bad.jsonl"], "importing bad.jsonl: line 1: ", "correct the line"),
     ] {
         let output = folder.run(arguments);
         let said = stderr(&output);

@@ -72,7 +72,7 @@ fn a_list_has_five_forms_and_goes_on_where_a_page_ended() {
         (vec!["Software delivery"], &json!(null))
     );
     let said = folder.fail(2, &["verification", "list", "--after", next]);
-    assert!(said.contains("--after") && said.contains("take the `next`"), "{said}");
+    assert!(said.contains("--after") && said.contains("use the `next`"), "{said}");
 }
 
 #[test]
