@@ -4,8 +4,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::SystemTime;
 
-use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+mod calendar;
+#[cfg(feature = "chrono")]
+mod convert;
+mod rfc3339;
 
 /// A moment in UTC, to the microsecond, in the years 1 to 9999 (what RFC 3339 and both databases
 /// can write).
@@ -24,6 +28,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// assert!(Timestamp::from_canonical("2026-11-23T10:05:00Z").is_err());
 /// # Ok::<(), guildhall_core::TimestampError>(())
 /// ```
+///
+/// With the feature `chrono`, it converts from and into `chrono::DateTime<Utc>`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp {
     micros: i64,
@@ -105,11 +111,9 @@ impl Timestamp {
     /// # Errors
     /// [`TimestampError::NotRfc3339`] or [`TimestampError::OutOfRange`].
     pub fn from_rfc3339(text: &str) -> Result<Self, TimestampError> {
-        let time = DateTime::parse_from_rfc3339(text)
-            .map_err(|_| TimestampError::NotRfc3339 { found: text.chars().take(64).collect() })?;
-        // chrono writes a leap second as nanoseconds from 1e9; it must not spill into the next.
-        let micros = i64::from((time.timestamp_subsec_nanos() / 1000).min(999_999));
-        Self::from_micros(time.timestamp() * 1_000_000 + micros)
+        rfc3339::read(text.as_bytes())
+            .ok_or_else(|| TimestampError::NotRfc3339 { found: text.chars().take(64).collect() })
+            .and_then(Self::from_micros)
     }
 
     /// Reads exactly the form that [`Display`](fmt::Display) writes, as it stands in payloads, in
@@ -118,30 +122,14 @@ impl Timestamp {
     /// # Errors
     /// [`TimestampError::NotExact`] or [`TimestampError::OutOfRange`].
     pub fn from_canonical(text: &str) -> Result<Self, TimestampError> {
-        exact(text.as_bytes())
+        rfc3339::read_exact(text.as_bytes())
             .ok_or_else(|| TimestampError::NotExact { found: text.chars().take(64).collect() })
             .and_then(Self::from_micros)
     }
 
     /// The 27 bytes of the text, without allocating.
     pub fn to_bytes(self) -> [u8; 27] {
-        let mut text = *b"0000-00-00T00:00:00.000000Z";
-        // `from_micros` keeps the value well inside what chrono holds.
-        let time = DateTime::<Utc>::from_timestamp_micros(self.micros).unwrap_or_default();
-        let mut put = |at: usize, digits: usize, mut value: u32| {
-            for slot in text[at..at + digits].iter_mut().rev() {
-                *slot = b'0' + u8::try_from(value % 10).unwrap_or(0);
-                value /= 10;
-            }
-        };
-        put(0, 4, time.year().unsigned_abs());
-        put(5, 2, time.month());
-        put(8, 2, time.day());
-        put(11, 2, time.hour());
-        put(14, 2, time.minute());
-        put(17, 2, time.second());
-        put(20, 6, time.nanosecond() / 1000);
-        text
+        rfc3339::write(self.micros)
     }
 }
 
@@ -152,42 +140,6 @@ impl FromStr for Timestamp {
     /// into a payload or a table is for [`from_canonical`](Self::from_canonical).
     fn from_str(text: &str) -> Result<Self, TimestampError> {
         Self::from_rfc3339(text)
-    }
-}
-
-/// The microseconds of a text in the one form.
-fn exact(bytes: &[u8]) -> Option<i64> {
-    let number = |from: usize, to: usize| {
-        bytes[from..to].iter().try_fold(0u32, |value, byte| {
-            byte.is_ascii_digit().then(|| value * 10 + u32::from(byte - b'0'))
-        })
-    };
-    let is_shaped = bytes.len() == 27
-        && [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.'), (26, b'Z')]
-            .iter()
-            .all(|&(at, mark)| bytes[at] == mark);
-    if !is_shaped {
-        return None;
-    }
-    let date =
-        NaiveDate::from_ymd_opt(i32::try_from(number(0, 4)?).ok()?, number(5, 7)?, number(8, 10)?)?;
-    let time = date.and_hms_opt(number(11, 13)?, number(14, 16)?, number(17, 19)?)?;
-    Some(time.and_utc().timestamp() * 1_000_000 + i64::from(number(20, 26)?))
-}
-
-impl TryFrom<DateTime<Utc>> for Timestamp {
-    type Error = TimestampError;
-
-    /// The moment, with digits finer than a microsecond dropped.
-    fn try_from(time: DateTime<Utc>) -> Result<Self, TimestampError> {
-        Self::from_micros(time.timestamp_micros())
-    }
-}
-
-impl From<Timestamp> for DateTime<Utc> {
-    fn from(at: Timestamp) -> Self {
-        // `Timestamp` holds only moments that chrono holds.
-        Self::from_timestamp_micros(at.micros).unwrap_or_default()
     }
 }
 

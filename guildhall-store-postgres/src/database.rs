@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
 use sqlx::{
     AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, Postgres, SqlSafeStr, SqlStr,
     Transaction,
@@ -266,6 +266,18 @@ fn check_parameters(url: &str) -> Result<(), OpenError> {
     }
 }
 
+/// Refuses what asks for TLS where there is none to be had, before anything is connected.
+fn check_tls(mode: PgSslMode) -> Result<(), OpenError> {
+    let mode = match mode {
+        _ if cfg!(feature = "tls") => return Ok(()),
+        PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer => return Ok(()),
+        PgSslMode::Require => "sslmode=require",
+        PgSslMode::VerifyCa => "sslmode=verify-ca",
+        PgSslMode::VerifyFull => "sslmode=verify-full",
+    };
+    Err(OpenError::NoTls { mode })
+}
+
 fn parse_url(url: &str) -> Result<PgConnectOptions, OpenError> {
     check_parameters(url)?;
     let options = PgConnectOptions::from_str(url).map_err(|error| {
@@ -275,6 +287,7 @@ fn parse_url(url: &str) -> Result<PgConnectOptions, OpenError> {
         };
         OpenError::BadUrl { reason }
     })?;
+    check_tls(options.get_ssl_mode())?;
     // The driver would tell every statement, and every one over a second as a warning. And it asks for
     // digits of floating-point numbers, which nothing here is, when connecting; PgBouncer refuses that.
     Ok(options.extra_float_digits(None).disable_statement_logging())
@@ -360,7 +373,7 @@ mod tests {
         for query in [
             "",
             "?",
-            "?sslmode=require&&host=%2Frun&",
+            "?sslmode=prefer&&host=%2Frun&",
             "?options=-c%20jit%3Doff&options%5Bsearch_path%5D=a&options[jit]=off",
             "?password=a?b&statement-cache-capacity=9#secret=1",
         ] {
@@ -381,6 +394,25 @@ mod tests {
                 }
                 other => panic!("{other:?}"),
             }
+        }
+    }
+
+    #[test]
+    fn a_url_that_asks_for_tls_gets_it_or_hears_of_the_feature() {
+        for mode in ["require", "verify-ca", "verify-full"] {
+            let parsed = parse_url(&format!("postgres://app:secret@db/ops?sslmode={mode}"));
+            if cfg!(feature = "tls") {
+                assert!(parsed.is_ok(), "{mode}");
+                continue;
+            }
+            let refused = parsed.unwrap_err();
+            let said = refused.to_string();
+            assert!(said.contains(&format!("sslmode={mode}")), "{said}");
+            assert!(said.contains("the feature \"tls\""), "{said}");
+            assert!(!said.contains("secret") && !refused.is_transient(), "{said}");
+        }
+        for mode in ["disable", "allow", "prefer"] {
+            assert!(parse_url(&format!("postgres://app@db/ops?sslmode={mode}")).is_ok(), "{mode}");
         }
     }
 }

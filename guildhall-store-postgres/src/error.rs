@@ -27,6 +27,15 @@ pub enum OpenError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The URL, or `PGSSLMODE`, asks for TLS, which this program was built without: turn on the feature
+    /// `tls` of `guildhall-store-postgres` (or of `guildhall`), or ask for no TLS.
+    #[error(
+        "the database URL asks for TLS ({mode}), which this program was built without: turn on the feature \"tls\""
+    )]
+    NoTls {
+        /// What it asks for: `sslmode=require`, `verify-ca` or `verify-full`.
+        mode: &'static str,
+    },
     /// The text cannot be the name of a schema: choose another.
     #[error(
         "{found:?} cannot name a schema: 1 to 48 bytes, no control character, no $, not pg_ at the start"

@@ -99,8 +99,9 @@ impl PostgresOptions {
     /// folder for a Unix socket), `hostaddr`, `port`, `dbname`, `user`, `password`,
     /// `application_name` and `options` are understood; a URL with others is refused rather than
     /// half obeyed. What it leaves out is taken from `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`,
-    /// `PGDATABASE`, `PGSSLMODE` and the like. In a user name and a password, characters with a
-    /// meaning in URLs have to be escaped (`%3F` for `?`).
+    /// `PGDATABASE`, `PGSSLMODE` and the like. Without the feature `tls`, a URL that insists on TLS
+    /// (`require`, `verify-ca`, `verify-full`) is refused, and any other is plain text. In a user name
+    /// and a password, characters with a meaning in URLs have to be escaped (`%3F` for `?`).
     pub fn at(url: impl Into<String>) -> Self {
         Self::from_source(Source::Url(url.into()))
     }

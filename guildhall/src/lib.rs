@@ -39,6 +39,7 @@
 //! | --- | --- |
 //! | `sqlite` (default) | a guild in a file |
 //! | `postgres` | a guild in a schema of a PostgreSQL database |
+//! | `tls` (default) | TLS to PostgreSQL, where `postgres` is on; without, a URL that asks for it is refused |
 #![cfg_attr(
     feature = "console",
     doc = "| `console` | [`Guild::console`]: pages, JSON and live updates |"
