@@ -100,6 +100,7 @@ pub(crate) fn expected(tables: &Tables, query: &ArtifactQuery) -> Vec<ArtifactSu
                 && (query.custody_states.is_empty() || query.custody_states.iter().any(is_in_state))
                 && (query.drifts.is_empty() || query.drifts.contains(&row.drift))
                 && (query.accords.is_empty() || query.accords.contains(&row.accord_binding_id))
+                && (query.ids.is_empty() || query.ids.contains(&row.id))
                 && (query.names.is_empty() || query.names.contains(&row.name))
                 && (query.cids.is_empty() || query.cids.contains(&row.cid))
                 && query

@@ -6,6 +6,7 @@ pub mod appends;
 pub mod artifacts;
 pub mod chronicle;
 pub mod fixtures;
+pub mod four_eyes;
 pub mod history;
 pub mod jsonl;
 pub mod lease;
@@ -31,6 +32,7 @@ macro_rules! suite {
         $crate::__projector!($harness);
         $crate::__quarantine!($harness);
         $crate::__replay!($harness);
+        $crate::__four_eyes!($harness);
         $crate::__lease!($harness);
         $crate::__rebuild!($harness);
         $crate::__together!($harness);

@@ -1,43 +1,17 @@
 //! What every command understands: the database, the form of the output, how much is said.
 
-use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, Parser};
-use guildhall_core::{CounterError, Position};
+use std::path::PathBuf;
 
-use crate::commands::Command;
+use anyhow::Context as _;
+use clap::Args;
+use guildhall_core::{CounterError, CustodyPolicy, Position};
+
 use crate::database::Location;
 use crate::error::Problem;
-use crate::output::Format;
+use crate::output::{Format, Listing};
 
 /// The database that is meant where nothing says which.
 const DEFAULT_DATABASE: &str = "sqlite:guildhall.db";
-
-const AFTER_HELP: &str = "\
-Examples:
-  guildhall import log.jsonl                   a Chronicle from a file, in ./guildhall.db
-  guildhall project                            its tables, up to date
-  guildhall status                             how it stands; exit code 1 if something is wrong
-  guildhall serve                              the console at http://127.0.0.1:7177/
-  guildhall --database postgres://me@localhost/ops migrate
-
-Exit codes: 0 done, or it holds; 1 failed, or it does not hold; 2 wrong usage; 3 cannot be checked.
-An error is one message on standard error, and what to do about it.";
-
-/// A Chronicle of what is decided and observed about configuration, and the tables that answer from it.
-#[derive(Debug, Parser)]
-#[command(
-    name = "guildhall", version, after_help = AFTER_HELP, max_term_width = 100,
-    subcommand_required = true, arg_required_else_help = true, infer_long_args = false,
-    styles = Styles::styled().header(AnsiColor::Green.on_default().bold()).usage(AnsiColor::Green.on_default().bold()).literal(AnsiColor::Cyan.on_default().bold()),
-)]
-pub struct Program {
-    /// What every command understands.
-    #[command(flatten)]
-    pub global: Global,
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
 
 /// What every command understands.
 #[derive(Debug, Clone, Args)]
@@ -53,6 +27,11 @@ pub struct Global {
         hide_env_values = true
     )]
     pub database: Option<String>,
+
+    /// What moves of custody are judged by: a file with a policy as JSON (docs/operate.md has its form); the
+    /// standard table without rules unless told otherwise
+    #[arg(long, global = true, value_name = "FILE", env = "GUILDHALL_CUSTODY_POLICY")]
+    pub custody_policy: Option<PathBuf>,
 
     /// Print JSON, for programs: one document, or a line each for what goes on
     #[arg(long, global = true)]
@@ -79,6 +58,22 @@ impl Global {
             Problem::usage(what, "GUILDHALL_DATABASE is read where --database is not given").into()
         })
     }
+
+    /// What moves of custody are judged by.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no policy that this version knows.
+    pub fn custody_policy(&self) -> anyhow::Result<CustodyPolicy> {
+        let Some(path) = &self.custody_policy else { return Ok(CustodyPolicy::standard()) };
+        let shown = path.display();
+        let text =
+            std::fs::read(path).with_context(|| format!("reading the policy from {shown}"))?;
+        serde_json::from_slice(&text).map_err(|error| {
+            let what = format!("{shown} holds no policy: {error}");
+            let next = r#"write it as docs/operate.md says, such as {"rules":[{"rule":"four_eyes","to":"ratified"}]}"#;
+            Problem::usage(what, next).into()
+        })
+    }
 }
 
 /// The form of a list.
@@ -90,9 +85,10 @@ pub struct ListForm {
 }
 
 impl ListForm {
-    /// The form that holds, with --json the one for programs.
-    pub fn format(self, global: &Global) -> Format {
-        self.output.unwrap_or(if global.json { Format::Json } else { Format::Table })
+    /// How rows are printed, with --json in the form for programs.
+    pub fn listing(self, global: &Global) -> Listing {
+        let usual = if global.json { Format::Json } else { Format::Table };
+        Listing { format: self.output.unwrap_or(usual), quiet: global.quiet }
     }
 }
 

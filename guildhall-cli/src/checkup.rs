@@ -5,15 +5,17 @@ use std::time::SystemTime;
 
 use anyhow::{Error, Result};
 use guildhall_core::text::escape_for_terminal;
-use guildhall_core::{Chronicle, OPS_DB, Position, ReadLimit, Timestamp};
+use guildhall_core::{Chronicle, CustodyPolicy, OPS_DB, Position, ReadLimit, Timestamp};
 use serde::Serialize;
 
 use crate::database::{Reading, Store};
 use crate::ending::message;
-use crate::error::next;
+use crate::error::{may_pass, next};
 use crate::output::Style;
 use crate::progress::Progress;
 use crate::standing::{Standing, shown};
+
+mod chains;
 
 /// How far the tables may be behind before it is worth a warning.
 const NOTED_LAG: u64 = 10_000;
@@ -82,16 +84,27 @@ impl From<Vec<Finding>> for Checkup {
 }
 
 impl Checkup {
-    /// Looks at everything that can be read; where `thorough`, at every entry and every page.
+    /// Looks at everything that can be read; where `thorough`, at every entry, every page, and every chain of
+    /// custody, by this policy.
     ///
     /// # Errors
     /// The store's own, if it is transient.
-    pub async fn of(database: &Reading, thorough: bool, quiet: bool) -> Result<Self> {
+    pub async fn of(
+        database: &Reading,
+        policy: &CustodyPolicy,
+        thorough: bool,
+        quiet: bool,
+    ) -> Result<Self> {
         let mut findings = Vec::new();
         about_store(database, thorough, &mut findings).await?;
         about_log(database, thorough, quiet, &mut findings).await?;
         match Standing::load(database, u64::MAX).await {
-            Ok(standing) => about_tables(&standing, &mut findings),
+            Ok(standing) => {
+                about_tables(&standing, &mut findings);
+                if thorough {
+                    findings.push(chains::judge(&*database.ops_db, policy).await?);
+                }
+            }
             Err(error) => findings.push(unreadable("tables", error)?),
         }
         Ok(findings.into())
@@ -118,11 +131,7 @@ impl Checkup {
 
 /// What cannot be read, now or later.
 fn unreadable(about: &'static str, error: Error) -> Result<Finding> {
-    let may_pass = error
-        .chain()
-        .find_map(|cause| cause.downcast_ref::<guildhall_core::StoreError>())
-        .is_some_and(guildhall_core::StoreError::is_transient);
-    if may_pass {
+    if may_pass(&error) {
         return Err(error);
     }
     Ok(Finding::problem(about, message(&error), next(&error)))

@@ -58,6 +58,7 @@ mod witness;
 use anyhow::{Context as _, Result};
 use clap::Subcommand;
 use guildhall::{Builder, Guild};
+use guildhall_core::CustodyPolicy;
 
 use crate::args::Global;
 use crate::database::{self, Location, Reading};
@@ -204,8 +205,8 @@ impl Command {
             Self::Evidence(command) => command.run(context).await,
             #[cfg(feature = "proof")]
             Self::Check(command) => command.run(context),
-            Self::Completions(command) => command.run(),
-            Self::Man(command) => command.run(),
+            Self::Completions(command) => command.run(context),
+            Self::Man(command) => command.run(context),
         }
     }
 }
@@ -215,6 +216,10 @@ impl Command {
 pub(crate) struct Context {
     pub(crate) global: Global,
     pub(crate) location: Location,
+    /// What moves of custody are judged by, whoever judges.
+    pub(crate) policy: CustodyPolicy,
+    /// The whole program's arguments, for what is made of them.
+    pub(crate) program: fn() -> clap::Command,
     pub(crate) ending: Ending,
 }
 
@@ -258,6 +263,8 @@ impl Context {
         set_up: impl FnOnce(Builder) -> Builder,
         work: impl AsyncFnOnce(&Guild, &mut Ending) -> Result<T>,
     ) -> Result<T> {
+        let policy = self.policy.clone();
+        let set_up = |guild: Builder| set_up(guild.policy(policy));
         let opening = async { Ok(database::open(&self.location, set_up).await?) };
         let guild = self.ending.or_ends(opening).await?;
         let outcome = work(&guild, &mut self.ending).await;

@@ -201,8 +201,8 @@ impl Reading {
     }
 
     /// What judges commands as a guild's recorder does, where nothing can be written.
-    pub fn recorder(&self) -> Recorder {
-        Recorder::new(Arc::clone(&self.chronicle), CustodyPolicy::standard())
+    pub fn recorder(&self, policy: CustodyPolicy) -> Recorder {
+        Recorder::new(Arc::clone(&self.chronicle), policy)
     }
 
     /// Ends the threads that read.

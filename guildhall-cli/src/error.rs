@@ -88,6 +88,11 @@ fn find<E: std::error::Error + 'static>(error: &Error) -> Option<&E> {
     error.chain().find_map(|cause| cause.downcast_ref::<E>())
 }
 
+/// Whether trying again can help, as the store says that failed.
+pub(crate) fn may_pass(error: &Error) -> bool {
+    find::<StoreError>(error).is_some_and(StoreError::is_transient)
+}
+
 /// What to do about an error, by what it is.
 pub(crate) fn next(error: &Error) -> String {
     const DOCTOR: &str =
@@ -208,6 +213,7 @@ fn of_postgres(error: &guildhall::postgres::OpenError) -> Option<String> {
         OpenError::BadUrl { .. } => {
             "write postgres://USER@HOST/DATABASE, and escape characters that have a meaning in URLs (%3F for ?)"
         }
+        OpenError::NoTls { .. } => "build the program with --features tls, or ask for no TLS",
         OpenError::BadSchema { .. } | OpenError::OtherProgram { .. } => {
             "name another database; this one was left as it is"
         }

@@ -19,24 +19,10 @@ struct Line {
     quarantined: u64,
 }
 
-/// The word for a state.
-pub(crate) const fn word(state: State) -> &'static str {
-    match state {
-        State::Starting => "starting",
-        State::CatchingUp => "catching_up",
-        State::Live => "live",
-        State::Standby { .. } => "standby",
-        State::BackingOff { .. } => "backing_off",
-        State::Stopped => "stopped",
-        State::Failed => "failed",
-        _ => "unknown",
-    }
-}
-
 impl Line {
     fn of(status: &Status) -> Self {
         let Status { position, head, entries, quarantined, .. } = *status;
-        Self { state: word(status.state), position, head, entries, quarantined }
+        Self { state: status.state.as_str(), position, head, entries, quarantined }
     }
 }
 
@@ -49,7 +35,7 @@ pub(crate) async fn follow(runtime: &Runtime, ending: &mut Ending, is_json: bool
     let (mut said, mut shown, mut is_ready) = ("", None, false);
     loop {
         let now = status.borrow_and_update().clone();
-        let state = word(now.state);
+        let state = now.state.as_str();
         if !is_ready && now.state != State::Starting && now.is_healthy() {
             is_ready = true;
             tell_ready("projecting");

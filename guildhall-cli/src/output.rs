@@ -11,7 +11,6 @@ use guildhall_core::Cursor;
 use guildhall_core::text::escape_for_terminal;
 use serde::Serialize;
 
-use crate::args::{Global, ListForm};
 use crate::progress::say;
 use crate::target::print;
 
@@ -28,6 +27,15 @@ pub enum Format {
     Csv,
     /// What names each row, one a line
     Name,
+}
+
+/// How a list is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listing {
+    /// The form of its rows.
+    pub format: Format,
+    /// Whether nothing but errors is said.
+    pub quiet: bool,
 }
 
 /// A row that a list can show.
@@ -54,13 +62,8 @@ struct Document<'r, R> {
 ///
 /// # Errors
 /// Writing to standard output fails.
-pub fn print_rows<R: Row>(
-    global: &Global,
-    form: ListForm,
-    rows: &[R],
-    next: Option<&Cursor>,
-) -> Result<()> {
-    let text = match form.format(global) {
+pub fn print_rows<R: Row>(listing: Listing, rows: &[R], next: Option<&Cursor>) -> Result<()> {
+    let text = match listing.format {
         Format::Table => table_text(rows, terminal_width(), Style::of_stdout()),
         Format::Json => return print_document(true, &Document { rows, next }, |_| String::new()),
         Format::Jsonl => {
@@ -72,7 +75,7 @@ pub fn print_rows<R: Row>(
         }
     };
     print(&text)?;
-    if next.is_some() && !global.quiet {
+    if next.is_some() && !listing.quiet {
         say(
             "there are more rows: ask for more with --limit, or go on after these with --after and \
              the cursor that -o json prints",
@@ -86,8 +89,8 @@ pub fn print_rows<R: Row>(
 ///
 /// # Errors
 /// Writing to standard output fails.
-pub fn print_row<R: Row>(global: &Global, form: ListForm, row: &R, is_first: bool) -> Result<()> {
-    let text = match form.format(global) {
+pub fn print_row<R: Row>(listing: Listing, row: &R, is_first: bool) -> Result<()> {
+    let text = match listing.format {
         Format::Table => escape_for_terminal(&row.cells().join("  ")).into_owned(),
         Format::Json | Format::Jsonl => serde_json::to_string(row)?,
         Format::Csv => return Ok(print(&csv_text(slice::from_ref(row), is_first)?)?),

@@ -1,6 +1,6 @@
 //! Where results go: standard output, or a file that is complete or does not exist.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -26,6 +26,7 @@ fn stdout() -> io::Result<File> {
 
 /// Whether the program was started with standard output closed. Rust then opens the null device in its
 /// place, for reading too, unlike a shell that throws output away with `> /dev/null`.
+/// A parent that passes on such a device itself, as Python's `DEVNULL` does, looks the same.
 #[cfg(unix)]
 fn is_closed(mut stdout: &File) -> bool {
     use std::io::Read as _;
@@ -62,7 +63,10 @@ impl Target {
         if path == Path::new("-") {
             let stdout = stdout().context("writing to standard output")?;
             if is_closed(&stdout) {
-                bail!("standard output is closed: the export would go nowhere");
+                bail!(
+                    "standard output is closed, or the null device opened for reading too, which looks \
+                     the same: the export would go nowhere; `> /dev/null` throws it away"
+                );
             }
             return Ok(Self::Stdout(stdout));
         }
@@ -123,7 +127,7 @@ impl Target {
                 Opened { file, partial: None }
             }
             Self::File(path) => {
-                let (file, partial) = Partial::beside(path).create()?;
+                let (file, partial) = Partial::create(path)?;
                 Opened { file, partial: Some(partial) }
             }
         })
@@ -155,34 +159,43 @@ impl Opened {
         let Some(mut partial) = self.partial else { return Ok(()) };
         let writing = || format!("writing {}", partial.path.display());
         self.file.sync_all().with_context(writing)?;
+        if !partial.is_there() {
+            let beside = partial.beside.display();
+            bail!("somebody removed or replaced {beside} meanwhile: nothing was exported");
+        }
         fs::rename(&partial.beside, &partial.path).with_context(writing)?;
-        partial.is_created = false;
+        partial.is_moved = true;
         Ok(())
     }
 }
 
-/// The file beside the target that becomes it.
+/// The file beside the target that becomes it. It is locked for as long as it is written, so that no
+/// other export to the same target takes it for what a killed run left.
 #[derive(Debug)]
 struct Partial {
     path: PathBuf,
     beside: PathBuf,
-    is_created: bool,
+    locked: File,
+    is_moved: bool,
 }
 
 impl Partial {
-    fn beside(path: &Path) -> Self {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".partial");
-        Self { path: path.to_owned(), beside: beside.into(), is_created: false }
-    }
-
     /// Creates it, for this user's eyes alone. What a run that was killed left there is removed;
     /// what no such run can have left, such as a link to elsewhere, is neither followed nor touched.
-    fn create(mut self) -> Result<(File, Self)> {
-        let shown = self.beside.display();
-        match fs::symlink_metadata(&self.beside) {
+    fn create(path: &Path) -> Result<(File, Self)> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".partial");
+        let beside = PathBuf::from(beside);
+        let shown = beside.display();
+        let is_busy = || format!("another export to {} is under way", path.display());
+        match fs::symlink_metadata(&beside) {
             Ok(found) if found.is_file() => {
-                fs::remove_file(&self.beside).with_context(|| format!("removing {shown}"))?;
+                let left = OpenOptions::new().write(true).open(&beside);
+                let left = left.with_context(|| format!("removing {shown}"))?;
+                if !lock(&left)? || !is_at(&left, &beside) {
+                    bail!(is_busy());
+                }
+                fs::remove_file(&beside).with_context(|| format!("removing {shown}"))?;
             }
             Ok(_) => bail!("{shown} is in the way: it is not a regular file"),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -193,17 +206,107 @@ impl Partial {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&self.beside).with_context(|| format!("writing {shown}"))?;
-        self.is_created = true;
-        Ok((file, self))
+        let file = match options.open(&beside) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => bail!(is_busy()),
+            opened => opened.with_context(|| format!("writing {shown}"))?,
+        };
+        // Who looked between the two took it for what was left: theirs is there now.
+        if !lock(&file)? || !is_at(&file, &beside) {
+            bail!(is_busy());
+        }
+        let locked = file.try_clone().with_context(|| format!("writing {shown}"))?;
+        Ok((file, Self { path: path.to_owned(), beside, locked, is_moved: false }))
+    }
+
+    /// Whether the file is where it was created.
+    fn is_there(&self) -> bool {
+        is_at(&self.locked, &self.beside)
     }
 }
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        if self.is_created {
+        if !self.is_moved && self.is_there() {
             // The next export removes it, if this fails.
             let _ = fs::remove_file(&self.beside);
         }
+    }
+}
+
+/// Locks a file until its last handle is closed; not where another has. Where a file system has no locks,
+/// only [`is_at`] is left.
+fn lock(file: &File) -> Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error).context("locking the file that is written"),
+    }
+}
+
+/// Whether a path names this very file, and no other that took its place.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let id = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|it| (it.dev(), it.ino()));
+    let found = id(fs::symlink_metadata(path));
+    found.is_some() && found == id(file.metadata())
+}
+
+#[cfg(not(unix))]
+fn is_at(_file: &File, path: &Path) -> bool {
+    path.is_file()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn open(path: &Path) -> Result<Opened> {
+        Target::named(path)?.open()
+    }
+
+    #[test]
+    fn a_second_export_to_one_file_leaves_the_first_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        let mut first = open(&path).unwrap();
+        first.file.write_all(b"first").unwrap();
+        let refused = open(&path).unwrap_err().to_string();
+        assert!(refused.contains("another export"), "{refused}");
+        first.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+
+        let mut second = open(&path).unwrap();
+        second.file.write_all(b"second").unwrap();
+        second.finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_run_left_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.jsonl");
+        fs::write(folder.path().join("log.jsonl.partial"), "half").unwrap();
+        open(&path).unwrap().finish().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_was_replaced_while_it_was_written_is_not_put_in_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, beside) =
+            (folder.path().join("log.jsonl"), folder.path().join("log.jsonl.partial"));
+        let opened = open(&path).unwrap();
+        fs::remove_file(&beside).unwrap();
+        fs::write(&beside, "another's").unwrap();
+        let refused = opened.finish().unwrap_err().to_string();
+        assert!(refused.contains("replaced"), "{refused}");
+        assert!(!path.exists());
+        assert_eq!(fs::read(&beside).unwrap(), b"another's", "and left alone");
     }
 }

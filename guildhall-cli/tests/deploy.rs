@@ -104,6 +104,11 @@ fn what_manifests_name_is_there() {
             }
             let ports: BTreeSet<_> =
                 list(container, "/ports").into_iter().map(|port| text(port, "/name")).collect();
+            assert!(
+                list(container, "/ports").iter().all(|port| port["name"] != "probes")
+                    || text(container, "/readinessProbe/httpGet/path") == "/readyz"
+                        && text(container, "/livenessProbe/httpGet/path") == "/healthz"
+            );
             for probe in ["/readinessProbe", "/livenessProbe"] {
                 for action in ["/tcpSocket/port", "/httpGet/port"] {
                     let port = text(container, &format!("{probe}{action}"));

@@ -5,6 +5,9 @@
 #[path = "../../guildhall-kube/tests/common/cluster.rs"]
 mod cluster;
 mod common;
+#[cfg(feature = "postgres")]
+#[path = "../../guildhall-store-postgres/tests/server/mod.rs"]
+mod server;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -15,29 +18,40 @@ use cluster::Cluster;
 use common::{Folder, PATIENCE, Running, stderr};
 use serde_json::{Value, json};
 
-/// A folder with a database that holds an artifact, drafted.
+/// A database that holds an artifact, drafted, and a folder for what is beside it.
 struct Drafted {
     folder: Folder,
+    database: String,
     accord: Value,
     artifact: Value,
 }
 
 impl Drafted {
     fn new() -> Self {
-        let folder = Folder::new();
-        folder.succeed(&["migrate"]);
-        std::fs::write(folder.path("json"), "{}").unwrap();
+        Self::on("sqlite:guildhall.db")
+    }
+
+    fn on(database: &str) -> Self {
+        let (folder, database) = (Folder::new(), database.to_owned());
+        let mut drafted = Self { folder, database, accord: Value::Null, artifact: Value::Null };
+        drafted.json(&["migrate"]);
+        std::fs::write(drafted.folder.path("json"), "{}").unwrap();
         let accord = ["record", "accord", "--name", "a", "--by", "board", "--terms", "json"];
-        let accord = folder.json(&accord);
-        let under = ["record", "artifact", "--accord", accord["stream_id"].as_str().unwrap()];
+        drafted.accord = drafted.json(&accord);
+        let accord = drafted.accord["stream_id"].as_str().unwrap();
+        let under = ["record", "artifact", "--accord", accord];
         let zone = ["--name", "zone", "--type", "dns_zone", "--tier", "1", "--content", "json"];
-        let artifact = folder.json(&[&under[..], &zone, &["--schema", "urn:zone"]].concat());
-        let id = artifact["stream_id"].as_str().unwrap();
-        let drafted = ["record", "transition", "--artifact", id, "--to", "drafted"];
+        drafted.artifact = drafted.json(&[&under[..], &zone, &["--schema", "urn:zone"]].concat());
+        let id = drafted.artifact["stream_id"].as_str().unwrap();
+        let move_it = ["record", "transition", "--artifact", id, "--to", "drafted"];
         // An object's creation is told in whole seconds; the draft was there before.
         let act = ["--actor", "ada", "--reason", "new", "--at", "2026-01-01T00:00:00Z"];
-        folder.succeed(&[&drafted[..], &act].concat());
-        Self { folder, accord, artifact }
+        drafted.json(&[&move_it[..], &act].concat());
+        drafted
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        self.folder.json(&[arguments, &["--database", &self.database]].concat())
     }
 
     /// A ceremony about it.
@@ -58,7 +72,8 @@ impl Drafted {
 
     /// The watcher, of the cluster at this address.
     fn watch(&self, url: &str, arguments: &[&str]) -> Running {
-        let arguments = [&["kube", "--probes", ":0"][..], arguments].concat();
+        let stay = ["kube", "--probes", ":0", "--database", &self.database];
+        let arguments = [&stay[..], arguments].concat();
         let mut command = self.folder.guildhall(&arguments);
         command.env("KUBECONFIG", kubeconfig(&self.folder, url));
         Running::start(command)
@@ -179,4 +194,41 @@ fn what_will_not_do_is_refused_before_anything_is_touched() {
     let (code, said) = run(&["kube", "--probes", ":0"], Some(config));
     assert!(code == Some(1) && said.contains("there is no database"), "{said}");
     assert_eq!(folder.names(), ["kubeconfig"]);
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn a_decision_that_comes_while_the_server_is_down_is_recorded_once_it_is_back() {
+    use server::{Database, Server, Settings, Stop};
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let server = Server::start(Settings::default());
+    let database = Database::create_on(&server.url("postgres"));
+    let drafted = Drafted::on(database.url());
+    let cluster = runtime.block_on(Cluster::start()).unwrap();
+    let mut ceremony = drafted.ceremony("zone-1");
+    cluster.put(ceremony.clone());
+    let mut running = drafted.watch(&cluster.url(), &["--project"]);
+    let address = probes(&mut running);
+    running.error_with("recorded=1");
+    wait_until("it is never ready", || get(&address, "/readyz").0 == 200);
+
+    server.stop(Stop::Immediate);
+    wait_until("it stays ready", || get(&address, "/readyz").0 == 503);
+    assert_eq!(get(&address, "/healthz").0, 200, "to start it again would mend nothing");
+    ceremony["status"] = json!({
+        "phase": "Ratified", "decidedBy": "change.board", "observedGeneration": 1,
+        "decidedAt": "2026-01-02T00:00:10.000000Z",
+    });
+    cluster.put(ceremony);
+    server.boot();
+    wait_until("it is never ready again", || get(&address, "/readyz").0 == 200);
+    wait_until("it is never recorded", || drafted.json(&["status"])["head"] == 5);
+    running.signal("-TERM");
+    assert_eq!(running.ended().0, Some(0));
+    drafted.json(&["project"]);
+    let ratified = drafted.json(&["log", "show", "5"]);
+    assert_eq!(
+        (&ratified["data"]["to_state"], &ratified["data"]["actor"], &ratified["fate"]),
+        (&json!("ratified"), &json!("change.board"), &json!("applied"))
+    );
 }

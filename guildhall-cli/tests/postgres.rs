@@ -5,8 +5,11 @@ mod common;
 #[path = "../../guildhall-store-postgres/tests/server/mod.rs"]
 mod server;
 
+use std::process::Command;
+
 use common::{Folder, LOG, Running, stderr};
-use server::Database;
+use serde_json::Value;
+use server::{Database, Server, Settings, Stop, execute};
 
 #[test]
 fn a_log_is_imported_projected_shown_and_exported() {
@@ -79,6 +82,124 @@ fn a_doctor_knows_the_server_and_who_holds_the_lease() {
         assert_eq!(found("durability").unwrap()["severity"], "problem");
         assert_eq!(found("role").unwrap()["severity"], "warning");
     }
+    following.signal("-TERM");
+    assert_eq!(following.ended().0, Some(0));
+}
+
+/// The program on a database of a server.
+struct On<'s> {
+    folder: &'s Folder,
+    url: &'s str,
+}
+
+impl On<'_> {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.folder.guildhall(arguments);
+        command.env("GUILDHALL_DATABASE", self.url);
+        command
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.command(&[arguments, &["--json"]].concat()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", stderr(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn fail(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", stderr(&output));
+        stderr(&output)
+    }
+}
+
+/// Suspends the zone `calder.example`, which has been deployed since position 96.
+const SUSPEND: [&str; 14] = [
+    "record",
+    "transition",
+    "--artifact",
+    "01a10b53-be40-7621-a03f-e0bbdb7b8e1f",
+    "--to",
+    "suspended",
+    "--actor",
+    "kari.solheim",
+    "--reason",
+    "audit",
+    "--at",
+    "2026-11-20T09:00:00Z",
+    "--event-id",
+    "01a1f793-7ac0-7595-9f41-000000000001",
+];
+
+#[test]
+fn events_are_recorded_and_the_log_is_shown_as_in_a_file() {
+    let (folder, database, of_file) = (Folder::new(), Database::create(), Folder::imported());
+    let on = On { folder: &folder, url: database.url() };
+    on.json(&["import", LOG]);
+    on.json(&["project"]);
+    for asked in [&["log", "show", "12"][..], &["log", "tail", "-n", "150"]] {
+        assert_eq!(on.json(asked), of_file.json(asked), "{asked:?}");
+    }
+    let dry = on.json(&[&SUSPEND[..], &["--dry-run"]].concat());
+    assert_eq!((&dry["outcome"], &on.json(&["status"])["head"]), (&"sound".into(), &150.into()));
+    let recorded = on.json(&SUSPEND);
+    assert_eq!(recorded, of_file.json(&SUSPEND));
+    assert_eq!((&recorded["outcome"], &recorded["position"]), (&"recorded".into(), &151.into()));
+    assert_eq!(on.json(&SUSPEND)["outcome"], "recorded_before");
+    assert_eq!(on.json(&["log", "show", "151"])["fate"], "pending");
+    on.json(&["project"]);
+    assert_eq!(on.json(&["log", "show", "151"])["fate"], "applied");
+    let ratify = [&SUSPEND[..5], &["ratified"], &SUSPEND[6..12]].concat();
+    let said = on.fail(&ratify);
+    assert!(said.contains("error: CC04: "), "{said}");
+    assert_eq!(on.json(&["status"])["head"], 151);
+    assert!(on.fail(&["log", "show", "152"]).contains("there is no entry at position 152"));
+}
+
+#[test]
+fn what_cannot_be_recorded_is_said_and_recorded_once_where_it_is_tried_again() {
+    let folder = Folder::new();
+    let server = Server::start(Settings::default());
+    let database = Database::create_on(&server.url("postgres"));
+    let on = On { folder: &folder, url: database.url() };
+    on.json(&["import", LOG]);
+    // Who may only look.
+    execute(database.url(), "CREATE ROLE looker LOGIN");
+    execute(database.url(), "GRANT USAGE ON SCHEMA guildhall TO looker");
+    execute(database.url(), "GRANT SELECT ON ALL TABLES IN SCHEMA guildhall TO looker");
+    let url = database.url().replace("user=guildhall", "user=looker");
+    let looker = On { folder: &folder, url: &url };
+    assert_eq!(looker.json(&["log", "show", "150"])["position"], 150);
+    let said = looker.fail(&SUSPEND);
+    assert!(said.contains("permission denied"), "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert_eq!(on.json(&["log", "tail", "-n", "1"])["rows"][0]["position"], 150);
+
+    server.stop(Stop::Immediate);
+    for asked in [&SUSPEND[..], &["log", "show", "150"]] {
+        let said = on.fail(asked);
+        assert!(said.contains("help: check that the server runs"), "{said}");
+    }
+    server.boot();
+    assert_eq!(on.json(&SUSPEND)["outcome"], "recorded");
+    assert_eq!(on.json(&SUSPEND)["outcome"], "recorded_before");
+    assert_eq!(on.json(&["log", "show", "151"])["event_id"], SUSPEND[13]);
+}
+
+#[test]
+fn who_follows_the_log_waits_for_a_server_that_crashed() {
+    let folder = Folder::new();
+    let server = Server::start(Settings::default());
+    let database = Database::create_on(&server.url("postgres"));
+    let on = On { folder: &folder, url: database.url() };
+    on.json(&["import", LOG]);
+    let follow = ["log", "tail", "-n", "1", "--follow", "--json"];
+    let mut following = Running::start(on.command(&follow));
+    assert!(following.line_with("").starts_with("{\"position\":150,"));
+    server.stop(Stop::Immediate);
+    following.error_with("trying again: ");
+    server.boot();
+    on.json(&SUSPEND);
+    assert!(following.line_with("").starts_with("{\"position\":151,"), "none is left out");
     following.signal("-TERM");
     assert_eq!(following.ended().0, Some(0));
 }

@@ -54,10 +54,11 @@ fn managed(folder: &Folder, arguments: &[&str]) -> (Manager, Running) {
 fn a_projector_tells_the_service_manager_and_ends_on_sigterm() {
     let folder = Folder::new();
     folder.succeed(&["import", LOG]);
-    let (manager, running) = managed(&folder, &["project", "--follow"]);
+    let (manager, mut running) = managed(&folder, &["project", "--follow", "--json"]);
     let ready = manager.wait_for("READY=1");
     assert!(ready.contains("STATUS=projecting"), "{ready}");
     manager.wait_for("WATCHDOG=1");
+    running.line_with("\"position\":150");
     running.signal("-TERM");
     manager.wait_for("STOPPING=1");
     let (code, said) = running.ended();
@@ -108,6 +109,45 @@ fn get(address: &str, path: &str, token: Option<&str>) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     answer
+}
+
+#[test]
+fn probes_need_neither_the_token_nor_a_name_and_show_nothing_else() {
+    let folder = Folder::imported();
+    std::fs::write(folder.path("token"), "0123456789abcdef0123456789abcdef").unwrap();
+    let serve = ["serve", "0.0.0.0:0", "--token-file", "token", "--probes", "0.0.0.0:0"];
+    for project in [&[][..], &["--project"]] {
+        let mut running = Running::start(folder.guildhall(&[&serve[..], project].concat()));
+        let port = |line: String| -> u16 {
+            line.trim_end().trim_end_matches('/').rsplit(':').next().unwrap().parse().unwrap()
+        };
+        let probes = port(running.error_with("the probes are at http://"));
+        let console = port(running.error_with("the console is at http://"));
+        let ask = |port: u16, path: &str| {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            // As a kubelet does.
+            write!(
+                stream,
+                "GET {path} HTTP/1.1\r\nHost: 10.244.0.7:{port}\r\nConnection: close\r\n\r\n"
+            )
+            .unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer.split(' ').nth(1).unwrap().to_owned()
+        };
+        let began = Instant::now();
+        while ask(probes, "/readyz") != "200" {
+            assert!(began.elapsed() < PATIENCE, "it is never ready");
+        }
+        assert_eq!(ask(probes, "/healthz"), "200");
+        assert_eq!(ask(probes, "/metrics"), "200");
+        for path in ["/", "/artifacts", "/api/v1/overview", "/events"] {
+            assert_eq!(ask(probes, path), "404", "{path} is no probe");
+        }
+        assert_ne!(ask(console, "/readyz"), "200", "the console itself wants the token");
+        running.signal("-TERM");
+        assert_eq!(running.ended().0, Some(0));
+    }
 }
 
 #[test]

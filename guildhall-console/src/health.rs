@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use guildhall_core::StoreError;
-use guildhall_projector::State as Doing;
+use guildhall_projector::{State as Doing, telemetry};
 use serde::Serialize;
 
 use crate::app::{App, Shared};
@@ -144,35 +144,23 @@ async fn exposition(app: &App) -> Result<String, StoreError> {
     let at = |value: u64| float(value);
     let yes = |value: bool| f64::from(u8::from(value));
     text.gauge(
-        "guildhall_projector_position",
+        telemetry::POSITION,
         "The last position that the Ops DB has taken in.",
         at(standing.position.get()),
     );
-    text.gauge("guildhall_projector_head", "The end of the Chronicle.", at(standing.head.get()));
-    text.gauge("guildhall_projector_lag", "Entries between the two.", at(standing.lag));
+    text.gauge(telemetry::HEAD, "The end of the Chronicle.", at(standing.head.get()));
+    text.gauge(telemetry::LAG, "Entries between the two.", at(standing.lag));
     text.gauge(
-        "guildhall_projector_healthy",
+        telemetry::HEALTHY,
         "Whether the projector does its work.",
         yes(standing.is_healthy),
     );
     if let Some(status) = app.projector.as_ref().map(|status| status.borrow().clone()) {
+        text.counter(telemetry::ENTRIES, "Entries applied by this process.", status.entries);
+        text.counter(telemetry::QUARANTINED, "Of them, put in quarantine.", status.quarantined);
+        text.counter(telemetry::SKIPPED, "Of them, of an unknown type.", status.skipped);
         text.counter(
-            "guildhall_projector_entries_total",
-            "Entries applied by this process.",
-            status.entries,
-        );
-        text.counter(
-            "guildhall_projector_quarantined_total",
-            "Of them, put in quarantine.",
-            status.quarantined,
-        );
-        text.counter(
-            "guildhall_projector_skipped_total",
-            "Of them, of an unknown type.",
-            status.skipped,
-        );
-        text.counter(
-            "guildhall_projector_restarts_total",
+            telemetry::RESTARTS,
             "Restarts after a failure that may pass.",
             status.restarts,
         );
@@ -188,13 +176,9 @@ async fn exposition(app: &App) -> Result<String, StoreError> {
         "Subscribers.",
         at(follows.subscribers as u64),
     );
+    text.counter(telemetry::NOTICES, "Notices delivered while somebody listened.", follows.notices);
     text.counter(
-        "guildhall_orchestrator_notices_total",
-        "Notices delivered while somebody listened.",
-        follows.notices,
-    );
-    text.counter(
-        "guildhall_orchestrator_missed_total",
+        telemetry::MISSED,
         "Notices that did not fit a subscriber's queue.",
         follows.missed,
     );
@@ -205,12 +189,7 @@ async fn exposition(app: &App) -> Result<String, StoreError> {
             },
         )
     });
-    text.metric(
-        "guildhall_feed_steps_total",
-        "counter",
-        "Steps of ceremonies received by a feed.",
-        steps,
-    );
+    text.metric(telemetry::STEPS, "counter", "Steps of ceremonies received by a feed.", steps);
     let healthy = follows.feeds.iter();
     let healthy = healthy.map(|feed| (vec![("feed", feed.name.clone())], yes(feed.is_healthy())));
     text.metric("guildhall_feed_healthy", "gauge", "Whether a feed listens.", healthy);

@@ -8,9 +8,11 @@ pub(crate) mod dashboard;
 pub(crate) mod quarantine;
 mod verdicts;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
-use guildhall_core::{ArtifactId, OpsDb, StoreError, Timestamp};
+use guildhall_core::{ArtifactId, ArtifactQuery, MAX_PAGE_ROWS, OpsDb, StoreError, Timestamp};
 use maud::{DOCTYPE, Markup, html};
 
 use crate::app::App;
@@ -149,9 +151,18 @@ pub(crate) fn paging(here: &str, is_first: bool, first: &str, next: Option<&str>
     }
 }
 
-/// The name of an artifact, for rows that only have its id.
-pub(crate) async fn name_of(ops_db: &dyn OpsDb, id: ArtifactId) -> Result<String, StoreError> {
-    Ok(ops_db.artifact(id).await?.map_or_else(|| id.to_string(), |found| found.artifact.name))
+/// The names of artifacts, at most a page of them, for rows that only have their ids.
+pub(crate) async fn names_of(
+    ops_db: &dyn OpsDb,
+    ids: impl IntoIterator<Item = ArtifactId>,
+) -> Result<BTreeMap<ArtifactId, String>, StoreError> {
+    let ids: BTreeSet<_> = ids.into_iter().collect();
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let query = ArtifactQuery::default().ids(Vec::from_iter(ids)).limit(MAX_PAGE_ROWS);
+    let found = ops_db.artifacts(&query).await?.rows;
+    Ok(found.into_iter().map(|row| (row.id, row.name)).collect())
 }
 
 /// Facts of one moment.

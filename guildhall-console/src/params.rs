@@ -161,6 +161,7 @@ impl Params {
             .custody_states(self.parsed::<CustodyState>("custody_state")?)
             .drifts(self.parsed::<Drift>("drift")?)
             .accords(self.parsed::<AccordId>("accord")?)
+            .ids(self.parsed::<ArtifactId>("id")?)
             .names(self.parsed::<String>("name")?)
             .cids(self.parsed::<Cid>("cid")?)
             .name_contains(self.one::<String>("name_contains")?)

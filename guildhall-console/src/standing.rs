@@ -86,20 +86,6 @@ fn failure(error: &LastError) -> LastFailure {
     LastFailure { message: error.message.clone(), at: error.at }
 }
 
-/// A state's word.
-const fn word(state: State) -> &'static str {
-    match state {
-        State::Starting => "starting",
-        State::CatchingUp => "catching up",
-        State::Live => "live",
-        State::Standby { .. } => "standing by",
-        State::BackingOff { .. } => "backing off",
-        State::Stopped => "stopped",
-        State::Failed => "failed",
-        _ => "unknown",
-    }
-}
-
 impl Standing {
     /// Whether what the tables say is still held against the log.
     pub(crate) fn is_sound(&self) -> bool {
@@ -129,9 +115,9 @@ impl Standing {
         let (state, is_healthy) = match &projector {
             _ if head < position => ("ahead of the log", false),
             _ if is_stalled => ("stalled", false),
-            Some(status) => (word(status.state), status.is_healthy()),
-            None if lag > 0 => ("catching up", true),
-            None => ("live", true),
+            Some(status) => (status.state.spoken(), status.is_healthy()),
+            None if lag > 0 => (State::CatchingUp.spoken(), true),
+            None => (State::Live.spoken(), true),
         };
         let last_error = projector.as_ref().and_then(|status| status.last_error.as_ref());
         let feeds = follows.feeds.iter().map(|feed| FeedStanding {

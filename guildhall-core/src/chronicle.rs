@@ -10,13 +10,11 @@ use crate::error::StoreError;
 use crate::ids::{EventId, Position, StreamId, Version};
 use crate::json::JsonError;
 
-pub mod append;
 mod entry;
 mod leaf;
-mod seen;
-mod versions;
 
 pub use self::entry::{DecodedEntry, Entry, Metadata, NewEntry, Unchecked};
+pub use self::leaf::LeafRecord;
 pub use crate::origin::{Origin, OriginError};
 
 /// What a stream must look like for an append to go ahead.

@@ -80,7 +80,6 @@ mod verdict;
 mod words;
 
 pub use checkpoint::{Checkpoint, ContinuityError};
-pub use chronicle::append;
 pub use chronicle::{
     Append, AppendError, Appended, Chronicle, DecodedEntry, Entry, Expected, Head, Metadata,
     NewEntry, Origin, OriginError, Place, ReadLimit, Unchecked,

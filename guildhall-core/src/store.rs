@@ -3,23 +3,37 @@
 //! A store keeps connections, transactions and its own SQL. What it writes, and whether it may, it
 //! asks of these:
 //!
+//! - [`AppendState`] says what an append means; [`Seen`] notices a log that is no longer the one that was
+//!   read, [`LeafRecord`] and [`BadRow`] what its rows hold;
 //! - [`Applier`] takes a projector through a batch, [`Filler`] a rebuild through all of them;
 //! - [`CheckpointRow`] and [`LeaseState`] say who may write, and when a rebuilt generation may take
 //!   the live one's place;
-//! - [`Row`] has each table's columns once, for whatever reads and writes them;
+//! - [`Row`] has each table's columns once, for whatever reads and writes them, [`read_artifact_head`] and
+//!   [`read_target_head`] those of heads;
 //! - [`Family`] and [`Migration`] name the steps that make the tables.
 //!
-//! A third store begins at [`Applier`].
+//! A third store begins at [`AppendState`] and [`Applier`].
 
+mod append;
 mod apply;
+mod entries;
 mod family;
+mod heads;
 mod lease;
 mod rebuild;
 mod rows;
+mod seen;
+mod versions;
 
+pub use crate::chronicle::LeafRecord;
 pub use crate::ops::{Column, Kind};
+pub use append::{Admitted, AppendState, Recorded};
 pub use apply::{Applier, Folded, Loading, News, Projecting, ProjectorSettings, Standby, Turn};
+pub use entries::BadRow;
 pub use family::{Family, Migration};
+pub use heads::{CHAIN_HEAD, TARGET_HEAD, read_artifact_head, read_target_head};
 pub use lease::{CheckpointRow, LeaseState};
 pub use rebuild::{Deployments, Filler, Filling, Held};
 pub use rows::{ColumnReader, ColumnWriter, Misread, Row, Value};
+pub use seen::{Mark, Seen};
+pub use versions::Versions;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use guildhall_core::append::Mark;
+use guildhall_core::store::Mark;
 use guildhall_core::{
     Batch, Checkpoint, Chronicle, ContinuityError, DecodedEntry, LogFault, Origin, Position,
     ReadLimit, StoreError,

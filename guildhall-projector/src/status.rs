@@ -41,6 +41,30 @@ impl State {
     pub const fn is_final(self) -> bool {
         matches!(self, Self::Stopped | Self::Failed)
     }
+
+    /// Its word for programs: `starting`, `catching_up`, `live`, `standby`, `backing_off`, `stopped` or
+    /// `failed`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::CatchingUp => "catching_up",
+            Self::Live => "live",
+            Self::Standby { .. } => "standby",
+            Self::BackingOff { .. } => "backing_off",
+            Self::Stopped => "stopped",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The same for people.
+    pub const fn spoken(self) -> &'static str {
+        match self {
+            Self::CatchingUp => "catching up",
+            Self::Standby { .. } => "standing by",
+            Self::BackingOff { .. } => "backing off",
+            state => state.as_str(),
+        }
+    }
 }
 
 /// An error, and when it happened.

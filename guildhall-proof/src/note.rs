@@ -4,8 +4,9 @@ use std::fmt;
 
 use data_encoding::BASE64;
 
-use crate::cosignature;
 use crate::key::{KeyId, KeyName, KeyType, Signer, SignerError, VerifierKey};
+
+pub(crate) mod timestamped;
 
 /// How long a note may be, in bytes: room for 100 signatures of any known kind.
 pub const MAX_NOTE_BYTES: usize = 1_000_000;
@@ -320,8 +321,8 @@ impl NoteSignature {
                 key.is_signature_of(text.as_bytes(), signature).then_some(None)
             }
             KeyType::Cosignature => {
-                let (unix_seconds, signature) = cosignature::split(&self.bytes)?;
-                let message = cosignature::message(unix_seconds, text);
+                let (unix_seconds, signature) = timestamped::split(&self.bytes)?;
+                let message = timestamped::message(unix_seconds, text);
                 key.is_signature_of(message.as_bytes(), signature).then_some(Some(unix_seconds))
             }
         }

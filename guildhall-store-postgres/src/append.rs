@@ -9,7 +9,7 @@ mod committer;
 
 use std::sync::Arc;
 
-use guildhall_core::append::Seen;
+use guildhall_core::store::Seen;
 use guildhall_core::{
     Append, AppendError, Appended, Entry, LeafHash, Origin, Position, StoreError,
 };

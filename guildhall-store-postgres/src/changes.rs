@@ -9,7 +9,7 @@ use sqlx::{PgConnection, SqlStr};
 use crate::arrays::{Arrays, upsert};
 use crate::copy::copy_rows;
 use crate::database::Schema;
-use crate::partitions::division;
+use crate::division::division;
 
 /// The tables that a rebuild makes again, referenced ones first.
 pub(crate) const TABLES: [&str; 8] = Table::NAMES;

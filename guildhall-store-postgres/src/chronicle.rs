@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guildhall_core::append::Seen;
+use guildhall_core::store::{BadRow, Seen};
 use guildhall_core::{
     Append, AppendError, Appended, Chronicle, DecodedEntry, Entry, Head, Origin, Position,
     ReadLimit, StoreError, StreamId, Unchecked, Version,
@@ -15,7 +15,7 @@ use sqlx::{PgConnection, Postgres};
 use crate::append::Appender;
 use crate::database::Database;
 use crate::entries::{
-    BadRow, Failure, Part, Range, Stored, load_entries, load_head, load_origin, load_unchecked,
+    Failure, Part, Range, Stored, load_entries, load_head, load_origin, load_unchecked,
 };
 use crate::error::{Doing, ReadOnly};
 use crate::options::PostgresOptions;

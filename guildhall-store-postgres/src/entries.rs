@@ -4,10 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use futures::TryStreamExt;
-use guildhall_core::append::{LeafRecord, Mark, Seen};
+use guildhall_core::store::{BadRow, LeafRecord, Mark, Seen};
 use guildhall_core::{
-    DecodedEntry, Entry, EventId, EventType, Fault, Head, LeafHash, LogFault, Metadata, Origin,
-    Position, ReadLimit, StoreError, StreamId, Timestamp, Unchecked, Version, event,
+    DecodedEntry, Entry, EventId, Fault, Head, LeafHash, LogFault, Metadata, Origin, Position,
+    ReadLimit, StoreError, StreamId, Timestamp, Unchecked, Version,
 };
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
@@ -16,43 +16,6 @@ use sqlx::{Decode, Postgres, Row, SqlStr, Type, ValueRef};
 use crate::database::Database;
 use crate::error::{fault, has_sqlstate};
 use crate::holder::LockedByOther;
-
-/// A stored row that does not hold what its column is for: the tables were damaged, or something
-/// other than Guildhall wrote them.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum BadRow {
-    /// A column of an entry holds something else.
-    #[error("the entry at position {position} holds no {column}")]
-    Column {
-        /// The entry's position, as stored.
-        position: i64,
-        /// The column.
-        column: &'static str,
-    },
-    /// A column of a row of the proof holds something else.
-    #[error("a row of {table} holds no {column}")]
-    Proof {
-        /// The table.
-        table: &'static str,
-        /// The column.
-        column: &'static str,
-    },
-    /// An entry is missing.
-    #[error("no entry stands at position {expected}; the next is at {found}")]
-    Gap {
-        /// The position without an entry.
-        expected: Position,
-        /// The position of the entry after it.
-        found: Position,
-    },
-    /// The stored origin is none.
-    #[error("the stored origin {found:?} cannot name a Chronicle")]
-    Origin {
-        /// What is stored.
-        found: String,
-    },
-}
 
 /// The server is a standby that has not got to what was acknowledged or read elsewhere.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -144,9 +107,7 @@ impl<'r> Stored<'r> {
     /// The row, whose first column is the position.
     pub(crate) fn of(row: &'r PgRow) -> Result<Self, BadRow> {
         let stored = row.try_get(0).unwrap_or(-1);
-        let position = Position::from_i64(stored)
-            .ok_or(BadRow::Column { position: stored, column: "position" })?;
-        Ok(Self { row, position })
+        Ok(Self { row, position: BadRow::check_position(stored)? })
     }
 
     pub(crate) fn position(&self) -> Position {
@@ -185,12 +146,7 @@ impl<'r> Stored<'r> {
     }
 
     pub(crate) fn metadata(&self, column: usize) -> Result<Metadata, BadRow> {
-        let position = self.position.as_i64();
-        match self.text(column, "metadata")? {
-            "{}" => Ok(Metadata::default()),
-            text => serde_json::from_str(text)
-                .map_err(|_| BadRow::Column { position, column: "metadata" }),
-        }
+        BadRow::check_metadata(self.position, self.text(column, "metadata")?)
     }
 
     pub(crate) fn recorded_at(&self) -> Result<Timestamp, BadRow> {
@@ -203,62 +159,43 @@ impl<'r> Stored<'r> {
         self.row.try_get::<Option<T>, _>(column).ok().flatten()
     }
 
-    /// Checks that the entry is what its leaf hash says.
-    fn check(&self, origin: &Origin) -> Result<(), Failure> {
-        let record = LeafRecord {
+    /// What its leaf hash commits to, from the columns in the order of the table.
+    fn record(&self) -> Result<LeafRecord<'r>, BadRow> {
+        Ok(LeafRecord {
             position: self.position,
             event_id: EventId::from_uuid(self.uuid(1, "event_id")?),
             stream_id: StreamId::from_uuid(self.uuid(2, "stream_id")?),
             version: self.version(3)?,
-            event_type: self.text(4, "event_type")?,
-            payload: self.text(5, "payload")?,
+            event_type: self.get(4, "event_type")?,
+            payload: self.get(5, "payload")?,
             recorded_at: self.recorded_at()?,
-        };
-        Ok(record.check(origin, self.leaf_hash(8)?)?)
+        })
+    }
+
+    /// Checks that the entry is what its leaf hash says.
+    fn check(&self, origin: &Origin) -> Result<(), Failure> {
+        Ok(self.record()?.check(origin, self.leaf_hash(8)?)?)
     }
 
     /// The entry, decoded, from the columns in the order of the table. Its payload is not copied.
     pub(crate) fn decoded(&self) -> Result<DecodedEntry, BadRow> {
-        let stream_id = StreamId::from_uuid(self.uuid(2, "stream_id")?);
-        let event_type = EventType::new(self.text(4, "event_type")?);
-        Ok(DecodedEntry {
-            position: self.position,
-            event_id: EventId::from_uuid(self.uuid(1, "event_id")?),
-            stream_id,
-            recorded_at: self.recorded_at()?,
-            leaf_hash: self.leaf_hash(8)?,
-            decoded: event::decode(&event_type, stream_id, self.text(5, "payload")?),
-            event_type,
-        })
+        Ok(self.record()?.to_decoded(self.leaf_hash(8)?))
     }
 
     /// The whole entry, from the columns in the order of the table.
     pub(crate) fn entry(&self) -> Result<Entry, BadRow> {
-        let metadata = self.metadata(6)?;
-        Ok(Entry { metadata, ..self.bare_entry()? })
+        Ok(self.record()?.to_entry(self.metadata(6)?, self.leaf_hash(8)?))
     }
 
     /// What stands there, as it is.
     fn unchecked(&self) -> Unchecked {
-        match self.bare_entry() {
-            Ok(entry) => Unchecked::Entry(entry),
+        let leaf = self.record().and_then(|record| Ok((record, self.leaf_hash(8)?)));
+        match leaf {
+            Ok((record, leaf_hash)) => {
+                Unchecked::Entry(record.to_entry(Metadata::default(), leaf_hash))
+            }
             Err(bad) => Unchecked::Unreadable { position: self.position, reason: bad.to_string() },
         }
-    }
-
-    /// The entry without its metadata.
-    fn bare_entry(&self) -> Result<Entry, BadRow> {
-        Ok(Entry {
-            position: self.position,
-            event_id: EventId::from_uuid(self.uuid(1, "event_id")?),
-            stream_id: StreamId::from_uuid(self.uuid(2, "stream_id")?),
-            version: self.version(3)?,
-            event_type: EventType::new(self.text(4, "event_type")?),
-            payload: self.text(5, "payload")?.into(),
-            metadata: Metadata::default(),
-            recorded_at: self.recorded_at()?,
-            leaf_hash: self.leaf_hash(8)?,
-        })
     }
 }
 
@@ -433,11 +370,14 @@ impl<T, R: FnMut(&Stored<'_>) -> Result<T, BadRow>> Reading<'_, T, R> {
         while let Some(row) = rows.try_next().await? {
             let stored = Stored::of(&row)?;
             self.after = match self.range {
-                Range::After(_) => next_position(self.after, stored.position())?,
+                Range::After(_) => {
+                    BadRow::check_follows(BadRow::check_position(self.after)?, stored.position())?;
+                    stored.position().as_i64()
+                }
                 Range::Stream(..) => stored.version(3)?.as_i64(),
             };
             if let Some(origin) = stored.told::<String>(9) {
-                let origin = parse_origin(origin)?;
+                let origin = BadRow::check_origin(origin)?;
                 self.seen.check_origin(&origin)?;
                 self.origin = Some(origin);
                 self.at_mark = stored.told::<&[u8]>(10).and_then(leaf_hash_of);
@@ -452,15 +392,6 @@ impl<T, R: FnMut(&Stored<'_>) -> Result<T, BadRow>> Reading<'_, T, R> {
         }
         Ok(())
     }
-}
-
-/// The position of an entry that must follow `after`.
-fn next_position(after: i64, found: Position) -> Result<i64, BadRow> {
-    if found.as_i64() == after + 1 {
-        return Ok(found.as_i64());
-    }
-    let expected = Position::from_i64(after + 1).unwrap_or(Position::MAX);
-    Err(BadRow::Gap { expected, found })
 }
 
 /// Where the log ends, after checking that it has what was seen of it.
@@ -525,12 +456,7 @@ pub(crate) async fn load_origin(
 ) -> Result<Option<Origin>, Failure> {
     let sql = database.sql("SELECT origin FROM {schema}.chronicle_origin");
     let found: Option<String> = sqlx::query_scalar(sql).fetch_optional(connection).await?;
-    found.map(|found| parse_origin(found).map_err(Failure::from)).transpose()
-}
-
-/// The origin that a row holds.
-pub(crate) fn parse_origin(found: String) -> Result<Origin, BadRow> {
-    found.parse().map_err(|_| BadRow::Origin { found })
+    found.map(|found| BadRow::check_origin(found).map_err(Failure::from)).transpose()
 }
 
 /// The binary form of entries, a column at a time, bound to `append_entries.sql` after its first

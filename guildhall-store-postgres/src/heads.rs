@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use guildhall_core::custody::ChainHead;
 use guildhall_core::fold::{Heads, Keys, TargetHead};
 use guildhall_core::invariant::ArtifactHead;
+use guildhall_core::store::{read_artifact_head, read_target_head};
 use guildhall_core::{AccordId, ArtifactId, Cid, Position, Revision};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -62,26 +62,16 @@ type LoadedArtifact = (ArtifactId, (Position, Revision, ArtifactHead));
 fn artifact_head(row: &PgRow) -> Result<LoadedArtifact, sqlx::Error> {
     let mut columns = Columns::of(row);
     let id = columns.value()?;
-    let (written, revision) = (columns.value()?, columns.value()?);
-    let cid = columns.value()?;
-    let Some(seq) = columns.value()? else {
-        let head = ArtifactHead { cid, chain: None, ratified: Vec::new() };
+    let (written, revision, mut head) = read_artifact_head(&mut columns)?;
+    if head.chain.is_none() {
         return Ok((id, (written, revision, head)));
-    };
-    let chain = ChainHead {
-        seq,
-        state: columns.value()?,
-        hash: columns.value()?,
-        occurred_at: columns.value()?,
-        ceremony_id: columns.value()?,
-        opened_by: columns.value::<Option<String>>()?.map(Into::into),
-    };
+    }
     let ratified: Vec<String> = columns.decoded()?;
     let ratified = ratified.iter().map(|cid| cid.parse::<Cid>());
-    let ratified = ratified.collect::<Result<_, _>>().map_err(|error| {
+    head.ratified = ratified.collect::<Result<_, _>>().map_err(|error| {
         sqlx::Error::ColumnDecode { index: "ratified".to_owned(), source: Box::new(error) }
     })?;
-    Ok((id, (written, revision, ArtifactHead { cid, chain: Some(chain), ratified })))
+    Ok((id, (written, revision, head)))
 }
 
 type LoadedTarget<'r> = ((ArtifactId, &'r str), (Position, TargetHead));
@@ -91,12 +81,27 @@ fn target_head(row: &PgRow) -> Result<LoadedTarget<'_>, sqlx::Error> {
     let id = columns.value()?;
     let target = row.try_get(1)?;
     let _: &str = columns.decoded()?;
-    let head = TargetHead {
-        desired_cid: columns.value()?,
-        observed_cid: columns.value()?,
-        health: columns.value()?,
-        health_since: columns.value()?,
-        observed_at: columns.value()?,
-    };
-    Ok(((id, target), (columns.value()?, head)))
+    Ok(((id, target), read_target_head(&mut columns)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use guildhall_core::store::{CHAIN_HEAD, TARGET_HEAD};
+
+    #[test]
+    fn statements_select_the_columns_of_heads_in_their_order() {
+        let of = |alias: &str, columns: &[&str]| {
+            columns.iter().map(|column| format!("{alias}.{column}, ")).collect::<String>()
+        };
+        let words = |sql: &str| sql.split_whitespace().collect::<Vec<_>>().join(" ");
+        let chain = of("link", &CHAIN_HEAD);
+        let opener = "CASE WHEN link.to_state = 'ceremony_open' THEN ( SELECT opening.actor FROM";
+        let found = words(include_str!("sql/load_artifact_heads.sql"));
+        assert!(found.contains(&format!(" artifact.cid, {chain}{opener}")), "{found}");
+        let target = of("state", &TARGET_HEAD);
+        let target =
+            format!("SELECT state.artifact_id, state.target, {}", target.trim_end_matches(", "));
+        let found = words(include_str!("sql/load_target_heads.sql"));
+        assert!(found.contains(&format!("{target} FROM unnest")), "{found}");
+    }
 }

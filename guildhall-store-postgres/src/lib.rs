@@ -44,6 +44,7 @@ mod changes;
 mod chronicle;
 mod copy;
 mod database;
+mod division;
 mod entries;
 mod error;
 mod facts;
@@ -69,7 +70,6 @@ mod store;
 mod watch;
 
 pub use chronicle::PostgresChronicle;
-pub use entries::BadRow;
 pub use error::OpenError;
 pub use facts::ServerFacts;
 pub use guildhall_core::store::Family;

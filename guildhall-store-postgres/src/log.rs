@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use guildhall_core::append::{AppendState, Recorded, Seen};
+use guildhall_core::store::{AppendState, BadRow, Recorded, Seen};
 use guildhall_core::{
     Append, Entry, EventId, EventType, LeafHash, LogFault, Origin, Position, StreamId, Version,
 };
@@ -10,9 +10,7 @@ use sqlx::{PgConnection, Row};
 use uuid::Uuid;
 
 use crate::database::Database;
-use crate::entries::{
-    BadRow, Failure, Stored, bind_entries, check_mark, load_leaf_hash, parse_origin,
-};
+use crate::entries::{Failure, Stored, bind_entries, check_mark, load_leaf_hash};
 
 /// What this process knows of the log; valid as long as the log ends at its head.
 #[derive(Debug, Clone)]
@@ -59,12 +57,11 @@ impl LogState {
             .fetch_one(&mut *connection)
             .await?;
         let head: i64 = row.try_get(0)?;
-        let bad_head = BadRow::Column { position: head, column: "position" };
-        let head = Position::from_i64(head).ok_or(bad_head)?;
+        let head = BadRow::check_position(head)?;
         let origin: Option<String> = row.try_get(1)?;
         let versions: Vec<i64> = row.try_get(2)?;
         let recorded: Vec<Uuid> = row.try_get(3)?;
-        let origin = origin.map(parse_origin).transpose()?;
+        let origin = origin.map(BadRow::check_origin).transpose()?;
         check_mark(mark, row.try_get(4)?, head, row.try_get(5)?)?;
         match &origin {
             Some(origin) => seen.check_origin(origin)?,

@@ -1,5 +1,5 @@
 //! Whether the schema is as the migrations made it: tables, columns, keys and checks, indexes,
-//! triggers and whether they are enabled, functions to the letter.
+//! triggers and whether they are enabled, functions and views to the letter.
 //!
 //! An embedder may add tables, views and indexes, and triggers on the Ops DB's tables, which a rebuild
 //! carries over. A trigger on the log's tables, or a rule on any, could write what nobody appended, or
@@ -62,7 +62,10 @@ pub(crate) async fn compare(
         match found.get(&(kind.clone(), table.clone(), name.clone())) {
             None => faults.push(SchemaFault::Missing { kind, name, table }),
             Some(found) if found != how => {
-                let (found, expected) = (found.clone(), how.clone());
+                let (found, expected) = match &*kind {
+                    "view" => ("another".to_owned(), "the migrations'".to_owned()),
+                    _ => (found.clone(), how.clone()),
+                };
                 faults.push(SchemaFault::Altered { kind, name, table, found, expected });
             }
             Some(_) => {}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use guildhall_core::seals::{proof_limit, tile_limit};
-use guildhall_core::store::LeaseState;
+use guildhall_core::store::{BadRow, LeaseState};
 use guildhall_core::{
     HolderId, LeafHash, Lease, NewSeal, Position, SaveSealError, Seals, StoreError,
     StoredCosignature, StoredSeal, StoredStream, StoredTile, StreamId, Timestamp, TreeHash,
@@ -18,7 +18,7 @@ use sqlx::{Decode, PgConnection, Postgres, Row, Type};
 use uuid::Uuid;
 
 use crate::chronicle::PostgresChronicle;
-use crate::entries::{BadRow, Failure, Stored, load_head, timestamp};
+use crate::entries::{Failure, Stored, load_head, timestamp};
 use crate::error::ReadOnly;
 
 const READING: &str = "reading what proves the Chronicle";

@@ -9,11 +9,12 @@ mod server;
 use std::time::Duration;
 
 use common::{append_one, event, stream};
+use guildhall_core::store::BadRow;
 use guildhall_core::{
     Append, AppendError, Chronicle, EventId, Expected, NewEntry, Position, ReadLimit, StreamId,
     Version,
 };
-use guildhall_store_postgres::{BadRow, PostgresChronicle, PostgresOptions, PostgresStore};
+use guildhall_store_postgres::{PostgresChronicle, PostgresOptions, PostgresStore};
 use proxy::{Cut, Proxy};
 use server::{Database, Server, Settings, Stop, execute};
 use sqlx::postgres::PgPoolOptions;

@@ -218,3 +218,18 @@ async fn look_ups_go_by_the_index_of_what_they_look_for() {
         assert!(!plan.contains("Seq Scan on verification_results"), "{query:?}: {plan}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standing_verdict_is_found_among_those_of_its_series_alone() {
+    let server = start_explaining();
+    let database = Database::create_on(&server.url("postgres"));
+    let ops_db = filled(database.url(), Partitions::Off).await.ops_db();
+    let failed = VerificationQuery::default().outcomes([Outcome::Failed]).is_standing(true);
+    let (plan, page) = plans(&server, ops_db.verifications(&failed)).await;
+    assert_eq!(page.unwrap().rows.len(), 1);
+    assert!(plan.contains("using verification_results_by_series on"), "{plan}");
+    let of_artifacts = ArtifactQuery::default().verdicts([Outcome::Failed]);
+    let (plan, page) = plans(&server, ops_db.artifacts(&of_artifacts)).await;
+    assert_eq!(page.unwrap().rows.len(), 1);
+    assert!(plan.contains("using verification_results_by_series on"), "{plan}");
+}

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use guildhall_core::append::{Admitted, AppendState, Mark, Recorded, Seen, Versions};
+use guildhall_core::store::{Admitted, AppendState, Mark, Recorded, Seen, Versions};
 use guildhall_core::{
     Append, AppendError, Appended, Entry, EventId, EventType, LogFault, Origin, StoreError,
     StreamId, Timestamp, Version,

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guildhall_core::append::Seen;
+use guildhall_core::store::{BadRow, Seen};
 use guildhall_core::{
     Append, AppendError, Appended, Chronicle, DecodedEntry, Entry, Head, Origin, Position,
     ReadLimit, StoreError, StreamId, Unchecked, Version,
@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use crate::append::Appender;
 use crate::connection::DatabaseFile;
 use crate::crew::Crew;
-use crate::entries::{BadRow, Failure, HasLeaf, Stored, View, load_unchecked};
+use crate::entries::{Failure, Stored, View, load_unchecked};
 use crate::error::ReadOnly;
 use crate::options::SqliteOptions;
 use crate::reader::Reader;
@@ -189,7 +189,7 @@ impl Chronicle for SqliteChronicle {
 }
 
 /// The entries after a position, as `read` makes them of their rows, without a gap.
-fn load_after<T: HasLeaf>(
+fn load_after<T>(
     view: &View<'_>,
     after: Position,
     limit: ReadLimit,
@@ -198,12 +198,8 @@ fn load_after<T: HasLeaf>(
     let mut last = after;
     let parameters = (after.as_i64(), most(limit));
     view.entries(include_str!("sql/read_entries.sql"), parameters, limit, |stored, origin| {
-        let expected = last.next().unwrap_or(last);
-        let found = stored.position();
-        if found != expected || found == last {
-            return Err(BadRow::Gap { expected, found }.into());
-        }
-        last = found;
+        BadRow::check_follows(last, stored.position())?;
+        last = stored.position();
         read(stored, origin)
     })
 }

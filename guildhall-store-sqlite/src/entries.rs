@@ -2,52 +2,15 @@
 
 use std::sync::Arc;
 
-use guildhall_core::append::{LeafRecord, Mark, Seen};
+use guildhall_core::store::{BadRow, LeafRecord, Mark, Seen};
 use guildhall_core::{
-    DecodedEntry, Entry, EventId, EventType, Head, LeafHash, LogFault, Metadata, Origin, Position,
-    ReadLimit, StoreError, StreamId, Timestamp, Unchecked, Version, event,
+    DecodedEntry, Entry, EventId, Head, LeafHash, LogFault, Metadata, Origin, Position, ReadLimit,
+    StoreError, StreamId, Timestamp, Unchecked, Version,
 };
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Params, Row};
 
 use crate::error::fault;
-
-/// A stored row that does not hold what its column is for: the file was damaged, or something
-/// other than Guildhall wrote it.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum BadRow {
-    /// A column of an entry holds something else.
-    #[error("the entry at position {position} holds no {column}")]
-    Column {
-        /// The entry's position, as stored.
-        position: i64,
-        /// The column.
-        column: &'static str,
-    },
-    /// A column of a row of the proof holds something else.
-    #[error("a row of {table} holds no {column}")]
-    Proof {
-        /// The table.
-        table: &'static str,
-        /// The column.
-        column: &'static str,
-    },
-    /// An entry is missing.
-    #[error("no entry stands at position {expected}; the next is at {found}")]
-    Gap {
-        /// The position without an entry.
-        expected: Position,
-        /// The position of the entry after it.
-        found: Position,
-    },
-    /// The stored origin is none.
-    #[error("the stored origin {found:?} cannot name a Chronicle")]
-    Origin {
-        /// What is stored.
-        found: String,
-    },
-}
 
 /// Why a statement on the Chronicle failed. It can be told to several callers.
 #[derive(Debug, Clone)]
@@ -98,9 +61,7 @@ impl<'r> Stored<'r> {
     /// The row, whose position stands in this column.
     pub(crate) fn at(row: &'r Row<'r>, column: usize) -> Result<Self, BadRow> {
         let stored = row.get_ref(column).ok().and_then(|value| value.as_i64().ok()).unwrap_or(-1);
-        let position = Position::from_i64(stored)
-            .ok_or(BadRow::Column { position: stored, column: "position" })?;
-        Ok(Self { row, position })
+        Ok(Self { row, position: BadRow::check_position(stored)? })
     }
 
     pub(crate) fn position(&self) -> Position {
@@ -134,10 +95,7 @@ impl<'r> Stored<'r> {
     }
 
     pub(crate) fn metadata(&self, column: usize) -> Result<Metadata, BadRow> {
-        match self.text(column, "metadata")? {
-            "{}" => Ok(Metadata::default()),
-            text => serde_json::from_str(text).map_err(|_| self.bad("metadata")),
-        }
+        BadRow::check_metadata(self.position, self.text(column, "metadata")?)
     }
 
     fn payload_bytes(&self) -> usize {
@@ -167,7 +125,7 @@ impl<'r> Stored<'r> {
             payload: self.text(5, "payload")?,
             recorded_at: self.recorded_at()?,
         };
-        Ok((record, LeafHash::from_bytes(self.bytes(8, "leaf_hash")?)))
+        Ok((record, self.leaf_hash(8)?))
     }
 
     /// The same, checked.
@@ -181,16 +139,7 @@ impl<'r> Stored<'r> {
     /// not copied.
     pub(crate) fn decoded(&self, origin: &Origin) -> Result<DecodedEntry, Failure> {
         let (record, leaf_hash) = self.checked_leaf(origin)?;
-        let event_type = EventType::new(record.event_type);
-        Ok(DecodedEntry {
-            position: record.position,
-            event_id: record.event_id,
-            stream_id: record.stream_id,
-            recorded_at: record.recorded_at,
-            leaf_hash,
-            decoded: event::decode(&event_type, record.stream_id, record.payload),
-            event_type,
-        })
+        Ok(record.to_decoded(leaf_hash))
     }
 
     /// The whole entry, checked, from the columns in the order of the table.
@@ -198,31 +147,17 @@ impl<'r> Stored<'r> {
         // First what the leaf hash does not speak of.
         let metadata = self.metadata(6)?;
         let (record, leaf_hash) = self.checked_leaf(origin)?;
-        Ok(entry_of(record, metadata, leaf_hash))
+        Ok(record.to_entry(metadata, leaf_hash))
     }
 
     /// What stands there, as it is.
     fn unchecked(&self) -> Unchecked {
         match self.leaf() {
             Ok((record, leaf_hash)) => {
-                Unchecked::Entry(entry_of(record, Metadata::default(), leaf_hash))
+                Unchecked::Entry(record.to_entry(Metadata::default(), leaf_hash))
             }
             Err(bad) => Unchecked::Unreadable { position: self.position, reason: bad.to_string() },
         }
-    }
-}
-
-fn entry_of(record: LeafRecord<'_>, metadata: Metadata, leaf_hash: LeafHash) -> Entry {
-    Entry {
-        position: record.position,
-        event_id: record.event_id,
-        stream_id: record.stream_id,
-        version: record.version,
-        event_type: EventType::new(record.event_type),
-        payload: record.payload.into(),
-        metadata,
-        recorded_at: record.recorded_at,
-        leaf_hash,
     }
 }
 
@@ -300,7 +235,7 @@ impl<'c> View<'c> {
     }
 
     /// The entries that a statement answers, up to the limit, as `read` makes them of their rows.
-    pub(crate) fn entries<T: HasLeaf>(
+    pub(crate) fn entries<T>(
         &self,
         sql: &str,
         parameters: impl Params,
@@ -309,7 +244,7 @@ impl<'c> View<'c> {
     ) -> Result<Vec<T>, Failure> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(parameters)?;
-        let (mut entries, mut bytes) = (Vec::new(), 0);
+        let (mut entries, mut bytes, mut last) = (Vec::new(), 0, None);
         while let Some(row) = rows.next()? {
             let stored = Stored::at(row, 0)?;
             let next_bytes = stored.payload_bytes();
@@ -322,31 +257,14 @@ impl<'c> View<'c> {
                 return Err(LogFault::NoOrigin { head }.into());
             };
             entries.push(read(&stored, origin)?);
+            last = Some((stored.position(), stored.leaf_hash(8)?));
         }
-        if let Some((position, leaf_hash)) = entries.last().map(T::leaf) {
+        if let Some((position, leaf_hash)) = last {
             self.seen.note(position, leaf_hash);
         }
         // A projector keeps several of these.
         entries.shrink_to_fit();
         Ok(entries)
-    }
-}
-
-/// What is seen of an entry.
-pub(crate) trait HasLeaf {
-    /// Its position and its leaf hash.
-    fn leaf(&self) -> (Position, LeafHash);
-}
-
-impl HasLeaf for Entry {
-    fn leaf(&self) -> (Position, LeafHash) {
-        (self.position, self.leaf_hash)
-    }
-}
-
-impl HasLeaf for DecodedEntry {
-    fn leaf(&self) -> (Position, LeafHash) {
-        (self.position, self.leaf_hash)
     }
 }
 
@@ -357,7 +275,7 @@ pub(crate) fn check_mark(connection: &Connection, mark: Mark) -> Result<(), Fail
     let mut rows = statement.query([mark.position.as_i64()])?;
     match rows.next()? {
         Some(row) => {
-            let found = LeafHash::from_bytes(Stored::at(row, 0)?.bytes(1, "leaf_hash")?);
+            let found = Stored::at(row, 0)?.leaf_hash(1)?;
             mark.check(Some(found), mark.position)?;
         }
         None => mark.check(None, load_head(connection)?.position)?,
@@ -375,7 +293,7 @@ fn load_head(connection: &Connection) -> Result<Head, Failure> {
         return Ok(Head { position: Position::ZERO, leaf_hash: None });
     };
     let stored = Stored::at(row, 0)?;
-    let leaf_hash = LeafHash::from_bytes(stored.bytes(1, "leaf_hash")?);
+    let leaf_hash = stored.leaf_hash(1)?;
     Ok(Head { position: stored.position(), leaf_hash: Some(leaf_hash) })
 }
 
@@ -384,9 +302,5 @@ fn load_origin(connection: &Connection) -> Result<Option<Origin>, Failure> {
     let mut statement = connection.prepare_cached("SELECT origin FROM chronicle_origin")?;
     let mut rows = statement.query([])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    let found: String = row.get(0)?;
-    match found.parse() {
-        Ok(origin) => Ok(Some(origin)),
-        Err(_) => Err(BadRow::Origin { found }.into()),
-    }
+    Ok(Some(BadRow::check_origin(row.get(0)?)?))
 }

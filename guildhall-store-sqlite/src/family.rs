@@ -73,4 +73,9 @@ const OPS: &[Migration] = &[
         name: "history_look_ups",
         sql: include_str!("../migrations/ops/0011_history_look_ups.sql"),
     },
+    Migration {
+        number: 12,
+        name: "standing_verdicts",
+        sql: include_str!("../migrations/ops/0012_standing_verdicts.sql"),
+    },
 ];

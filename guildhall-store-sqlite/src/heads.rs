@@ -1,8 +1,8 @@
 //! Loading the heads that a batch touches.
 
-use guildhall_core::custody::ChainHead;
-use guildhall_core::fold::{Heads, Keys, TargetHead};
+use guildhall_core::fold::{Heads, Keys};
 use guildhall_core::invariant::ArtifactHead;
+use guildhall_core::store::{read_artifact_head, read_target_head};
 use guildhall_core::{ArtifactId, Position, Revision};
 use rusqlite::{Connection, OptionalExtension};
 
@@ -32,15 +32,7 @@ pub(crate) fn load_heads(
     for (id, target) in &keys.targets {
         let head = load_target
             .query_row((id.as_uuid().as_bytes(), target), |row| {
-                let mut columns = Columns::of_table(row, "deployment_states");
-                let head = TargetHead {
-                    desired_cid: columns.value()?,
-                    observed_cid: columns.value()?,
-                    health: columns.value()?,
-                    health_since: columns.value()?,
-                    observed_at: columns.value()?,
-                };
-                Ok((columns.value()?, head))
+                read_target_head(&mut Columns::of_table(row, "deployment_states"))
             })
             .optional()?;
         heads.know_target(*id, target.clone(), head);
@@ -55,25 +47,7 @@ fn load_artifact_head(
 ) -> rusqlite::Result<Option<(Position, Revision, ArtifactHead)>> {
     let mut load_head = connection.prepare_cached(&statements.load_artifact_head)?;
     let head = load_head.query_row([id.as_uuid().as_bytes()], |row| {
-        let mut columns = Columns::of_table(row, "governed_artifacts");
-        let (written, revision) = (columns.value()?, columns.value()?);
-        let cid = columns.value()?;
-        let Some(seq) = columns.value()? else {
-            return Ok((
-                written,
-                revision,
-                ArtifactHead { cid, chain: None, ratified: Vec::new() },
-            ));
-        };
-        let chain = ChainHead {
-            seq,
-            state: columns.value()?,
-            hash: columns.value()?,
-            occurred_at: columns.value()?,
-            ceremony_id: columns.value()?,
-            opened_by: columns.value::<Option<String>>()?.map(Into::into),
-        };
-        Ok((written, revision, ArtifactHead { cid, chain: Some(chain), ratified: Vec::new() }))
+        read_artifact_head(&mut Columns::of_table(row, "governed_artifacts"))
     });
     let Some((written, revision, mut head)) = head.optional()? else { return Ok(None) };
     if head.chain.is_some() {
@@ -84,4 +58,28 @@ fn load_artifact_head(
         head.ratified = ratified.collect::<rusqlite::Result<_>>()?;
     }
     Ok(Some((written, revision, head)))
+}
+
+#[cfg(test)]
+mod tests {
+    use guildhall_core::store::{CHAIN_HEAD, TARGET_HEAD};
+
+    use super::*;
+
+    #[test]
+    fn statements_select_the_columns_of_heads_in_their_order() {
+        let of = |alias: &str, columns: &[&str]| {
+            columns.iter().map(|column| format!("{alias}{column}, ")).collect::<String>()
+        };
+        let statements = Statements::live();
+        let words = |sql: &str| sql.split_whitespace().collect::<Vec<_>>().join(" ");
+        let chain = of("link.", &CHAIN_HEAD);
+        let opener = "CASE WHEN link.to_state = 'ceremony_open' THEN ( SELECT opening.actor FROM";
+        let found = words(&statements.load_artifact_head);
+        assert!(found.contains(&format!(" artifact.cid, {chain}{opener}")), "{found}");
+        let target = of("", &TARGET_HEAD);
+        let target = target.trim_end_matches(", ");
+        let found = words(&statements.load_target_head);
+        assert!(found.starts_with(&format!("SELECT {target} FROM deployment_states")), "{found}");
+    }
 }

@@ -71,7 +71,6 @@ mod watch;
 mod workers;
 
 pub use chronicle::SqliteChronicle;
-pub use entries::BadRow;
 pub use error::{CloseError, OpenError};
 pub use guildhall_core::store::Family;
 pub use migrate::APPLICATION_ID;

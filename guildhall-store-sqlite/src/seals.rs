@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use guildhall_core::append::Seen;
 use guildhall_core::seals::{proof_limit, tile_limit};
-use guildhall_core::store::LeaseState;
+use guildhall_core::store::{BadRow, LeaseState, Seen};
 use guildhall_core::{
     HolderId, LeafHash, Lease, NewSeal, Position, SaveSealError, Seals, StoreError,
     StoredCosignature, StoredSeal, StoredStream, StoredTile, StreamId, Timestamp, TreeHash,
@@ -19,7 +18,7 @@ use uuid::Uuid;
 
 use crate::chronicle::SqliteChronicle;
 use crate::connection::{DatabaseFile, Role, lock};
-use crate::entries::{BadRow, Failure, Stored, View};
+use crate::entries::{Failure, Stored, View};
 use crate::error::Doing;
 use crate::ops_rows::TimeText;
 use crate::place::Place;

@@ -4,11 +4,12 @@
 mod common;
 
 use common::{append_one, event, new_folder, stream};
+use guildhall_core::store::BadRow;
 use guildhall_core::{
     Append, AppendError, Chronicle, EventId, Expected, NewEntry, Origin, Position, ReadLimit,
     Version,
 };
-use guildhall_store_sqlite::{BadRow, SqliteOptions, SqliteStore};
+use guildhall_store_sqlite::{SqliteOptions, SqliteStore};
 
 const ALL: ReadLimit = ReadLimit::entries(usize::MAX);
 

@@ -34,6 +34,7 @@ fn any_query(random: &mut Random, tables: &Tables) -> ArtifactQuery {
     let types: Vec<String> =
         tables.governed_artifacts.iter().map(|row| row.artifact_type.clone()).collect();
     let names: Vec<String> = tables.governed_artifacts.iter().map(|row| row.name.clone()).collect();
+    let ids: Vec<_> = tables.governed_artifacts.iter().map(|row| row.id).collect();
     let cids: Vec<_> = tables.governed_artifacts.iter().map(|row| row.cid).collect();
     let accords: Vec<AccordId> = tables.accord_bindings.iter().map(|row| row.id).collect();
     ArtifactQuery::default()
@@ -42,6 +43,7 @@ fn any_query(random: &mut Random, tables: &Tables) -> ArtifactQuery {
         .custody_states(some(random, CustodyState::ALL))
         .drifts(some(random, Drift::ALL))
         .accords(some(random, &accords))
+        .ids(if random.once_in(8) { some(random, &ids) } else { Vec::new() })
         .names(if random.once_in(8) { some(random, &names) } else { Vec::new() })
         .cids(if random.once_in(8) { some(random, &cids) } else { Vec::new() })
         .name_contains(random.once_in(3).then(|| {

@@ -51,7 +51,7 @@ impl Accord {
                 let asked =
                     context.reading(async |database| Ok(database.ops_db.accords(&query).await?));
                 let page = asked.await?;
-                print_rows(&context.global, form, &page.rows, page.next.as_ref())?;
+                print_rows(form.listing(&context.global), &page.rows, page.next.as_ref())?;
             }
             Command::Show(Show { accord }) => {
                 let asked = context

@@ -2,9 +2,9 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use guildhall_core::ops::ArtifactKey;
 use guildhall_core::{
-    AccordId, ArtifactDetail, ArtifactQuery, ArtifactSort, ArtifactSummary, Cid, Cursor,
-    CustodyPolicy, CustodyState, DeploymentQuery, DeploymentState, Drift, Json, MAX_PAGE_ROWS,
-    Outcome, Tier, Timestamp,
+    AccordId, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSort, ArtifactSummary, Cid,
+    Cursor, CustodyState, DeploymentQuery, DeploymentState, Drift, Json, MAX_PAGE_ROWS, Outcome,
+    Tier, Timestamp,
 };
 use serde::Serialize;
 
@@ -48,6 +48,9 @@ struct List {
     /// Under this accord, by its id or name
     #[arg(long, value_name = "ID|NAME")]
     accord: Vec<String>,
+    /// With this id
+    #[arg(long, value_name = "ID")]
+    id: Vec<ArtifactId>,
     /// With exactly this name
     #[arg(long)]
     name: Vec<String>,
@@ -123,7 +126,7 @@ impl List {
             Ok(database.ops_db.artifacts(&query).await?)
         });
         let page = page.await?;
-        print_rows(&context.global, form, &page.rows, page.next.as_ref())
+        print_rows(form.listing(&context.global), &page.rows, page.next.as_ref())
     }
 
     /// Everything but the accords, whose names are looked up.
@@ -134,6 +137,7 @@ impl List {
             .custody_states(self.custody_state)
             .drifts(self.drift)
             .accords(Vec::<AccordId>::new())
+            .ids(self.id)
             .names(self.name)
             .cids(self.cid)
             .name_contains(self.name_contains)
@@ -181,10 +185,10 @@ struct Shown {
 
 impl Show {
     async fn run(self, context: &mut Context) -> Result<()> {
+        let policy = context.policy.clone();
         let shown = context.reading(async |database| {
             let moment = database.ops_db.snapshot().await?;
             let detail = asking::artifact(&*moment, &self.artifact).await?;
-            let policy = CustodyPolicy::standard();
             let chain = ChainVerdict::load(&*moment, &policy, &detail.artifact, |_, _| {}).await?;
             let mut query = DeploymentQuery::default().artifact_id(detail.artifact.id);
             query.limit = MAX_PAGE_ROWS;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
-use guildhall_core::{CustodyPolicy, Position};
+use guildhall_core::Position;
 use guildhall_projector::Settings;
 use guildhall_projector::proof::{self, AuditProgress};
 use guildhall_proof::audit::{AuditReport, TableReport};
@@ -23,9 +23,9 @@ pub struct Audit {}
 
 impl Audit {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
-        let quiet = context.global.quiet;
+        let (quiet, policy) = (context.global.quiet, context.policy.clone());
         let audited = context.reading(async |database| {
-            let (policy, settings) = (CustodyPolicy::standard(), Settings::default());
+            let settings = Settings::default();
             let (mut said, mut is_comparing) = (progress(quiet, "folding", None), false);
             let audited = proof::audit(
                 Arc::clone(&database.chronicle),

@@ -74,7 +74,7 @@ impl List {
             Ok((page.rows.iter().map(Line::from).collect(), page.next))
         });
         let (rows, next) = asked.await?;
-        print_rows(&context.global, self.form, &rows, next.as_ref())
+        print_rows(self.form.listing(&context.global), &rows, next.as_ref())
     }
 }
 
@@ -197,7 +197,7 @@ impl Show {
         if self.form.output.is_none() && !context.global.json && page.next.is_none() {
             return Ok(print(&page.rows.iter().map(text_of).collect::<Vec<_>>().join("\n"))?);
         }
-        print_rows(&context.global, self.form, &page.rows, page.next.as_ref())
+        print_rows(self.form.listing(&context.global), &page.rows, page.next.as_ref())
     }
 }
 

@@ -45,8 +45,8 @@ impl Check {
             let what = format!("{} is no evidence: {reason}", self.file.display());
             Problem::failed(what, "`guildhall evidence` writes such a file")
         })?;
-        let trust =
-            evidence::Trust { witnesses: known.witnesses, at_least, ..evidence::Trust::new(keys) };
+        let (witnesses, custody) = (known.witnesses, context.policy.clone());
+        let trust = evidence::Trust { witnesses, at_least, custody, ..evidence::Trust::new(keys) };
         let report = evidence::check(&evidence, &trust);
         print_document(context.global.json, &report, |style| to_text(&report, style))?;
         Ok(if report.holds() { Verdict::Holds } else { Verdict::DoesNotHold })

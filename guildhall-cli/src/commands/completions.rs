@@ -1,8 +1,8 @@
 use anyhow::Result;
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_complete::Shell;
 
-use crate::args::Program;
+use super::Context;
 use crate::error::Verdict;
 use crate::target::print;
 
@@ -16,9 +16,9 @@ pub struct Completions {
 }
 
 impl Completions {
-    pub(crate) fn run(self) -> Result<Verdict> {
+    pub(crate) fn run(self, context: &Context) -> Result<Verdict> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Program::command(), "guildhall", &mut script);
+        clap_complete::generate(self.shell, &mut (context.program)(), "guildhall", &mut script);
         print(&String::from_utf8(script)?)?;
         Ok(Verdict::Holds)
     }

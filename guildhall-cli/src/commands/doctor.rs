@@ -14,7 +14,8 @@ use crate::output::print_document;
 /// cannot be checked.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// Also read the whole log and check every entry's leaf hash, and every page of a file
+    /// Also read the whole log and check every entry's leaf hash, every page of a file, and every chain of
+    /// custody against the policy
     #[arg(long)]
     thorough: bool,
 }
@@ -26,7 +27,7 @@ impl Doctor {
         let opening = async { Ok(Reading::open(&context.location).await) };
         let checkup = match context.ending.or_ends(opening).await? {
             Ok(database) => {
-                let looking = Checkup::of(&database, self.thorough, quiet);
+                let looking = Checkup::of(&database, &context.policy, self.thorough, quiet);
                 let checkup = context.ending.or_ends(looking).await;
                 context.ending.closed(database.close(), checkup).await?
             }

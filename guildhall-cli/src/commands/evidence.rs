@@ -2,7 +2,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use guildhall_core::{ArtifactId, CustodyPolicy};
+use guildhall_core::ArtifactId;
 use guildhall_projector::proof;
 use serde::Serialize;
 
@@ -43,13 +43,14 @@ impl Evidence {
             let what = "evidence on standard output needs it for itself";
             return Err(Problem::usage(what, "leave out --json, or name a file with -o").into());
         }
+        let policy = context.policy.clone();
         let collected = context.reading(async |database| {
             // An id needs no table that could be wrong.
             let id = match self.artifact.parse::<ArtifactId>() {
                 Ok(id) => id,
                 Err(_) => asking::artifact(&*database.ops_db, &self.artifact).await?.artifact.id,
             };
-            Ok(proof::collect(&*database.seals, id, &CustodyPolicy::standard()).await?)
+            Ok(proof::collect(&*database.seals, id, &policy).await?)
         });
         let evidence = collected.await?;
         let written = Written {

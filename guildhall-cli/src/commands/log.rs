@@ -7,15 +7,20 @@ use guildhall_core::{Entry, Position, ReadLimit};
 use super::Context;
 use crate::args::{Global, ListForm, position};
 use crate::database::Reading;
+use crate::ending::message;
 use crate::entries::{ShownEntry, with_fates};
-use crate::error::{Problem, Verdict};
+use crate::error::{Problem, Verdict, may_pass};
 use crate::output::{print_document, print_row, print_rows};
+use crate::progress::say;
 
 /// How many entries are read, and shown, at a time.
 const BATCH: usize = 500;
 
 /// How long to wait for the next entry; an append ends it sooner.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a server that went away is left alone.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Show entries of the Chronicle: one whole, or the last ones
 ///
@@ -111,7 +116,7 @@ impl Tail {
             }
             Ok(rows)
         });
-        print_rows(&global, self.form, &rows.await?, None)
+        print_rows(self.form.listing(&global), &rows.await?, None)
     }
 
     async fn follow(self, context: &mut Context) -> Result<()> {
@@ -126,19 +131,28 @@ impl Tail {
             .await
     }
 
+    /// A server that goes away is waited for: nothing is left out, and nothing printed twice.
     async fn print_for_ever(&self, database: &Reading, global: &Global) -> Result<()> {
-        let mut head = database.chronicle.head().await?.position;
-        let (mut after, mut is_first) = (self.begin(head), true);
+        let mut after = self.begin(database.chronicle.head().await?.position);
+        let (mut is_first, mut is_away) = (true, false);
         loop {
-            while after < head {
-                let mut rows = Vec::new();
-                after = next(database, after, head, &mut rows).await?;
-                for row in &rows {
-                    print_row(global, self.form, row, is_first)?;
-                    is_first = false;
+            match next_of(database, after).await {
+                Ok((rows, last)) => {
+                    for row in &rows {
+                        print_row(self.form.listing(global), row, is_first)?;
+                        is_first = false;
+                    }
+                    (after, is_away) = (last, false);
                 }
+                Err(error) if may_pass(&error) => {
+                    if !is_away && !global.quiet {
+                        say(&format!("trying again: {}", message(&error)));
+                    }
+                    is_away = true;
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => return Err(error),
             }
-            head = database.chronicle.wait_beyond(after, PATIENCE).await?;
         }
     }
 
@@ -146,6 +160,19 @@ impl Tail {
     fn begin(&self, head: Position) -> Position {
         head.saturating_sub(self.entries)
     }
+}
+
+/// The entries that come next after a position, once there are some, and where they end.
+async fn next_of(database: &Reading, after: Position) -> Result<(Vec<ShownEntry>, Position)> {
+    let mut head = database.chronicle.head().await?.position;
+    if head <= after {
+        head = database.chronicle.wait_beyond(after, PATIENCE).await?;
+    }
+    let (mut rows, mut last) = (Vec::new(), after);
+    if last < head {
+        last = next(database, after, head, &mut rows).await?;
+    }
+    Ok((rows, last))
 }
 
 /// Appends the entries that come next after a position to the rows, up to the head and not all at

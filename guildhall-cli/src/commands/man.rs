@@ -1,9 +1,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 
-use crate::args::Program;
+use super::Context;
 use crate::error::Verdict;
 
 /// Write the manual pages into a folder, one for each command: man -l FOLDER/guildhall.1
@@ -14,9 +14,9 @@ pub struct Man {
 }
 
 impl Man {
-    pub(crate) fn run(self) -> Result<Verdict> {
+    pub(crate) fn run(self, context: &Context) -> Result<Verdict> {
         let writing = || format!("writing the manual pages into {}", self.folder.display());
-        clap_mangen::generate_to(Program::command(), &self.folder).with_context(writing)?;
+        clap_mangen::generate_to((context.program)(), &self.folder).with_context(writing)?;
         Ok(Verdict::Holds)
     }
 }

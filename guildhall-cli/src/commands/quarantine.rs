@@ -57,7 +57,7 @@ impl Quarantine {
                     Ok(database.ops_db.quarantined(after, paging.limit).await?)
                 });
                 let page = asked.await?;
-                print_rows(&context.global, form, &page.rows, page.next.as_ref())?;
+                print_rows(form.listing(&context.global), &page.rows, page.next.as_ref())?;
             }
             Command::Explain(Explain { position }) => {
                 let asked = context.reading(async |database| {

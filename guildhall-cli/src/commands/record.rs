@@ -136,8 +136,9 @@ impl Record {
             }
         };
         let outcome = if self.dry_run {
+            let policy = context.policy.clone();
             let judged = async |database: &Reading| {
-                judge(&database.recorder(), &*database.chronicle, command).await
+                judge(&database.recorder(policy), &*database.chronicle, command).await
             };
             context.reading(judged).await
         } else {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use guildhall::console::{Access, Console, serve};
+use guildhall::console::{Access, Console, serve, serve_probes};
 use guildhall_projector::Runtime;
 use guildhall_projector::ceremony::CeremonyOrchestrator;
 
@@ -37,6 +37,11 @@ pub struct Serve {
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
 
+    /// Also serve /healthz, /readyz and /metrics here, without a token and under any name, for whoever can
+    /// reach it: probes, say, which send neither
+    #[arg(long, value_name = "ADDRESS")]
+    probes: Option<Address>,
+
     /// Also keep the tables up to date, as `guildhall project --follow` does
     #[arg(long)]
     project: bool,
@@ -50,18 +55,26 @@ impl Serve {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
         let access = self.access()?;
         self.address.check_is_free()?;
+        if let Some(probes) = &self.probes {
+            probes.check_is_free()?;
+        }
         if self.project {
             let set_up = |guild| guild;
             let served = context.writing(set_up, async |guild, ending| {
                 let runtime = guild.run();
                 let orchestrator = guild.orchestrator();
-                self.show(guild.console(), access, orchestrator, Some(runtime), ending).await
+                let console = || guild.console();
+                self.show(console, access, orchestrator, Some(runtime), ending).await
             });
             served.await?;
         } else {
+            let policy = context.policy.clone();
             let served = context.looking(async |database, ending| {
                 let orchestrator = database.orchestrator();
-                let console = Console::new(Arc::clone(&database.ops_db), orchestrator.clone());
+                let console = || {
+                    let ops_db = Arc::clone(&database.ops_db);
+                    Console::new(ops_db, orchestrator.clone()).policy(policy.clone())
+                };
                 let shown = self.show(console, access, orchestrator.clone(), None, ending).await;
                 orchestrator.shutdown().await;
                 shown
@@ -102,18 +115,29 @@ impl Serve {
 
     async fn show(
         &self,
-        console: Console,
+        console: impl Fn() -> Console,
         access: Access,
         orchestrator: CeremonyOrchestrator,
         runtime: Option<Runtime>,
         ending: &mut Ending,
     ) -> Result<()> {
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let stopped = async {
-            // Dropped says the same.
-            let _ = stopped.await;
+        let (stop, stopped) = tokio::sync::watch::channel(());
+        let until_stopped = || {
+            let mut stopped = stopped.clone();
+            // Dropped says it.
+            async move { while stopped.changed().await.is_ok() {} }
         };
-        let served = serve(console.access(access), self.address.socket(), stopped).await;
+        let probes = match &self.probes {
+            Some(address) => {
+                let served = serve_probes(console(), address.socket(), until_stopped()).await;
+                let served = served.context("serving the probes")?;
+                tracing::info!("the probes are at http://{}/", served.address());
+                Some(served)
+            }
+            None => None,
+        };
+        let console = console().access(access);
+        let served = serve(console, self.address.socket(), until_stopped()).await;
         let served = served.context("serving the console")?;
         tracing::info!("the console is at http://{}/", served.address());
         tell_ready(&format!("serving http://{}/", served.address()));
@@ -129,6 +153,9 @@ impl Serve {
         tell_stopping();
         drop((watchdog, stop));
         served.finished().await;
+        if let Some(probes) = probes {
+            probes.finished().await;
+        }
         outcome
     }
 }

@@ -71,7 +71,7 @@ impl Verification {
             Ok(database.ops_db.verifications(&query).await?)
         });
         let page = asked.await?;
-        print_rows(&context.global, list.form, &page.rows, page.next.as_ref())?;
+        print_rows(list.form.listing(&context.global), &page.rows, page.next.as_ref())?;
         Ok(Verdict::Holds)
     }
 }

@@ -1,11 +1,11 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
 use guildhall_core::text::escape_for_terminal;
-use guildhall_core::{ArtifactId, OpsDb, Position};
+use guildhall_core::{ArtifactId, ArtifactQuery, MAX_PAGE_ROWS, OpsDb, Position};
 use guildhall_projector::ceremony::{CeremonyOrchestrator, Change, Delivery, Notice, Topic};
 
 use super::Context;
@@ -62,7 +62,7 @@ impl Watch {
         }
         while let Some(delivery) = subscription.next().await {
             match delivery {
-                Delivery::Notice(notice) => lines.print(&notice).await?,
+                Delivery::Notice(notice) => lines.print_all(std::slice::from_ref(&*notice)).await?,
                 Delivery::Missed(missed) => {
                     let (after, through) = (missed.after, missed.through);
                     lines.catch_up(orchestrator, &topics, after, through).await?;
@@ -96,9 +96,7 @@ impl Lines {
     ) -> Result<()> {
         while after < through {
             let caught_up = orchestrator.catch_up(topics, after, through).await?;
-            for notice in &caught_up.notices {
-                self.print(notice).await?;
-            }
+            self.print_all(&caught_up.notices).await?;
             if caught_up.is_done {
                 break;
             }
@@ -107,28 +105,38 @@ impl Lines {
         Ok(())
     }
 
-    async fn print(&mut self, notice: &Notice) -> Result<()> {
-        let line = if self.is_json {
-            serde_json::to_string(notice)?
-        } else {
-            let name = self.name(notice.artifact_id).await?;
-            let line = to_text(notice, &name);
-            escape_for_terminal(&line).into_owned()
-        };
-        Ok(print(&(line + "\n"))?)
+    async fn print_all(&mut self, notices: &[Notice]) -> Result<()> {
+        for notices in notices.chunks(MAX_PAGE_ROWS as usize) {
+            if !self.is_json {
+                self.load_names(notices).await?;
+            }
+            for notice in notices {
+                let line = if self.is_json {
+                    serde_json::to_string(notice)?
+                } else {
+                    let id = notice.artifact_id;
+                    let name = self.names.get(&id).map_or_else(|| id.to_string(), String::clone);
+                    escape_for_terminal(&to_text(notice, &name)).into_owned()
+                };
+                print(&(line + "\n"))?;
+            }
+        }
+        Ok(())
     }
 
-    async fn name(&mut self, id: ArtifactId) -> Result<String> {
-        if let Some(name) = self.names.get(&id) {
-            return Ok(name.clone());
-        }
-        let detail = self.ops_db.artifact(id).await?;
-        let name = detail.map_or_else(|| id.to_string(), |detail| detail.artifact.name);
-        if self.names.len() == KEPT_NAMES {
+    /// The names that are not known yet, by one question.
+    async fn load_names(&mut self, notices: &[Notice]) -> Result<()> {
+        if self.names.len() + notices.len() > KEPT_NAMES {
             self.names.clear();
         }
-        self.names.insert(id, name.clone());
-        Ok(name)
+        let ids: BTreeSet<_> = notices.iter().map(|notice| notice.artifact_id).collect();
+        let ids: Vec<_> = ids.into_iter().filter(|id| !self.names.contains_key(id)).collect();
+        if !ids.is_empty() {
+            let query = ArtifactQuery::default().ids(ids).limit(MAX_PAGE_ROWS);
+            let found = self.ops_db.artifacts(&query).await?.rows;
+            self.names.extend(found.into_iter().map(|row| (row.id, row.name)));
+        }
+        Ok(())
     }
 }
 

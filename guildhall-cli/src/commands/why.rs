@@ -190,8 +190,9 @@ struct Answer {
 
 impl Why {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
+        let policy = context.policy.clone();
         let asked = context.reading(async |database| {
-            let found = Found::load(&*database.ops_db, &self.artifact).await?;
+            let found = Found::load(&*database.ops_db, &policy, &self.artifact).await?;
             found.hold_against(&*database.chronicle, &*database.ops_db).await
         });
         let answer = asked.await?;
@@ -213,13 +214,12 @@ struct Found {
 type Kept = (CustodyTransition, bool);
 
 impl Found {
-    async fn load(ops_db: &dyn OpsDb, text: &str) -> Result<Self> {
+    async fn load(ops_db: &dyn OpsDb, policy: &CustodyPolicy, text: &str) -> Result<Self> {
         let moment = ops_db.snapshot().await?;
         let checkpoint = moment.checkpoint(OPS_DB).await?.unwrap_or(Checkpoint::ZERO).position;
         let detail = asking::artifact(&*moment, text).await?;
         let (mut ratified, mut before) = (BTreeMap::new(), None);
-        let policy = CustodyPolicy::standard();
-        let chain = ChainVerdict::load(&*moment, &policy, &detail.artifact, |link, holds| {
+        let chain = ChainVerdict::load(&*moment, policy, &detail.artifact, |link, holds| {
             let kept = (link.clone(), holds);
             if link.to_state == CustodyState::Ratified {
                 ratified.insert(link.cid, (before.take(), kept.clone()));

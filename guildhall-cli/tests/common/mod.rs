@@ -49,9 +49,10 @@ impl Folder {
     pub(crate) fn guildhall(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_guildhall"));
         command.current_dir(self.0.path()).args(arguments);
-        for variable in ["RUST_LOG", "GUILDHALL_DATABASE", "GUILDHALL_TOKEN", "NOTIFY_SOCKET"] {
-            command.env_remove(variable);
+        for variable in ["DATABASE", "CUSTODY_POLICY", "TOKEN"] {
+            command.env_remove(format!("GUILDHALL_{variable}"));
         }
+        command.env_remove("RUST_LOG").env_remove("NOTIFY_SOCKET");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -103,7 +103,7 @@ fn filters(app: &App, params: &Params, query: &ArtifactQuery, accords: &[AccordB
             (choices("Custody", "custody_state", &states))
             (choices("Posture", "drift", &drifts))
             @if !bound.is_empty() { (choices("Accord", "accord", &bound)) }
-            @for name in ["name", "cid", "sort", "descending", "verified_before", "verdict", "content_contains", "terms_contain", "limit"] {
+            @for name in ["id", "name", "cid", "sort", "descending", "verified_before", "verdict", "content_contains", "terms_contain", "limit"] {
                 @for value in params.all(name) { input type="hidden" name=(name) value=(value); }
             }
             button type="submit" { "Apply" }

@@ -12,7 +12,7 @@ use guildhall_core::{
 };
 use maud::{Markup, html};
 
-use super::{Place, Seen, heading, name_of, nothing, shown, whole};
+use super::{Place, Seen, heading, names_of, nothing, shown, whole};
 use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::format::{self, Tone, ago, artifact, badge, count, plural, since, text, verifier};
@@ -27,6 +27,9 @@ const NAMED: u32 = 3;
 
 /// Among how many failed verdicts the newest are looked for.
 const LATEST: u32 = 20;
+
+/// Among which of a group the newest are looked for, where that is not all.
+const AMONG: &str = "of the first 500 by tier and name";
 
 /// The states of what needs attention, as the list of artifacts filters by them.
 const STATES: &str = "custody_state=drafted&custody_state=ceremony_open&custody_state=ratified&custody_state=rejected&custody_state=deployed&custody_state=suspended";
@@ -47,9 +50,23 @@ struct Group<D> {
     count: u64,
     /// Whether there are more than were counted.
     is_cut: bool,
+    /// Whether what is newest was looked for among some of them alone.
+    is_order_cut: bool,
 }
 
 impl<D> Group<D> {
+    /// The rest of them, and what the order leaves out.
+    fn rest(&self, all: &str, among: &str) -> Markup {
+        html! {
+            @if self.has_more() {
+                p.more {
+                    a href=(all) { "All of them: " (self.total()) }
+                    @if self.is_order_cut { " · these are the newest " (among) }
+                }
+            }
+        }
+    }
+
     fn has_more(&self) -> bool {
         self.count > self.rows.len() as u64
     }
@@ -127,7 +144,7 @@ async fn postured(
         let query = DeploymentQuery::default().artifact_id(row.id).healths([health]).limit(NAMED);
         rows.push((row, moment.deployments(&query).await?));
     }
-    Ok(Group { rows, count, is_cut })
+    Ok(Group { rows, count, is_cut, is_order_cut: is_cut })
 }
 
 /// Artifacts on which a failed verdict stands. A verdict comes with its evidence, so that few are asked
@@ -136,7 +153,8 @@ async fn failed(moment: &dyn OpsDb) -> Result<Group<Page<VerificationResult>>, S
     let standing =
         VerificationQuery::default().outcomes([Outcome::Failed]).is_standing(true).limit(LATEST);
     let mut latest = BTreeMap::new();
-    for verdict in moment.verifications(&standing).await?.rows {
+    let page = moment.verifications(&standing).await?;
+    for verdict in page.rows {
         latest.entry(verdict.artifact_id).or_insert(verdict.verified_at);
     }
     let query = attended(ArtifactQuery::default().verdicts([Outcome::Failed]));
@@ -147,7 +165,7 @@ async fn failed(moment: &dyn OpsDb) -> Result<Group<Page<VerificationResult>>, S
         let of_it = standing.clone().artifact_id(row.id).limit(NAMED);
         rows.push((row, moment.verifications(&of_it).await?));
     }
-    Ok(Group { rows, count, is_cut })
+    Ok(Group { rows, count, is_cut, is_order_cut: is_cut || page.next.is_some() })
 }
 
 /// Artifacts that run, and that nobody has verified for long; those that were written last first.
@@ -158,7 +176,8 @@ async fn stale(app: &App, moment: &dyn OpsDb) -> Result<Group<()>, StoreError> {
             .verified_before(app.stale_before()),
     );
     let (found, count, is_cut) = first_few(moment, &query, |row| row.position).await?;
-    Ok(Group { rows: found.into_iter().map(|row| (row, ())).collect(), count, is_cut })
+    let rows = found.into_iter().map(|row| (row, ())).collect();
+    Ok(Group { rows, count, is_cut, is_order_cut: is_cut })
 }
 
 pub(crate) async fn page(State(app): State<Shared>) -> Result<Response, RequestError> {
@@ -170,10 +189,12 @@ pub(crate) async fn page(State(app): State<Shared>) -> Result<Response, RequestE
         let open = moment.open_ceremonies(None, LISTED_ROWS).await?;
         let latest = VerificationQuery::default().limit(LISTED_ROWS);
         let latest = moment.verifications(&latest).await?.rows;
-        let mut named = Vec::with_capacity(latest.len());
-        for row in latest {
-            named.push((name_of(&*moment, row.artifact_id).await?, row));
-        }
+        let names = names_of(&*moment, latest.iter().map(|row| row.artifact_id)).await?;
+        let named = latest.into_iter().map(|row| {
+            let name = names.get(&row.artifact_id).cloned();
+            (name.unwrap_or_else(|| row.artifact_id.to_string()), row)
+        });
+        let named: Vec<_> = named.collect();
         let attention = Attention::load(&app, &*moment).await?;
         drop(moment);
         let standing = Standing::at(&app, head, checkpoint).await?;
@@ -310,7 +331,7 @@ fn needs(
                             }
                         }
                     }
-                    @if attention.failed.has_more() { p.more { a href={ (base) "/artifacts?verdict=failed&" (STATES) "&sort=tier" } { "All of them: " (attention.failed.total()) } } }
+                    (attention.failed.rest(&format!("{base}/artifacts?verdict=failed&{STATES}&sort=tier"), &format!("by the latest {LATEST} failures")))
                 }
             }
             @if !attention.stale.rows.is_empty() {
@@ -321,7 +342,7 @@ fn needs(
                             li id={ "stale-" (row.id) } { (artifact(base, row.id, &row.name)) span.muted { (format::words(&row.artifact_type)) " · tier " (row.tier.get()) } }
                         }
                     }
-                    @if attention.stale.has_more() { p.more { a href={ (base) "/artifacts?" (stale) } { "All of them: " (attention.stale.total()) } } }
+                    (attention.stale.rest(&format!("{base}/artifacts?{stale}"), AMONG))
                 }
             }
             @if !attention.quarantined.rows.is_empty() {
@@ -370,7 +391,7 @@ fn group(
                         }
                     }
                 }
-                @if group.has_more() { p.more { a href=(all) { "All of them: " (group.total()) } } }
+                (group.rest(all, AMONG))
             }
         }
     }

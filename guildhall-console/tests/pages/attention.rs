@@ -319,6 +319,8 @@ async fn what_is_not_counted_to_its_end_is_said_to_be_more() {
         let console = Console::new(Arc::new(counted), guild.orchestrator.clone());
         let shown = text(get(&console.router(), "/").await).await;
         assert!(shown.contains(&format!("All of them: {total}<")), "{shown}");
+        let is_cut = shown.contains("these are the newest of the first 500 by tier and name");
+        assert_eq!(is_cut, total == "6+", "{shown}");
         assert!(shown.contains(&format!("<title>({total}) Dashboard")), "{shown}");
     }
 }

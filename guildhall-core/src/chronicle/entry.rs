@@ -44,7 +44,7 @@ impl Metadata {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    pub(super) fn attributes(&self) -> [(&'static str, Option<&String>); 3] {
+    pub(crate) fn attributes(&self) -> [(&'static str, Option<&String>); 3] {
         [
             ("causationid", self.causation_id.as_ref()),
             ("correlationid", self.correlation_id.as_ref()),

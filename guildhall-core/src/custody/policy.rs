@@ -23,13 +23,19 @@ use crate::event::CustodyTransitioned;
 /// ```
 ///
 /// It can be stored: as JSON, `{"moves":[["drafted","retired"]],"rules":[{"rule":"four_eyes",
-/// "to":"ratified"}]}`. One with a rule that this version does not know is not read.
+/// "to":"ratified"}]}`. One without `moves` has the standard table; one with a rule that this version
+/// does not know is not read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CustodyPolicy {
+    #[serde(default = "standard_moves")]
     moves: Vec<(CustodyState, CustodyState)>,
     #[serde(default)]
     rules: Vec<Rule>,
+}
+
+fn standard_moves() -> Vec<(CustodyState, CustodyState)> {
+    CustodyPolicy::standard().moves
 }
 
 /// What has to hold of a move beside being in the table. Genesis is not a move: no rule applies to
@@ -75,7 +81,12 @@ impl Rule {
     pub(crate) fn permits(&self, link: &CustodyTransitioned, head: &ChainHead) -> bool {
         match self {
             Self::FourEyes { to } => {
-                link.to_state != *to || head.opened_by.as_deref() != Some(&*link.actor)
+                let is_opener = match head.opened_by.as_deref() {
+                    Some(opener) => opener == link.actor,
+                    // Whoever does not know who opened it has to take everybody for it.
+                    None => head.state == CustodyState::CeremonyOpen,
+                };
+                link.to_state != *to || !is_opener
             }
             Self::Reserved { to, actors } => link.to_state != *to || actors.contains(&link.actor),
             Self::Evidence { to } => link.to_state != *to || link.evidence.as_str() != "null",

@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use super::decode::decode_canonical;
 use super::kind::EventType;
-use crate::chronicle::append::LeafRecord;
+use crate::chronicle::LeafRecord;
 use crate::chronicle::{Entry, Metadata, NewEntry, Origin, Place};
 use crate::cid::LeafHash;
 use crate::ids::{EventId, Position, StreamId, Version};

@@ -9,11 +9,11 @@ use tokio::sync::watch;
 
 use super::lock;
 use super::seals::Proof;
-use crate::chronicle::append::{Admitted, AppendState, Recorded};
 use crate::chronicle::{Append, AppendError, Appended, Chronicle, Entry, Head, Origin, ReadLimit};
 use crate::error::StoreError;
 use crate::ids::{EventId, Position, StreamId, Version};
 use crate::json::MAX_PAYLOAD_BYTES;
+use crate::store::{Admitted, AppendState, Recorded};
 use crate::time::now;
 
 /// A Chronicle in memory (see [`Chronicle`] for what it promises; it is durable as long as one of

@@ -412,6 +412,7 @@ fn artifacts(rows: &Rows, query: &ArtifactQuery) -> Page<ArtifactSummary> {
                     .custody_state
                     .is_some_and(|state| query.custody_states.contains(&state)))
             && is_any(&query.accords, &artifact.accord_binding_id)
+            && is_any(&query.ids, &artifact.id)
             && is_any(&query.names, &artifact.name)
             && is_any(&query.cids, &artifact.cid)
             && name_contains

@@ -60,6 +60,8 @@ pub struct ArtifactQuery {
     pub drifts: Vec<Drift>,
     /// Under these accords.
     pub accords: Vec<AccordId>,
+    /// With these ids.
+    pub ids: Vec<ArtifactId>,
     /// Of these names, whole and as they are written. Several artifacts may bear one name, which
     /// then finds them all.
     pub names: Vec<String>,
@@ -89,12 +91,13 @@ pub struct ArtifactQuery {
 impl ArtifactQuery {
     /// Its words wherever it is asked without Rust: a field's name in the singular, without `is_` or
     /// `_id`. The console takes them as parameters, `guildhall` as flags.
-    pub const WORDS: [&'static str; 16] = [
+    pub const WORDS: [&'static str; 17] = [
         "artifact_type",
         "tier",
         "custody_state",
         "drift",
         "accord",
+        "id",
         "name",
         "cid",
         "name_contains",
@@ -132,6 +135,7 @@ crate::setters!(ArtifactQuery {
     custody_states: impl Into<Vec<CustodyState>>,
     drifts: impl Into<Vec<Drift>>,
     accords: impl Into<Vec<AccordId>>,
+    ids: impl Into<Vec<ArtifactId>>,
     names: impl Into<Vec<String>>,
     cids: impl Into<Vec<Cid>>,
     name_contains: impl Into<Option<String>>,
@@ -162,6 +166,7 @@ impl Default for ArtifactQuery {
             custody_states: Vec::new(),
             drifts: Vec::new(),
             accords: Vec::new(),
+            ids: Vec::new(),
             names: Vec::new(),
             cids: Vec::new(),
             name_contains: None,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use guildhall_core::append::{Admitted, Seen};
+use guildhall_core::store::{Admitted, Seen};
 use guildhall_core::{Append, Origin, Timestamp};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, Postgres};

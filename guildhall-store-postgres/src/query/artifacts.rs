@@ -38,6 +38,7 @@ pub(super) const PAGE: &str = "SELECT artifact.id, artifact.accord_binding_id, a
 
 /// The statement of a page: the rows first, then the drift of each.
 pub(super) fn select_page<'d>(mut select: Select<'d>, query: &ArtifactQuery) -> Select<'d> {
+    select.and_any("id", &query.ids, |id| *id.as_uuid());
     select.and_any("cid", &query.cids, Cid::to_string);
     select.and_any("name", &query.names, String::clone);
     select.and_any("artifact_type", &query.artifact_types, String::clone);

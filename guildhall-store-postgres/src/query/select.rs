@@ -12,6 +12,9 @@ pub(super) const STANDS: &str = "verdict.position = (SELECT later.position \
     FROM {schema}.verification_results AS later \
     WHERE later.artifact_id = verdict.artifact_id AND later.verifier = verdict.verifier \
     AND later.target IS NOT DISTINCT FROM verdict.target \
+    AND pg_catalog.left(later.verifier, 128) = pg_catalog.left(verdict.verifier, 128) \
+    AND coalesce(pg_catalog.left(later.target, 128), '') \
+        = coalesce(pg_catalog.left(verdict.target, 128), '') \
     ORDER BY later.verified_at DESC, later.position DESC LIMIT 1)";
 
 /// The tables as they were, in the place of those that are, for the statement that follows.

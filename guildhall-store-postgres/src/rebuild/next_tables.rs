@@ -7,9 +7,10 @@ use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use crate::changes::{OpsTables, TABLES};
 use crate::database::Database;
+use crate::division::{division, key};
 use crate::lease::load_row;
 use crate::ops_rows::Columns;
-use crate::partitions::{divide_transitions, divide_verifications, division, key};
+use crate::partitions::{divide_transitions, divide_verifications};
 
 /// A table that was filled just now has no statistics, and its heads are looked up by keys.
 const PLAN_LOOKUPS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \

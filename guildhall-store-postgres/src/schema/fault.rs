@@ -60,7 +60,8 @@ impl fmt::Display for SchemaFault {
                 write!(formatter, "{kind} {name}{} is missing", of(table))
             }
             Self::Altered { kind, name, table, found, expected } => {
-                let of = if kind == "table" { String::new() } else { of(table) };
+                let is_whole = matches!(kind.as_str(), "table" | "view");
+                let of = if is_whole { String::new() } else { of(table) };
                 write!(formatter, "{kind} {name}{of} is {found}, not {expected}")
             }
             Self::Foreign { kind, name, table } => {

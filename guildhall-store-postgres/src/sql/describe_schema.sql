@@ -9,9 +9,19 @@ WITH ours AS (
 )
 SELECT
     CASE ours.relkind WHEN 'v' THEN 'view' ELSE 'table' END AS kind, ours.relname::text AS home, ours.relname::text AS name,
-    CASE WHEN ours.relrowsecurity
+    CASE
+        -- Its definition, without what is a matter of printing.
+        WHEN ours.relkind = 'v' THEN pg_catalog.translate(pg_catalog.regexp_replace(
+            pg_catalog.replace(
+                pg_catalog.pg_get_viewdef(ours.oid),
+                pg_catalog.concat(pg_catalog.quote_ident($1::text), '.'), ''
+            ), '[[:space:]]', '', 'g'
+        ), '()"', '')
+        WHEN ours.relrowsecurity
             AND ours.relname IN ('chronicle_entries', 'chronicle_head', 'chronicle_origin')
-        THEN 'with row security' ELSE 'plain' END AS how,
+        THEN 'with row security'
+        ELSE 'plain'
+    END AS how,
     NULL::text AS body
 FROM ours
 UNION ALL

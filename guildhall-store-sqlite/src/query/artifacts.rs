@@ -46,6 +46,7 @@ pub(super) fn select_page(query: &ArtifactQuery) -> Select {
     });
     let cids = query.cids.iter().map(|cid| Value::Text(cid.to_string()));
     select = select
+        .and_any("id", query.ids.iter().map(|id| bytes(id.as_uuid())).collect())
         .and_any("cid", cids.collect())
         .and_any("name", texts(&query.names))
         .and_any("artifact_type", texts(&query.artifact_types))

@@ -108,11 +108,11 @@ pub(super) fn texts(texts: &[String]) -> Vec<Value> {
     texts.iter().cloned().map(Value::Text).collect()
 }
 
-/// Whether a `verdict` stands: looked for among its artifact's, to which the plus keeps SQLite.
+/// Whether a `verdict` stands: it is the last of its series.
 pub(super) const STANDS: &str = "verdict.position = (SELECT later.position \
     FROM verification_results AS later \
-    WHERE later.artifact_id = verdict.artifact_id AND +later.verifier = verdict.verifier \
-    AND +later.target IS verdict.target \
+    WHERE later.artifact_id = verdict.artifact_id AND later.verifier = verdict.verifier \
+    AND later.target IS verdict.target \
     ORDER BY later.verified_at DESC, later.position DESC LIMIT 1)";
 
 /// Lets only verdicts of these outcomes through, of which there is one.

@@ -86,6 +86,9 @@ fn a_policy_is_stored_and_read_back() {
     let text = r#"{"moves":[["drafted","retired"]],"rules":[{"rule":"four_eyes","to":"ratified"},{"rule":"reserved","to":"retired","actors":["board"]}]}"#;
     assert_eq!(serde_json::to_string(&policy).unwrap(), text);
     assert_eq!(serde_json::from_str::<CustodyPolicy>(text).unwrap(), policy);
+    let four_eyes = CustodyPolicy::standard().with_rule(Rule::FourEyes { to: Ratified });
+    let text_without_moves = r#"{"rules":[{"rule":"four_eyes","to":"ratified"}]}"#;
+    assert_eq!(serde_json::from_str::<CustodyPolicy>(text_without_moves).unwrap(), four_eyes);
     // Half a policy is none.
     for (known, unknown) in
         [("four_eyes", "six_eyes"), ("\"to\":\"ratified\"", "\"to\":\"ratified\",\"if\":1")]

@@ -5,10 +5,9 @@
 
 use std::collections::HashMap;
 
-pub use super::leaf::LeafRecord;
-pub use super::seen::{Mark, Seen};
-pub use super::versions::Versions;
-use super::{Append, AppendError, Appended, Entry, Expected, Metadata, NewEntry, Origin, Place};
+use crate::chronicle::{
+    Append, AppendError, Appended, Entry, Expected, Metadata, NewEntry, Origin, Place,
+};
 use crate::cid::LeafHash;
 use crate::event::EventType;
 use crate::ids::{EventId, Position, StreamId, Version};

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Append, Entry};
-use crate::chronicle::append::AppendState;
+use super::append::AppendState;
+use crate::chronicle::{Append, Entry};
 use crate::ids::{Position, StreamId, Version};
 
 /// What is known of the versions of streams: valid for as long as the log ends at [`head`](Self::head),
