@@ -68,7 +68,8 @@ impl SealerBuilder {
         Sealer::start(self.work)
     }
 
-    /// Seals what is new, if anything is, and hands the last seal to every sink, once.
+    /// Seals what is new, if anything is, and hands the last seal to every sink, once. What may pass is
+    /// tried again as often as the settings say, or five times.
     ///
     /// # Errors
     /// [`SealerError`], above all [`Standby`](SealerError::Standby) where another sealer is at work.
@@ -81,7 +82,7 @@ impl SealerBuilder {
         let (status, _) = watch::channel(self.work.status());
         let (_stop, stopping) = watch::channel(false);
         let mut supervisor = Supervisor::new(self.work, status, stopping);
-        let sealed = supervisor.once().await;
+        let sealed = supervisor.patiently().await;
         // A lease that is not released lapses.
         let released = chronicle.release_seal_lease(holder).await;
         sealed?;
@@ -334,14 +335,38 @@ impl Supervisor {
         }
     }
 
+    /// Seals once, trying again a few times where that can help.
+    async fn patiently(&mut self) -> Result<(), SealerError> {
+        const RETRIES: u32 = 5;
+        let retries = self.work.settings.retries.unwrap_or(RETRIES);
+        loop {
+            match self.once().await {
+                Err(SealerError::Standby { holder, until }) => {
+                    return Err(SealerError::Standby { holder, until });
+                }
+                Err(error) if error.is_transient() && self.backoff.failures() < retries => {
+                    let pause = self.backoff.next(&self.pace);
+                    tracing::warn!(error = chain(&error), ?pause, "beginning again after a pause");
+                    self.change(|status| status.restarts += 1);
+                    self.pause(pause).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// Seals once, and tells everybody once.
     async fn once(&mut self) -> Result<(), SealerError> {
         self.hold_lease().await?;
+        let before = self.status.borrow().seals;
         while self.seal().await? {}
-        if let Some(last) = self.look().await?.and_then(|look| look.sealed) {
-            self.tell(last).await?;
+        let look = self.look().await?;
+        // Whoever was told a new seal, or failed to take it, is not asked twice.
+        let has_told = self.status.borrow().seals > before;
+        match look.and_then(|look| look.sealed) {
+            Some(last) if !has_told => self.tell(last).await,
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Looks at the log, and says what it saw.

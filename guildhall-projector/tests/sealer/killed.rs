@@ -71,6 +71,7 @@ async fn attempt(
     sinks: &[Arc<Recording>; 2],
 ) -> Result<(), SealerError> {
     let builder = Sealer::builder(log.clone(), signer).sink(witness());
+    let builder = builder.settings(SealerSettings::default().retries(0));
     let [first, second] = sinks.clone();
     builder.sink(first).sink(second).seal().await.map(drop)
 }
@@ -131,6 +132,19 @@ async fn whichever_step_fails_the_next_attempt_goes_on() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again() {
+    let log = Arc::new(Faulty::over(log(10).await));
+    for fails in [Fails::BeforeAppend, Fails::AfterAppend, Fails::BeforeSave, Fails::AfterSave] {
+        log.fail(fails);
+    }
+    let settings = SealerSettings::default().backoff_most(std::time::Duration::from_millis(5));
+    let builder = Sealer::builder(log.clone(), Arc::new(key(1))).settings(settings);
+    let status = builder.seal().await.unwrap();
+    assert_eq!((status.size, status.restarts), (11, 4));
+    assert_eq!(assert_sealed(&*log, &keys()).await, [11]);
 }
 
 #[tokio::test]
