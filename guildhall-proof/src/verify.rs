@@ -89,7 +89,15 @@ impl Verifying {
     /// All seals are known. Entries come next.
     pub fn sealed(&mut self) {
         self.seals.sort(&mut self.report);
-        self.streams.last_seal = self.seals.last_stored();
+        if let Some(last) = self.seals.last_stored() {
+            self.streams.sealed_with(last);
+        }
+    }
+
+    /// An index entry at `position` will speak of the first `tree_size` entries, as whoever read it
+    /// beforehand knows. Without that, one that speaks of entries long before it cannot be checked.
+    pub fn announce(&mut self, position: Position, tree_size: Position) {
+        self.streams.announce(position, tree_size);
     }
 
     /// Takes the next entries.
@@ -130,6 +138,7 @@ impl Verifying {
             }
         }
         self.append(leaf);
+        self.streams.reached(self.head);
     }
 
     /// Extends the tree, and compares it with every seal of the size that it now has.
@@ -150,14 +159,16 @@ impl Verifying {
     ) {
         self.report.indexes += 1;
         let checked = match indexed {
-            Err(reason) => Err(reason),
+            Err(reason) => Some(Err(reason)),
             Ok(_) if record.stream != self.origin.index_stream() => {
-                Err(format!("it stands in the stream {}", record.stream))
+                Some(Err(format!("it stands in the stream {}", record.stream)))
             }
             Ok(indexed) => self.streams.check(position, &indexed),
         };
-        if let Err(reason) = checked {
-            self.report.add(VerifyFinding::Index { position, reason });
+        match checked {
+            Some(Ok(())) => {}
+            Some(Err(reason)) => self.report.add(VerifyFinding::Index { position, reason }),
+            None => self.report.unknown.push(Unknown::Index { position }),
         }
     }
 
@@ -180,7 +191,7 @@ impl Verifying {
 
     /// Takes where a stream ended at the last seal, as it is stored in a bucket.
     pub fn stream(&mut self, bucket: u16, record: StreamRecord) {
-        self.report.streams += 1;
+        self.report.streams += u64::from(self.streams.knows_sealed());
         self.streams.compare(bucket, record, &mut self.report);
     }
 

@@ -20,6 +20,8 @@ struct Case {
     streams: Vec<(u16, StreamRecord)>,
     tiles: Vec<(u8, u64, Vec<u8>)>,
     outside: Vec<SignedSeal>,
+    /// What is known of index entries before they come.
+    announced: Vec<(Position, Position)>,
     known: Known,
 }
 
@@ -36,6 +38,7 @@ impl Case {
             streams: streams.collect(),
             tiles: Vec::new(),
             outside: Vec::new(),
+            announced: Vec::new(),
             known: Known { keys: Some(trust.keys), witnesses: trust.witnesses },
         }
     }
@@ -53,6 +56,9 @@ impl Case {
             verifying.seal(size, seal.root, &signed.to_string(), &[]);
         }
         verifying.sealed();
+        for (position, tree_size) in self.announced {
+            verifying.announce(position, tree_size);
+        }
         let checked = self.entries.into_iter().map(Unchecked::Entry);
         verifying.entries(checked.map(|entry| CheckedEntry::of(&entry, &origin)).collect());
         verifying.ended();
@@ -298,6 +304,15 @@ fn an_index_that_is_wrong_and_records_that_are_wrong_are_found() {
     log.buckets = buckets;
     let report = Case::of(&log).verify();
     assert_eq!(report.verdict, Verdict::Holds, "{report:#?}");
+    assert_eq!(report.streams, 4);
+    let mut announced = Case::of(&log);
+    announced.announced.push((Position::new(13), Position::new(10)));
+    assert_eq!(announced.verify(), report);
+    // Announced as it is not: then it is looked for.
+    let mut announced = Case::of(&log);
+    announced.announced.push((Position::new(13), Position::new(9)));
+    announced.streams.clear();
+    assert_eq!(announced.verify().verdict, Verdict::DoesNotHold);
 
     let log = sealed_story();
     let mut case = Case::of(&log);

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use guildhall_core::{
-    Origin, Position, ReadLimit, Seals, StoreError, StoredSeal, StoredStream, StreamId, Unchecked,
+    Decoded, Origin, Position, ReadLimit, Seals, StoreError, StoredSeal, StoredStream, StreamId,
+    Unchecked, Version,
 };
 use guildhall_proof::SignedSeal;
 use guildhall_proof::index::StreamRecord;
@@ -72,6 +73,7 @@ pub async fn verify(
         verifying,
         has_witnesses,
         seals_after: Position::ZERO,
+        announced: Version::ZERO,
         position: Position::ZERO,
         progress,
     };
@@ -106,6 +108,8 @@ struct Reading<P> {
     has_witnesses: bool,
     /// The size of the last seal that was read.
     seals_after: Position,
+    /// The last version of the stream of index entries that was looked at.
+    announced: Version,
     /// The last position that was read.
     position: Position,
     progress: P,
@@ -141,7 +145,25 @@ impl<P: FnMut(Position) + Send> Reading<P> {
             }
         }
         self.verifying.sealed();
-        Ok(())
+        self.announce().await
+    }
+
+    /// Looks ahead at what the index entries speak of. One that cannot be read is met again in its place.
+    async fn announce(&mut self) -> Result<(), VerifyError> {
+        loop {
+            let (stream, limit) = (self.origin.index_stream(), ReadLimit::entries(READ_ROWS));
+            let entries = match self.log.read_stream(stream, self.announced, limit).await {
+                Err(error) if error.is_transient() => return Err(error.into()),
+                Ok(entries) if !entries.is_empty() => entries,
+                _ => return Ok(()),
+            };
+            for entry in entries {
+                self.announced = entry.version;
+                if let Ok(Decoded::Indexed(indexed)) = entry.decode() {
+                    self.verifying.announce(entry.position, indexed.tree_size);
+                }
+            }
+        }
     }
 
     async fn entries(&mut self, until: Position) -> Result<(), VerifyError> {

@@ -204,6 +204,11 @@ pub enum Unknown {
     NothingFromOutside,
     /// No policy says who else has to have seen the seals.
     Unwitnessed,
+    /// An index entry speaks of streams as they were long before it.
+    Index {
+        /// The entry.
+        position: Position,
+    },
     /// Entries came after the last seal.
     NotYetSealed {
         /// The first.
@@ -363,6 +368,12 @@ impl fmt::Display for Unknown {
             }
             Self::Unwitnessed => {
                 "whether others were shown another history: no policy names witnesses"
+            }
+            Self::Index { position } => {
+                return write!(
+                    formatter,
+                    "whether the index at position {position} is right: it speaks of streams as they were long before; verify again"
+                );
             }
             Self::NotYetSealed { first, last } => {
                 return write!(
