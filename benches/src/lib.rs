@@ -10,6 +10,7 @@ pub mod machine;
 pub mod postgres;
 pub mod postgres_append;
 pub mod postgres_latency;
+pub mod proving;
 pub mod report;
 pub mod rounds;
 pub mod sealing;
