@@ -6,6 +6,7 @@ mod common;
 mod databases;
 mod digests;
 mod evidence;
+mod from_key_to_report;
 mod guide;
 mod log;
 mod sealing;
