@@ -164,7 +164,8 @@ impl Seal {
                 follow(&builder.start(), ending, is_json).await?;
                 return Ok(None);
             }
-            ending.or_ends(async { Ok(builder.seal().await?) }).await.map(Some)
+            let seal = Box::pin(builder.seal());
+            ending.or_ends(async { Ok(seal.await?) }).await.map(Some)
         };
         let status = context.writing(|guild| guild, sealing).await.context("sealing")?;
         let Some(status) = status else { return Ok(Verdict::Holds) };
