@@ -24,6 +24,7 @@ mod ceremony;
 #[cfg(feature = "proof")]
 mod check;
 mod completions;
+mod diff;
 #[cfg(feature = "proof")]
 mod digest;
 mod doctor;
@@ -102,6 +103,8 @@ pub enum Command {
     Quarantine(quarantine::Quarantine),
     #[allow(missing_docs, reason = "as above")]
     Why(why::Why),
+    #[allow(missing_docs, reason = "as above")]
+    Diff(diff::Diff),
     #[allow(missing_docs, reason = "as above")]
     Log(log::Log),
     #[allow(missing_docs, reason = "as above")]
@@ -185,6 +188,7 @@ impl Command {
             Self::Verification(command) => command.run(context).await,
             Self::Quarantine(command) => command.run(context).await,
             Self::Why(command) => command.run(context).await,
+            Self::Diff(command) => command.run(context).await,
             Self::Log(command) => command.run(context).await,
             Self::Record(command) => command.run(context).await,
             #[cfg(feature = "proof")]

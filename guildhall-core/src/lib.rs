@@ -56,6 +56,7 @@ mod chronicle;
 mod cid;
 pub mod command;
 pub mod custody;
+pub mod diff;
 mod error;
 pub mod event;
 #[cfg(test)]
@@ -73,6 +74,7 @@ mod projector;
 pub mod seals;
 mod setters;
 pub mod store;
+pub mod terms;
 pub mod testing;
 pub mod text;
 mod time;
