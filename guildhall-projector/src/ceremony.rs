@@ -46,7 +46,10 @@ mod feed;
 mod follower;
 mod notice;
 mod open;
+mod sink;
 mod subscription;
+#[cfg(feature = "webhook")]
+mod webhook;
 
 use std::sync::Arc;
 
@@ -62,6 +65,12 @@ pub use feed::{
 };
 pub use guildhall_core::Wakeup;
 pub use notice::{CeremonyOutcome, Change, Notice, Topic, TopicError};
+pub use sink::{
+    DeliveryId, NoticeSink, Silence, Silences, SinkError, SinkOptions, SinkStatus, SinkTask,
+};
+#[cfg(feature = "webhook")]
+pub use webhook::{Webhook, WebhookError, WebhookSecret, WebhookSettings};
+
 pub use subscription::{Delivery, Missed, Subscription};
 
 use crate::backoff::Backoff;
@@ -335,6 +344,11 @@ impl CeremonyOrchestrator {
         let (mut notices, position) = self.inner.source.read(after, through).await?;
         notices.retain(|notice| topics.iter().any(|topic| topic.covers(notice)));
         Ok(CaughtUp { notices, position, is_done: position >= through })
+    }
+
+    /// The log that it reads.
+    pub fn chronicle(&self) -> &dyn Chronicle {
+        &*self.inner.source.chronicle
     }
 
     /// Where the log ends.

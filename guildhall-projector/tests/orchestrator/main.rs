@@ -8,6 +8,9 @@ mod support;
 mod failures;
 mod feeds;
 mod notices;
+mod sinks;
+#[cfg(feature = "webhook")]
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
