@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
 
 pub mod cluster;
+pub mod jsonl;
 pub mod machine;
 pub mod postgres;
 pub mod postgres_append;

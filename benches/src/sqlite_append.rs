@@ -71,22 +71,7 @@ impl Appending<Way> {
 
     fn insert(self, path: &Path, time: Duration) -> anyhow::Result<Turn> {
         let connection = Connection::open(path)?;
-        let mode: String =
-            connection.query_row("PRAGMA journal_mode = wal", [], |row| row.get(0))?;
-        if mode != "wal" {
-            bail!("the journal's mode is {mode}");
-        }
-        connection.pragma_update(None, "synchronous", "full")?;
-        connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
-        connection.pragma_update(None, "cache_size", -(64 << 10))?;
-        connection.execute_batch(
-            "CREATE TABLE entries (
-                position INTEGER PRIMARY KEY, event_id BLOB NOT NULL UNIQUE, stream_id BLOB NOT NULL,
-                version INTEGER NOT NULL, event_type TEXT NOT NULL, payload TEXT NOT NULL,
-                metadata TEXT NOT NULL, recorded_at TEXT NOT NULL, leaf_hash BLOB NOT NULL,
-                UNIQUE (stream_id, version)
-            ) STRICT",
-        )?;
+        make_entries(&connection)?;
         let connection = Arc::new(Mutex::new((connection, 0)));
         let logs: Vec<_> = self.logs().collect();
         let began = Instant::now();
@@ -133,6 +118,27 @@ impl Appender for Guildhall {
         self.0.append(Append::of([entry])).await?;
         Ok(())
     }
+}
+
+/// A table with the Chronicle's columns and keys, on a connection that syncs each commit as Guildhall's
+/// appending one does.
+pub(crate) fn make_entries(connection: &Connection) -> anyhow::Result<()> {
+    let mode: String = connection.query_row("PRAGMA journal_mode = wal", [], |row| row.get(0))?;
+    if mode != "wal" {
+        bail!("the journal's mode is {mode}");
+    }
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 16_384)?;
+    connection.pragma_update(None, "cache_size", -(64 << 10))?;
+    connection.execute_batch(
+        "CREATE TABLE entries (
+            position INTEGER PRIMARY KEY, event_id BLOB NOT NULL UNIQUE, stream_id BLOB NOT NULL,
+            version INTEGER NOT NULL, event_type TEXT NOT NULL, payload TEXT NOT NULL,
+            metadata TEXT NOT NULL, recorded_at TEXT NOT NULL, leaf_hash BLOB NOT NULL,
+            UNIQUE (stream_id, version)
+        ) STRICT",
+    )?;
+    Ok(())
 }
 
 /// One transaction.
