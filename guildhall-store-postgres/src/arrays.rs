@@ -12,7 +12,7 @@ use sqlx::query::Query;
 use uuid::Uuid;
 
 /// The type of a column in the statement, and what makes the table's of it.
-const fn types(kind: Kind) -> (&'static str, &'static str) {
+pub(crate) const fn types(kind: Kind) -> (&'static str, &'static str) {
     match kind {
         Kind::Uuid => ("uuid", ""),
         Kind::Text => ("text", ""),
@@ -27,31 +27,73 @@ const fn types(kind: Kind) -> (&'static str, &'static str) {
 /// The statement that adds rows given as [`Arrays`], or puts each in the place of the one with its
 /// key; `{schema}` and `{next}` are still to be put in.
 pub(crate) fn upsert(table: &Table) -> String {
-    let Table { name, key, columns } = table;
+    insert_from(table, 1, "") + &on_conflict(table)
+}
+
+/// The statement that adds rows given as [`Arrays`], of which the first is the parameter `first`, for
+/// each row of `beside`: nothing, or what it is called and a comma.
+pub(crate) fn insert_from(table: &Table, first: usize, beside: &str) -> String {
+    let Table { name, columns, .. } = table;
     let join = |parts: Vec<String>| parts.join(", ");
-    let arrays = (1..).zip(*columns).map(|(nth, it)| format!("${nth}::{}[]", types(it.kind).0));
-    let values = columns.iter().map(|it| format!("{}{}", it.name, types(it.kind).1));
-    let set = table.beside_key().map(|it| format!("{it} = excluded.{it}"));
+    let arrays = (first..).zip(*columns).map(|(nth, it)| format!("${nth}::{}[]", types(it.kind).0));
+    let values = columns.iter().map(|it| format!("given.{}{}", it.name, types(it.kind).1));
     format!(
         "INSERT INTO {{schema}}.{name}{{next}} ({list}) SELECT {values} \
-         FROM unnest({arrays}) AS given ({list}) ON CONFLICT ({key}) DO UPDATE SET {set}",
+         FROM {beside}unnest({arrays}) AS given ({list})",
         list = table.list(),
         values = join(values.collect()),
         arrays = join(arrays.collect()),
-        key = key.join(", "),
-        set = join(set.collect()),
     )
+}
+
+/// What puts each row in the place of the one with its key.
+pub(crate) fn on_conflict(table: &Table) -> String {
+    let set = table.beside_key().map(|it| format!("{it} = excluded.{it}"));
+    let set = set.collect::<Vec<_>>().join(", ");
+    format!(" ON CONFLICT ({key}) DO UPDATE SET {set}", key = table.key.join(", "))
 }
 
 /// One column of many rows.
 #[derive(Debug)]
-enum Array<'r> {
+pub(crate) enum Array<'r> {
     Uuid(Vec<Option<Uuid>>),
     Text(Vec<Option<Cow<'r, str>>>),
     Time(Vec<Option<DateTime<Utc>>>),
     Hash(Vec<Option<&'r [u8]>>),
     Integer(Vec<Option<i64>>),
     Small(Vec<Option<i16>>),
+}
+
+impl<'r> Array<'r> {
+    /// How many values it has.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Uuid(values) => values.len(),
+            Self::Text(values) => values.len(),
+            Self::Time(values) => values.len(),
+            Self::Hash(values) => values.len(),
+            Self::Integer(values) => values.len(),
+            Self::Small(values) => values.len(),
+        }
+    }
+
+    /// Binds it as the next parameter.
+    pub(crate) fn bind<'q>(
+        self,
+        query: Query<'q, Postgres, PgArguments>,
+    ) -> Query<'q, Postgres, PgArguments>
+    where
+        'r: 'q,
+    {
+        match self {
+            Self::Uuid(values) => query.bind(values),
+            Self::Text(values) => query.bind(values),
+            Self::Time(values) => query.bind(values),
+            Self::Hash(values) => query.bind(values),
+            Self::Integer(values) => query.bind(values),
+            Self::Small(values) => query.bind(values),
+        }
+    }
 }
 
 /// The columns of rows.
@@ -89,14 +131,12 @@ impl<'r> Arrays<'r> {
     where
         'r: 'q,
     {
-        self.columns.into_iter().fold(query, |query, column| match column {
-            Array::Uuid(values) => query.bind(values),
-            Array::Text(values) => query.bind(values),
-            Array::Time(values) => query.bind(values),
-            Array::Hash(values) => query.bind(values),
-            Array::Integer(values) => query.bind(values),
-            Array::Small(values) => query.bind(values),
-        })
+        self.columns.into_iter().fold(query, |query, column| column.bind(query))
+    }
+
+    /// The columns, in order.
+    pub(crate) fn into_columns(self) -> Vec<Array<'r>> {
+        self.columns
     }
 
     /// Adds a value to the next column, which is of its kind: both come from one description.

@@ -1,12 +1,15 @@
 //! Writing the fold's changes: new rows by COPY, changed ones a column at a time.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use guildhall_core::fold::{ArtifactUpdate, Changes, ContentUpdate, CustodyUpdate};
-use guildhall_core::store::{Deployments, Row};
+use guildhall_core::store::{Deployments, Kind, Row};
 use guildhall_core::{DeploymentState, GovernedArtifact, Table};
 use sqlx::{PgConnection, SqlStr};
 
-use crate::arrays::{Arrays, upsert};
+use crate::arrays::{Array, Arrays, upsert};
+use crate::at_once::AtOnce;
 use crate::copy::copy_rows;
 use crate::database::Schema;
 use crate::division::division;
@@ -66,6 +69,21 @@ impl OpsTables {
         self.copy(c, &changes.deployment_changes).await?;
         self.copy(c, &changes.verifications).await?;
         self.copy(c, &changes.quarantined).await
+    }
+
+    /// The statement that writes all of it to the live tables at once.
+    pub(crate) fn write_at_once(changes: &Changes) -> AtOnce<'_> {
+        let mut all = AtOnce::default();
+        all.insert(&changes.accords);
+        all.insert(&changes.artifacts);
+        update_at_once(&mut all, &changes.artifact_updates);
+        all.insert(&changes.revisions);
+        all.insert(&changes.transitions);
+        all.upsert(&changes.deployments);
+        all.insert(&changes.deployment_changes);
+        all.insert(&changes.verifications);
+        all.insert(&changes.quarantined);
+        all
     }
 
     async fn copy<R: Row>(
@@ -139,6 +157,41 @@ impl OpsTables {
         }
         let upsert = self.sql(&upsert(&DeploymentState::TABLE));
         Arrays::of(rows).bind(sqlx::query(upsert)).execute(connection).await.map(drop)
+    }
+}
+
+/// A statement can change a row only once: those whose custody moved and whose content was revised are
+/// changed in both by one part.
+fn update_at_once<'r>(all: &mut AtOnce<'r>, updates: &'r [ArtifactUpdate]) {
+    for (is_moved, is_revised) in [(true, false), (false, true), (true, true)] {
+        let is_one = |it: &&ArtifactUpdate| {
+            (it.custody.is_some(), it.content.is_some()) == (is_moved, is_revised)
+        };
+        let rows: Vec<&'r ArtifactUpdate> = updates.iter().filter(is_one).collect();
+        let content = |of: fn(&'r ContentUpdate) -> Cow<'r, str>| {
+            column(&rows, |it| it.content.as_ref().map(of))
+        };
+        let ids = column(&rows, |it| Some(*it.id.as_uuid()));
+        let mut columns = vec![("id", Kind::Uuid, Array::Uuid(ids))];
+        if is_moved {
+            let states = column(&rows, |it| it.custody.as_ref().map(|it| it.state.as_str().into()));
+            columns.push(("custody_state", Kind::Text, Array::Text(states)));
+            let seqs = column(&rows, |it| it.custody.as_ref().map(|it| it.seq.as_i64()));
+            columns.push(("custody_seq", Kind::Integer, Array::Integer(seqs)));
+        }
+        if is_revised {
+            let cids = content(|it| it.cid.to_string().into());
+            columns.push(("cid", Kind::Text, Array::Text(cids)));
+            let contents = content(|it| it.content.as_str().into());
+            columns.push(("content", Kind::Json, Array::Text(contents)));
+            let schemas = content(|it| it.content_schema.as_str().into());
+            columns.push(("content_schema", Kind::Text, Array::Text(schemas)));
+            let times = column(&rows, |it| it.content.as_ref().map(|it| it.revised_at.into()));
+            columns.push(("revised_at", Kind::Time, Array::Time(times)));
+        }
+        let positions = column(&rows, |it| Some(it.position.as_i64()));
+        columns.push(("position", Kind::Integer, Array::Integer(positions)));
+        all.update("governed_artifacts", columns);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
@@ -95,6 +95,19 @@ impl Database {
             Err(sqlx::Error::PoolTimedOut) if self.pool.size() == 0 => Err(self.refusal().await),
             outcome => outcome,
         }
+    }
+
+    /// A connection that was kept, unless it was lost since it was of use.
+    pub(crate) async fn still_alive(
+        &self,
+        mut connection: PoolConnection<Postgres>,
+        since: Instant,
+    ) -> Option<PoolConnection<Postgres>> {
+        if since.elapsed() >= Self::FRESH_TIME && connection.ping().await.is_err() {
+            connection.close_on_drop();
+            return None;
+        }
+        Some(connection)
     }
 
     /// Whether a connection is free for whoever asks next.

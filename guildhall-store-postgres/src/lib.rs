@@ -40,6 +40,7 @@
 
 mod append;
 mod arrays;
+mod at_once;
 mod changes;
 mod chronicle;
 mod copy;

@@ -118,10 +118,15 @@ impl MonthsAhead {
     /// How often they are seen to.
     const INTERVAL: Duration = Duration::from_secs(3600);
 
+    /// Whether it is time to see to them.
+    pub(crate) fn is_due(&self) -> bool {
+        self.seen_to.is_none_or(|at| at.elapsed() >= Self::INTERVAL)
+    }
+
     /// Makes the months to come, from time to time. Where that fails, verifications go to the
     /// partition of what is later, and are moved once it succeeds: no reason to stop.
     pub(crate) async fn see_to(&mut self, database: &Database) -> Result<(), sqlx::Error> {
-        if self.seen_to.is_some_and(|at| at.elapsed() < Self::INTERVAL) {
+        if !self.is_due() {
             return Ok(());
         }
         self.seen_to = Some(Instant::now());

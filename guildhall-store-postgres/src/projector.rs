@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use guildhall_core::store::{Applier, Deployments, ProjectorSettings};
@@ -11,9 +11,12 @@ use guildhall_core::{
     Applied, ApplyError, Batch, Checkpoint, CustodyPolicy, Disagreement, Generation, HolderId,
     Lease, OnViolation, Position, Projector, Rebuild, StoreError,
 };
+use sqlx::Postgres;
+use sqlx::pool::PoolConnection;
 use tokio::sync::{Mutex, watch};
 use tokio::time::timeout;
 
+use crate::at_once::Left;
 use crate::changes::{OpsTables, TABLES};
 use crate::database::Database;
 use crate::error::{Doing, NoAnswer, ReadOnly, Silent, fault, has_sqlstate};
@@ -121,6 +124,8 @@ impl ProjectorBuilder {
             read_models: self.read_models,
             months_ahead: MonthsAhead::default(),
             teller: Teller::default(),
+            left: None,
+            connection: None,
         };
         Ok(PostgresProjector {
             database: self.database,
@@ -271,18 +276,92 @@ struct Projecting {
     read_models: Vec<Box<dyn ReadModel>>,
     months_ahead: MonthsAhead,
     teller: Teller,
+    /// How its row was left.
+    left: Option<Left>,
+    /// Kept while there is work, unless others may be waiting for one; and when it was last of use.
+    connection: Option<(PoolConnection<Postgres>, Instant)>,
 }
 
+const DOING: &str = "projecting";
+
 impl Projecting {
+    /// How many entries are applied in one statement at most. What it costs the server grows with each
+    /// kind of row that it has not met before; more of them are copied faster.
+    const AT_ONCE: usize = 32;
+
     async fn apply(&mut self, batch: Batch) -> Result<Applied, ApplyError> {
-        const DOING: &str = "projecting";
-        let Self { tables, own, applier, read_models, months_ahead, teller } = self;
+        match self.apply_at_once(&batch).await? {
+            Some(applied) => Ok(applied),
+            None => self.apply_in_turn(batch).await,
+        }
+    }
+
+    /// Applies a small batch in one statement, on the strength of what is known, which the statement
+    /// verifies. None, and nothing is done, where it has to be applied in turn.
+    async fn apply_at_once(&mut self, batch: &Batch) -> Result<Option<Applied>, ApplyError> {
+        let Self { tables, own, applier, read_models, months_ahead, teller, left, connection } =
+            self;
+        let is_small = batch.entries().len() <= Self::AT_ONCE && read_models.is_empty();
+        let Some(left) = left.take() else { return Ok(None) };
+        if !is_small || months_ahead.is_due() || !applier.has_heads_of(batch) {
+            return Ok(None);
+        }
+        let (now, at) = (left.now(), Instant::now());
+        let turn = applier.take_turn(left.row().clone(), now)?;
+        // What is wrong with the batch, if anything is, shows in the row as it stands.
+        let Ok(mut loading) = turn.begin(batch.clone(), Vec::new()) else { return Ok(None) };
+        // The heads are of an earlier generation.
+        if loading.missing().is_some() {
+            return Ok(None);
+        }
+        let folded = loading.fold()?;
+        let database = &own.database;
+        let kept = match connection.take() {
+            Some((connection, since)) => database.still_alive(connection, since).await,
+            None => None,
+        };
+        let mut over = match kept {
+            Some(connection) => connection,
+            None => database.acquire().await.doing(DOING)?,
+        };
+        let stands = left.row().checkpoint.position;
+        let statement = OpsTables::write_at_once(folded.changes());
+        let written =
+            statement.execute(&mut over, tables, &own.projector, left.row(), folded.row()).await;
+        match written {
+            Ok(is_written) => {
+                if database.has_room() {
+                    *connection = Some((over, Instant::now()));
+                }
+                if !is_written {
+                    return Ok(None);
+                }
+            }
+            Err(error) => {
+                // What became of it shows in the row.
+                over.close_on_drop();
+                return Err(of_write(error, stands));
+            }
+        }
+        self.left = Some(Left::new(folded.row().clone(), now, at));
+        if let Some(position) = folded.reaches() {
+            teller.tell(database, position);
+        }
+        folded.committed().map(Some)
+    }
+
+    async fn apply_in_turn(&mut self, batch: Batch) -> Result<Applied, ApplyError> {
+        let Self { tables, own, applier, read_models, months_ahead, teller, left, connection } =
+            self;
+        // Whoever has one asks for no other.
+        (*left, *connection) = (None, None);
         let database = &own.database;
         months_ahead.see_to(database).await.doing("making partitions")?;
         let (mut transaction, row, now) = match own.begin(applier, DOING).await? {
             Locking::Locked(transaction, row, now) => (transaction, row, now),
             Locking::Standby(standby) => return Err(standby.into()),
         };
+        let at = Instant::now();
         let stands = row.checkpoint.position;
         let turn = applier.take_turn(row, now)?;
         let names: Vec<_> = read_models.iter().map(|model| model.name().to_owned()).collect();
@@ -310,6 +389,7 @@ impl Projecting {
             }
         }
         transaction.commit().await.doing(DOING)?;
+        *left = Some(Left::new(folded.row().clone(), now, at));
         if let Some(position) = folded.reaches() {
             teller.tell(database, position);
         }
@@ -318,22 +398,26 @@ impl Projecting {
 
     async fn hold_lease(&mut self) -> Result<Lease, StoreError> {
         const DOING: &str = "taking the lease";
-        let Self { own, applier, .. } = self;
+        let Self { own, applier, left, connection, .. } = self;
+        (*left, *connection) = (None, None);
         let (mut transaction, row, now) = match own.begin(applier, DOING).await? {
             Locking::Locked(transaction, row, now) => (transaction, row, now),
             Locking::Standby(standby) => return Ok(standby.into()),
         };
+        let at = Instant::now();
         let turn = match applier.take_turn(row, now) {
             Ok(turn) => turn,
             Err(standby) => return Ok(standby.into()),
         };
         save_row(&mut transaction, &own.database, &own.projector, turn.row()).await.doing(DOING)?;
         transaction.commit().await.doing(DOING)?;
+        *left = Some(Left::new(turn.row().clone(), now, at));
         turn.held();
         Ok(Lease::Held)
     }
 
     async fn release_lease(&mut self) -> Result<(), StoreError> {
+        (self.left, self.connection) = (None, None);
         self.own.release(&self.applier).await
     }
 }

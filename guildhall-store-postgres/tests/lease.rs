@@ -42,7 +42,8 @@ async fn a_process_that_projects() {
     let mut options = PostgresOptions::at(env::var(URL).unwrap());
     options.lease_time = LEASE;
     let store = PostgresStore::open_with(options).await.unwrap();
-    let runtime = project(&store, &store, settings());
+    // A batch is more than what is applied in one statement.
+    let runtime = project(&store, &store, settings().read_entries(100));
     let mut watched = runtime.watch_status();
     loop {
         let status = watched.borrow_and_update().clone();

@@ -169,6 +169,13 @@ impl Applier {
         self.fence.is_some()
     }
 
+    /// Whether it has every head that a batch needs, for as long as its row is as it left it: a store may
+    /// then fold the batch before it knows whether that is so, if nothing is written where it is not.
+    pub fn has_heads_of(&self, batch: &Batch) -> bool {
+        let kept = self.kept.as_ref();
+        kept.is_some_and(|(_, fold)| fold.missing(batch.entries()).is_empty())
+    }
+
     /// Takes or renews the lease in its row, as found and locked in the transaction.
     ///
     /// # Errors

@@ -63,6 +63,8 @@ struct Shared {
     cuts: Mutex<Cuts>,
     was_cut: watch::Sender<bool>,
     line: watch::Sender<Line>,
+    /// How many pieces each connection has sent, in the order in which they were made.
+    pieces: Mutex<Vec<usize>>,
 }
 
 /// Listens on a socket of its own until it is dropped.
@@ -84,6 +86,7 @@ impl Proxy {
             cuts: Mutex::new(Cuts::default()),
             was_cut: watch::Sender::new(false),
             line: watch::Sender::new(Line::Open),
+            pieces: Mutex::default(),
         });
         let passing = Arc::clone(&shared);
         let task = tokio::spawn(async move {
@@ -98,6 +101,12 @@ impl Proxy {
     pub(crate) fn url(&self, database: &str) -> String {
         let host = self.folder.path().to_str().unwrap().replace('/', "%2F");
         format!("postgres:///{database}?host={host}&port=5432&user=guildhall")
+    }
+
+    /// How many pieces each connection has sent so far: whoever sends one waits for an answer before
+    /// the next.
+    pub(crate) fn pieces(&self) -> Vec<usize> {
+        self.shared.pieces.lock().unwrap().clone()
     }
 
     /// Cuts one connection, with its next prepared statement.
@@ -272,6 +281,11 @@ async fn pass(mut client: UnixStream, shared: Arc<Shared>) {
     let Ok(mut server) = UnixStream::connect(&shared.server).await else { return };
     let (mut sent, mut answered) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     let mut conversation = Conversation::default();
+    let connection = {
+        let mut pieces = shared.pieces.lock().unwrap();
+        pieces.push(0);
+        pieces.len() - 1
+    };
     loop {
         let state = *line.borrow_and_update();
         match state {
@@ -287,6 +301,7 @@ async fn pass(mut client: UnixStream, shared: Arc<Shared>) {
             read = client.read(&mut sent) => {
                 let Ok(count @ 1..) = read else { return };
                 let piece = &sent[..count];
+                shared.pieces.lock().unwrap()[connection] += 1;
                 let fate = shared.judge(piece, &mut conversation);
                 if fate == Fate::Cut {
                     shared.was_cut.send_replace(true);
