@@ -185,14 +185,14 @@ mod tests {
 
     /// A small value of any kind, often one with a key that others have too.
     fn any_value(seed: &mut u64, depth: u32) -> Value {
-        let mut below = |end: u64| {
+        let mut below = |end: usize| {
             *seed = seed
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            (*seed >> 33) % end
+            usize::try_from(*seed >> 33).unwrap() % end
         };
         let kind = below(if depth == 0 { 4 } else { 7 });
-        let (count, word) = (below(5), ["a", "b", "name", "id", "x/y", "~"][below(6) as usize]);
+        let (count, word) = (below(5), ["a", "b", "name", "id", "x/y", "~"][below(6)]);
         match kind {
             0 => Value::Null,
             1 => json!(below(4)),
@@ -200,13 +200,13 @@ mod tests {
             3 => json!(below(2) == 0),
             4 => (0..count).map(|_| any_value(seed, depth - 1)).collect(),
             5 => {
-                let named = |nth: u64| json!({"name": format!("n{}", nth * 7 % 5), "v": nth % 2});
+                let named = |nth: usize| json!({"name": format!("n{}", nth * 7 % 5), "v": nth % 2});
                 let from = below(4);
                 (from..from + count).map(named).collect()
             }
             _ => {
                 let names = ["a", "b", "name", "id", "x/y", "~"];
-                let taken: Vec<_> = names.iter().take(count as usize).collect();
+                let taken: Vec<_> = names.iter().take(count).collect();
                 let members =
                     taken.into_iter().map(|name| ((*name).to_owned(), any_value(seed, depth - 1)));
                 Value::Object(members.collect())

@@ -179,7 +179,7 @@ impl<'p> Comparing<'p> {
         let policy = self.chains.policy.clone();
         let fold = Fold::over_empty_tables(policy, OnViolation::Quarantine);
         let naming = Naming { compared: self, fold, entries: 0, named: Named::default() };
-        if is_named { Compared::Done(naming.report()) } else { Compared::Differs(naming) }
+        if is_named { Compared::Done(naming.report()) } else { Compared::Differs(Box::new(naming)) }
     }
 }
 
@@ -189,7 +189,7 @@ pub enum Compared<'p> {
     /// Everything that is wrong is named.
     Done(AuditReport),
     /// Rows differ.
-    Differs(Naming<'p>),
+    Differs(Box<Naming<'p>>),
 }
 
 /// The log is folded once more, for the rows that differ.

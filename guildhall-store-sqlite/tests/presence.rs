@@ -1,6 +1,6 @@
 //! A lease lapses with the process that holds it, and in its time where that is frozen; and an idle
 //! projector writes its lease and nothing else.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 mod common;
 

@@ -257,7 +257,10 @@ pub async fn drifts_last_until_another_health_and_recover_with_the_next_healthy_
         let counted = (recovery.drifts, recovery.recovered, recovery.total_micros);
         assert_eq!(counted, (expected.len() as u64, lengths.len() as u64, sum.cast_unsigned()));
         let mean = recovery.mean().map(|mean| mean.as_micros());
-        assert_eq!(mean, sum.checked_div(lengths.len() as i64).map(|it| it as u128));
+        assert_eq!(
+            mean,
+            sum.checked_div(lengths.len() as i64).map(|it| u128::try_from(it).unwrap())
+        );
     }
 }
 

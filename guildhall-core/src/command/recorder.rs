@@ -246,7 +246,7 @@ impl Recorder {
         }
         clock::check_time(command.event_id, &event, command.recorded_at, self.clock.limit())?;
         fold.judge(&event).map_err(|violation| RecordError::Refused { violation })?;
-        Ok(Prepared::Sound { stream, entry: Box::new(entry), version, fold: Box::new(fold) })
+        Ok(Prepared::Sound { stream, entry: Box::new(entry), version, fold })
     }
 
     /// What the Chronicle says of an artifact, which an Ops DB may not say yet: what the next command
@@ -323,7 +323,7 @@ impl Recorder {
         entries.sort_by_key(|entry| entry.position);
         let halted = fold.apply(entries).map_err(bug)?;
         debug_assert!(halted.is_none(), "the fold is to quarantine");
-        Ok(Known::State { fold, version })
+        Ok(Known::State { fold: Box::new(fold), version })
     }
 
     async fn page(
@@ -354,7 +354,7 @@ enum Known {
     /// The entry that was sought.
     Recorded(Entry),
     /// What a command is judged against.
-    State { fold: Fold, version: Version },
+    State { fold: Box<Fold>, version: Version },
 }
 
 /// What is to be done about a command.

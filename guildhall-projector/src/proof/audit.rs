@@ -231,7 +231,7 @@ impl Reading<'_> {
             Compared::Differs(naming) => naming,
         };
         // It was read a moment ago, so what is wrong now changed since.
-        match self.fold(&mut naming, until, progress).await? {
+        match self.fold(&mut *naming, until, progress).await? {
             None => Ok(naming.finish()),
             Some(reason) => {
                 let mut report = naming.finish();
