@@ -1,10 +1,12 @@
 //! What commands that query have in common: pages, and artifacts and accords by id, name or CID.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use clap::Args;
 use guildhall_core::{
-    AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery, Cid, Cursor,
-    MAX_PAGE_ROWS, OpsDb,
+    AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery, AsOf, Cid,
+    Cursor, MAX_PAGE_ROWS, OpsDb,
 };
 use serde::de::DeserializeOwned;
 
@@ -33,6 +35,27 @@ impl Paging {
         match after {
             Some(cursor) if cursor.to_key::<K>().is_none() => Err(no_cursor()),
             after => Ok(after),
+        }
+    }
+}
+
+/// Which moment is asked about.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Moment {
+    /// As it was once this entry was applied, or as it was the case at this time
+    #[arg(long, value_name = "POSITION|TIME")]
+    pub(crate) as_of: Option<AsOf>,
+}
+
+impl Moment {
+    /// The Ops DB as it was then; as it is where no moment is given.
+    ///
+    /// # Errors
+    /// It does not know how it was then; or the store's own.
+    pub(crate) async fn of(self, ops_db: &Arc<dyn OpsDb>) -> Result<Arc<dyn OpsDb>> {
+        match self.as_of {
+            None => Ok(Arc::clone(ops_db)),
+            Some(moment) => Ok(ops_db.as_of(moment).await?.into()),
         }
     }
 }

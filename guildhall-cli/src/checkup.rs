@@ -98,7 +98,7 @@ impl Checkup {
         let mut findings = Vec::new();
         about_store(database, thorough, &mut findings).await?;
         about_log(database, thorough, quiet, &mut findings).await?;
-        match Standing::load(database, u64::MAX).await {
+        match Standing::load(database, u64::MAX, None).await {
             Ok(standing) => {
                 about_tables(&standing, &mut findings);
                 if thorough {

@@ -21,6 +21,7 @@ mod artifact;
 #[cfg(feature = "proof")]
 mod audit;
 mod ceremony;
+mod changes;
 #[cfg(feature = "proof")]
 mod check;
 mod completions;
@@ -101,6 +102,10 @@ pub enum Command {
     Verification(verification::Verification),
     #[allow(missing_docs, reason = "as above")]
     Quarantine(quarantine::Quarantine),
+    #[allow(missing_docs, reason = "as above")]
+    History(changes::History),
+    #[allow(missing_docs, reason = "as above")]
+    Changes(changes::Changes),
     #[allow(missing_docs, reason = "as above")]
     Why(why::Why),
     #[allow(missing_docs, reason = "as above")]
@@ -187,6 +192,8 @@ impl Command {
             Self::Accord(command) => command.run(context).await,
             Self::Verification(command) => command.run(context).await,
             Self::Quarantine(command) => command.run(context).await,
+            Self::History(command) => command.run(context).await,
+            Self::Changes(command) => command.run(context).await,
             Self::Why(command) => command.run(context).await,
             Self::Diff(command) => command.run(context).await,
             Self::Log(command) => command.run(context).await,

@@ -7,7 +7,7 @@ use anyhow::Error;
 use guildhall::GuildError;
 use guildhall_core::command::RecordError;
 use guildhall_core::jsonl::ImportError;
-use guildhall_core::{AppendError, ApplyError, Code, LogFault, StoreError};
+use guildhall_core::{AppendError, ApplyError, AsOfError, Code, LogFault, StoreError};
 use guildhall_projector::RuntimeError;
 
 use crate::ending::{is_broken_pipe, message};
@@ -127,6 +127,9 @@ pub(crate) fn next(error: &Error) -> String {
     if let Some(fault) = find::<StoreError>(error).and_then(StoreError::log_fault) {
         return of_log(fault).to_owned();
     }
+    if let Some(error) = find::<AsOfError>(error).and_then(of_moment) {
+        return error.to_owned();
+    }
     if let Some(error) = find::<StoreError>(error) {
         let next = if error.is_transient() {
             "this may pass: check that the database can be reached, then try again"
@@ -139,6 +142,16 @@ pub(crate) fn next(error: &Error) -> String {
         return of_io(io.kind()).to_owned();
     }
     DOCTOR.to_owned()
+}
+
+fn of_moment(error: &AsOfError) -> Option<&'static str> {
+    match error {
+        AsOfError::NotYet { .. } => {
+            Some("name a position that the tables have; `guildhall status` says it")
+        }
+        AsOfError::Before { .. } => Some("bring in all of the history with `guildhall rebuild`"),
+        _ => None,
+    }
 }
 
 fn of_io(kind: std::io::ErrorKind) -> &'static str {

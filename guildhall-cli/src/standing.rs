@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use guildhall_core::text::escape_for_terminal;
 use guildhall_core::{
-    Checkpoint, Chronicle, OPS_DB, Origin, Overview, Position, ProjectorCheckpoint, ReadLimit,
+    AsOf, Checkpoint, Chronicle, OPS_DB, Origin, Overview, Position, ProjectorCheckpoint, ReadLimit,
 };
 use serde::Serialize;
 
@@ -29,7 +29,7 @@ pub struct Standing {
     pub lag: u64,
     /// Every read model that was ever projected here, how far it is, and who holds its lease.
     pub projectors: Vec<ProjectorCheckpoint>,
-    /// What the tables hold, entries in quarantine among it.
+    /// What the tables hold, or held at the moment that was asked for, entries in quarantine among it.
     pub overview: Overview,
     /// How much space it takes.
     pub sizes: Sizes,
@@ -47,12 +47,12 @@ pub struct Sizes {
 }
 
 impl Standing {
-    /// Reads the state of the database. Tables that are more than `max_lag` entries behind the log are a
-    /// problem.
+    /// Reads the state of the database, and what its tables hold, or held. Tables that are more than
+    /// `max_lag` entries behind the log are a problem.
     ///
     /// # Errors
-    /// The store's own.
-    pub async fn load(database: &Reading, max_lag: u64) -> Result<Self> {
+    /// The moment is not known; or the store's own.
+    pub async fn load(database: &Reading, max_lag: u64, as_of: Option<AsOf>) -> Result<Self> {
         let Reading { chronicle, ops_db, store, .. } = database;
         let ops_db = ops_db.snapshot().await?;
         // First, so that what is appended meanwhile is not taken for a checkpoint beyond the end.
@@ -65,7 +65,11 @@ impl Standing {
         } else if lag > max_lag {
             problems.push(format!("the tables are {lag} entries behind the log"));
         }
-        let (projectors, overview) = (ops_db.checkpoints().await?, ops_db.overview().await?);
+        let projectors = ops_db.checkpoints().await?;
+        let overview = match as_of {
+            None => ops_db.overview().await?,
+            Some(moment) => ops_db.as_of(moment).await?.overview().await?,
+        };
         let (is_healthy, sizes) = (problems.is_empty(), Sizes::of(store).await?);
         Ok(Self {
             is_healthy,
@@ -114,6 +118,12 @@ impl Standing {
             };
             let name = escape_for_terminal(&it.projector);
             line("read model", &format!("{name} at {}, {lease}", it.checkpoint.position));
+            if let Some(from) = it.history_from {
+                line(
+                    "history",
+                    &format!("from position {from} on; `guildhall rebuild` brings in the rest"),
+                );
+            }
         }
         if let Some(bytes) = self.sizes.schema_bytes {
             line("size", &shown(bytes));

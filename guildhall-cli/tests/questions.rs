@@ -230,7 +230,7 @@ fn flags(folder: &Folder, command: &str) -> BTreeSet<String> {
     let own = help.split("Everywhere:").next().unwrap();
     let flags = own.split_whitespace().filter_map(|word| word.strip_prefix("--"));
     let flags = flags.map(|flag| flag.trim_end_matches(',').replace('-', "_"));
-    flags.filter(|flag| !["output", "help"].contains(&flag.as_str())).collect()
+    flags.filter(|flag| !["output", "help", "as_of"].contains(&flag.as_str())).collect()
 }
 
 #[test]

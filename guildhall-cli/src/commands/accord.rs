@@ -5,7 +5,7 @@ use guildhall_core::{AccordBinding, AccordQuery};
 
 use super::Context;
 use crate::args::ListForm;
-use crate::asking::{self, Paging};
+use crate::asking::{self, Moment, Paging};
 use crate::error::Verdict;
 use crate::output::{Row, field, print_document, print_rows};
 
@@ -29,6 +29,8 @@ struct List {
     #[arg(long)]
     name: Vec<String>,
     #[command(flatten)]
+    moment: Moment,
+    #[command(flatten)]
     paging: Paging,
     #[command(flatten)]
     form: ListForm,
@@ -40,22 +42,26 @@ struct Show {
     /// Its id or its name
     #[arg(value_name = "ID|NAME")]
     accord: String,
+    #[command(flatten)]
+    moment: Moment,
 }
 
 impl Accord {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
         match self.command {
-            Command::List(List { name, paging, form }) => {
+            Command::List(List { name, moment, paging, form }) => {
                 let query = AccordQuery::default().names(name).limit(paging.limit);
                 let query = query.after(paging.after::<AccordKey>()?);
-                let asked =
-                    context.reading(async |database| Ok(database.ops_db.accords(&query).await?));
+                let asked = context.reading(async |database| {
+                    Ok(moment.of(&database.ops_db).await?.accords(&query).await?)
+                });
                 let page = asked.await?;
                 print_rows(form.listing(&context.global), &page.rows, page.next.as_ref())?;
             }
-            Command::Show(Show { accord }) => {
-                let asked = context
-                    .reading(async |database| asking::accord(&*database.ops_db, &accord).await);
+            Command::Show(Show { accord, moment }) => {
+                let asked = context.reading(async |database| {
+                    asking::accord(&*moment.of(&database.ops_db).await?, &accord).await
+                });
                 let accord = asked.await?;
                 print_document(context.global.json, &accord, |_| text_of(&accord))?;
             }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::Context;
 use super::why::ChainVerdict;
 use crate::args::ListForm;
-use crate::asking::{self, Paging, no_cursor};
+use crate::asking::{self, Moment, Paging, no_cursor};
 use crate::error::Verdict;
 use crate::output::{Row, Style, field, print_document, print_rows};
 use crate::target::print;
@@ -79,6 +79,8 @@ struct List {
     #[arg(long)]
     descending: bool,
     #[command(flatten)]
+    moment: Moment,
+    #[command(flatten)]
     paging: Paging,
     #[command(flatten)]
     form: ListForm,
@@ -90,6 +92,8 @@ struct Show {
     /// Its id, its name, or the CID of its content
     #[arg(value_name = "ID|NAME|CID")]
     artifact: String,
+    #[command(flatten)]
+    moment: Moment,
 }
 
 /// Print what an artifact says now, as canonical JSON
@@ -98,6 +102,8 @@ struct Content {
     /// Its id, its name, or the CID of its content
     #[arg(value_name = "ID|NAME|CID")]
     artifact: String,
+    #[command(flatten)]
+    moment: Moment,
 }
 
 impl Artifact {
@@ -113,17 +119,18 @@ impl Artifact {
 
 impl List {
     async fn run(self, context: &mut Context) -> Result<()> {
-        let (form, accords, after) =
-            (self.form, self.accord.clone(), self.paging.after::<ArtifactKey>()?);
+        let (form, moment) = (self.form, self.moment);
+        let (accords, after) = (self.accord.clone(), self.paging.after::<ArtifactKey>()?);
         let mut query = self.query(after);
         if query.after.is_some() && query.key().is_none() {
             return Err(no_cursor());
         }
         let page = context.reading(async |database| {
+            let ops_db = moment.of(&database.ops_db).await?;
             for accord in &accords {
-                query.accords.push(asking::accord(&*database.ops_db, accord).await?.id);
+                query.accords.push(asking::accord(&*ops_db, accord).await?.id);
             }
-            Ok(database.ops_db.artifacts(&query).await?)
+            Ok(ops_db.artifacts(&query).await?)
         });
         let page = page.await?;
         print_rows(form.listing(&context.global), &page.rows, page.next.as_ref())
@@ -187,7 +194,7 @@ impl Show {
     async fn run(self, context: &mut Context) -> Result<()> {
         let policy = context.policy.clone();
         let shown = context.reading(async |database| {
-            let moment = database.ops_db.snapshot().await?;
+            let moment = self.moment.of(&database.ops_db).await?.snapshot().await?;
             let detail = asking::artifact(&*moment, &self.artifact).await?;
             let chain = ChainVerdict::load(&*moment, &policy, &detail.artifact, |_, _| {}).await?;
             let mut query = DeploymentQuery::default().artifact_id(detail.artifact.id);
@@ -239,7 +246,8 @@ impl Shown {
 impl Content {
     async fn run(self, context: &mut Context) -> Result<()> {
         let asked = context.reading(async |database| {
-            Ok(asking::artifact(&*database.ops_db, &self.artifact).await?.artifact.content)
+            let ops_db = self.moment.of(&database.ops_db).await?;
+            Ok(asking::artifact(&*ops_db, &self.artifact).await?.artifact.content)
         });
         let content = asked.await?;
         Ok(print(&format!("{}\n", content.as_str()))?)

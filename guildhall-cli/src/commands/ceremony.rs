@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Context;
 use crate::args::ListForm;
-use crate::asking::Paging;
+use crate::asking::{Moment, Paging};
 use crate::error::{Problem, Verdict};
 use crate::output::{Row, field, print_rows};
 use crate::target::print;
@@ -34,6 +34,8 @@ struct List {
     #[arg(long)]
     closed: bool,
     #[command(flatten)]
+    moment: Moment,
+    #[command(flatten)]
     paging: Paging,
     #[command(flatten)]
     form: ListForm,
@@ -45,6 +47,8 @@ struct Show {
     /// Its id
     #[arg(value_name = "ID")]
     ceremony: CeremonyId,
+    #[command(flatten)]
+    moment: Moment,
     #[command(flatten)]
     paging: Paging,
     #[command(flatten)]
@@ -65,7 +69,7 @@ impl List {
     async fn run(self, context: &mut Context) -> Result<()> {
         let (after, limit) = (self.paging.after::<MomentKey>()?, self.paging.limit);
         let asked = context.reading(async |database| {
-            let ops_db = &database.ops_db;
+            let ops_db = self.moment.of(&database.ops_db).await?;
             if self.closed {
                 let page = ops_db.closed_ceremonies(after, limit).await?;
                 return Ok((page.rows.iter().map(Line::from).collect::<Vec<_>>(), page.next));
@@ -186,7 +190,8 @@ impl Show {
         let after = self.paging.after::<PositionKey>()?;
         let is_first = after.is_none();
         let asked = context.reading(async |database| {
-            Ok(database.ops_db.ceremony(self.ceremony, after, self.paging.limit).await?)
+            let ops_db = self.moment.of(&database.ops_db).await?;
+            Ok(ops_db.ceremony(self.ceremony, after, self.paging.limit).await?)
         });
         let page = asked.await?;
         if page.rows.is_empty() && is_first {

@@ -5,7 +5,7 @@ use guildhall_core::{Outcome, Timestamp, VerificationQuery, VerificationResult};
 
 use super::Context;
 use crate::args::ListForm;
-use crate::asking::{self, Paging};
+use crate::asking::{self, Moment, Paging};
 use crate::error::Verdict;
 use crate::output::{Row, print_rows};
 
@@ -46,6 +46,8 @@ struct List {
     #[arg(long)]
     standing: bool,
     #[command(flatten)]
+    moment: Moment,
+    #[command(flatten)]
     paging: Paging,
     #[command(flatten)]
     form: ListForm,
@@ -64,11 +66,12 @@ impl Verification {
             .after(list.paging.after::<MomentKey>()?)
             .limit(list.paging.limit);
         let asked = context.reading(async |database| {
+            let ops_db = list.moment.of(&database.ops_db).await?;
             if let Some(artifact) = &list.artifact {
-                let found = asking::artifact(&*database.ops_db, artifact).await?;
+                let found = asking::artifact(&*ops_db, artifact).await?;
                 query.artifact_id = Some(found.artifact.id);
             }
-            Ok(database.ops_db.verifications(&query).await?)
+            Ok(ops_db.verifications(&query).await?)
         });
         let page = asked.await?;
         print_rows(list.form.listing(&context.global), &page.rows, page.next.as_ref())?;

@@ -1,0 +1,120 @@
+use anyhow::Result;
+use clap::Args;
+use guildhall_core::ops::PositionKey;
+use guildhall_core::{Change, ChangeQuery, OPS_DB, OpsDb, Position, What};
+
+use super::Context;
+use crate::args::{ListForm, position};
+use crate::asking::{self, Paging};
+use crate::error::Verdict;
+use crate::output::{Row, print_rows};
+
+/// List what changed between two positions: what was registered, revised and moved, ceremonies, and
+/// targets whose health became another
+#[derive(Debug, Args)]
+pub struct Changes {
+    /// After the entry at this position
+    #[arg(long, value_name = "POSITION", value_parser = position)]
+    from: Position,
+    /// Up to the entry at this position, and with it; as far as the tables go unless told otherwise
+    #[arg(long, value_name = "POSITION", value_parser = position)]
+    to: Option<Position>,
+    #[command(flatten)]
+    paging: Paging,
+    #[command(flatten)]
+    form: ListForm,
+}
+
+/// List what became of one artifact, from its registration on
+#[derive(Debug, Args)]
+pub struct History {
+    /// Its id, its name, or the CID of its content
+    #[arg(value_name = "ID|NAME|CID")]
+    artifact: String,
+    #[command(flatten)]
+    paging: Paging,
+    #[command(flatten)]
+    form: ListForm,
+}
+
+impl Changes {
+    pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
+        let after = self.paging.after::<PositionKey>()?;
+        let asked = context.reading(async |database| {
+            let to = match self.to {
+                Some(to) => to,
+                None => stands(&*database.ops_db).await?,
+            };
+            let query = ChangeQuery::between(self.from, to).after(after);
+            Ok(database.ops_db.changes(&query.limit(self.paging.limit)).await?)
+        });
+        let page = asked.await?;
+        print_rows(self.form.listing(&context.global), &page.rows, page.next.as_ref())?;
+        Ok(Verdict::Holds)
+    }
+}
+
+impl History {
+    pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
+        let after = self.paging.after::<PositionKey>()?;
+        let asked = context.reading(async |database| {
+            let found = asking::artifact(&*database.ops_db, &self.artifact).await?;
+            let query = ChangeQuery::between(Position::ZERO, stands(&*database.ops_db).await?);
+            let query = query.artifact_id(found.artifact.id).after(after);
+            Ok(database.ops_db.changes(&query.limit(self.paging.limit)).await?)
+        });
+        let page = asked.await?;
+        print_rows(self.form.listing(&context.global), &page.rows, page.next.as_ref())?;
+        Ok(Verdict::Holds)
+    }
+}
+
+/// How far the tables go.
+async fn stands(ops_db: &dyn OpsDb) -> Result<Position> {
+    let checkpoint = ops_db.checkpoint(OPS_DB).await?;
+    Ok(checkpoint.map_or(Position::ZERO, |checkpoint| checkpoint.position))
+}
+
+impl Row for Change {
+    const COLUMNS: &'static [&'static str] =
+        &["POSITION", "WHEN", "KIND", "ARTIFACT", "WHAT", "ARTIFACT ID"];
+
+    fn cells(&self) -> Vec<String> {
+        let (at, kind, what) = match &self.what {
+            What::Registered { cid, recorded_at } => (recorded_at, "registered", cid.to_string()),
+            What::Revised { revision, cid, recorded_at } => {
+                (recorded_at, "revised", format!("{revision}: {cid}"))
+            }
+            What::CeremonyOpened { transition: link } => (
+                &link.occurred_at,
+                "ceremony opened",
+                format!("by {}: {}", link.actor, link.reason),
+            ),
+            What::CeremonyClosed { transition: link } => {
+                let what = format!("{} by {}: {}", link.to_state, link.actor, link.reason);
+                (&link.occurred_at, "ceremony closed", what)
+            }
+            What::Moved { transition: link } => {
+                let what = format!("{} by {}: {}", link.to_state, link.actor, link.reason);
+                (&link.occurred_at, "moved", what)
+            }
+            What::Health { change } => {
+                let before = change.previous_health.map_or("first seen", |health| health.as_str());
+                let what = format!("{}: {before} -> {}", change.target, change.health);
+                (&change.observed_at, "health", what)
+            }
+        };
+        vec![
+            self.position.to_string(),
+            at.to_string(),
+            kind.to_owned(),
+            self.artifact.name.clone(),
+            what,
+            self.artifact_id.to_string(),
+        ]
+    }
+
+    fn name(&self) -> String {
+        self.position.to_string()
+    }
+}
