@@ -78,4 +78,9 @@ const OPS: &[Migration] = &[
         name: "standing_verdicts",
         sql: include_str!("../migrations/ops/0012_standing_verdicts.sql"),
     },
+    Migration {
+        number: 13,
+        name: "history_by_time",
+        sql: include_str!("../migrations/ops/0013_history_by_time.sql"),
+    },
 ];

@@ -23,7 +23,10 @@ use guildhall_core::{
 };
 use rusqlite::{Connection, params_from_iter};
 
-use self::select::{Asked, STANDS, Select, bytes, outcome_condition, texts, words};
+use self::select::{
+    Asked, STANDS, Select, bytes, changed_or_of_health, moved_or_in_state, outcome_condition,
+    texts, words,
+};
 use crate::connection::DatabaseFile;
 use crate::error::Doing;
 use crate::lease::{find_row, load_row};
@@ -189,6 +192,10 @@ impl OpsDb for SqliteOpsDb {
         let limit = page_limit(limit);
         self.load(move |asked| {
             let mut select = Select::from(include_str!("sql/select_open_ceremonies.sql"));
+            if let Some(moment) = asked.as_of {
+                let those = moved_or_in_state("'ceremony_open'", moment);
+                select = select.and(&format!("artifact.{those}"), []);
+            }
             if let Some((at, position)) =
                 after.as_ref().and_then(Cursor::to_key::<(Timestamp, Position)>)
             {
@@ -251,7 +258,7 @@ impl OpsDb for SqliteOpsDb {
         let query = query.clone();
         self.load(move |asked| {
             let limit = page_limit(query.limit);
-            let rows = select_deployments(&query, limit)
+            let rows = select_deployments(&query, limit, asked.as_of)
                 .load(asked, |row| Columns::of(row).row::<DeploymentState>())?;
             Ok(Page::from_rows(rows, limit, |row| (row.artifact_id, row.target.clone())))
         })
@@ -434,7 +441,7 @@ fn select_closed_ceremonies(after: Option<&Cursor>, limit: u32) -> Select {
     select.ordered("link.occurred_at DESC, link.position DESC", i64::from(limit) + 1)
 }
 
-fn select_deployments(query: &DeploymentQuery, limit: u32) -> Select {
+fn select_deployments(query: &DeploymentQuery, limit: u32, as_of: Option<AsOf>) -> Select {
     let mut select = Select::from(include_str!("sql/select_deployments.sql"));
     if let Some(id) = query.artifact_id {
         select = select.and("artifact_id = ?", [bytes(id.as_uuid())]);
@@ -445,6 +452,11 @@ fn select_deployments(query: &DeploymentQuery, limit: u32) -> Select {
         [Health::Unknown] => select.and("health = 'unknown'", []),
         healths => select.and_any("health", words(healths, Health::as_str)),
     };
+    if let (Some(moment), [health @ (Health::Drifted | Health::Unknown)]) =
+        (as_of, query.healths.as_slice())
+    {
+        select = select.and(&changed_or_of_health(health.as_str(), moment), []);
+    }
     if let Some((id, target)) =
         query.after.as_ref().and_then(Cursor::to_key::<(ArtifactId, String)>)
     {
@@ -490,8 +502,22 @@ fn select_verifications(query: &VerificationQuery, limit: u32) -> Select {
 
 fn load_overview(asked: &Asked<'_>) -> rusqlite::Result<Overview> {
     let mut overview = Overview::default();
-    let mut by_tier =
-        asked.prepare("SELECT tier, count(*) FROM governed_artifacts GROUP BY tier")?;
+    let (mut by_tier, mut counts, mut ceremonies) = match asked.as_of {
+        None => (
+            asked.prepare("SELECT tier, count(*) FROM governed_artifacts GROUP BY tier")?,
+            asked.prepare(include_str!("sql/overview.sql"))?,
+            asked.prepare(include_str!("sql/count_ceremonies.sql"))?,
+        ),
+        Some(moment) => {
+            let count = include_str!("sql/count_ceremonies.sql").trim_end();
+            let those = moved_or_in_state("'ceremony_open'", moment);
+            (
+                asked.prepare_bounded(include_str!("sql/tiers_as_of.sql"), moment)?,
+                asked.prepare_bounded(include_str!("sql/overview_as_of.sql"), moment)?,
+                asked.prepare(&format!("{count} AND artifact.{those}"))?,
+            )
+        }
+    };
     let values = asked.values([]);
     let mut rows = by_tier.query(params_from_iter(&values))?;
     while let Some(row) = rows.next()? {
@@ -499,7 +525,6 @@ fn load_overview(asked: &Asked<'_>) -> rusqlite::Result<Overview> {
         let tier = usize::from(columns.value::<Tier>()?.get());
         overview.artifacts_by_tier[tier] = columns.count()?;
     }
-    let mut counts = asked.prepare(include_str!("sql/overview.sql"))?;
     counts.query_row(params_from_iter(&values), |row| {
         let mut columns = Columns::of(row);
         overview.accords = columns.count()?;
@@ -512,7 +537,6 @@ fn load_overview(asked: &Asked<'_>) -> rusqlite::Result<Overview> {
         overview.quarantined = columns.count()?;
         Ok(())
     })?;
-    let mut ceremonies = asked.prepare(include_str!("sql/count_ceremonies.sql"))?;
     ceremonies.query_row(params_from_iter(&values), |row| {
         let mut columns = Columns::of(row);
         overview.open_ceremonies = columns.count()?;

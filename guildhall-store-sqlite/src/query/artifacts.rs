@@ -4,13 +4,16 @@ use std::collections::HashSet;
 
 use guildhall_core::ops::{ArtifactKey, SortValue, page_limit};
 use guildhall_core::{
-    AccordId, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSort, ArtifactSummary, Cid,
+    AccordId, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSort, ArtifactSummary, AsOf, Cid,
     CustodyState, Drift, Json, Page, Table, Timestamp,
 };
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params_from_iter};
 
-use super::select::{Asked, STANDS, Select, bytes, outcome_condition, texts, words};
+use super::select::{
+    Asked, STANDS, Select, bytes, changed_or_of_health, moved_or_in_state, outcome_condition,
+    texts, words,
+};
 use crate::ops_rows::Columns;
 
 /// The values of a key, in the order of [`order_columns`].
@@ -39,7 +42,7 @@ fn order_columns(sort: ArtifactSort) -> &'static [&'static str] {
 }
 
 /// The statement of a page; content last, for the fragment to be looked for.
-pub(super) fn select_page(query: &ArtifactQuery) -> Select {
+pub(super) fn select_page(query: &ArtifactQuery, as_of: Option<AsOf>) -> Select {
     let mut select = Select::from(match query.content_contains {
         None => include_str!("../sql/select_artifacts.sql"),
         Some(_) => include_str!("../sql/select_artifacts_with_content.sql"),
@@ -53,12 +56,18 @@ pub(super) fn select_page(query: &ArtifactQuery) -> Select {
         .and_any("tier", query.tiers.iter().map(|tier| i64::from(tier.get()).into()).collect())
         .and_any("coalesce(custody_state, '')", words(&query.custody_states, CustodyState::as_str))
         .and_any("accord_binding_id", query.accords.iter().map(|id| bytes(id.as_uuid())).collect());
+    if let Some(moment) = as_of.filter(|_| !query.custody_states.is_empty()) {
+        let marks = vec!["?"; query.custody_states.len()].join(", ");
+        let states = words(&query.custody_states, CustodyState::as_str);
+        select = select.and(&moved_or_in_state(&marks, moment), states);
+    }
     if let Some(text) = &query.name_contains {
         // `lower` knows ASCII alone, as wanted.
         select = select.and("instr(lower(name), lower(?)) > 0", [text.clone().into()]);
     }
     if !query.drifts.is_empty() {
-        let drifts: Vec<_> = query.drifts.iter().map(|drift| drift_condition(*drift)).collect();
+        let drifts: Vec<_> =
+            query.drifts.iter().map(|drift| drift_condition_as_of(*drift, as_of)).collect();
         select = select.and(&format!("({})", drifts.join(" OR ")), []);
     }
     if let Some(before) = query.verified_before {
@@ -87,6 +96,17 @@ pub(super) fn select_page(query: &ArtifactQuery) -> Select {
     // A search inside the rows stops by itself.
     let limit = if looks_inside { -1 } else { i64::from(page_limit(query.limit)) + 1 };
     select.ordered(&order.join(", "), limit)
+}
+
+/// The same, or as of a moment from those and what changed since.
+fn drift_condition_as_of(drift: Drift, as_of: Option<AsOf>) -> String {
+    let condition = drift_condition(drift).to_owned();
+    let Some(moment) = as_of else { return condition };
+    ["drifted", "unknown"].into_iter().fold(condition, |condition, health| {
+        let of_health = format!("WHERE health = '{health}'");
+        let few = format!("{of_health} AND {}", changed_or_of_health(health, moment));
+        condition.replace(&of_health, &few)
+    })
 }
 
 /// Sets of the few artifacts that are not healthy, from partial indexes.
@@ -120,7 +140,7 @@ pub(super) fn load_page(
         Some(fragment) => Some(load_accords_containing(asked, fragment)?),
         None => None,
     };
-    let select = select_page(query);
+    let select = select_page(query, asked.as_of);
     let mut statement = asked.prepare(&select.sql)?;
     let mut stored = statement.query(params_from_iter(asked.values(select.values)))?;
     let mut rows = Vec::new();

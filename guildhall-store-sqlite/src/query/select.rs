@@ -21,6 +21,15 @@ impl<'c> Asked<'c> {
         }
     }
 
+    /// A statement that is about the moment itself, which it binds as ?1, on the tables as they are.
+    pub(super) fn prepare_bounded(
+        &self,
+        sql: &str,
+        moment: AsOf,
+    ) -> rusqlite::Result<CachedStatement<'c>> {
+        self.connection.prepare_cached(&bounded(sql, moment))
+    }
+
     /// What such a statement binds.
     pub(super) fn values(&self, values: impl IntoIterator<Item = Value>) -> Vec<Value> {
         let moment = self.as_of.map(|moment| match moment {
@@ -33,17 +42,53 @@ impl<'c> Asked<'c> {
 
 /// The tables as they were, in the place of those that are, for the statement that follows.
 fn as_they_were(moment: AsOf) -> String {
-    let mut parts = include_str!("../sql/as_of.sql").split("{shown ");
-    let mut sql = parts.next().unwrap_or_default().to_owned();
+    bounded(include_str!("../sql/as_of.sql"), moment)
+}
+
+/// A statement in which `{shown table}` became the condition that a row of the table was there at the
+/// moment, which is ?1, and `{after table}` the condition that it came later.
+pub(super) fn bounded(sql: &str, moment: AsOf) -> String {
+    let mut bounded = String::with_capacity(sql.len());
+    let mut parts = sql.split('{');
+    bounded.push_str(parts.next().unwrap_or_default());
     for part in parts {
-        let (table, rest) = part.split_once('}').unwrap_or((part, ""));
-        match moment.column(table) {
-            Some(column) => sql.extend([column, " <= ?1"]),
-            None => sql.push_str("true"),
+        let (inside, rest) = part.split_once('}').unwrap_or((part, ""));
+        let (is_shown, table) = match inside.split_once(' ') {
+            Some((word, table)) => (word == "shown", table),
+            None => (true, inside),
+        };
+        match (moment.column(table), is_shown) {
+            (Some(column), true) => bounded.extend([column, " <= ?1"]),
+            (Some(column), false) => bounded.extend([column, " > ?1"]),
+            (None, true) => bounded.push_str("true"),
+            (None, false) => bounded.push_str("false"),
         }
-        sql.push_str(rest);
+        bounded.push_str(rest);
     }
-    sql
+    bounded
+}
+
+/// The artifacts that may have been in one of so many states: those that are in one, and those whose
+/// custody moved since. An index finds them.
+pub(super) fn moved_or_in_state(marks: &str, moment: AsOf) -> String {
+    bounded(
+        "id IN (SELECT id FROM main.governed_artifacts WHERE coalesce(custody_state, '') IN (",
+        moment,
+    ) + marks
+        + &bounded(
+            ") UNION ALL SELECT artifact_id FROM main.custody_transitions \
+             WHERE {after custody_transitions})",
+            moment,
+        )
+}
+
+/// The targets that may have been of a health, `drifted` or `unknown`: those that are, and those that
+/// changed since. An index finds them.
+pub(super) fn changed_or_of_health(health: &str, moment: AsOf) -> String {
+    let those = "(artifact_id, target) IN (\
+         SELECT artifact_id, target FROM main.deployment_states WHERE health = 'HEALTH' UNION ALL \
+         SELECT artifact_id, target FROM main.deployment_changes WHERE {after deployment_changes})";
+    bounded(&those.replace("HEALTH", health), moment)
 }
 
 /// A statement that is put together from fixed parts, and the values that it binds, in order.

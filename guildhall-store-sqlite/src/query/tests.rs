@@ -44,7 +44,7 @@ fn every_order_of_artifacts_is_that_of_an_index_and_a_page_begins_inside_it() {
         ArtifactSort::ALL.iter().flat_map(|sort| [(sort, false), (sort, true)])
     {
         let mut query = ArtifactQuery::default().sort(sort).is_descending(is_descending);
-        assert_indexed(&plan_of(&artifacts::select_page(&query)));
+        assert_indexed(&plan_of(&artifacts::select_page(&query, None)));
         let row = ArtifactSummary {
             id: ArtifactId::new(),
             accord_binding_id: AccordId::new(),
@@ -59,7 +59,7 @@ fn every_order_of_artifacts_is_that_of_an_index_and_a_page_begins_inside_it() {
         };
         let page = Page::from_rows(vec![row.clone(), row], 1, |row| ArtifactKey::of(row, &query));
         query.after = page.next;
-        let plan = plan_of(&artifacts::select_page(&query));
+        let plan = plan_of(&artifacts::select_page(&query, None));
         assert_indexed(&plan);
         assert!(plan[0].starts_with("SEARCH"), "{sort:?}: {plan:#?}");
     }
@@ -70,7 +70,7 @@ fn filters_of_artifacts_use_indexes() {
     let by_state = ArtifactQuery::default()
         .custody_states([CustodyState::Retired])
         .sort(ArtifactSort::CustodyState);
-    let plan = plan_of(&artifacts::select_page(&by_state));
+    let plan = plan_of(&artifacts::select_page(&by_state, None));
     assert!(
         plan[0].contains("SEARCH") && plan[0].contains("governed_artifacts_by_state"),
         "{plan:#?}"
@@ -82,13 +82,13 @@ fn filters_of_artifacts_use_indexes() {
         (Drift::Undeployed, "deployment_states"),
     ] {
         let query = ArtifactQuery::default().drifts([drift]);
-        let plan = plan_of(&artifacts::select_page(&query));
+        let plan = plan_of(&artifacts::select_page(&query, None));
         assert!(plan.iter().any(|step| step.contains(index)), "{drift}: {plan:#?}");
         let has_scan = plan.iter().any(|step| step.starts_with("SCAN") && !step.contains("INDEX"));
         assert!(!has_scan, "{drift}: {plan:#?}");
     }
     let query = ArtifactQuery::default().accords([AccordId::new()]);
-    let plan = plan_of(&artifacts::select_page(&query));
+    let plan = plan_of(&artifacts::select_page(&query, None));
     assert!(plan[0].contains("INDEX"), "{plan:#?}");
 }
 
@@ -102,7 +102,7 @@ fn deployments_and_verifications_come_from_their_indexes() {
         (of_one, "deployment_states_key"),
         (next, "deployment_states_key"),
     ] {
-        let plan = plan_of(&select_deployments(&query, 10));
+        let plan = plan_of(&select_deployments(&query, 10, None));
         assert_indexed(&plan);
         assert!(plan[0].contains(index), "{plan:#?}");
     }
@@ -142,13 +142,13 @@ fn closed_ceremonies_and_the_age_of_verdicts_come_from_their_indexes() {
         assert!(plan[0].contains("custody_transitions_closing"), "{plan:#?}");
     }
     let stale = ArtifactQuery::default().verified_before(Timestamp::MAX);
-    let plan = plan_of(&artifacts::select_page(&stale));
+    let plan = plan_of(&artifacts::select_page(&stale, None));
     assert_indexed(&plan);
     let is_searched = |step: &String| step.contains("verification_results_by_artifact");
     assert!(plan.iter().any(is_searched), "{plan:#?}");
     let failed = ArtifactQuery::default().verdicts([Outcome::Failed]);
     let standing = VerificationQuery::default().outcomes([Outcome::Failed]).is_standing(true);
-    for select in [artifacts::select_page(&failed), select_verifications(&standing, 10)] {
+    for select in [artifacts::select_page(&failed, None), select_verifications(&standing, 10)] {
         let plan = plan_of(&select);
         // The later ones of its series, and of no other.
         let is_searched = |step: &String| {
@@ -201,8 +201,8 @@ fn look_ups_search_the_index_of_what_they_look_for() {
         VerificationQuery::default().verified_since(Timestamp::MIN).verified_before(Timestamp::MAX);
     let next = Cursor::before(Position::MAX);
     for (select, index) in [
-        (artifacts::select_page(&by_name), "governed_artifacts_by_name"),
-        (artifacts::select_page(&by_cid), "governed_artifacts_by_cid"),
+        (artifacts::select_page(&by_name, None), "governed_artifacts_by_name"),
+        (artifacts::select_page(&by_cid, None), "governed_artifacts_by_cid"),
         (select_accords(&accord, 10), "accord_bindings_by_name"),
         (select_ceremony(CeremonyId::new(), None, 10), "custody_transitions_opening"),
         (select_ceremony(CeremonyId::new(), Some(&next), 10), "custody_transitions_opening"),
