@@ -6,6 +6,8 @@
 //! database and its key can write another past and sign it, and every check inside passes. The other's
 //! witness has cosigned the first one: it refuses the second, and shows why.
 
+#![allow(clippy::print_stdout, reason = "it tells its story")]
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;

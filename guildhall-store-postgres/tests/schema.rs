@@ -304,9 +304,16 @@ async fn a_checkpoint_that_was_set_back_or_deleted_is_named_as_what_it_is() {
 /// not mended by a rebuild.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_that_somebody_deleted_is_named_and_a_key_of_the_embedder_is_no_disagreement() {
-    let delete = "DELETE FROM guildhall.custody_transitions; DELETE FROM guildhall.deployment_states; \
-        DELETE FROM guildhall.verification_results; DELETE FROM guildhall.governed_artifacts";
-    let undo = "ALTER TABLE guildhall.custody_transitions DISABLE TRIGGER USER";
+    let referring = ["custody_transitions", "artifact_revisions", "deployment_changes"];
+    let undo = referring
+        .map(|table| format!("ALTER TABLE guildhall.{table} DISABLE TRIGGER USER"))
+        .join("; ");
+    let delete = referring
+        .into_iter()
+        .chain(["deployment_states", "verification_results", "governed_artifacts"])
+        .map(|table| format!("DELETE FROM guildhall.{table}"))
+        .collect::<Vec<_>>()
+        .join("; ");
     let own = "CREATE UNIQUE INDEX mine ON guildhall.quarantined_entries ((true)); \
         CREATE UNIQUE INDEX mine_too ON guildhall.custody_transitions ((seq > 0))";
     for (change, is_disagreement) in [(format!("{undo}; {delete}"), true), (own.to_owned(), false)]
