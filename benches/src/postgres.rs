@@ -34,7 +34,8 @@ pub const KEYS_AFTERWARDS: &str = "set-based, keys afterwards";
 pub const WAYS: [&str; 6] =
     [CATCH_UP, REBUILD, REBUILD_OVER, FINISHED_ROWS, SET_BASED, KEYS_AFTERWARDS];
 
-/// The tables that all of them fill, referenced ones first.
+/// The tables that all of them fill, referenced ones first. Guildhall fills those of history as well,
+/// which no floor does.
 const TABLES: [&str; 5] = [
     "accord_bindings",
     "governed_artifacts",
@@ -208,7 +209,11 @@ struct Keys {
 
 impl Keys {
     async fn read(connection: &mut PgConnection) -> anyhow::Result<Self> {
-        let tables: Vec<_> = TABLES.iter().map(|table| format!("guildhall.{table}")).collect();
+        let tables: Vec<_> = TABLES
+            .iter()
+            .chain(&["artifact_revisions", "deployment_changes"])
+            .map(|table| format!("guildhall.{table}"))
+            .collect();
         let (drop, create) = sqlx::query_as(include_str!("postgres/keys.sql"))
             .bind(tables)
             .fetch_one(connection)

@@ -31,7 +31,8 @@ pub const SET_BASED: &str = "set-based SQL";
 /// All of them, in the order in which they are shown.
 pub const WAYS: [&str; 5] = [CATCH_UP, REBUILD, REBUILD_OVER, FINISHED_ROWS, SET_BASED];
 
-/// The tables that all of them fill, referenced ones first.
+/// The tables that all of them fill, referenced ones first. Guildhall fills those of history as well,
+/// which no floor does.
 const TABLES: [&str; 5] = [
     "accord_bindings",
     "governed_artifacts",

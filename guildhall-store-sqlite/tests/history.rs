@@ -8,8 +8,10 @@ use guildhall_core::{OpsDb, Position, Projector, Rebuild};
 use guildhall_store_sqlite::SqliteStore;
 use ops_support::{append, batch, catch_up, count, dump, log, raw_at, store_with};
 
-/// Takes out what the migration to history put in.
+/// Takes out what the migration to history, and those after it, put in.
 const BEFORE: &str = "DROP TABLE artifact_revisions; DROP TABLE deployment_changes; \
+    DROP INDEX custody_transitions_by_position; DROP INDEX custody_transitions_by_actor; \
+    DROP INDEX custody_transitions_by_time; DROP INDEX verification_results_by_series; \
     ALTER TABLE projector_checkpoints DROP COLUMN history_from; \
     DELETE FROM guildhall_migrations WHERE family = 'ops' AND number >= 10";
 

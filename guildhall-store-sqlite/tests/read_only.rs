@@ -109,11 +109,11 @@ async fn nothing_is_created_or_migrated() {
     assert!(matches!(SqliteStore::open_read_only(&path).await, Err(OpenError::Io { .. })));
     assert_eq!(names(folder.path()), Vec::<String>::new());
     closed_store(&path).await;
-    let sql = "DROP INDEX verification_results_by_series;
-               DELETE FROM guildhall_migrations WHERE family = 'ops' AND number = 12";
+    let sql = "DROP INDEX custody_transitions_by_time; DROP INDEX artifact_revisions_by_time;
+               DELETE FROM guildhall_migrations WHERE family = 'ops' AND number = 13";
     Connection::open(&path).unwrap().execute_batch(sql).unwrap();
     match SqliteStore::open_read_only(&path).await.unwrap_err() {
-        OpenError::OlderSchema { family: Family::Ops, found: 11, known: 12, .. } => {}
+        OpenError::OlderSchema { family: Family::Ops, found: 12, known: 13, .. } => {}
         other => panic!("{other:?}"),
     }
     assert_eq!(names(folder.path()), ["g.db"]);

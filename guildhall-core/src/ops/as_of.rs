@@ -12,9 +12,9 @@ use crate::time::{Timestamp, TimestampError};
 /// The moment that a question is about, on one of two axes.
 ///
 /// ```
-/// use guildhall_core::AsOf;
+/// use guildhall_core::{AsOf, Position};
 ///
-/// assert_eq!("1042".parse(), Ok(AsOf::Position(1042_u32.into())));
+/// assert_eq!("1042".parse(), Ok(AsOf::Position(Position::new(1042))));
 /// let noon: AsOf = "2026-11-03T13:00:00+01:00".parse()?;
 /// assert_eq!(noon.to_string(), "2026-11-03T12:00:00.000000Z");
 /// # Ok::<(), guildhall_core::AsOfTextError>(())
