@@ -3,7 +3,7 @@
 //! Both stream: neither holds more than a few batches in memory, whatever the length of the log. Neither
 //! starts a thread; the caller may give one to what needs nothing but a processor ([`Work`]).
 //!
-//! An exported line carries its place and leaf hash ([`wire`]). **An import holds a line to them
+//! An exported line carries its place and leaf hash ([`event::wire`](crate::event::wire)). **An import holds a line to them
 //! where its `source` is the Chronicle's own origin**, or becomes it: the leaf hash has to be that of
 //! the line's fields, the positions of such lines have to follow one another in the file, and each
 //! entry has to get, or have, the place that its line states. So importing an export into an empty

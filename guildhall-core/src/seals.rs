@@ -150,7 +150,7 @@ fn size(size: Option<Position>) -> String {
 ///
 /// Seals, cosignatures and tiles are append-only like the entries, and the database refuses to change
 /// them. As with entries, a log that no longer has what this handle has seen is a
-/// [`LogFault`](crate::LogFault).
+/// [`LogFault`].
 ///
 /// # Cancel safety
 /// Dropping a read changes nothing. Dropping a save leaves open whether it was done.

@@ -124,7 +124,7 @@ pub enum ImportError {
 /// keep the chain's invariants is the projector's to say: an import appends what decodes.
 ///
 /// A Chronicle without an origin takes the first line's `source`. A line of the Chronicle's own has
-/// to be what it says of itself (see [the module](self)). Blank lines, CRLF and a last
+/// to be what it says of itself (see the module). Blank lines, CRLF and a last
 /// line without an end are accepted. `progress` is called for every batch.
 ///
 /// ```
