@@ -62,5 +62,12 @@ async fn a_database_from_before_has_history_from_where_it_stood_until_a_rebuild(
     assert_eq!(history_from(&store).await, None);
     let (_folder, other) = store_with(&events).await;
     project(&other).await;
-    assert_eq!(dump(&store), dump(&other));
+    // Each append has times and ids of its own; changes of targets have neither.
+    let changes = |store: &SqliteStore| {
+        let rows = dump(store).into_iter();
+        rows.filter(|row| row.starts_with("deployment_changes: ")).collect::<Vec<_>>()
+    };
+    assert!(!changes(&store).is_empty());
+    assert_eq!(changes(&store), changes(&other));
+    assert_eq!(count(&store, "artifact_revisions"), count(&other, "artifact_revisions"));
 }
