@@ -1,7 +1,7 @@
 //! What does it cost to prove: verifying a log, and auditing its tables, beside what cannot be had for
 //! less?
 //!
-//! `cargo bench --bench proving`
+//! `cargo bench --features proof --bench proving`
 #![allow(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
 
 use guildhall_benches::cluster::Cluster;

@@ -1,6 +1,6 @@
 //! What does a seal cost, and what does a running sealer cost those who append and project?
 //!
-//! `cargo bench --bench sealing`
+//! `cargo bench --features proof --bench sealing`
 #![allow(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
 
 use guildhall_benches::cluster::Cluster;

@@ -11,9 +11,11 @@ pub mod machine;
 pub mod postgres;
 pub mod postgres_append;
 pub mod postgres_latency;
+#[cfg(feature = "proof")]
 pub mod proving;
 pub mod report;
 pub mod rounds;
+#[cfg(feature = "proof")]
 pub mod sealing;
 pub mod sqlite;
 pub mod sqlite_append;
