@@ -9,7 +9,7 @@
 //! - [`CheckpointRow`] and [`LeaseState`] say who may write, and when a rebuilt generation may take
 //!   the live one's place;
 //! - [`Row`] has each table's columns once, for whatever reads and writes them, [`read_artifact_head`] and
-//!   [`read_target_head`] those of heads;
+//!   [`read_target_head`] those of heads, [`read_change`] and its neighbours those of questions about the past;
 //! - [`Family`] and [`Migration`] name the steps that make the tables.
 //!
 //! A third store begins at [`AppendState`] and [`Applier`].
@@ -20,6 +20,7 @@ mod entries;
 mod family;
 mod heads;
 mod lease;
+mod past;
 mod rebuild;
 mod rows;
 mod seen;
@@ -33,6 +34,7 @@ pub use entries::BadRow;
 pub use family::{Family, Migration};
 pub use heads::{CHAIN_HEAD, TARGET_HEAD, read_artifact_head, read_target_head};
 pub use lease::{CheckpointRow, LeaseState};
+pub use past::{read_change, read_content, read_drift_span, read_posture, read_posture_moves};
 pub use rebuild::{Deployments, Filler, Filling, Held};
 pub use rows::{ColumnReader, ColumnWriter, Misread, Row, Value};
 pub use seen::{Mark, Seen};

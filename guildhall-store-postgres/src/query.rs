@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use guildhall_core::ops::{AccordKey, ArtifactKey, PositionKey, SeqKey, page_limit};
+use guildhall_core::store::{read_drift_span, read_posture, read_posture_moves};
 use guildhall_core::{
     AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery,
     ArtifactRevision, ArtifactSummary, AsOf, AsOfError, Ceremony, CeremonyId, Change, ChangeQuery,
@@ -343,7 +344,7 @@ impl OpsDb for PostgresOpsDb {
         }
         let select = self.select(include_str!("sql/select_drifts.sql"));
         let select = history::page_of_drifts(select, query);
-        let rows = self.load(select, history::drift_span).await?;
+        let rows = self.load(select, |it| read_drift_span(it)).await?;
         let key = |row: &DriftSpan| (row.drifted_at, row.position);
         Ok(Page::from_rows(rows, page_limit(query.limit), key))
     }
@@ -355,7 +356,7 @@ impl OpsDb for PostgresOpsDb {
         }
         let mut select = self.select(include_str!("sql/select_drifts.sql"));
         history::began_in(&mut select, query);
-        for span in self.load(select, history::drift_span).await? {
+        for span in self.load(select, |it| read_drift_span(it)).await? {
             recovery.count(span.drifted_at, span.healthy_at);
         }
         Ok(recovery)
@@ -365,10 +366,10 @@ impl OpsDb for PostgresOpsDb {
         // Of one moment: what is counted now is taken back by what happened up to now.
         let moment = self.snapshot_of_own().await?;
         let [now, moves] = history::posture_statements(query.by);
-        let now = moment.load(moment.select(now), |it| history::counted(query.by, it)).await?;
+        let now = moment.load(moment.select(now), |it| read_posture(query.by, it)).await?;
         let first = query.days().first().copied().unwrap_or(Timestamp::MAX);
         let moves = history::moves_since(moment.select(moves), first);
-        let moves = moment.load(moves, |it| history::moved(query.by, it)).await?;
+        let moves = moment.load(moves, |it| read_posture_moves(query.by, it)).await?;
         Ok(query.answer(now, moves))
     }
 

@@ -286,11 +286,8 @@ impl Seals for PostgresChronicle {
             let (mut hashes, mut last) = (Vec::with_capacity(rows.len()), after);
             for row in &rows {
                 let stored = Stored::of(row)?;
-                let expected = last.next().unwrap_or(last);
-                if stored.position() != expected {
-                    return Err(BadRow::Gap { expected, found: stored.position() }.into());
-                }
-                last = expected;
+                BadRow::check_follows(last, stored.position())?;
+                last = stored.position();
                 hashes.push(stored.leaf_hash(1)?);
             }
             if let Some(hash) = hashes.last() {

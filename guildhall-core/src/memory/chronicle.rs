@@ -82,18 +82,7 @@ impl Log {
         for new in &append.entries {
             let recorded = self.ids.get(&new.event_id).and_then(|position| self.entry(*position));
             let Some(entry) = recorded else { continue };
-            state.know_recorded(
-                new.event_id,
-                Recorded {
-                    position: entry.position,
-                    version: entry.version,
-                    event_type: entry.event_type.clone(),
-                    stream_id: entry.stream_id,
-                    payload: entry.payload.clone(),
-                    metadata: entry.metadata.clone(),
-                    recorded_at: entry.recorded_at,
-                },
-            );
+            state.know_recorded(new.event_id, Recorded::from(entry));
         }
         state
     }

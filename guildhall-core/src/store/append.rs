@@ -33,6 +33,20 @@ pub struct Recorded {
     pub recorded_at: Timestamp,
 }
 
+impl From<&Entry> for Recorded {
+    fn from(entry: &Entry) -> Self {
+        Self {
+            position: entry.position,
+            version: entry.version,
+            event_type: entry.event_type.clone(),
+            stream_id: entry.stream_id,
+            payload: entry.payload.clone(),
+            metadata: entry.metadata.clone(),
+            recorded_at: entry.recorded_at,
+        }
+    }
+}
+
 /// What a group of appends is judged against: the end of the log, the versions of the streams that
 /// the group names, and the entries that have its event ids already.
 #[derive(Debug, Clone)]
@@ -249,18 +263,7 @@ impl AppendState {
             leaf_hash: LeafHash::from_bytes([0; 32]),
         };
         entry.leaf_hash = entry.compute_leaf_hash(&self.origin);
-        self.recorded.insert(
-            entry.event_id,
-            Recorded {
-                position: entry.position,
-                version: entry.version,
-                event_type: entry.event_type.clone(),
-                stream_id: entry.stream_id,
-                payload: entry.payload.clone(),
-                metadata: entry.metadata.clone(),
-                recorded_at: entry.recorded_at,
-            },
-        );
+        self.recorded.insert(entry.event_id, Recorded::from(&entry));
         entry
     }
 }

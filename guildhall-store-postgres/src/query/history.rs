@@ -2,10 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use guildhall_core::ops::{MomentKey, TargetKey, page_limit};
+use guildhall_core::store::{read_change, read_content};
 use guildhall_core::{
-    AccordId, ArtifactId, ArtifactRevision, Change, ChangeQuery, Cid, Cursor, CustodyTransition,
-    Decided, DeploymentState, DriftSpan, Health, Named, PeriodQuery, Position, PostureBy,
-    PostureMoves, Tier, Timestamp, What,
+    ArtifactId, ArtifactRevision, Change, ChangeQuery, Cursor, CustodyTransition, Decided,
+    DeploymentState, PeriodQuery, PostureBy, Timestamp, What,
 };
 
 use super::select::Select;
@@ -45,27 +45,15 @@ pub(super) fn in_range<'d>(mut select: Select<'d>, query: &ChangeQuery) -> Selec
 }
 
 pub(super) fn content(columns: &mut Columns<'_>) -> Result<Change, sqlx::Error> {
-    change(columns, |columns| {
-        Ok(What::of_content(columns.value()?, columns.value()?, columns.value()?))
-    })
+    read_change(columns, read_content)
 }
 
 pub(super) fn link(columns: &mut Columns<'_>) -> Result<Change, sqlx::Error> {
-    change(columns, |columns| Ok(What::of_link(columns.row::<CustodyTransition>()?)))
+    read_change(columns, |columns| Ok(What::of_link(columns.row::<CustodyTransition>()?)))
 }
 
 pub(super) fn health(columns: &mut Columns<'_>) -> Result<Change, sqlx::Error> {
-    change(columns, |columns| Ok(What::Health { change: columns.row()? }))
-}
-
-fn change(
-    columns: &mut Columns<'_>,
-    what: impl FnOnce(&mut Columns<'_>) -> Result<What, sqlx::Error>,
-) -> Result<Change, sqlx::Error> {
-    let (position, artifact_id) = (columns.value()?, columns.value()?);
-    let (name, artifact_type) = (columns.value()?, columns.value()?);
-    let artifact = Named { name, artifact_type, tier: columns.value::<Tier>()? };
-    Ok(Change { position, artifact_id, artifact, what: what(columns)? })
+    read_change(columns, |columns| Ok(What::Health { change: columns.row()? }))
 }
 
 /// Lets ceremonies through that somebody of this name opened or closed.
@@ -156,20 +144,6 @@ pub(super) fn page_of_drifts<'d>(mut select: Select<'d>, query: &PeriodQuery) ->
     select
 }
 
-pub(super) fn drift_span(columns: &mut Columns<'_>) -> Result<DriftSpan, sqlx::Error> {
-    Ok(DriftSpan {
-        artifact_id: columns.value()?,
-        target: columns.value()?,
-        drifted_at: columns.value()?,
-        desired_cid: columns.value::<Cid>()?,
-        observed_cid: columns.value()?,
-        ended_at: columns.value()?,
-        ended_as: columns.value()?,
-        healthy_at: columns.value()?,
-        position: columns.value::<Position>()?,
-    })
-}
-
 /// How many targets have which health now, and how many went where since; both by group.
 pub(super) const fn posture_statements(by: PostureBy) -> [&'static str; 2] {
     macro_rules! statements {
@@ -213,32 +187,6 @@ pub(super) fn moves_since(mut select: Select<'_>, first: Timestamp) -> Select<'_
     select.and("it.previous_health IS DISTINCT FROM it.health");
     select.and("it.observed_at >= ").value(time(first)).text(" GROUP BY 1, 2, 3, 4");
     select
-}
-
-fn group(by: PostureBy, columns: &mut Columns<'_>) -> Result<String, sqlx::Error> {
-    Ok(match by {
-        PostureBy::Estate => columns.value::<Option<String>>()?.unwrap_or_default(),
-        PostureBy::Tier => columns.value::<Tier>()?.get().to_string(),
-        PostureBy::ArtifactType => columns.value()?,
-        PostureBy::Accord => columns.value::<AccordId>()?.to_string(),
-    })
-}
-
-pub(super) fn counted(
-    by: PostureBy,
-    columns: &mut Columns<'_>,
-) -> Result<(String, Health, u64), sqlx::Error> {
-    Ok((group(by, columns)?, columns.value()?, columns.count()?))
-}
-
-pub(super) fn moved(by: PostureBy, columns: &mut Columns<'_>) -> Result<PostureMoves, sqlx::Error> {
-    Ok(PostureMoves {
-        group: group(by, columns)?,
-        day: columns.value()?,
-        from: columns.value()?,
-        to: columns.value()?,
-        targets: columns.count()?,
-    })
 }
 
 pub(super) fn decided(columns: &mut Columns<'_>) -> Result<Decided, sqlx::Error> {

@@ -1,11 +1,13 @@
 //! The questions to what was.
 
 use guildhall_core::ops::{MomentKey, PositionKey, TargetKey, page_limit};
+use guildhall_core::store::{
+    read_change, read_content, read_drift_span, read_posture, read_posture_moves,
+};
 use guildhall_core::{
-    AccordId, ArtifactId, ArtifactRevision, Change, ChangeQuery, Cid, Cursor, CustodyTransition,
-    Decided, DeploymentChange, DeploymentState, DriftSpan, Health, HealthTimes, Named, Page,
-    PeriodQuery, Position, PostureBy, PostureDay, PostureMoves, PostureQuery, Recovery, Revision,
-    Tier, Timestamp, What,
+    ArtifactId, ArtifactRevision, Change, ChangeQuery, Cursor, CustodyTransition, Decided,
+    DeploymentChange, DeploymentState, DriftSpan, HealthTimes, Page, PeriodQuery, PostureBy,
+    PostureDay, PostureQuery, Recovery, Revision, Timestamp, What,
 };
 use rusqlite::Row;
 use rusqlite::types::Value;
@@ -80,29 +82,19 @@ pub(super) fn load_changes(
     asked: &Asked<'_>,
     query: &ChangeQuery,
 ) -> rusqlite::Result<Page<Change>> {
-    let contents = select_contents(query).load(asked, |row| {
-        change(row, |columns| {
-            Ok(What::of_content(columns.value()?, columns.value()?, columns.value()?))
+    let contents = select_contents(query)
+        .load(asked, |row| read_change(&mut Columns::of(row), read_content))?;
+    let links = select_links(query).load(asked, |row| {
+        read_change(&mut Columns::of(row), |columns| {
+            Ok(What::of_link(columns.row::<CustodyTransition>()?))
         })
     })?;
-    let links = select_links(query).load(asked, |row| {
-        change(row, |columns| Ok(What::of_link(columns.row::<CustodyTransition>()?)))
-    })?;
     let healths = select_healths(query).load(asked, |row| {
-        change(row, |columns| Ok(What::Health { change: columns.row::<DeploymentChange>()? }))
+        read_change(&mut Columns::of(row), |columns| {
+            Ok(What::Health { change: columns.row::<DeploymentChange>()? })
+        })
     })?;
     Ok(ChangeQuery::page([contents, links, healths], page_limit(query.limit)))
-}
-
-fn change(
-    row: &Row<'_>,
-    what: impl FnOnce(&mut Columns<'_>) -> rusqlite::Result<What>,
-) -> rusqlite::Result<Change> {
-    let mut columns = Columns::of(row);
-    let (position, artifact_id) = (columns.value()?, columns.value()?);
-    let (name, artifact_type) = (columns.value()?, columns.value()?);
-    let artifact = Named { name, artifact_type, tier: columns.value::<Tier>()? };
-    Ok(Change { position, artifact_id, artifact, what: what(&mut columns)? })
 }
 
 pub(super) fn select_ceremonies_of(actor: &str, after: Option<&Cursor>, limit: u32) -> Select {
@@ -213,18 +205,7 @@ pub(super) fn load_recovery(asked: &Asked<'_>, query: &PeriodQuery) -> rusqlite:
 }
 
 fn drift_span(row: &Row<'_>) -> rusqlite::Result<DriftSpan> {
-    let mut columns = Columns::of_table(row, "deployment_changes");
-    Ok(DriftSpan {
-        artifact_id: columns.value()?,
-        target: columns.value()?,
-        drifted_at: columns.value()?,
-        desired_cid: columns.value::<Cid>()?,
-        observed_cid: columns.value()?,
-        ended_at: columns.value()?,
-        ended_as: columns.value()?,
-        healthy_at: columns.value()?,
-        position: columns.value::<Position>()?,
-    })
+    read_drift_span(&mut Columns::of_table(row, "deployment_changes"))
 }
 
 /// How the estate is divided: the column of the artifact, and the join that it takes.
@@ -236,15 +217,6 @@ fn division(by: PostureBy) -> (&'static str, &'static str) {
         PostureBy::ArtifactType => ("artifact.artifact_type", JOIN),
         PostureBy::Accord => ("artifact.accord_binding_id", JOIN),
     }
-}
-
-fn group(by: PostureBy, columns: &mut Columns<'_>) -> rusqlite::Result<String> {
-    Ok(match by {
-        PostureBy::Estate => columns.value::<Option<String>>()?.unwrap_or_default(),
-        PostureBy::Tier => columns.value::<Tier>()?.get().to_string(),
-        PostureBy::ArtifactType => columns.value()?,
-        PostureBy::Accord => columns.value::<AccordId>()?.to_string(),
-    })
 }
 
 /// How many targets have which health now, and how many went where since; both by group.
@@ -268,22 +240,11 @@ pub(super) fn load_posture(
 ) -> rusqlite::Result<Vec<PostureDay>> {
     let load = |sql: String, values: Vec<Value>| Select { sql, values, has_where: true };
     let [now, moves] = posture_statements(query.by);
-    let now = load(now, Vec::new()).load(asked, |row| {
-        let mut columns = Columns::of(row);
-        let group = group(query.by, &mut columns)?;
-        Ok((group, columns.value::<Health>()?, columns.count()?))
-    })?;
+    let now =
+        load(now, Vec::new()).load(asked, |row| read_posture(query.by, &mut Columns::of(row)))?;
     let first = query.days().first().copied().unwrap_or(Timestamp::MAX);
-    let moves = load(moves, vec![first.to_string().into()]).load(asked, |row| {
-        let mut columns = Columns::of(row);
-        Ok(PostureMoves {
-            group: group(query.by, &mut columns)?,
-            day: columns.value()?,
-            from: columns.value()?,
-            to: columns.value()?,
-            targets: columns.count()?,
-        })
-    })?;
+    let moves = load(moves, vec![first.to_string().into()])
+        .load(asked, |row| read_posture_moves(query.by, &mut Columns::of(row)))?;
     Ok(query.answer(now, moves))
 }
 
