@@ -25,8 +25,13 @@ pub(crate) fn log() -> Log {
 
 /// A store with something in every table, its queries and its tables.
 pub(crate) async fn filled<H: Harness>(harness: &H) -> (Arc<dyn OpsDb>, Tables) {
+    filled_with(harness, &log()).await
+}
+
+/// The same with this log.
+pub(crate) async fn filled_with<H: Harness>(harness: &H, log: &Log) -> (Arc<dyn OpsDb>, Tables) {
     let projector = harness.projector(ProjectorSettings::default()).await;
-    projector.apply(log().rest(Position::ZERO)).await.unwrap();
+    projector.apply(log.rest(Position::ZERO)).await.unwrap();
     (harness.ops_db(), harness.tables().await)
 }
 

@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use guildhall_core::{
-    ArtifactId, Change, ChangeQuery, CustodyState, DeploymentChange, Health, PeriodQuery, Position,
-    PostureBy, PostureQuery, Tables, Timestamp, What,
+    ArtifactId, Change, ChangeQuery, Cid, CustodyState, DeploymentChange, DeploymentObserved,
+    EventKind, EventType, Health, Json, NewEntry, PeriodQuery, Position, PostureBy, PostureQuery,
+    Tables, Timestamp, What,
 };
 
-use crate::answers::{assert_same, filled, pages};
+use crate::answers::{assert_same, filled, filled_with, log, pages};
 use crate::harness::Harness;
+use crate::log::Log;
 
 super::scenarios! { $ __past = past:
     the_contents_of_an_artifact_are_listed_latest_first,
@@ -214,7 +216,12 @@ pub async fn the_times_in_each_health_add_up_to_the_period<H: Harness>(harness: 
 pub async fn drifts_last_until_another_health_and_recover_with_the_next_healthy_one<H: Harness>(
     harness: H,
 ) {
-    let (ops_db, tables) = filled(&harness).await;
+    let mut log = log();
+    for event in lost_from_sight(&log) {
+        log.push(NewEntry::new(&event.into()));
+    }
+    let (ops_db, tables) = filled_with(&harness, &log).await;
+    let mut were_lost = 0;
     for query in periods(&tables) {
         let mut expected = Vec::new();
         for ((id, target), changes) in targets(&tables) {
@@ -228,6 +235,7 @@ pub async fn drifts_last_until_another_health_and_recover_with_the_next_healthy_
                     let healthy = changes[nth..].iter().find(|it| it.health == Health::Healthy);
                     let ended = ended.map(|it| (it.observed_at, it.health));
                     let healthy_at = healthy.map(|it| it.observed_at);
+                    were_lost += usize::from(ended.is_some_and(|(at, _)| healthy_at > Some(at)));
                     expected.push((
                         row.position,
                         target.clone(),
@@ -262,6 +270,33 @@ pub async fn drifts_last_until_another_health_and_recover_with_the_next_healthy_
             sum.checked_div(lengths.len() as i64).map(|it| u128::try_from(it).unwrap())
         );
     }
+    assert!(were_lost > 0);
+}
+
+/// Observations of a target of each artifact that was drifted, then not seen, then healthy: it recovers
+/// later than its drift ends.
+fn lost_from_sight(log: &Log) -> Vec<DeploymentObserved> {
+    let last = log.entries().iter().map(|entry| entry.recorded_at).max().unwrap();
+    let (desired, other) = (Cid::from_digest([1; 32]), Cid::from_digest([2; 32]));
+    let registrations = log
+        .entries()
+        .iter()
+        .filter(|entry| entry.event_type == EventType::from(EventKind::ArtifactRegistered));
+    let observe = |id, second: i64, observed_cid| DeploymentObserved {
+        artifact_id: id,
+        desired_cid: desired,
+        detail: Json::null(),
+        observed_at: Timestamp::from_micros(last.as_micros() + second * 1_000_000).unwrap(),
+        observed_cid,
+        target: "lost from sight".to_owned(),
+    };
+    registrations
+        .map(|entry| ArtifactId::from_uuid(*entry.stream_id.as_uuid()))
+        .flat_map(|id| {
+            [(1, Some(other)), (2, None), (3, Some(desired))]
+                .map(|(second, observed)| observe(id, second, observed))
+        })
+        .collect()
 }
 
 pub async fn the_posture_of_a_day_is_what_each_target_was_at_its_end<H: Harness>(harness: H) {
