@@ -9,6 +9,7 @@ use crate::cid::LeafHash;
 use crate::error::StoreError;
 use crate::ids::{EventId, Position, StreamId, Version};
 use crate::json::JsonError;
+use crate::time::Timestamp;
 
 mod entry;
 mod leaf;
@@ -314,4 +315,25 @@ pub trait Chronicle: Send + Sync {
         position: Position,
         patience: Duration,
     ) -> Result<Position, StoreError>;
+
+    /// How far the log went at a time: the last entry that had been recorded by then. It is found by
+    /// halving, a read of one entry for each doubling of the log. Where the recorded times do not
+    /// always grow (a clock was set back, a log was imported), it is an entry that was recorded by
+    /// then and is not followed by another such one.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn position_at(&self, at: Timestamp) -> Result<Position, StoreError> {
+        let (mut by_then, mut end) = (Position::ZERO, self.head().await?.position);
+        while by_then < end {
+            // The entry after `middle` is the one that is looked at.
+            let middle = end.saturating_sub((end.get() - by_then.get()).div_ceil(2));
+            let read = self.read(middle, ReadLimit::entries(1)).await?;
+            match read.first() {
+                Some(entry) if entry.recorded_at <= at => by_then = entry.position,
+                Some(_) | None => end = middle,
+            }
+        }
+        Ok(by_then)
+    }
 }

@@ -62,3 +62,24 @@ async fn the_story_becomes_these_rows() {
     assert_eq!((tables.custody_transitions.len(), tables.verification_results.len()), (6, 1));
     assert_eq!(ops_db.projector().lease_time(), Duration::from_secs(15));
 }
+
+#[tokio::test]
+async fn a_time_is_the_last_entry_that_was_recorded_by_then() {
+    let chronicle = MemoryChronicle::new();
+    let position_at = async |second| chronicle.position_at(at(second)).await.unwrap().get();
+    assert_eq!(position_at(5).await, 0);
+    // The clock was set back once, between the fourth and the fifth.
+    let seconds = [1, 3, 3, 7, 4, 8, 9];
+    let entries = seconds.iter().enumerate().map(|(nth, second)| {
+        let seen = observed(&format!("target {nth}"), true, 1);
+        NewEntry { recorded_at: Some(at(*second)), ..NewEntry::new(&Event::from(seen)) }
+    });
+    chronicle.append(Append::of(entries)).await.unwrap();
+    for (second, expected) in [(0, 0), (1, 1), (2, 1), (3, 3), (7, 5), (8, 6), (9, 7), (60, 7)] {
+        assert_eq!(position_at(second).await, expected, "at {second}");
+    }
+    // Between, it is an entry of before that is not followed by another.
+    for second in [4, 5, 6] {
+        assert!([3, 5].contains(&position_at(second).await), "at {second}");
+    }
+}

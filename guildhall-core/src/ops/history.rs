@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
 
 use super::answer::Page;
 use super::cursor::Cursor;
@@ -129,6 +130,10 @@ crate::setters!(ChangeQuery {
 });
 
 impl ChangeQuery {
+    /// Its words wherever it is asked without Rust, as those of an
+    /// [`ArtifactQuery`](super::ArtifactQuery::WORDS).
+    pub const WORDS: [&'static str; 5] = ["from", "to", "artifact", "after", "limit"];
+
     /// All of them, a hundred a page.
     pub fn between(from: Position, to: Position) -> Self {
         Self { from, to, artifact_id: None, after: None, limit: 100 }
@@ -174,6 +179,11 @@ crate::setters!(PeriodQuery {
 });
 
 impl PeriodQuery {
+    /// Its words wherever it is asked without Rust, as those of an
+    /// [`ArtifactQuery`](super::ArtifactQuery::WORDS).
+    pub const WORDS: [&'static str; 6] =
+        ["artifact", "target", "since", "before", "after", "limit"];
+
     /// Every target, in this period.
     pub fn between(since: Timestamp, before: Timestamp) -> Self {
         Self { artifact_id: None, target: None, since, before, after: None, limit: 100 }
@@ -181,7 +191,9 @@ impl PeriodQuery {
 }
 
 /// A drift of a target: from the observation that found it drifted to the one that found it otherwise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+///
+/// JSON has its fields, and its length as `length_micros`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DriftSpan {
     /// The artifact.
     pub artifact_id: ArtifactId,
@@ -210,8 +222,28 @@ impl DriftSpan {
     }
 }
 
+impl Serialize for DriftSpan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut span = serializer.serialize_struct("DriftSpan", 10)?;
+        span.serialize_field("artifact_id", &self.artifact_id)?;
+        span.serialize_field("target", &self.target)?;
+        span.serialize_field("drifted_at", &self.drifted_at)?;
+        span.serialize_field("desired_cid", &self.desired_cid)?;
+        span.serialize_field("observed_cid", &self.observed_cid)?;
+        span.serialize_field("ended_at", &self.ended_at)?;
+        span.serialize_field("ended_as", &self.ended_as)?;
+        span.serialize_field("healthy_at", &self.healthy_at)?;
+        let length_micros = self.ended_at.map(|ended| micros(self.drifted_at, ended));
+        span.serialize_field("length_micros", &length_micros)?;
+        span.serialize_field("position", &self.position)?;
+        span.end()
+    }
+}
+
 /// How long it took from drift to healthy.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+///
+/// JSON has its fields, and the [mean](Self::mean) as `mean_micros`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recovery {
     /// How many drifts began.
     pub drifts: u64,
@@ -233,7 +265,22 @@ impl Recovery {
 
     /// How long a recovery took on average; none where there was none.
     pub fn mean(&self) -> Option<Duration> {
-        self.total_micros.checked_div(self.recovered).map(Duration::from_micros)
+        self.mean_micros().map(Duration::from_micros)
+    }
+
+    const fn mean_micros(&self) -> Option<u64> {
+        self.total_micros.checked_div(self.recovered)
+    }
+}
+
+impl Serialize for Recovery {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut recovery = serializer.serialize_struct("Recovery", 4)?;
+        recovery.serialize_field("drifts", &self.drifts)?;
+        recovery.serialize_field("recovered", &self.recovered)?;
+        recovery.serialize_field("total_micros", &self.total_micros)?;
+        recovery.serialize_field("mean_micros", &self.mean_micros())?;
+        recovery.end()
     }
 }
 
@@ -331,6 +378,10 @@ pub struct PostureQuery {
 const DAY_MICROS: i64 = 86_400_000_000;
 
 impl PostureQuery {
+    /// Its words wherever it is asked without Rust, as those of an
+    /// [`ArtifactQuery`](super::ArtifactQuery::WORDS).
+    pub const WORDS: [&'static str; 3] = ["by", "until", "days"];
+
     /// So many days that end with the one of this time.
     pub fn last_days(days: u32, until: Timestamp) -> Self {
         Self { by: PostureBy::Estate, until, days: days.clamp(1, MAX_POSTURE_DAYS) }
@@ -432,6 +483,12 @@ impl PostureDay {
     /// All of them.
     pub const fn targets(&self) -> u64 {
         self.healthy + self.drifted + self.unknown
+    }
+
+    /// How many of a thousand targets are healthy, rounded down: 1,000 only where all of them are.
+    /// None where there is no target.
+    pub const fn healthy_permille(&self) -> Option<u64> {
+        (1_000 * self.healthy).checked_div(self.targets())
     }
 }
 
