@@ -6,10 +6,11 @@ use anyhow::Result;
 use clap::Args;
 use guildhall_core::{
     AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery, AsOf, Cid,
-    Cursor, MAX_PAGE_ROWS, OpsDb,
+    Cursor, MAX_PAGE_ROWS, OpsDb, Position, Timestamp,
 };
 use serde::de::DeserializeOwned;
 
+use crate::database::Reading;
 use crate::error::Problem;
 
 /// Which page of a list.
@@ -58,6 +59,25 @@ impl Moment {
             Some(moment) => Ok(ops_db.as_of(moment).await?.into()),
         }
     }
+
+    /// The time that is meant where none is given: the moment's, or now.
+    pub(crate) fn time(self) -> Timestamp {
+        match self.as_of {
+            Some(AsOf::Time(at)) => at,
+            Some(AsOf::Position(_)) | None => Timestamp::now(),
+        }
+    }
+}
+
+/// The position that a moment is: at a time, of the last entry that was recorded by then.
+///
+/// # Errors
+/// The store's own.
+pub(crate) async fn position(database: &Reading, moment: AsOf) -> Result<Position> {
+    Ok(match moment {
+        AsOf::Position(position) => position,
+        AsOf::Time(at) => database.chronicle.position_at(at).await?,
+    })
 }
 
 /// A cursor is not one of this list.

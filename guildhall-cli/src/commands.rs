@@ -25,6 +25,7 @@ mod changes;
 #[cfg(feature = "proof")]
 mod check;
 mod completions;
+mod deployment;
 mod diff;
 #[cfg(feature = "proof")]
 mod digest;
@@ -40,6 +41,7 @@ mod kube;
 mod log;
 mod man;
 mod migrate;
+mod posture;
 mod project;
 mod quarantine;
 mod rebuild;
@@ -99,6 +101,8 @@ pub enum Command {
     #[allow(missing_docs, reason = "as above")]
     Accord(accord::Accord),
     #[allow(missing_docs, reason = "as above")]
+    Deployment(deployment::Deployment),
+    #[allow(missing_docs, reason = "as above")]
     Verification(verification::Verification),
     #[allow(missing_docs, reason = "as above")]
     Quarantine(quarantine::Quarantine),
@@ -106,6 +110,8 @@ pub enum Command {
     History(changes::History),
     #[allow(missing_docs, reason = "as above")]
     Changes(changes::Changes),
+    #[allow(missing_docs, reason = "as above")]
+    Posture(posture::Posture),
     #[allow(missing_docs, reason = "as above")]
     Why(why::Why),
     #[allow(missing_docs, reason = "as above")]
@@ -190,10 +196,12 @@ impl Command {
             Self::Artifact(command) => command.run(context).await,
             Self::Ceremony(command) => command.run(context).await,
             Self::Accord(command) => command.run(context).await,
+            Self::Deployment(command) => command.run(context).await,
             Self::Verification(command) => command.run(context).await,
             Self::Quarantine(command) => command.run(context).await,
             Self::History(command) => command.run(context).await,
             Self::Changes(command) => command.run(context).await,
+            Self::Posture(command) => command.run(context).await,
             Self::Why(command) => command.run(context).await,
             Self::Diff(command) => command.run(context).await,
             Self::Log(command) => command.run(context).await,

@@ -156,6 +156,34 @@ fn events_are_recorded_and_the_log_is_shown_as_in_a_file() {
 }
 
 #[test]
+fn what_was_is_told_as_of_a_file() {
+    let (folder, database, of_file) = (Folder::new(), Database::create(), Folder::imported());
+    let on = On { folder: &folder, url: database.url() };
+    on.json(&["import", LOG]);
+    on.json(&["project"]);
+    let period = ["--since", "2026-10-01T00:00:00Z", "--before", "2026-12-01T00:00:00Z"];
+    for asked in [
+        &["deployment", "health"][..],
+        &["deployment", "drifts"],
+        &["deployment", "drifts", "--target", "quay-core-2"],
+        &["deployment", "recovery"],
+        &["deployment", "recovery", "--as-of", "99"],
+    ] {
+        let asked = [asked, &period].concat();
+        assert_eq!(on.json(&asked), of_file.json(&asked), "{asked:?}");
+    }
+    for asked in [
+        &["posture", "--by", "accord", "--until", "2026-11-12T00:00:00Z"][..],
+        &["deployment", "show", "quay-core", "quay-core-1"],
+        &["deployment", "show", "quay-core", "quay-core-2", "--as-of", "2026-11-11T00:00:00Z"],
+        &["ceremony", "list", "--actor", "hanna.lund"],
+        &["changes", "--from", "2026-11-09T17:00:00Z", "--artifact", "quay-core"],
+    ] {
+        assert_eq!(on.json(asked), of_file.json(asked), "{asked:?}");
+    }
+}
+
+#[test]
 fn what_cannot_be_recorded_is_said_and_recorded_once_where_it_is_tried_again() {
     let folder = Folder::new();
     let server = Server::start(Settings::default());

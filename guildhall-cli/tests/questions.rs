@@ -6,7 +6,9 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::Folder;
-use guildhall_core::{AccordQuery, ArtifactQuery, VerificationQuery};
+use guildhall_core::{
+    AccordQuery, ArtifactQuery, ChangeQuery, PeriodQuery, PostureQuery, VerificationQuery,
+};
 use serde_json::{Value, json};
 
 fn column<'r>(document: &'r Value, name: &str) -> Vec<&'r str> {
@@ -225,8 +227,8 @@ fn why_exits_with_1_where_the_tables_say_otherwise_than_the_log_or_the_chain() {
 }
 
 /// The words of a command's flags, but for those that every list has.
-fn flags(folder: &Folder, command: &str) -> BTreeSet<String> {
-    let help = folder.succeed(&[command, "list", "--help"]);
+fn flags(folder: &Folder, command: &[&str]) -> BTreeSet<String> {
+    let help = folder.succeed(&[command, &["--help"]].concat());
     let own = help.split("Everywhere:").next().unwrap();
     let flags = own.split_whitespace().filter_map(|word| word.strip_prefix("--"));
     let flags = flags.map(|flag| flag.trim_end_matches(',').replace('-', "_"));
@@ -237,11 +239,15 @@ fn flags(folder: &Folder, command: &str) -> BTreeSet<String> {
 fn a_filter_has_the_word_that_it_has_everywhere() {
     let folder = Folder::new();
     for (command, words) in [
-        ("artifact", &ArtifactQuery::WORDS[..]),
-        ("accord", &AccordQuery::WORDS),
-        ("verification", &VerificationQuery::WORDS),
+        (&["artifact", "list"][..], &ArtifactQuery::WORDS[..]),
+        (&["accord", "list"], &AccordQuery::WORDS),
+        (&["verification", "list"], &VerificationQuery::WORDS),
+        (&["changes"], &ChangeQuery::WORDS),
+        (&["deployment", "health"], &PeriodQuery::WORDS),
+        (&["deployment", "drifts"], &PeriodQuery::WORDS),
+        (&["posture"], &PostureQuery::WORDS),
     ] {
         let words: BTreeSet<_> = words.iter().map(|&word| word.to_owned()).collect();
-        assert_eq!(flags(&folder, command), words, "{command}");
+        assert_eq!(flags(&folder, command), words, "{command:?}");
     }
 }

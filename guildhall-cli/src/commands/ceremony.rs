@@ -29,10 +29,17 @@ enum Command {
 
 /// List open ceremonies, the oldest first
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  guildhall ceremony list --actor hanna.lund   what she opened or closed
+  guildhall ceremony list --closed -o csv      what was decided, for a spreadsheet")]
 struct List {
     /// List closed ones instead, the latest first
     #[arg(long)]
     closed: bool,
+    /// List those that somebody of exactly this name opened or closed instead, in the order of the log
+    #[arg(long, value_name = "NAME", conflicts_with = "closed")]
+    actor: Option<String>,
     #[command(flatten)]
     moment: Moment,
     #[command(flatten)]
@@ -67,12 +74,20 @@ impl Ceremony {
 
 impl List {
     async fn run(self, context: &mut Context) -> Result<()> {
-        let (after, limit) = (self.paging.after::<MomentKey>()?, self.paging.limit);
+        let limit = self.paging.limit;
+        let after = match &self.actor {
+            Some(_) => self.paging.after::<PositionKey>()?,
+            None => self.paging.after::<MomentKey>()?,
+        };
         let asked = context.reading(async |database| {
             let ops_db = self.moment.of(&database.ops_db).await?;
+            if let Some(actor) = &self.actor {
+                let page = ops_db.ceremonies_of(actor, after, limit).await?;
+                return Ok((page.rows.iter().map(Line::from).collect::<Vec<_>>(), page.next));
+            }
             if self.closed {
                 let page = ops_db.closed_ceremonies(after, limit).await?;
-                return Ok((page.rows.iter().map(Line::from).collect::<Vec<_>>(), page.next));
+                return Ok((page.rows.iter().map(Line::from).collect(), page.next));
             }
             let page = ops_db.open_ceremonies(after, limit).await?;
             Ok((page.rows.iter().map(Line::from).collect(), page.next))
@@ -130,6 +145,25 @@ impl From<&ClosedCeremony> for Line {
             closed_by: Some(row.closed.actor.clone()),
             closed_at: Some(row.closed.occurred_at),
             outcome: Some(row.closed.to_state),
+        }
+    }
+}
+
+impl From<&Found> for Line {
+    fn from(row: &Found) -> Self {
+        let closed = row.closed.as_ref();
+        Self {
+            ceremony_id: row.ceremony_id,
+            artifact_id: row.opened.artifact_id,
+            name: row.name.clone(),
+            artifact_type: row.artifact_type.clone(),
+            tier: row.tier,
+            accord: row.accord.clone(),
+            opened_by: row.opened.actor.clone(),
+            opened_at: row.opened.occurred_at,
+            closed_by: closed.map(|link| link.actor.clone()),
+            closed_at: closed.map(|link| link.occurred_at),
+            outcome: closed.map(|link| link.to_state),
         }
     }
 }

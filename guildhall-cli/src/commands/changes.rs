@@ -1,10 +1,10 @@
 use anyhow::Result;
 use clap::Args;
 use guildhall_core::ops::PositionKey;
-use guildhall_core::{Change, ChangeQuery, OPS_DB, OpsDb, Position, What};
+use guildhall_core::{AsOf, Change, ChangeQuery, OPS_DB, OpsDb, Position, What};
 
 use super::Context;
-use crate::args::{ListForm, position};
+use crate::args::ListForm;
 use crate::asking::{self, Paging};
 use crate::error::Verdict;
 use crate::output::{Row, print_rows};
@@ -12,13 +12,23 @@ use crate::output::{Row, print_rows};
 /// List what changed between two positions: what was registered, revised and moved, ceremonies, and
 /// targets whose health became another
 #[derive(Debug, Args)]
+#[command(after_help = "\
+A time means the last entry that was recorded by then.
+
+Examples:
+  guildhall changes --from 1042                     what came after the entry at position 1042
+  guildhall changes --from 2026-11-09T00:00:00Z --to 2026-11-16T00:00:00Z
+  guildhall changes --from 0 --artifact quay-core   all that became of it; `history quay-core` is short for that")]
 pub struct Changes {
-    /// After the entry at this position
-    #[arg(long, value_name = "POSITION", value_parser = position)]
-    from: Position,
+    /// After the entry at this position, or the last one recorded by this time
+    #[arg(long, value_name = "POSITION|TIME")]
+    from: AsOf,
     /// Up to the entry at this position, and with it; as far as the tables go unless told otherwise
-    #[arg(long, value_name = "POSITION", value_parser = position)]
-    to: Option<Position>,
+    #[arg(long, value_name = "POSITION|TIME")]
+    to: Option<AsOf>,
+    /// Of this artifact
+    #[arg(long, value_name = "ID|NAME|CID")]
+    artifact: Option<String>,
     #[command(flatten)]
     paging: Paging,
     #[command(flatten)]
@@ -41,11 +51,16 @@ impl Changes {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
         let after = self.paging.after::<PositionKey>()?;
         let asked = context.reading(async |database| {
+            let from = asking::position(database, self.from).await?;
             let to = match self.to {
-                Some(to) => to,
+                Some(to) => asking::position(database, to).await?,
                 None => stands(&*database.ops_db).await?,
             };
-            let query = ChangeQuery::between(self.from, to).after(after);
+            let mut query = ChangeQuery::between(from, to).after(after);
+            if let Some(artifact) = &self.artifact {
+                let found = asking::artifact(&*database.ops_db, artifact).await?;
+                query.artifact_id = Some(found.artifact.id);
+            }
             Ok(database.ops_db.changes(&query.limit(self.paging.limit)).await?)
         });
         let page = asked.await?;
