@@ -3,7 +3,7 @@
 //!
 //! [`key_file`] keeps a private key where nobody else can read it. [`verify()`] says whether a log is what
 //! was sealed, [`audit()`] whether the tables are what the log says, [`digest()`] what they hash to;
-//! [`collect()`] makes the evidence of one artifact. The decisions are `guildhall-proof`'s.
+//! [`collect()`] makes the evidence of one artifact, [`collect_entry()`] that of one entry. The decisions are `guildhall-proof`'s.
 //!
 //! # Seals as they are made
 //!
@@ -36,7 +36,7 @@ mod verify;
 mod work;
 
 pub use audit::{AuditError, AuditProgress, audit};
-pub use collect::{CollectError, collect};
+pub use collect::{CollectError, collect, collect_entry};
 pub use digest::{DigestError, digest};
 pub use error::SealerError;
 pub use folder::{FolderError, FolderSink};

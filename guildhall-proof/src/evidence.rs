@@ -21,8 +21,11 @@
 //! The seal ends with the index: it seals no entry after it. So nobody can substitute an older index of
 //! the same seal and hide what came since; the index also says up to where the evidence is complete
 //! (`tree_size`).
+//!
+//! Of one entry alone, [`EntryEvidence`] is a proof that other people's tools read as well.
 
 mod check;
+mod entry;
 mod report;
 
 use guildhall_core::fold::{Changes, Fold, FoldError};
@@ -39,6 +42,7 @@ use crate::rows::Rows;
 use crate::seal::SignedSeal;
 
 pub use check::{Trust, check};
+pub use entry::{EntryEvidence, EntryEvidenceError, EntryReport, EntryUnknown};
 pub use report::{Aspect, Cosigner, Failure, Report};
 
 /// The contents of the file, not yet checked ([`check`]).

@@ -52,6 +52,11 @@ pub enum TlogProofError {
 }
 
 impl TlogProof {
+    /// Whether a text is meant to be a proof: it begins as one.
+    pub fn is_meant(bytes: &[u8]) -> bool {
+        bytes.starts_with(FORMAT.as_bytes())
+    }
+
     /// Reads a proof, and verifies nothing.
     ///
     /// # Errors

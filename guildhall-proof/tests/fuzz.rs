@@ -8,7 +8,7 @@ mod log;
 
 use std::time::{Duration, Instant};
 
-use guildhall_proof::evidence::{Evidence, Trust, check};
+use guildhall_proof::evidence::{EntryEvidence, Evidence, Trust, check};
 use guildhall_proof::index::Bucket;
 use guildhall_proof::merkle::{CompactRange, ConsistencyProof, InclusionProof};
 use guildhall_proof::policy::Policy;
@@ -55,6 +55,7 @@ fn mutated(random: &mut Random, bytes: &[u8], other: &[u8]) -> Vec<u8> {
 /// What every kind of text is judged by.
 struct Judge {
     evidence: Evidence,
+    entry: EntryEvidence,
     trust: Trust,
     request: AddCheckpoint,
     known: Known,
@@ -86,6 +87,11 @@ impl Judge {
             && self.keys.verify(&proof.seal).is_ok()
         {
             assert_eq!((proof.index, &proof.hashes), (self.proof.index, &self.proof.hashes));
+        }
+        if let Ok(evidence) = EntryEvidence::parse(bytes)
+            && evidence.check(&self.trust).holds()
+        {
+            assert_eq!((&evidence.entry, evidence.index), (&self.entry.entry, self.entry.index));
         }
         if let Ok(mut evidence) = Evidence::parse(bytes)
             && check(&evidence, &self.trust).holds()
@@ -133,6 +139,7 @@ fn nothing_random_gets_past_for_as_long_as_there_is_time() {
     let old = guildhall_proof::merkle::root(log.tree.leaves()[..5].iter().copied());
     let judge = Judge {
         evidence: log.evidence(ARTIFACT),
+        entry: EntryEvidence::new(log.entry(&log.entries[4]), log.seal.clone()),
         trust: trust(),
         request: AddCheckpoint { old_size: 5, proof: growth.hashes, seal: log.seal.clone() },
         known: Known {
@@ -163,6 +170,7 @@ fn nothing_random_gets_past_for_as_long_as_there_is_time() {
         log.seal.to_string().into(),
         judge.request.to_string().into(),
         judge.proof.to_string().into(),
+        judge.entry.to_string().into(),
         policy.into(),
         judge.keys.to_string().into(),
         encode_bundle(records.iter().map(String::as_bytes)).unwrap(),

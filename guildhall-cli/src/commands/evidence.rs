@@ -2,26 +2,33 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use guildhall_core::ArtifactId;
+use guildhall_core::{ArtifactId, CustodyPolicy, Position};
 use guildhall_projector::proof;
 use serde::Serialize;
 
 use super::Context;
+use crate::args::position;
 use crate::asking;
+use crate::database::Reading;
 use crate::error::{Problem, Verdict};
 use crate::output::print_document;
 use crate::target::Target;
 
-/// Write the evidence of an artifact: a file that proves its whole history offline
+/// Write the evidence of an artifact, or of one entry: a file that proves it offline
 ///
-/// It holds the last seal with its cosignatures, every entry of the artifact and of its accord up to
-/// there, and what proves that none is missing. `guildhall check` needs the file and public keys, and no
-/// database. It only reads.
+/// Of an artifact it holds the last seal with its cosignatures, every entry of the artifact and of its
+/// accord up to there, and what proves that none is missing. Of an entry it is a .tlog-proof, which other
+/// people's tools read too: the seal, the entry, and what proves that it stands in its place. `guildhall
+/// check` needs the file and public keys, and no database. It only reads.
 #[derive(Debug, Args)]
 pub struct Evidence {
     /// Its id, its name, or the CID of its content
-    #[arg(value_name = "ID|NAME|CID")]
-    artifact: String,
+    #[arg(value_name = "ID|NAME|CID", required_unless_present = "entry")]
+    artifact: Option<String>,
+
+    /// The position of one entry, instead of an artifact
+    #[arg(long, value_name = "POSITION", conflicts_with = "artifact", value_parser = position)]
+    entry: Option<Position>,
 
     /// Where to write it; - for standard output
     #[arg(short, long, value_name = "FILE|-", default_value = "-")]
@@ -30,7 +37,10 @@ pub struct Evidence {
 
 #[derive(Serialize)]
 struct Written {
-    artifact_id: ArtifactId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact_id: Option<ArtifactId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<Position>,
     entries: usize,
     size: u64,
 }
@@ -44,24 +54,44 @@ impl Evidence {
             return Err(Problem::usage(what, "leave out --json, or name a file with -o").into());
         }
         let policy = context.policy.clone();
-        let collected = context.reading(async |database| {
-            // An id needs no table that could be wrong.
-            let id = match self.artifact.parse::<ArtifactId>() {
-                Ok(id) => id,
-                Err(_) => asking::artifact(&*database.ops_db, &self.artifact).await?.artifact.id,
-            };
-            Ok(proof::collect(&*database.seals, id, &policy).await?)
+        let collected = context.reading(async |database| match (&self.artifact, self.entry) {
+            (_, Some(position)) => of_entry(database, position).await,
+            (artifact, None) => {
+                of_artifact(database, artifact.as_deref().unwrap_or_default(), &policy).await
+            }
         });
-        let evidence = collected.await?;
-        let written = Written {
-            artifact_id: evidence.artifact_id,
-            entries: evidence.streams.iter().map(|stream| stream.entries.len()).sum(),
-            size: evidence.seal.seal().size,
-        };
-        target.write(&evidence.to_text()?)?;
+        let (written, text) = collected.await?;
+        target.write(&text)?;
         if is_json {
             print_document(true, &written, |_| String::new())?;
         }
         Ok(Verdict::Holds)
     }
+}
+
+async fn of_artifact(
+    database: &Reading,
+    artifact: &str,
+    policy: &CustodyPolicy,
+) -> Result<(Written, String)> {
+    // An id needs no table that could be wrong.
+    let id = match artifact.parse::<ArtifactId>() {
+        Ok(id) => id,
+        Err(_) => asking::artifact(&*database.ops_db, artifact).await?.artifact.id,
+    };
+    let evidence = proof::collect(&*database.seals, id, policy).await?;
+    let written = Written {
+        artifact_id: Some(id),
+        position: None,
+        entries: evidence.streams.iter().map(|stream| stream.entries.len()).sum(),
+        size: evidence.seal.seal().size,
+    };
+    Ok((written, evidence.to_text()?))
+}
+
+async fn of_entry(database: &Reading, position: Position) -> Result<(Written, String)> {
+    let evidence = proof::collect_entry(&*database.seals, position).await?;
+    let size = evidence.seal.seal().size;
+    let written = Written { artifact_id: None, position: Some(position), entries: 1, size };
+    Ok((written, evidence.to_string()))
 }

@@ -12,6 +12,7 @@ pub(crate) const HELD: &[&str] = &[
     "An entry is left out of evidence",
     "A row of evidence is changed",
     "Evidence is of an older seal",
+    "A proof of one entry is changed",
 ];
 
 mod each {
@@ -21,6 +22,8 @@ mod each {
         an_entry_left_out_is_found
         a_changed_row_is_found
         an_older_seal_is_found
+        every_entry_has_a_proof_that_holds_elsewhere
+        a_changed_proof_of_an_entry_is_found
     }
 }
 
@@ -108,4 +111,59 @@ fn an_older_seal_is_found(audited: &Audited) {
     audited.succeed(&["check", "evidence.json", "--keys", "keys", "--at-least", "150"]);
     sealed_to(audited, "later", 1);
     Row::of("Evidence is of an older seal").is_found_in(audited);
+}
+
+fn every_entry_has_a_proof_that_holds_elsewhere(audited: &Audited) {
+    let said = audited.ends_with(1, &["evidence", "--entry", "60"]);
+    assert!(said.contains("the log was never sealed"), "{said}");
+    given_keys(audited);
+    sealed_to(audited, "seal", 1);
+    for position in ["1", "60", "150", "151"] {
+        let written = audited.json(0, &["evidence", "--entry", position, "-o", "it.tlog-proof"]);
+        assert_eq!((&written["size"], &written["entries"]), (&151.into(), &1.into()), "{written}");
+        assert_eq!(written["position"].to_string(), position);
+        let report = audited.json(0, &["check", "it.tlog-proof", "--keys", "keys"]);
+        assert_eq!(report["failure"], Value::Null, "{report}");
+        assert_eq!(report["entry"]["position"].to_string(), position);
+        assert_eq!(report["held"], serde_json::json!(["seal", "witnesses", "entries"]));
+        assert_eq!(report["unknown"][1]["unknown"], "unwitnessed");
+    }
+    let text = audited.succeed(&["check", "it.tlog-proof", "--keys", "keys"]);
+    for said in [
+        "the evidence holds\n",
+        "position 151, version 1 of its stream\n",
+        "chronicle.indexed.v1\n",
+        "not known    whether the entry counts",
+        "not known    whether others were shown another history",
+    ] {
+        assert!(text.contains(said), "{said:?} is not in:\n{text}");
+    }
+    // To standard output, as others read it.
+    let text = audited.succeed(&["evidence", "--entry", "60"]);
+    assert!(text.starts_with("c2sp.org/tlog-proof@v1\nextra "), "{text}");
+    for beyond in ["0", "152"] {
+        let said = audited.ends_with(1, &["evidence", "--entry", beyond]);
+        assert!(said.contains(&format!("no entry at position {beyond} is sealed")), "{said}");
+    }
+    // What such a file is not about.
+    let at_least = ["check", "it.tlog-proof", "--keys", "keys", "--at-least", "151"];
+    assert!(audited.ends_with(2, &at_least).contains("--at-least"));
+    assert!(audited.ends_with(2, &["evidence"]).contains("ID|NAME|CID"));
+    assert!(audited.ends_with(2, &["evidence", "x", "--entry", "1"]).contains("--entry"));
+    // One that another program made of something else.
+    let lines = text.lines().filter(|line| !line.starts_with("extra "));
+    let other: String = lines.map(|line| format!("{line}\n")).collect();
+    std::fs::write(audited.folder.path("other.tlog-proof"), other).unwrap();
+    let said = audited.ends_with(3, &["check", "other.tlog-proof", "--keys", "keys"]);
+    assert!(said.contains("does not hold the entry that it is a proof of"), "{said}");
+}
+
+fn a_changed_proof_of_an_entry_is_found(audited: &Audited) {
+    given_keys(audited);
+    sealed_to(audited, "seal", 1);
+    let text = audited.succeed(&["evidence", "--entry", "60"]);
+    let changed = text.replacen("\nindex 59\n", "\nindex 60\n", 1);
+    assert_ne!(changed, text);
+    std::fs::write(audited.folder.path("60.tlog-proof"), changed).unwrap();
+    Row::of("A proof of one entry is changed").is_found_in(audited);
 }

@@ -1,4 +1,4 @@
-//! Collecting the evidence of one artifact from a store.
+//! Collecting the evidence of one artifact, or of one entry, from a store.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use guildhall_core::{
     ArtifactId, ChronicleIndexed, CustodyPolicy, Decoded, Entry, Position, ReadLimit, Seals,
     StoreError, StreamId, Version,
 };
-use guildhall_proof::evidence::{self, Evidence, ProvenEntry, ProvenStream};
+use guildhall_proof::evidence::{self, EntryEvidence, Evidence, ProvenEntry, ProvenStream};
 use guildhall_proof::index::{Bucket, BucketError, StreamIndex, StreamRecord, bucket_of};
 use guildhall_proof::merkle::{ProveError, inclusion_nodes};
 use guildhall_proof::tile::{TILE_WIDTH, Tile, TileId, TileLevel, Tiles};
@@ -42,6 +42,14 @@ pub enum CollectError {
         artifact_id: ArtifactId,
         /// Up to where the index goes.
         tree_size: Position,
+    },
+    /// The log has no entry there, or none that was sealed. If it has, seal it again.
+    #[error("no entry at position {position} is sealed: the last seal is of {size}")]
+    NotSealedThere {
+        /// The position.
+        position: Position,
+        /// How many entries are sealed.
+        size: Position,
     },
     /// What is stored is not what was sealed: verify the log.
     #[error("what is stored at the last seal, of {size} entries, is not what was sealed: {reason}")]
@@ -91,6 +99,27 @@ pub async fn collect(
         }
     }
     Err(CollectError::Unsteady)
+}
+
+/// The evidence of one entry as of the last seal.
+///
+/// # Errors
+/// [`CollectError`].
+pub async fn collect_entry(
+    log: &dyn Seals,
+    position: Position,
+) -> Result<EntryEvidence, CollectError> {
+    let mut sealed = Sealed::load(log).await?;
+    let size = sealed.size;
+    if position > size || position == Position::ZERO {
+        return Err(CollectError::NotSealedThere { position, size });
+    }
+    let read = log.read(position.previous(), ReadLimit::entries(1)).await?;
+    let entry = read.into_iter().next().filter(|entry| entry.position == position);
+    let entry = entry.ok_or_else(|| sealed.inconsistent(format!("{position} is missing")))?;
+    sealed.load_tiles(&[position]).await?;
+    let proven = sealed.prove(&entry)?;
+    Ok(EntryEvidence::new(proven, sealed.seal))
 }
 
 /// The log as of its last seal.

@@ -13,7 +13,7 @@ use crate::log_keys::LogKeys;
 use crate::merkle::InclusionProof;
 use crate::policy::Policy;
 use crate::rows::Rows;
-use crate::seal::Seal;
+use crate::seal::{Seal, SignedSeal};
 
 /// What an auditor knows beforehand: everything else is in the evidence.
 #[derive(Debug, Clone)]
@@ -59,56 +59,65 @@ pub fn check(evidence: &Evidence, trust: &Trust) -> Report {
 }
 
 /// Notes that an aspect held, or says why it did not.
-fn note<T, F: Into<Failure>>(
-    report: &mut Report,
+pub(super) fn note<T, F: Into<Failure>>(
+    held: &mut Vec<Aspect>,
     aspect: Aspect,
     result: Result<T, F>,
 ) -> Result<T, (Aspect, Failure)> {
     let value = result.map_err(|failure| (aspect, failure.into()))?;
-    report.held.push(aspect);
+    held.push(aspect);
     Ok(value)
 }
 
 fn run(evidence: &Evidence, trust: &Trust, report: &mut Report) -> Result<(), (Aspect, Failure)> {
-    let (signed, seal) = (&evidence.seal, evidence.seal.seal());
-    let signers = note(report, Aspect::Seal, trust.keys.verify(signed))?;
-    report.signers = signers.iter().map(|by| by.key.name().to_string()).collect();
-
-    let cosigned = trust.witnesses.as_ref().map(|policy| policy.check_witnesses(signed));
-    let cosigned = note(report, Aspect::Witnesses, cosigned.transpose())?.unwrap_or_default();
-    report.witnesses = cosigned
-        .iter()
-        .filter_map(|by| {
-            Some(Cosigner { name: by.key.name().to_string(), unix_seconds: by.unix_seconds? })
-        })
-        .collect();
+    let seal = evidence.seal.seal();
+    let held = &mut report.held;
+    signed(&evidence.seal, trust, held, &mut report.signers, &mut report.witnesses)?;
 
     let index = index(&evidence.index, seal, trust.at_least);
-    let index = note(report, Aspect::Index, index)?;
+    let index = note(held, Aspect::Index, index)?;
 
     let streams = &evidence.streams;
     let entries = streams.iter().try_fold(0, |count, stream| {
         stream.entries.iter().try_for_each(|entry| entry_of(entry, stream.stream, seal))?;
         Ok::<_, Failure>(count + stream.entries.len() as u64)
     });
-    report.entries = note(report, Aspect::Entries, entries)?;
+    report.entries = note(held, Aspect::Entries, entries)?;
 
-    note(report, Aspect::Completeness, complete(evidence, &index))?;
+    note(held, Aspect::Completeness, complete(evidence, &index))?;
     report.complete_up_to = Some(index.tree_size);
 
     let changes = fold_changes(evidence.artifact_id, streams, trust.custody.clone());
-    let changes = note(report, Aspect::Fold, changes.map_err(Failure::from).and_then(artifact))?;
+    let changes = note(held, Aspect::Fold, changes.map_err(Failure::from).and_then(artifact))?;
     report.quarantined = changes.quarantined.len() as u64;
     report.links = changes.transitions.len() as u64;
 
-    note(report, Aspect::Chain, chain(&changes, &trust.custody))?;
+    note(held, Aspect::Chain, chain(&changes, &trust.custody))?;
     // The rows of the Ops DB serialise.
     let expected = Rows::of(&changes).unwrap_or_default();
-    note(report, Aspect::Rows, evidence.rows.compare(&expected))
+    note(held, Aspect::Rows, evidence.rows.compare(&expected))
+}
+
+/// Checks who signed a seal, and who cosigned it.
+pub(super) fn signed(
+    seal: &SignedSeal,
+    trust: &Trust,
+    held: &mut Vec<Aspect>,
+    signers: &mut Vec<String>,
+    witnesses: &mut Vec<Cosigner>,
+) -> Result<(), (Aspect, Failure)> {
+    let by_log = note(held, Aspect::Seal, trust.keys.verify(seal))?;
+    signers.extend(by_log.iter().map(|by| by.key.name().to_string()));
+    let cosigned = trust.witnesses.as_ref().map(|policy| policy.check_witnesses(seal));
+    let cosigned = note(held, Aspect::Witnesses, cosigned.transpose())?.unwrap_or_default();
+    witnesses.extend(cosigned.iter().filter_map(|by| {
+        Some(Cosigner { name: by.key.name().to_string(), unix_seconds: by.unix_seconds? })
+    }));
+    Ok(())
 }
 
 /// Checks one entry: its log, its payload, and that it was sealed in its place.
-fn proven(entry: &ProvenEntry, seal: &Seal) -> Result<(), Failure> {
+pub(super) fn proven(entry: &ProvenEntry, seal: &Seal) -> Result<(), Failure> {
     let ProvenEntry { payload, proof, record } = entry;
     let position = record.position;
     if record.origin != seal.origin {

@@ -96,7 +96,10 @@ impl Report {
     }
 }
 
-fn as_reason<S: Serializer>(failure: &Option<(Aspect, Failure)>, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_reason<S: Serializer>(
+    failure: &Option<(Aspect, Failure)>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Reason {
         aspect: Aspect,
@@ -220,6 +223,14 @@ pub enum Failure {
         position: Position,
         /// Up to where the index goes.
         tree_size: Position,
+    },
+    /// A file says that its entry is another leaf than the one of its position.
+    #[error("the file is about leaf {found}, and holds the entry at position {position}")]
+    Leaf {
+        /// The leaf, from 0.
+        found: u64,
+        /// The entry.
+        position: Position,
     },
     /// An entry is in another stream than it is listed under.
     #[error("the entry at position {position} is listed under stream {expected} and is of {found}")]

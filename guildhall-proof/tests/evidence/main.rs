@@ -6,6 +6,7 @@ mod log;
 
 mod changed;
 mod entries;
+mod entry;
 mod index;
 mod sealed;
 
