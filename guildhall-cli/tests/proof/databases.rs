@@ -1,6 +1,6 @@
 //! A database of each kind with the bundled log in it, and what its owner can do to it.
 
-use std::process::Output;
+use std::process::{Command, Output};
 use std::sync::Arc;
 
 use guildhall_core::Seals;
@@ -58,9 +58,15 @@ impl Audited {
         self.server.is_some()
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+    /// The program on this database, about to run.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.folder.guildhall(arguments);
-        command.env("GUILDHALL_DATABASE", &self.url).output().unwrap()
+        command.env("GUILDHALL_DATABASE", &self.url);
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
     }
 
     /// Runs, and answers what is printed if it ends with this exit code.

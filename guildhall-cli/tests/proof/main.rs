@@ -8,6 +8,7 @@ mod digests;
 mod evidence;
 mod from_key_to_report;
 mod guide;
+mod killed;
 mod log;
 mod sealing;
 mod seals;
