@@ -3,7 +3,9 @@
 
 mod log;
 
-use guildhall_core::{Entry, LeafHash, Origin, Position, Unchecked, Version};
+use guildhall_core::{
+    Append, Chronicle as _, Entry, LeafHash, Origin, Position, Unchecked, Version,
+};
 use guildhall_proof::index::StreamRecord;
 use guildhall_proof::merkle::MerkleTree;
 use guildhall_proof::verify::{
@@ -274,6 +276,50 @@ fn seals_of_another_key_of_another_log_and_without_witnesses_are_refused() {
     let mut case = Case::of(&log);
     case.known.keys = Some(LogKeys::single(origin(), other_key()).unwrap());
     assert_eq!(case.verify().verdict, Verdict::DoesNotHold);
+}
+
+/// A policy does not say since when it holds: what came before the last seal is reported, and not refused.
+#[test]
+fn of_older_seals_it_is_said_that_the_quorum_is_missing() {
+    let older = Log::of(story().into_iter().take(9));
+    let log = run(async {
+        older.chronicle.append(Append::of(story().into_iter().skip(9))).await.unwrap();
+        Log::indexed(older.chronicle.clone()).await
+    });
+    let case = |is_older_cosigned: bool, is_last_cosigned: bool| {
+        let bare = |seal: &SignedSeal| seal.signed_by(&[log_key().key().clone()]).unwrap();
+        let pick = |seal: &SignedSeal, all| if all { seal.clone() } else { bare(seal) };
+        let mut case = Case::of(&log);
+        case.seals = vec![pick(&older.seal, is_older_cosigned), pick(&log.seal, is_last_cosigned)];
+        case
+    };
+    let report = case(true, true).verify();
+    assert_eq!((report.verdict, report.cosigned, report.wrong), (Verdict::Holds, 2, 0));
+
+    let report = case(false, true).verify();
+    assert_eq!((report.verdict, report.cosigned), (Verdict::Holds, 1), "{report:#?}");
+    let last = log.seal.seal().size;
+    let uncosigned = Unknown::Uncosigned { seals: 1, sizes: vec![10], cosigned_up_to: Some(last) };
+    assert!(report.unknown.contains(&uncosigned), "{report:#?}");
+    let said = uncosigned.to_string();
+    assert!(said.contains("of 10 entries: the policy's quorum did not cosign them; "), "{said}");
+    assert!(said.ends_with(&format!("the seal of {last}, which vouches for those before it")));
+
+    // The last one has to have it.
+    let report = case(true, false).verify();
+    assert_eq!((report.verdict, report.cosigned), (Verdict::DoesNotHold, 1), "{report:#?}");
+    assert_found(&report, "0 of the policy's 2 witnesses cosigned, which is no quorum");
+    let report = case(false, false).verify();
+    let uncosigned = Unknown::Uncosigned { seals: 1, sizes: vec![10], cosigned_up_to: None };
+    assert!(report.unknown.contains(&uncosigned), "{report:#?}");
+    assert_eq!(report.wrong, 1);
+
+    // Without a policy nobody asks.
+    let mut unasked = case(false, false);
+    unasked.known.witnesses = None;
+    let report = unasked.verify();
+    assert_eq!((report.verdict, report.cosigned), (Verdict::Holds, 0));
+    assert!(report.unknown.contains(&Unknown::Unwitnessed));
 }
 
 fn other_key() -> guildhall_proof::VerifierKey {

@@ -90,7 +90,11 @@ fn to_text(report: &VerifyReport, style: Style) -> String {
         field(&mut text, "outside", &held);
     }
     if !report.witnesses.is_empty() {
-        field(&mut text, "witnesses", &report.witnesses.join(", "));
+        let cosigned = match report.cosigned {
+            0 => String::new(),
+            cosigned => format!("; a quorum of {cosigned} of the log's {} seals", report.seals),
+        };
+        field(&mut text, "witnesses", &format!("{}{cosigned}", report.witnesses.join(", ")));
     }
     let VerifyReport { indexes, tiles, streams, .. } = report;
     let compared = format!("{indexes} index entries, {tiles} tiles, {streams} records of streams");

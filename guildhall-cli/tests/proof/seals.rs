@@ -121,6 +121,21 @@ fn a_missing_witness_is_found(audited: &Audited) {
     cosigned(audited, &sealed, 12);
     let report = audited.json(0, &["verify", "--policy", "policy"]);
     assert_eq!(report["witnesses"], serde_json::json!(["witness.example/w12"]), "{report}");
+    assert_eq!(report["cosigned"], 1, "{report}");
+    // Of the seals before the last it is said.
+    let last = sealed_to(audited, "last", 1);
+    cosigned(audited, &last, 12);
+    let report = audited.json(0, &["verify", "--policy", "policy"]);
+    assert_eq!(report["cosigned"], 2, "{report}");
+    let first = sealed_to(audited, "first", 1);
+    audited.ends_with(1, &["verify", "--policy", "policy"]);
+    let last = sealed_to(audited, "last", 1);
+    cosigned(audited, &last, 12);
+    let report = audited.json(0, &["verify", "--policy", "policy"]);
+    let uncosigned = report["unknown"].as_array().unwrap().last().unwrap();
+    assert_eq!(uncosigned["unknown"], "uncosigned", "{report}");
+    assert_eq!(uncosigned["sizes"], serde_json::json!([first.seal().size]), "{report}");
+    assert_eq!(uncosigned["cosigned_up_to"], last.seal().size, "{report}");
     // The seal from outside has to have been cosigned itself.
     audited.ends_with(1, &["verify", "--policy", "policy", "--seal", "seal"]);
 }

@@ -34,6 +34,8 @@ pub struct VerifyReport {
     pub signers: Vec<String>,
     /// The names of the witnesses that cosigned.
     pub witnesses: Vec<String>,
+    /// How many of the log's own seals the quorum of the policy cosigned; 0 without a policy.
+    pub cosigned: u64,
     /// How many index entries were recomputed.
     pub indexes: u64,
     /// How many stored tiles were compared.
@@ -204,6 +206,17 @@ pub enum Unknown {
     NothingFromOutside,
     /// No policy says who else has to have seen the seals.
     Unwitnessed,
+    /// The quorum of the policy did not cosign some seals before the last. The policy may be younger than
+    /// they are, or witnesses were out of reach.
+    Uncosigned {
+        /// How many.
+        seals: u64,
+        /// The sizes of the first.
+        sizes: Vec<u64>,
+        /// The size of the last that it did cosign, which vouches for those before it; none where there
+        /// is none.
+        cosigned_up_to: Option<u64>,
+    },
     /// An index entry speaks of streams as they were long before it.
     Index {
         /// The entry.
@@ -232,6 +245,7 @@ impl VerifyReport {
             outside: 0,
             signers: Vec::new(),
             witnesses: Vec::new(),
+            cosigned: 0,
             indexes: 0,
             tiles: 0,
             streams: 0,
@@ -368,6 +382,20 @@ impl fmt::Display for Unknown {
             }
             Self::Unwitnessed => {
                 "whether others were shown another history: no policy names witnesses"
+            }
+            Self::Uncosigned { seals, sizes, cosigned_up_to } => {
+                let named: Vec<_> = sizes.iter().map(u64::to_string).collect();
+                let more = if *seals > sizes.len() as u64 { " …" } else { "" };
+                write!(
+                    formatter,
+                    "who else saw {seals} of the log's seals when they were made, of {}{more} entries: \
+                     the policy's quorum did not cosign them",
+                    named.join(", ")
+                )?;
+                if let Some(size) = cosigned_up_to {
+                    write!(formatter, "; it did the seal of {size}, which vouches for those before it")?;
+                }
+                return Ok(());
             }
             Self::Index { position } => {
                 return write!(

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use guildhall_core::{Origin, Position, TreeHash};
 
-use super::Known;
 use super::report::{Unknown, VerifyFinding, VerifyReport};
+use super::{Known, NAMED};
 use crate::note::parse_signature_lines;
 use crate::policy::Unsatisfied;
 use crate::seal::SignedSeal;
@@ -20,6 +20,50 @@ struct Stated {
     is_signed: bool,
 }
 
+/// Which of the log's own seals the policy's quorum cosigned. A policy cannot say since when it holds, so
+/// that those before the last are not held to it.
+#[derive(Debug, Default)]
+struct QuorumSeen {
+    cosigned: u64,
+    /// The largest that was.
+    cosigned_up_to: Option<u64>,
+    /// How many before the last were not, and the first of them.
+    lacking: u64,
+    sizes: Vec<u64>,
+    /// The last one, and why not, where it was not.
+    last: Option<(u64, String)>,
+}
+
+impl QuorumSeen {
+    /// Takes the next seal, and why its cosignatures are no quorum.
+    fn take(&mut self, size: u64, lacking: Option<String>) {
+        if let Some((before, _)) = self.last.take() {
+            self.lacking += 1;
+            if self.lacking <= NAMED {
+                self.sizes.push(before);
+            }
+        }
+        match lacking {
+            None => {
+                self.cosigned += 1;
+                self.cosigned_up_to = Some(size);
+            }
+            Some(reason) => self.last = Some((size, reason)),
+        }
+    }
+
+    fn report(self, report: &mut VerifyReport) {
+        let Self { cosigned, cosigned_up_to, lacking, sizes, last } = self;
+        if let Some((size, reason)) = last {
+            report.add(VerifyFinding::Seal { size, from: None, reason });
+        }
+        report.cosigned = cosigned;
+        if lacking > 0 {
+            report.unknown.push(Unknown::Uncosigned { seals: lacking, sizes, cosigned_up_to });
+        }
+    }
+}
+
 /// All seals, and how far the log was held against them.
 #[derive(Debug)]
 pub(super) struct SealsSeen {
@@ -30,7 +74,8 @@ pub(super) struct SealsSeen {
     next: usize,
     /// The largest size at which the log has the root that is stated.
     held: u64,
-    last_stored: Option<(Position, SignedSeal)>,
+    last_stored: Option<Position>,
+    quorum: QuorumSeen,
     signers: BTreeSet<String>,
     witnesses: BTreeSet<String>,
 }
@@ -44,13 +89,14 @@ impl SealsSeen {
             next: 0,
             held: 0,
             last_stored: None,
+            quorum: QuorumSeen::default(),
             signers: BTreeSet::new(),
             witnesses: BTreeSet::new(),
         }
     }
 
     pub(super) fn last_stored(&self) -> Option<Position> {
-        self.last_stored.as_ref().map(|(size, _)| *size)
+        self.last_stored
     }
 
     pub(super) fn take_stored(
@@ -79,16 +125,22 @@ impl SealsSeen {
             }
         }
         let is_signed = self.check(&seal, None, report);
+        let lacking = self.check_witnesses(&seal, None, report);
+        if self.known.witnesses.is_some() {
+            self.quorum.take(size.get(), lacking);
+        }
         let said = seal.seal();
         self.stated.push(Stated { size: said.size, root: said.root, outside: None, is_signed });
-        self.last_stored = Some((size, seal));
+        self.last_stored = Some(size);
     }
 
     pub(super) fn take_outside(&mut self, name: &str, seal: SignedSeal, report: &mut VerifyReport) {
         report.outside += 1;
         let is_signed = self.check(&seal, Some(name), report);
-        self.check_quorum(&seal, Some(name), report);
         let (size, root) = (seal.seal().size, seal.seal().root);
+        if let Some(reason) = self.check_witnesses(&seal, Some(name), report) {
+            report.add(VerifyFinding::Seal { size, from: Some(name.to_owned()), reason });
+        }
         self.stated.push(Stated { size, root, outside: Some(name.to_owned()), is_signed });
     }
 
@@ -116,32 +168,33 @@ impl SealsSeen {
                 }
             },
         };
-        if let Some(policy) = &self.known.witnesses {
-            match policy.check_witnesses(seal) {
-                Ok(signed) => {
-                    self.witnesses.extend(signed.iter().map(|by| by.key.name().to_string()));
-                }
-                // Older seals may have had fewer; of the last one it is asked at the end.
-                Err(Unsatisfied::Quorum { .. }) => {}
-                Err(reason) => refuse(reason.to_string()),
-            }
-        }
         is_signed
     }
 
-    fn check_quorum(&self, seal: &SignedSeal, from: Option<&str>, report: &mut VerifyReport) {
-        let Some(policy) = &self.known.witnesses else { return };
-        if let Err(reason @ Unsatisfied::Quorum { .. }) = policy.check_witnesses(seal) {
-            let (size, from) = (seal.seal().size, from.map(str::to_owned));
-            report.add(VerifyFinding::Seal { size, from, reason: reason.to_string() });
+    /// Checks who cosigned it. Answers why that is no quorum, where it is none.
+    fn check_witnesses(
+        &mut self,
+        seal: &SignedSeal,
+        from: Option<&str>,
+        report: &mut VerifyReport,
+    ) -> Option<String> {
+        match self.known.witnesses.as_ref()?.check_witnesses(seal) {
+            Ok(signed) => {
+                self.witnesses.extend(signed.iter().map(|by| by.key.name().to_string()));
+                None
+            }
+            Err(reason @ Unsatisfied::Quorum { .. }) => Some(reason.to_string()),
+            Err(reason) => {
+                let (size, from, reason) =
+                    (seal.seal().size, from.map(str::to_owned), reason.to_string());
+                report.add(VerifyFinding::Seal { size, from, reason });
+                None
+            }
         }
     }
 
     /// All are known.
     pub(super) fn sort(&mut self, report: &mut VerifyReport) {
-        if let Some((_, seal)) = &self.last_stored {
-            self.check_quorum(seal, None, report);
-        }
         self.stated.sort_by_key(|stated| stated.size);
         for (nth, stated) in self.stated.iter().enumerate() {
             let same_size = self.stated[..nth].iter().rev().take_while(|it| it.size == stated.size);
@@ -201,6 +254,7 @@ impl SealsSeen {
                 report.unknown.push(Unknown::Unwitnessed);
             }
         }
+        self.quorum.report(report);
         let sealed_up_to = report.sealed_up_to.unwrap_or(0);
         if report.head.get() > sealed_up_to && report.seals + report.outside > 0 {
             let first = sealed_up_to + 1;
