@@ -3,7 +3,7 @@
 //! | event | data |
 //! | --- | --- |
 //! | `moved` | the position that the Ops DB has reached; first of all, then after every change, at most five times a second |
-//! | `ceremony`, `posture` | a notice of these topics |
+//! | `ceremony`, `custody`, `posture` | a notice of these topics |
 //! | `here` | nothing: said where nothing else was for ten seconds, so that a connection that died is noticed |
 //! | `missed` | notices that were not sent: how many where that is known, after which position and through which |
 //!
@@ -63,7 +63,7 @@ pub(crate) async fn events(
     let topics = if params.has("topic") {
         params.parsed::<Topic>("topic")?
     } else {
-        vec![Topic::AllCeremonies, Topic::AllPostures]
+        Topic::EVERYTHING.to_vec()
     };
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
     let permit = Arc::clone(&app.streams).try_acquire_owned();
@@ -221,7 +221,7 @@ impl Stream {
 }
 
 fn told(notice: &Notice) -> Bytes {
-    let name = if notice.change.is_of_ceremony() { "ceremony" } else { "posture" };
+    let name = notice.change.kind().as_str();
     // Serialising texts and numbers cannot fail.
     event(name, notice.position, &serde_json::to_string(notice).unwrap_or_default())
 }

@@ -107,8 +107,8 @@ pub use ops::{
     Difference, DifferenceKind, Drift, DriftSpan, GovernedArtifact, Health, HealthTimes, HeldLease,
     MAX_PAGE_ROWS, MAX_POSTURE_DAYS, Named, OpenCeremony, OpsDb, Overview, Page, PeriodQuery,
     PostureBy, PostureDay, PostureMoves, PostureQuery, ProjectorCheckpoint, QuarantinedEntry,
-    Recovery, Scan, SnapshotEnded, Table, TableRow, Tables, VerificationQuery, VerificationResult,
-    Wakeup, What,
+    Recovery, Scan, SnapshotEnded, Table, TableRow, Tables, TargetChange, VerificationQuery,
+    VerificationResult, Wakeup, What,
 };
 pub use projector::{
     Applied, ApplyError, Batch, Disagreement, Generation, Lease, NotConsecutive, OPS_DB, Projector,

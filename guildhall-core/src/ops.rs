@@ -480,6 +480,10 @@ pub trait OpsDb: Send + Sync {
     /// revisions, moves, ceremonies opened and closed, targets whose health became another.
     async fn changes(&self, query: &ChangeQuery) -> Result<Page<Change>, StoreError>;
 
+    /// The targets whose health or CIDs became others by the entries between two positions, in the order
+    /// of the log; an observation that changed neither, or came late, is none.
+    async fn target_changes(&self, query: &ChangeQuery) -> Result<Page<TargetChange>, StoreError>;
+
     /// The ceremonies that somebody of this name opened or closed, in the order of the log.
     async fn ceremonies_of(
         &self,

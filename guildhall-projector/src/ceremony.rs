@@ -64,7 +64,7 @@ pub use feed::{
     IntakeOutcome, KEPT_REFUSALS, Refusal, Step,
 };
 pub use guildhall_core::Wakeup;
-pub use notice::{CeremonyOutcome, Change, Notice, Topic, TopicError};
+pub use notice::{CeremonyOutcome, Change, Notice, Seen, Topic, TopicError, TopicKind};
 pub use sink::{
     DeliveryId, NoticeSink, Silence, Silences, SinkError, SinkOptions, SinkStatus, SinkTask,
 };

@@ -18,8 +18,8 @@ use guildhall_core::{
     Checkpoint, ClosedCeremony, Cursor, CustodyTransition, Decided, DeploymentChange,
     DeploymentQuery, DeploymentState, DriftSpan, HealthTimes, OPS_DB, OpenCeremony, OpsDb,
     Overview, Page, PeriodQuery, Position, PostureDay, PostureQuery, ProjectorCheckpoint,
-    QuarantinedEntry, Recovery, Revision, Scan, StoreError, Timestamp, VerificationQuery,
-    VerificationResult, Wakeup,
+    QuarantinedEntry, Recovery, Revision, Scan, StoreError, TargetChange, Timestamp,
+    VerificationQuery, VerificationResult, Wakeup,
 };
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
@@ -305,6 +305,14 @@ impl OpsDb for PostgresOpsDb {
             self.load(select(history::HEALTHS), history::health).await?,
         ];
         Ok(ChangeQuery::page(parts, page_limit(query.limit)))
+    }
+
+    async fn target_changes(&self, query: &ChangeQuery) -> Result<Page<TargetChange>, StoreError> {
+        let select = self.select(include_str!("sql/select_target_changes.sql"));
+        let rows = self.load(history::in_range(select, query), |columns| {
+            Ok(TargetChange { change: columns.row()?, before: columns.row_if_any()? })
+        });
+        Ok(Page::from_rows(rows.await?, page_limit(query.limit), |row| (row.change.position,)))
     }
 
     async fn ceremonies_of(

@@ -48,8 +48,7 @@ async fn an_orchestrator_hears_of_the_projector_of_another_process() {
                 .woken_by(wakeup)
                 .settings(Settings::default().patience(LONG))
                 .start();
-        let subscription =
-            orchestrator.subscribe([Topic::AllCeremonies, Topic::AllPostures]).await.unwrap();
+        let subscription = orchestrator.subscribe(Topic::EVERYTHING).await.unwrap();
         followers.push((orchestrator, subscription));
     }
     let log = log(3, 300);

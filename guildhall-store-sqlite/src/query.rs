@@ -18,7 +18,7 @@ use guildhall_core::{
     Checkpoint, ClosedCeremony, Cursor, CustodyTransition, Decided, DeploymentQuery,
     DeploymentState, DriftSpan, Health, HealthTimes, OPS_DB, OpenCeremony, OpsDb, Overview, Page,
     PeriodQuery, Position, PostureDay, PostureQuery, ProjectorCheckpoint, QuarantinedEntry,
-    Recovery, Scan, SnapshotEnded, StoreError, Tier, Timestamp, VerificationQuery,
+    Recovery, Scan, SnapshotEnded, StoreError, TargetChange, Tier, Timestamp, VerificationQuery,
     VerificationResult,
 };
 use rusqlite::{Connection, params_from_iter};
@@ -291,6 +291,11 @@ impl OpsDb for SqliteOpsDb {
     async fn changes(&self, query: &ChangeQuery) -> Result<Page<Change>, StoreError> {
         let query = query.clone();
         self.load(move |asked| history::load_changes(asked, &query)).await
+    }
+
+    async fn target_changes(&self, query: &ChangeQuery) -> Result<Page<TargetChange>, StoreError> {
+        let query = query.clone();
+        self.load(move |asked| history::load_target_changes(asked, &query)).await
     }
 
     async fn ceremonies_of(

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use guildhall_core::{
-    ArtifactId, Change, ChangeQuery, Cid, CustodyState, DeploymentChange, DeploymentObserved,
+    ArtifactId, AsOf, Change, ChangeQuery, Cid, CustodyState, DeploymentChange, DeploymentObserved,
     EventKind, EventType, Health, Json, NewEntry, PeriodQuery, Position, PostureBy, PostureQuery,
-    Tables, Timestamp, What,
+    Tables, TargetChange, Timestamp, What,
 };
 
 use crate::answers::{assert_same, filled, filled_with, log, pages};
@@ -16,6 +16,7 @@ use crate::log::Log;
 super::scenarios! { $ __past = past:
     the_contents_of_an_artifact_are_listed_latest_first,
     what_changed_between_two_positions_is_told_in_the_order_of_the_log,
+    each_change_of_a_target_comes_with_the_one_before_it,
     the_ceremonies_of_an_actor_are_those_that_he_opened_or_closed,
     the_times_in_each_health_add_up_to_the_period,
     drifts_last_until_another_health_and_recover_with_the_next_healthy_one,
@@ -111,6 +112,50 @@ fn changes(tables: &Tables) -> Vec<Change> {
     }
     all.sort_by_key(|change| change.position);
     all
+}
+
+pub async fn each_change_of_a_target_comes_with_the_one_before_it<H: Harness>(harness: H) {
+    let (ops_db, tables) = filled(&harness).await;
+    let head = tables.projector_checkpoints["ops_db"].position;
+    let rows = &tables.deployment_changes;
+    let mut all: Vec<_> = rows
+        .iter()
+        .map(|row| TargetChange {
+            change: row.clone(),
+            before: rows
+                .iter()
+                .filter(|it| (it.artifact_id, &it.target) == (row.artifact_id, &row.target))
+                .filter(|it| it.position < row.position)
+                .max_by_key(|it| it.position)
+                .cloned(),
+        })
+        .collect();
+    all.sort_by_key(|it| it.change.position);
+    assert!(
+        all.iter().any(|it| it.before.as_ref().is_some_and(|was| was.health == it.change.health))
+    );
+    let middle = Position::new(400);
+    let some = all[all.len() / 2].change.artifact_id;
+    for (from, to, moment) in [
+        (Position::ZERO, head, head),
+        (Position::new(200), middle, head),
+        (Position::ZERO, head, middle),
+    ] {
+        let ops_db = ops_db.as_of(AsOf::Position(moment)).await.unwrap();
+        for artifact_id in [None, Some(some)] {
+            let query = ChangeQuery::between(from, to).artifact_id(artifact_id).limit(7);
+            let is_asked = |it: &&TargetChange| {
+                it.change.position > from
+                    && it.change.position <= to.min(moment)
+                    && artifact_id.is_none_or(|id| it.change.artifact_id == id)
+            };
+            let expected: Vec<_> = all.iter().filter(is_asked).cloned().collect();
+            let found = pages(7, |after| async {
+                ops_db.target_changes(&query.clone().after(after)).await.unwrap()
+            });
+            assert_same(&found.await, &expected, &query);
+        }
+    }
 }
 
 pub async fn the_ceremonies_of_an_actor_are_those_that_he_opened_or_closed<H: Harness>(harness: H) {

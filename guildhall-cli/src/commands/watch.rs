@@ -24,8 +24,8 @@ const KEPT_NAMES: usize = 10_000;
 /// again.
 #[derive(Debug, Args)]
 pub struct Watch {
-    /// Topics: ceremony:*, posture:*, or ceremony:ID, posture:ID of one artifact; everything by
-    /// default
+    /// Topics: ceremony:*, custody:*, posture:*, or ceremony:ID, custody:ID, posture:ID of one
+    /// artifact; everything by default
     #[arg(value_name = "TOPIC")]
     topics: Vec<Topic>,
 
@@ -53,7 +53,7 @@ impl Watch {
 
     async fn watch(&self, orchestrator: &CeremonyOrchestrator, mut lines: Lines) -> Result<()> {
         let topics = match self.topics.as_slice() {
-            [] => vec![Topic::AllCeremonies, Topic::AllPostures],
+            [] => Topic::EVERYTHING.to_vec(),
             topics => topics.to_vec(),
         };
         let mut subscription = orchestrator.subscribe(topics.clone()).await?;
@@ -156,7 +156,13 @@ fn to_text(notice: &Notice, name: &str) -> String {
         Change::CustodyMoved { to_state, actor, reason, .. } => {
             write!(text, "{to_state} by {actor}: {reason}")
         }
-        Change::DeploymentObserved { target, health } => write!(text, "{health} on {target}"),
+        Change::DeploymentChanged { target, from, to, .. } => match from {
+            Some(from) if from.health == to.health => {
+                write!(text, "still {} on {target}, with another content", to.health)
+            }
+            Some(from) => write!(text, "{} on {target}, was {}", to.health, from.health),
+            None => write!(text, "{} on {target}", to.health),
+        },
         Change::VerificationRecorded { target, verifier, outcome } => {
             write!(text, "verification {outcome}{} by {verifier}", at(target))
         }

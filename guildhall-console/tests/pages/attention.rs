@@ -97,6 +97,10 @@ impl OpsDb for Counted {
         self.0.changes(query).await
     }
 
+    async fn target_changes(&self, query: &ChangeQuery) -> Result<Page<TargetChange>, StoreError> {
+        self.0.target_changes(query).await
+    }
+
     async fn ceremonies_of(
         &self,
         actor: &str,

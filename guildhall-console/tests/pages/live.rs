@@ -39,7 +39,7 @@ async fn a_stream_tells_what_changes_and_resumes_where_it_broke() {
     let last = opened.to_string();
     let headers = [("host", "localhost"), ("last-event-id", last.as_str())];
     let mut resumed = ask(&router, "/events", &headers).await.into_body();
-    let told = events_until(&mut resumed, "posture").await;
+    let told = events_until(&mut resumed, "custody").await;
     assert!(told.contains("ceremony_closed") && told.contains("custody_moved"), "{told}");
     assert!(!told.contains("ceremony_opened"), "{told}");
 }

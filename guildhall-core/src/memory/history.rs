@@ -9,7 +9,7 @@ use crate::ids::ArtifactId;
 use crate::ops::{
     ArtifactRevision, Ceremony, Change, ChangeQuery, Cursor, Decided, DeploymentChange, DriftSpan,
     Health, HealthTimes, Named, Page, PeriodQuery, PostureBy, PostureDay, PostureMoves,
-    PostureQuery, Recovery, What, page_limit,
+    PostureQuery, Recovery, TargetChange, What, page_limit,
 };
 use crate::time::Timestamp;
 
@@ -45,6 +45,26 @@ pub(super) fn changes(rows: &Rows, query: &ChangeQuery) -> Page<Change> {
     });
     let parts = [contents.collect(), links.collect(), healths.collect()];
     ChangeQuery::page(parts, page_limit(query.limit))
+}
+
+pub(super) fn target_changes(rows: &Rows, query: &ChangeQuery) -> Page<TargetChange> {
+    let mut before: Option<&DeploymentChange> = None;
+    let mut found = Vec::new();
+    for change in rows.deployment_changes.values() {
+        let is_same = |it: &&DeploymentChange| {
+            (it.artifact_id, &it.target) == (change.artifact_id, &change.target)
+        };
+        let previous = before.filter(is_same).cloned();
+        before = Some(change);
+        if change.position > query.begins_after()
+            && change.position <= query.to
+            && query.artifact_id.is_none_or(|id| change.artifact_id == id)
+        {
+            found.push(TargetChange { change: change.clone(), before: previous });
+        }
+    }
+    found.sort_by_key(|it| it.change.position);
+    Page::from_rows(found, page_limit(query.limit), |it| (it.change.position,))
 }
 
 pub(super) fn ceremonies_of<'r>(

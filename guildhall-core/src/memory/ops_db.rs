@@ -21,7 +21,7 @@ use crate::ops::{
     CustodyTransition, Decided, DeploymentQuery, DeploymentState, Drift, DriftSpan,
     GovernedArtifact, Health, HealthTimes, OpenCeremony, OpsDb, Overview, Page, PeriodQuery,
     PostureDay, PostureQuery, ProjectorCheckpoint, QuarantinedEntry, Recovery, Scan, Tables,
-    VerificationQuery, VerificationResult, page_limit,
+    TargetChange, VerificationQuery, VerificationResult, page_limit,
 };
 use crate::projector::OPS_DB;
 use crate::time::Timestamp;
@@ -200,6 +200,10 @@ impl OpsDb for MemoryOpsDb {
 
     async fn changes(&self, query: &ChangeQuery) -> Result<Page<Change>, StoreError> {
         Ok(self.read(|rows| history::changes(rows, query)))
+    }
+
+    async fn target_changes(&self, query: &ChangeQuery) -> Result<Page<TargetChange>, StoreError> {
+        Ok(self.read(|rows| history::target_changes(rows, query)))
     }
 
     async fn ceremonies_of(

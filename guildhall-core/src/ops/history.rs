@@ -107,6 +107,15 @@ impl What {
     }
 }
 
+/// A change of a target, and the one that it follows: from what to what it went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TargetChange {
+    /// How the target has been since.
+    pub change: DeploymentChange,
+    /// How it was until then; none at the first observation, and where the tables' history begins.
+    pub before: Option<DeploymentChange>,
+}
+
 /// The changes by the entries after `from`, up to `to`, in the order of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -4,14 +4,14 @@
 //! The checkpoint is committed with the rows, so whoever asks after a notice finds what it reports,
 //! whichever process projected it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use guildhall_core::{
-    Chronicle, Cursor, DecodedEntry, MAX_PAGE_ROWS, OPS_DB, OpsDb, Position, ReadLimit, StoreError,
-    Wakeup,
+    ChangeQuery, Chronicle, Cursor, DecodedEntry, MAX_PAGE_ROWS, OPS_DB, OpsDb, Position,
+    ReadLimit, StoreError, TargetChange, Wakeup,
 };
 use tokio::time::sleep;
 
@@ -75,7 +75,26 @@ impl Source {
         let told: Vec<&DecodedEntry> = entries.iter().filter(|e| e.decoded.is_ok()).collect();
         let quarantined = self.quarantined(after, last).await?;
         let sound = told.into_iter().filter(|entry| !quarantined.contains(&entry.position));
-        Ok((sound.filter_map(Notice::of).collect(), last))
+        let changed = self.changed(after, last).await?;
+        Ok((sound.filter_map(|entry| Notice::of(entry, &changed)).collect(), last))
+    }
+
+    /// Which targets changed by the entries after one position and up to another.
+    async fn changed(
+        &self,
+        after: Position,
+        through: Position,
+    ) -> Result<HashMap<Position, TargetChange>, StoreError> {
+        let mut query = ChangeQuery::between(after, through).limit(MAX_PAGE_ROWS);
+        let mut found = HashMap::new();
+        loop {
+            let page = self.ops_db.target_changes(&query).await?;
+            found.extend(page.rows.into_iter().map(|row| (row.change.position, row)));
+            if page.next.is_none() {
+                return Ok(found);
+            }
+            query = query.after(page.next);
+        }
     }
 
     /// Which entries after one position and up to another were refused.

@@ -1,16 +1,17 @@
 //! What is reported: typed notices, and the topics that they are reported under.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
 use guildhall_core::{
-    ArtifactId, CeremonyId, CustodyState, CustodyTransitioned, Decoded, DecodedEntry, Event,
-    Health, Outcome, Position, Timestamp,
+    ArtifactId, CeremonyId, Cid, CustodyState, CustodyTransitioned, Decoded, DecodedEntry,
+    DeploymentChange, Event, Health, Outcome, Position, TargetChange, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 
-/// What a subscriber wants to know about. Its text is `ceremony:*`, `ceremony:<artifact id>`,
-/// `posture:*` or `posture:<artifact id>`.
+/// What a subscriber wants to know about. Its text is `ceremony:`, `custody:` or `posture:`, and `*` or the id
+/// of one artifact.
 ///
 /// ```
 /// use guildhall_projector::ceremony::Topic;
@@ -27,39 +28,81 @@ pub enum Topic {
     AllCeremonies,
     /// The ceremonies of one.
     CeremoniesOf(ArtifactId),
-    /// What runs, of every artifact.
+    /// The custody of every artifact, where it moves outside a ceremony.
+    AllCustody,
+    /// That of one.
+    CustodyOf(ArtifactId),
+    /// Whether what runs is what was ratified, of every artifact: targets that changed, and verdicts.
     AllPostures,
-    /// What runs, of one.
+    /// The same of one.
     PostureOf(ArtifactId),
 }
 
 /// A text that is not a topic.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is not a valid topic, such as ceremony:* or posture:<artifact id>")]
+#[error("{found:?} is not a valid topic, such as ceremony:*, custody:* or posture:<artifact id>")]
 pub struct TopicError {
     /// The text, cut to 64 characters.
     pub found: String,
 }
 
 impl Topic {
+    /// The topics that every notice is under one of.
+    pub const EVERYTHING: [Self; 3] = [Self::AllCeremonies, Self::AllCustody, Self::AllPostures];
+
     /// Whether a notice is reported under it.
     pub fn covers(self, notice: &Notice) -> bool {
+        self.kind() == notice.change.kind()
+            && self.artifact_id().is_none_or(|id| id == notice.artifact_id)
+    }
+
+    /// What comes before the colon.
+    const fn kind(self) -> TopicKind {
         match self {
-            Self::AllCeremonies => notice.change.is_of_ceremony(),
-            Self::CeremoniesOf(id) => notice.change.is_of_ceremony() && notice.artifact_id == id,
-            Self::AllPostures => !notice.change.is_of_ceremony(),
-            Self::PostureOf(id) => !notice.change.is_of_ceremony() && notice.artifact_id == id,
+            Self::AllCeremonies | Self::CeremoniesOf(_) => TopicKind::Ceremony,
+            Self::AllCustody | Self::CustodyOf(_) => TopicKind::Custody,
+            Self::AllPostures | Self::PostureOf(_) => TopicKind::Posture,
+        }
+    }
+
+    /// What comes after it; none for `*`.
+    const fn artifact_id(self) -> Option<ArtifactId> {
+        match self {
+            Self::AllCeremonies | Self::AllCustody | Self::AllPostures => None,
+            Self::CeremoniesOf(id) | Self::CustodyOf(id) | Self::PostureOf(id) => Some(id),
+        }
+    }
+}
+
+/// What a topic, and a notice, is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TopicKind {
+    /// A ceremony: `ceremony`.
+    Ceremony,
+    /// Custody outside of ceremonies: `custody`.
+    Custody,
+    /// Deployments and verifications: `posture`.
+    Posture,
+}
+
+impl TopicKind {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ceremony => "ceremony",
+            Self::Custody => "custody",
+            Self::Posture => "posture",
         }
     }
 }
 
 impl fmt::Display for Topic {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::AllCeremonies => formatter.write_str("ceremony:*"),
-            Self::CeremoniesOf(id) => write!(formatter, "ceremony:{id}"),
-            Self::AllPostures => formatter.write_str("posture:*"),
-            Self::PostureOf(id) => write!(formatter, "posture:{id}"),
+        let kind = self.kind().as_str();
+        match self.artifact_id() {
+            None => write!(formatter, "{kind}:*"),
+            Some(id) => write!(formatter, "{kind}:{id}"),
         }
     }
 }
@@ -71,8 +114,10 @@ impl FromStr for Topic {
         let error = || TopicError { found: text.chars().take(64).collect() };
         match text.split_once(':').ok_or_else(error)? {
             ("ceremony", "*") => Ok(Self::AllCeremonies),
+            ("custody", "*") => Ok(Self::AllCustody),
             ("posture", "*") => Ok(Self::AllPostures),
             ("ceremony", id) => Ok(Self::CeremoniesOf(id.parse().map_err(|_| error())?)),
+            ("custody", id) => Ok(Self::CustodyOf(id.parse().map_err(|_| error())?)),
             ("posture", id) => Ok(Self::PostureOf(id.parse().map_err(|_| error())?)),
             _ => Err(error()),
         }
@@ -130,12 +175,17 @@ pub enum Change {
         /// Why.
         reason: String,
     },
-    /// A target was looked at. The row keeps the latest look; a late one speaks of the past.
-    DeploymentObserved {
+    /// An observation found another health, or another CID, than the one before. One that found what was
+    /// known, or came late, is no notice: the rule is that of the table `deployment_changes`.
+    DeploymentChanged {
         /// Where.
         target: String,
-        /// What this look found.
-        health: Health,
+        /// How it was until then; none at the first observation, and where the Ops DB's history begins.
+        from: Option<Seen>,
+        /// How it has been since.
+        to: Seen,
+        /// When it was seen.
+        observed_at: Timestamp,
     },
     /// A verdict was reached.
     VerificationRecorded {
@@ -149,14 +199,34 @@ pub enum Change {
 }
 
 impl Change {
-    /// Whether it is reported under a ceremony's topic, and not under a posture's.
-    pub const fn is_of_ceremony(&self) -> bool {
+    /// Under which topics it is reported.
+    pub const fn kind(&self) -> TopicKind {
         match self {
-            Self::CeremonyOpened { .. } | Self::CeremonyClosed { .. } => true,
-            Self::CustodyMoved { .. }
-            | Self::DeploymentObserved { .. }
-            | Self::VerificationRecorded { .. } => false,
+            Self::CeremonyOpened { .. } | Self::CeremonyClosed { .. } => TopicKind::Ceremony,
+            Self::CustodyMoved { .. } => TopicKind::Custody,
+            Self::DeploymentChanged { .. } | Self::VerificationRecorded { .. } => {
+                TopicKind::Posture
+            }
         }
+    }
+}
+
+/// How a target was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Seen {
+    /// What the two say.
+    pub health: Health,
+    /// What should run there.
+    pub desired_cid: Cid,
+    /// What does; none where nothing was seen.
+    pub observed_cid: Option<Cid>,
+}
+
+impl From<&DeploymentChange> for Seen {
+    fn from(change: &DeploymentChange) -> Self {
+        let DeploymentChange { health, desired_cid, observed_cid, .. } = *change;
+        Self { health, desired_cid, observed_cid }
     }
 }
 
@@ -212,18 +282,18 @@ impl fmt::Display for CeremonyOutcome {
 }
 
 impl Notice {
-    /// What an applied entry has to tell; nothing for registrations, revisions and accords.
-    pub(crate) fn of(entry: &DecodedEntry) -> Option<Self> {
+    /// What an applied entry has to tell, where these are the targets that changed, by position; nothing for
+    /// registrations, revisions and accords, and for an observation that changed nothing.
+    pub(crate) fn of(
+        entry: &DecodedEntry,
+        changed: &HashMap<Position, TargetChange>,
+    ) -> Option<Self> {
         let Ok(Decoded::Event(event)) = &entry.decoded else { return None };
         let (artifact_id, change) = match event {
             Event::CustodyTransitioned(link) => (link.artifact_id, moved(link)),
-            Event::DeploymentObserved(seen) => (
-                seen.artifact_id,
-                Change::DeploymentObserved {
-                    target: seen.target.clone(),
-                    health: Health::of(seen.desired_cid, seen.observed_cid),
-                },
-            ),
+            Event::DeploymentObserved(seen) => {
+                (seen.artifact_id, changed.get(&entry.position).map(of_target)?)
+            }
             Event::VerificationRecorded(verdict) => (
                 verdict.artifact_id,
                 Change::VerificationRecorded {
@@ -236,6 +306,15 @@ impl Notice {
             _ => return None,
         };
         Some(Self { position: entry.position, artifact_id, recorded_at: entry.recorded_at, change })
+    }
+}
+
+fn of_target(TargetChange { change, before }: &TargetChange) -> Change {
+    Change::DeploymentChanged {
+        target: change.target.clone(),
+        from: before.as_ref().map(Seen::from),
+        to: Seen::from(change),
+        observed_at: change.observed_at,
     }
 }
 
@@ -263,6 +342,8 @@ mod tests {
         for topic in [
             Topic::AllCeremonies,
             Topic::CeremoniesOf(id),
+            Topic::AllCustody,
+            Topic::CustodyOf(id),
             Topic::AllPostures,
             Topic::PostureOf(id),
         ] {

@@ -197,7 +197,7 @@ impl CeremonyOrchestrator {
     ) -> Result<SinkTask, RuntimeError> {
         let mut topics = options.topics.clone();
         if topics.is_empty() {
-            topics = vec![Topic::AllCeremonies, Topic::AllPostures];
+            topics = Topic::EVERYTHING.to_vec();
         }
         let mut subscription = self.subscribe(topics.clone()).await?;
         let begins = subscription.position();
@@ -306,7 +306,7 @@ impl Handover {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use guildhall_core::{ArtifactId, Health};
+    use guildhall_core::{ArtifactId, Outcome};
 
     use super::*;
     use crate::ceremony::notice::Change;
@@ -319,7 +319,11 @@ mod tests {
             position: Position::FIRST,
             artifact_id,
             recorded_at: at(0),
-            change: Change::DeploymentObserved { target: "eu".to_owned(), health: Health::Drifted },
+            change: Change::VerificationRecorded {
+                target: None,
+                verifier: "scanner".to_owned(),
+                outcome: Outcome::Failed,
+            },
         };
         let silences = Silences::default();
         silences.add(Silence::new(Topic::PostureOf(one), at(10), "a new rack"));

@@ -208,14 +208,14 @@ impl Subscription {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use guildhall_core::{ArtifactId, Health, Timestamp};
+    use guildhall_core::{ArtifactId, Outcome, Timestamp};
 
     use super::*;
     use crate::ceremony::notice::Change;
 
     fn notice(position: u32, artifact_id: ArtifactId) -> Arc<Notice> {
-        let change =
-            Change::DeploymentObserved { target: "eu".to_owned(), health: Health::Healthy };
+        let (target, verifier) = (Some("eu".to_owned()), "scanner".to_owned());
+        let change = Change::VerificationRecorded { target, verifier, outcome: Outcome::Passed };
         let position = Position::new(position);
         Arc::new(Notice { position, artifact_id, recorded_at: Timestamp::MIN, change })
     }

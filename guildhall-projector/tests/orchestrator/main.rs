@@ -99,13 +99,19 @@ fn content() -> Json {
     Json::parse(r#"{"ttl":300}"#).unwrap()
 }
 
+/// Of two looks in succession, one finds the content and the other finds nothing.
 fn seen(artifact_id: ArtifactId, second: i64) -> DeploymentObserved {
+    let found = (second % 2 == 0).then(|| Cid::of(&content()));
+    looked(artifact_id, second, found)
+}
+
+fn looked(artifact_id: ArtifactId, second: i64, observed_cid: Option<Cid>) -> DeploymentObserved {
     DeploymentObserved {
         artifact_id,
         desired_cid: Cid::of(&content()),
         detail: Json::null(),
         observed_at: at(second),
-        observed_cid: None,
+        observed_cid,
         target: "eu".to_owned(),
     }
 }

@@ -7,8 +7,8 @@ use guildhall_conformance::faults::Faulty;
 use guildhall_core::command::Command;
 use guildhall_core::memory::MemoryChronicle;
 use guildhall_core::{
-    Append, ArtifactId, CeremonyId, CustodyState, Event, Health, Json, NewEntry, OpsDb, Outcome,
-    Position, VerificationRecorded,
+    Append, ArtifactId, CeremonyId, Cid, CustodyState, DeploymentObserved, Event, Health, Json,
+    NewEntry, OpsDb, Outcome, Position, VerificationRecorded,
 };
 use guildhall_projector::ceremony::{
     CeremonyOrchestrator, CeremonyOutcome, Change, Delivery, Missed, Notice, Topic,
@@ -17,7 +17,7 @@ use guildhall_projector::{Runtime, Settings};
 use guildhall_store_sqlite::SqliteStore;
 
 use crate::support::settings;
-use crate::{Guild, act, at, notice, seen, within};
+use crate::{Guild, act, at, looked, notice, seen, within};
 
 #[tokio::test]
 async fn each_change_is_told_once_under_its_topics_and_can_be_queried() {
@@ -26,9 +26,9 @@ async fn each_change_is_told_once_under_its_topics_and_can_be_queried() {
     within(guild.runtime.wait_until(Position::new(6))).await.unwrap();
     let orchestrator = guild.orchestrator().start();
     let mut ceremonies = within(orchestrator.subscribe([Topic::CeremoniesOf(id)])).await.unwrap();
+    let mut custody = within(orchestrator.subscribe([Topic::CustodyOf(id)])).await.unwrap();
     let mut posture = within(orchestrator.subscribe([Topic::PostureOf(id)])).await.unwrap();
-    let mut all =
-        within(orchestrator.subscribe([Topic::AllCeremonies, Topic::AllPostures])).await.unwrap();
+    let mut all = within(orchestrator.subscribe(Topic::EVERYTHING)).await.unwrap();
     let after = all.position();
     let ceremony = CeremonyId::new();
     guild.record(Command::open_ceremony(other, CeremonyId::new(), act(1))).await;
@@ -67,12 +67,13 @@ async fn each_change_is_told_once_under_its_topics_and_can_be_queried() {
         verifier: "scanner".to_owned(),
     };
     let last = guild.record(verdict).await;
-    let moved = notice(&mut posture).await;
+    let moved = notice(&mut custody).await;
     assert!(matches!(moved.change, Change::CustodyMoved { to_state: CustodyState::Deployed, .. }));
-    assert_eq!(
+    // A posture's topic carries posture alone.
+    assert!(matches!(
         notice(&mut posture).await.change,
-        Change::DeploymentObserved { target: "eu".to_owned(), health: Health::Unknown }
-    );
+        Change::DeploymentChanged { from: None, to, .. } if to.health == Health::Healthy
+    ));
     assert!(matches!(
         notice(&mut posture).await.change,
         Change::VerificationRecorded { outcome: Outcome::Passed, target: None, .. }
@@ -84,13 +85,67 @@ async fn each_change_is_told_once_under_its_topics_and_can_be_queried() {
     }
     assert_eq!(heard.len(), 6);
     assert!(heard.windows(2).all(|pair| pair[0].position < pair[1].position));
-    let topics = [Topic::AllCeremonies, Topic::AllPostures];
-    let past = orchestrator.catch_up(&topics, after, Position::MAX).await.unwrap();
+    let past = orchestrator.catch_up(&Topic::EVERYTHING, after, Position::MAX).await.unwrap();
     assert!(past.is_done && past.position == last);
     assert_eq!(past.notices, heard);
-    assert_eq!((ceremonies.try_next(), posture.try_next()), (None, None));
+    let rest = (ceremonies.try_next(), custody.try_next(), posture.try_next());
+    assert_eq!(rest, (None, None, None));
     assert!(orchestrator.status().is_healthy());
     assert_eq!(orchestrator.status().notices, 6);
+}
+
+#[tokio::test]
+async fn an_observation_is_told_where_it_changes_something_and_as_from_what_to_what() {
+    let guild = Guild::in_memory();
+    let id = guild.draft().await;
+    within(guild.runtime.wait_until(Position::new(3))).await.unwrap();
+    let orchestrator = guild.orchestrator().start();
+    let mut posture = within(orchestrator.subscribe([Topic::AllPostures])).await.unwrap();
+    let ratified = Cid::of(&Json::parse("{}").unwrap());
+    let [stray, other] = ["1", "2"].map(|json| Cid::of(&Json::parse(json).unwrap()));
+    // When it was looked, and what was found; and whether that is told.
+    let looks = [
+        (10, Some(ratified), true),
+        (20, Some(ratified), false),
+        (30, Some(stray), true),
+        (40, Some(stray), false),
+        // Late, whatever it found.
+        (35, Some(ratified), false),
+        (5, None, false),
+        // As drifted as before, by another content.
+        (50, Some(other), true),
+        (50, None, true),
+        (60, Some(ratified), true),
+    ];
+    let mut expected = Vec::new();
+    let mut before = None;
+    for (second, found, is_told) in looks {
+        let desired_cid = ratified;
+        let look = DeploymentObserved { desired_cid, ..looked(id, second, found) };
+        let position = guild.record(look).await;
+        if is_told {
+            expected.push((position, second, before.replace(found), found));
+        }
+    }
+    for (position, second, before, found) in expected {
+        let told = notice(&mut posture).await;
+        assert_eq!(told.position, position);
+        let Change::DeploymentChanged { target, from, to, observed_at } = &told.change else {
+            panic!("{told:?}")
+        };
+        assert_eq!((target.as_str(), *observed_at), ("eu", at(second)));
+        for (seen, found) in [(from.as_ref(), before), (Some(to), Some(found))] {
+            assert_eq!(seen.map(|seen| seen.observed_cid), found, "{told:?}");
+            assert_eq!(
+                seen.map(|seen| seen.health),
+                found.map(|found| Health::of(ratified, found))
+            );
+        }
+    }
+    assert_eq!(posture.try_next(), None);
+    // What was told live is what the past tells.
+    let past = orchestrator.catch_up(&[Topic::AllPostures], Position::new(3), Position::MAX).await;
+    assert_eq!(past.unwrap().notices.len(), 5);
 }
 
 #[tokio::test]
@@ -99,8 +154,7 @@ async fn what_goes_to_quarantine_is_not_told() {
     let id = guild.draft().await;
     within(guild.runtime.wait_until(Position::new(3))).await.unwrap();
     let orchestrator = guild.orchestrator().start();
-    let mut all =
-        within(orchestrator.subscribe([Topic::AllCeremonies, Topic::AllPostures])).await.unwrap();
+    let mut all = within(orchestrator.subscribe(Topic::EVERYTHING)).await.unwrap();
     let broken = NewEntry::new(&Event::from(seen(ArtifactId::new(), 1)));
     let sound = NewEntry::new(&Event::from(seen(id, 1)));
     let appended = guild.chronicle.append(Append::of([broken.clone(), sound, broken])).await;

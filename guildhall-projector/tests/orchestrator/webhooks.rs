@@ -56,7 +56,11 @@ async fn a_notice_is_posted_signed_until_it_is_taken() {
         ids.push(header(&head, "webhook-id"));
         assert!(header(&head, "webhook-signature").starts_with("v1,"), "{head}");
         assert!(header(&head, "webhook-timestamp").parse::<i64>().is_ok(), "{head}");
-        assert!(body.contains("\"type\":\"guildhall.deployment_observed\""), "{body}");
+        assert!(body.contains("\"type\":\"guildhall.deployment_changed\""), "{body}");
+        assert!(
+            body.contains("\"from\":null") && body.contains("\"health\":\"unknown\""),
+            "{body}"
+        );
         assert!(body.contains(&format!("\"artifact_id\":\"{id}\"")), "{body}");
     }
     assert_eq!(ids, [format!("{id}-4"), format!("{id}-4")], "it keeps its id");

@@ -7,7 +7,7 @@ use guildhall_core::store::{
 use guildhall_core::{
     ArtifactId, ArtifactRevision, Change, ChangeQuery, Cursor, CustodyTransition, Decided,
     DeploymentChange, DeploymentState, DriftSpan, HealthTimes, Page, PeriodQuery, PostureBy,
-    PostureDay, PostureQuery, Recovery, Revision, Timestamp, What,
+    PostureDay, PostureQuery, Recovery, Revision, TargetChange, Timestamp, What,
 };
 use rusqlite::Row;
 use rusqlite::types::Value;
@@ -95,6 +95,21 @@ pub(super) fn load_changes(
         })
     })?;
     Ok(ChangeQuery::page([contents, links, healths], page_limit(query.limit)))
+}
+
+pub(super) fn select_target_changes(query: &ChangeQuery) -> Select {
+    select_changes(include_str!("../sql/select_target_changes.sql"), query)
+}
+
+pub(super) fn load_target_changes(
+    asked: &Asked<'_>,
+    query: &ChangeQuery,
+) -> rusqlite::Result<Page<TargetChange>> {
+    let rows = select_target_changes(query).load(asked, |row| {
+        let mut columns = Columns::of(row);
+        Ok(TargetChange { change: columns.row()?, before: columns.row_if_any()? })
+    })?;
+    Ok(Page::from_rows(rows, page_limit(query.limit), |row| (row.change.position,)))
 }
 
 pub(super) fn select_ceremonies_of(actor: &str, after: Option<&Cursor>, limit: u32) -> Select {
