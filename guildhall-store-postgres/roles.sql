@@ -116,7 +116,7 @@ JOIN pg_catalog.pg_class
 -- It makes the partitions of months to come, with the owner's rights.
 SELECT format('GRANT EXECUTE ON FUNCTION %s TO %I', oid::regprocedure, :'projector')
 FROM pg_catalog.pg_proc
-WHERE proname = 'extend_verification_months' AND pronamespace = to_regnamespace(quote_ident(:'schema'))
+WHERE proname IN ('extend_verification_months', 'extend_change_months') AND pronamespace = to_regnamespace(quote_ident(:'schema'))
 \gexec
 
 -- The reader: reads everything.

@@ -4,6 +4,7 @@
 pub(crate) fn division(table: &str) -> Option<&'static str> {
     match table {
         "custody_transitions" => Some("PARTITION BY HASH (artifact_id)"),
+        "deployment_changes" => Some("PARTITION BY RANGE (observed_at)"),
         "verification_results" => Some("PARTITION BY RANGE (verified_at)"),
         _ => None,
     }

@@ -105,6 +105,16 @@ const OPS: &[Migration] = &[
         name: "standing_verdicts",
         sql: include_str!("../migrations/ops/0012_standing_verdicts.sql"),
     },
+    Migration {
+        number: 13,
+        name: "history_by_time",
+        sql: include_str!("../migrations/ops/0013_history_by_time.sql"),
+    },
+    Migration {
+        number: 14,
+        name: "change_months",
+        sql: include_str!("../migrations/ops/0014_change_months.sql"),
+    },
 ];
 
 /// The statements of all migrations, in order.

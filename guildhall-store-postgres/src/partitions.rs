@@ -1,10 +1,11 @@
-//! Partitions of the two tables that grow without end: `verification_results` by month of
-//! `verified_at`, `custody_transitions` by hash of `artifact_id`. They are made when a generation is
-//! built; months to come are made ahead of time afterwards.
+//! Partitions of the tables that grow without end: `verification_results` by month of `verified_at`,
+//! `deployment_changes` by month of `observed_at`, `custody_transitions` by hash of `artifact_id`. They are made
+//! when a generation is built; months to come are made ahead of time afterwards.
 
 use std::time::{Duration, Instant};
 
-use guildhall_core::{Fault, Timestamp, VerificationResult};
+use guildhall_core::fold::Changes;
+use guildhall_core::{Fault, Timestamp};
 use sqlx::PgConnection;
 
 use crate::changes::OpsTables;
@@ -32,7 +33,7 @@ const CHAIN_PARTS: u32 = 8;
 /// to nothing, thousands would.
 const MOST_MONTHS_BACK: i32 = 120;
 
-/// How many are made at least: the clock of the first verification may have been wrong.
+/// How many are made at least: the clock of the first row may have been wrong.
 const LEAST_MONTHS_BACK: i32 = 12;
 
 /// How many after it.
@@ -54,21 +55,62 @@ pub(crate) async fn divide_transitions(
     Ok(())
 }
 
-/// Makes the months from that of the earliest verification known so far.
-pub(crate) async fn divide_verifications(
+/// A table that is divided by months.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Monthly {
+    /// `verification_results`.
+    Verifications,
+    /// `deployment_changes`.
+    Changes,
+}
+
+impl Monthly {
+    /// All of them.
+    pub(crate) const ALL: [Self; 2] = [Self::Verifications, Self::Changes];
+
+    const fn table(self) -> &'static str {
+        match self {
+            Self::Verifications => "verification_results",
+            Self::Changes => "deployment_changes",
+        }
+    }
+
+    /// The function that makes its months to come.
+    const fn extend(self) -> &'static str {
+        match self {
+            Self::Verifications => "extend_verification_months",
+            Self::Changes => "extend_change_months",
+        }
+    }
+
+    /// The earliest time among rows of it; none where there are none.
+    pub(crate) fn earliest(self, rows: &Changes) -> Option<Timestamp> {
+        match self {
+            Self::Verifications => rows.verifications.iter().map(|row| row.verified_at).min(),
+            Self::Changes => rows.deployment_changes.iter().map(|row| row.observed_at).min(),
+        }
+    }
+}
+
+/// Makes the months of a table from that of the earliest row known so far; from the present one where
+/// there is none.
+pub(crate) async fn divide_by_month(
     connection: &mut PgConnection,
     tables: &OpsTables,
-    known: &[VerificationResult],
+    divided: Monthly,
+    earliest: Option<Timestamp>,
 ) -> Result<(), sqlx::Error> {
+    let table = divided.table();
     let now = sqlx::query("SELECT pg_catalog.now()").fetch_one(&mut *connection).await?;
     let present = Month::of(timestamp(&now, 0).unwrap_or(Timestamp::MIN));
-    let earliest = known.iter().map(|row| Month::of(row.verified_at)).min().unwrap_or(present);
-    let first = earliest.clamp(present.plus(-MOST_MONTHS_BACK), present.plus(-LEAST_MONTHS_BACK));
+    let first = earliest
+        .map_or(present, Month::of)
+        .clamp(present.plus(-MOST_MONTHS_BACK), present.plus(-LEAST_MONTHS_BACK));
     let last = present.plus(MONTHS_AHEAD);
     let part = |name: &str, from: &str, to: &str| {
         format!(
-            "CREATE TABLE {{schema}}.verification_results{{next}}_{name} \
-             PARTITION OF {{schema}}.verification_results{{next}} \
+            "CREATE TABLE {{schema}}.{table}{{next}}_{name} \
+             PARTITION OF {{schema}}.{table}{{next}} \
              FOR VALUES FROM ({from}) TO ({to});"
         )
     };
@@ -123,23 +165,29 @@ impl MonthsAhead {
         self.seen_to.is_none_or(|at| at.elapsed() >= Self::INTERVAL)
     }
 
-    /// Makes the months to come, from time to time. Where that fails, verifications go to the
-    /// partition of what is later, and are moved once it succeeds: no reason to stop.
+    /// Makes the months to come, from time to time. Where that fails, rows go to the partition of what is
+    /// later, and are moved once it succeeds: no reason to stop.
     pub(crate) async fn see_to(&mut self, database: &Database) -> Result<(), sqlx::Error> {
         if !self.is_due() {
             return Ok(());
         }
         self.seen_to = Some(Instant::now());
         let mut connection = database.acquire().await?;
-        let extend =
-            database.sql(&format!("SELECT {{schema}}.extend_verification_months({MONTHS_AHEAD})"));
-        match sqlx::raw_sql(extend).execute(&mut *connection).await {
-            Err(error) if fault(&error) == Fault::Permanent || has_sqlstate(&error, "55P03") => {
-                tracing::warn!(%error, "partitions for the months ahead could not be made");
-                Ok(())
+        for divided in Monthly::ALL {
+            let function = divided.extend();
+            let extend = database.sql(&format!("SELECT {{schema}}.{function}({MONTHS_AHEAD})"));
+            match sqlx::raw_sql(extend).execute(&mut *connection).await {
+                Err(error)
+                    if fault(&error) == Fault::Permanent || has_sqlstate(&error, "55P03") =>
+                {
+                    tracing::warn!(
+                        %error, function, "partitions for the months ahead could not be made"
+                    );
+                }
+                outcome => outcome.map(drop)?,
             }
-            outcome => outcome.map(drop),
         }
+        Ok(())
     }
 }
 

@@ -86,8 +86,8 @@ impl ProjectorBuilder {
         self
     }
 
-    /// Whether a rebuild divides `verification_results` and `custody_transitions` into partitions;
-    /// as the live tables are by default.
+    /// Whether a rebuild divides `verification_results`, `deployment_changes` and `custody_transitions` into
+    /// partitions; as the live tables are by default.
     pub fn partitions(mut self, partitions: Partitions) -> Self {
         self.settings.partitions = partitions;
         self

@@ -214,9 +214,7 @@ impl Generation for PostgresGeneration {
         }
         let folded = loading.fold()?;
         let (changes, deployments) = (folded.changes(), folded.deployments());
-        if !changes.verifications.is_empty() {
-            next.divide(&mut connection, &changes.verifications).await.doing(DOING)?;
-        }
+        next.divide(&mut connection, Some(changes)).await.doing(DOING)?;
         next.tables.write(&mut connection, changes, deployments).await.doing(DOING)?;
         let applied = folded.written();
         if let Some(held) = filler.spill()? {

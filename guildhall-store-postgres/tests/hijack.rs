@@ -178,7 +178,11 @@ async fn nothing_that_is_planted_in_public_is_run() {
             rebuild(chronicle.clone(), &builder, &runtime, |_| {}).await.unwrap();
             ask_everything(&second.ops_db()).await;
         }
-        for call in ["extend_verification_months(9)", "retire_verification_month()"] {
+        for call in [
+            "extend_verification_months(9)",
+            "extend_change_months(9)",
+            "retire_verification_month()",
+        ] {
             execute(database.url(), &format!("SELECT {}.{call}", options.schema));
         }
         assert_nothing_ran(&database, &at("by rebuilding")).await;

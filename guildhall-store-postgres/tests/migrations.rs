@@ -142,10 +142,12 @@ async fn a_backslash_in_a_name_is_one_whatever_sessions_take_it_for() {
         let builder = store.projector().partitions(Partitions::On).start().unwrap();
         assert!(builder.begin_rebuild().await.unwrap().swap(None).await.unwrap());
         let mut connection = PgConnection::connect(database.url()).await.unwrap();
-        let extend = format!("SELECT \"{schema}\".extend_verification_months(5)");
-        let made: i32 =
-            sqlx::query_scalar(AssertSqlSafe(extend)).fetch_one(&mut connection).await.unwrap();
-        assert_eq!(made, 2);
+        for function in ["extend_verification_months", "extend_change_months"] {
+            let extend = format!("SELECT \"{schema}\".{function}(5)");
+            let made: i32 =
+                sqlx::query_scalar(AssertSqlSafe(extend)).fetch_one(&mut connection).await.unwrap();
+            assert_eq!(made, 2, "{function}");
+        }
     }
 }
 

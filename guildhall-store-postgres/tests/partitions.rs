@@ -50,6 +50,9 @@ const NAMES: &str = "SELECT relname::text FROM pg_class \
     WHERE relnamespace = (SELECT relnamespace FROM pg_class WHERE relname = 'guildhall_migrations') \
     ORDER BY relname COLLATE \"C\"";
 
+const CHANGE_MONTHS: &str = "SELECT relname::text FROM pg_class WHERE relispartition \
+    AND relname LIKE 'deployment_changes_%' AND relkind = 'r' ORDER BY relname COLLATE \"C\"";
+
 const MONTHS: &str = "SELECT relname::text FROM pg_class WHERE relispartition \
     AND relname LIKE 'verification_results_%' AND relkind = 'r' ORDER BY relname COLLATE \"C\"";
 
@@ -63,15 +66,18 @@ async fn a_rebuild_turns_them_on_and_off_and_keeps_every_row() {
         rebuild(&store, &log, Partitions::On).await;
         tables(&database, schema).await.assert_are(&plain);
         assert!(ask(&database, MONTHS).await.len() >= 12 + 1 + 3 + 2);
+        assert!(ask(&database, CHANGE_MONTHS).await.len() >= 12 + 1 + 3 + 2);
         rebuild(&store, &log, Partitions::AsLive).await;
         tables(&database, schema).await.assert_are(&plain);
         assert!(ask(&database, MONTHS).await.len() >= 12 + 1 + 3 + 2);
+        assert!(ask(&database, CHANGE_MONTHS).await.len() >= 12 + 1 + 3 + 2);
         // What is live has its projector go on.
         let divided = ask(&database, NAMES).await;
         assert!(!divided.iter().flatten().any(|name| name.contains("_next")), "{divided:?}");
         rebuild(&store, &log, Partitions::Off).await;
         tables(&database, schema).await.assert_are(&plain);
         assert_eq!(ask(&database, MONTHS).await, []);
+        assert_eq!(ask(&database, CHANGE_MONTHS).await, []);
         assert_eq!(ask(&database, NAMES).await, names);
     }
 }
@@ -119,6 +125,54 @@ async fn the_projector_makes_the_months_to_come_and_moves_what_came_early() {
     assert_eq!(ask(&database, later).await, [Some("0".to_owned())]);
     execute(database.url(), "DELETE FROM guildhall.verification_results WHERE verifier = 'early'");
     tables(&database, DEFAULT_SCHEMA).await.assert_are(&expected);
+}
+
+/// Changes of targets refuse to be removed, and yet go from the part of what is later to their months.
+#[tokio::test]
+async fn the_months_of_changes_are_made_and_none_of_their_rows_can_be_changed() {
+    let (database, store, log) = opened(DEFAULT_SCHEMA).await;
+    rebuild(&store, &log, Partitions::On).await;
+    let expected = tables(&database, DEFAULT_SCHEMA).await;
+    assert!(!expected.deployment_changes.is_empty());
+    // A clock that is four months ahead.
+    let row = "SELECT artifact_id, target || ' ahead', now() + interval '4 months', desired_cid, observed_cid, \
+        NULL, health, now() + interval '4 months', 1 FROM guildhall.deployment_states LIMIT 1";
+    execute(database.url(), &format!("INSERT INTO guildhall.deployment_changes {row}"));
+    let later = "SELECT count(*)::text FROM guildhall.deployment_changes_later";
+    assert_eq!(ask(&database, later).await, [Some("1".to_owned())]);
+    let months = ask(&database, CHANGE_MONTHS).await.len();
+    let extend = "SELECT guildhall.extend_change_months(6)::text";
+    assert_eq!(ask(&database, extend).await, [Some("3".to_owned())]);
+    assert_eq!(ask(&database, extend).await, [Some("0".to_owned())]);
+    assert_eq!(ask(&database, CHANGE_MONTHS).await.len(), months + 3);
+    assert_eq!(ask(&database, later).await, [Some("0".to_owned())]);
+    let all = tables(&database, DEFAULT_SCHEMA).await.deployment_changes;
+    assert_eq!(all.len(), expected.deployment_changes.len() + 1);
+    // It is opened as it is, and every part refuses what the whole refuses.
+    PostgresStore::open(database.url()).await.unwrap();
+    let parts = ask(&database, CHANGE_MONTHS).await.into_iter().flatten();
+    let mut connection = PgConnection::connect(database.url()).await.unwrap();
+    for part in parts.chain(["deployment_changes".to_owned()]) {
+        let refused = sqlx::raw_sql(AssertSqlSafe(format!("TRUNCATE guildhall.{part}")));
+        let refused = refused.execute(&mut connection).await.expect_err(&part);
+        assert!(refused.to_string().contains("a change stays as it is"), "{part}: {refused}");
+    }
+    let moved = "SELECT tableoid::regclass::text FROM guildhall.deployment_changes WHERE target LIKE '% ahead'";
+    let moved = ask(&database, moved).await[0].clone().unwrap();
+    for replication in ["origin", "replica"] {
+        for statement in
+            [format!("UPDATE {moved} SET position = 2"), format!("DELETE FROM {moved}")]
+        {
+            let set = format!("SET session_replication_role = {replication}; {statement}");
+            let refused = sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut connection).await;
+            let refused = refused.expect_err(&statement);
+            assert!(refused.to_string().contains("a change stays as it is"), "{refused}");
+        }
+    }
+    let mut owner = PgConnection::connect(database.url()).await.unwrap();
+    let refused = sqlx::raw_sql("SELECT guildhall.extend_change_months(121)");
+    let refused = refused.execute(&mut owner).await.unwrap_err();
+    assert!(refused.to_string().contains("more than 120"), "{refused}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use guildhall_core::fold::Changes;
 use guildhall_core::store::Deployments;
-use guildhall_core::{Difference, DifferenceKind, Position, Table, VerificationResult};
+use guildhall_core::{Difference, DifferenceKind, Position, Table};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use crate::changes::{OpsTables, TABLES};
@@ -10,7 +10,7 @@ use crate::database::Database;
 use crate::division::{division, key};
 use crate::lease::load_row;
 use crate::ops_rows::Columns;
-use crate::partitions::{divide_transitions, divide_verifications};
+use crate::partitions::{Monthly, divide_by_month, divide_transitions};
 
 /// A table that was filled just now has no statistics, and its heads are looked up by keys.
 const PLAN_LOOKUPS: &str = "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; \
@@ -21,7 +21,7 @@ const PLAN_SCANS: &str = "SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjo
     SET LOCAL enable_mergejoin = on";
 
 /// The table whose months can be retired.
-const DIVIDED_BY_MONTH: &str = "verification_results";
+const RETIRED_BY_MONTH: &str = "verification_results";
 
 /// The columns that queries choose by; texts and JSON would take three times as long.
 const ANALYZE: &str = "ANALYZE {schema}.accord_bindings{next} (id, name), \
@@ -67,7 +67,8 @@ pub(super) struct NextTables {
     indexes: Vec<Index>,
     /// Whether they have partitions.
     is_divided: bool,
-    has_months: bool,
+    /// Those of them that have their months.
+    have_months: Vec<Monthly>,
     stage: Stage,
 }
 
@@ -85,7 +86,7 @@ impl NextTables {
             suffix,
             indexes: Vec::new(),
             is_divided,
-            has_months: false,
+            have_months: Vec::new(),
             stage: Stage::Bare,
         };
         made.create_tables(connection).await?;
@@ -132,15 +133,22 @@ impl NextTables {
         Ok(())
     }
 
-    /// Makes the months, once there is a verification to begin with, or none to come.
+    /// Makes the months of each table, once there is a row to begin with, or where none is to come.
     pub(super) async fn divide(
         &mut self,
         connection: &mut PgConnection,
-        known: &[VerificationResult],
+        rows: Option<&Changes>,
     ) -> Result<(), sqlx::Error> {
-        if self.is_divided && !self.has_months {
-            divide_verifications(connection, &self.tables, known).await?;
-            self.has_months = true;
+        if !self.is_divided {
+            return Ok(());
+        }
+        for divided in Monthly::ALL {
+            let earliest = rows.and_then(|rows| divided.earliest(rows));
+            let is_due = earliest.is_some() || rows.is_none();
+            if is_due && !self.have_months.contains(&divided) {
+                divide_by_month(connection, &self.tables, divided, earliest).await?;
+                self.have_months.push(divided);
+            }
         }
         Ok(())
     }
@@ -188,7 +196,7 @@ impl NextTables {
         if self.stage >= Stage::Sealed {
             return Ok(());
         }
-        self.divide(connection, &[]).await?;
+        self.divide(connection, None).await?;
         sqlx::raw_sql(PLAN_SCANS).execute(&mut *connection).await?;
         self.make_indexes(connection, Stage::Sealed).await?;
         let schema = self.database.schema().name();
@@ -240,7 +248,7 @@ impl NextTables {
             let live = format!("{{schema}}.{}", table.name);
             let next = format!("{live}{{next}}");
             let mut comparisons = table.comparisons(&live, &next);
-            if let Some(first) = first_month.as_ref().filter(|_| table.name == DIVIDED_BY_MONTH) {
+            if let Some(first) = first_month.as_ref().filter(|_| table.name == RETIRED_BY_MONTH) {
                 // A month that was retired comes back: it is no news.
                 let kept = format!("(SELECT * FROM {next} WHERE verified_at >= {first})");
                 for (comparison, of_kept) in

@@ -1,5 +1,5 @@
 -- The statements that give partitions the owner, and them and their indexes the names, of what they are
--- parts of, and the parts of custody_transitions the trigger that no partition inherits.
+-- parts of, and the parts of the append-only tables the trigger that no partition inherits.
 -- $1: the schema
 -- $2: the tables
 -- $3: what the partitions' names have in the middle until now
@@ -32,14 +32,12 @@ SELECT pg_catalog.format('ALTER TABLE %I.%I RENAME TO %I', $1, relname, whole ||
 FROM part
 UNION ALL
 SELECT pg_catalog.format(
-    'CREATE TRIGGER custody_transitions_refuse_truncate BEFORE TRUNCATE ON %1$I.%2$I '
-    'FOR EACH STATEMENT EXECUTE FUNCTION %1$I.custody_transitions_refuse(); '
-    'ALTER TABLE %1$I.%2$I ENABLE ALWAYS TRIGGER custody_transitions_refuse_truncate, '
-    'ENABLE ALWAYS TRIGGER custody_transitions_refuse_change',
-    $1, whole || ending
+    'CREATE TRIGGER %3$I BEFORE TRUNCATE ON %1$I.%2$I FOR EACH STATEMENT EXECUTE FUNCTION %1$I.%5$I(); '
+    'ALTER TABLE %1$I.%2$I ENABLE ALWAYS TRIGGER %3$I, ENABLE ALWAYS TRIGGER %4$I',
+    $1, whole || ending, whole || '_refuse_truncate', whole || '_refuse_change', whole || '_refuse'
 )
 FROM part
-WHERE whole = 'custody_transitions'
+WHERE whole IN ('custody_transitions', 'deployment_changes')
 UNION ALL
 SELECT pg_catalog.format('ALTER TABLE %I.%I OWNER TO %I', $1, whole || ending, pg_catalog.pg_get_userbyid(owner))
 FROM part

@@ -90,10 +90,12 @@ SELECT
 FROM ours
 JOIN pg_catalog.pg_inherits AS inherits ON inherits.inhparent = ours.oid
 JOIN pg_catalog.pg_class AS part ON part.oid = inherits.inhrelid
-CROSS JOIN (
-    VALUES ('custody_transitions_refuse_change'::text), ('custody_transitions_refuse_truncate'::text)
+CROSS JOIN LATERAL (
+    VALUES
+        (pg_catalog.concat(ours.relname, '_refuse_change')),
+        (pg_catalog.concat(ours.relname, '_refuse_truncate'))
 ) AS needed (name)
-WHERE ours.relname = 'custody_transitions'
+WHERE ours.relname IN ('custody_transitions', 'deployment_changes')
 UNION ALL
 SELECT 'rule', ours.relname::text, held.rulename::text, '', NULL
 FROM ours

@@ -25,11 +25,14 @@ async fn the_months_to_come_are_made_by_a_projector_that_may_make_no_table() {
     let extend = "SELECT guildhall.extend_verification_months(months_ahead => 5)";
     let made: i32 = sqlx::query_scalar(extend).fetch_one(&mut projector).await.unwrap();
     assert_eq!(made, 2);
+    let extend_changes = "SELECT guildhall.extend_change_months(months_ahead => 5)";
+    let made: i32 = sqlx::query_scalar(extend_changes).fetch_one(&mut projector).await.unwrap();
+    assert_eq!(made, 2);
     let retire = "SELECT guildhall.retire_verification_month()";
     assert_eq!(refusal(&mut projector, retire).await.as_deref(), Some(REFUSED));
     for user in ["as_writer", "as_reader"] {
         let mut stranger = guild.connect(user).await;
-        for call in [extend, retire] {
+        for call in [extend, extend_changes, retire] {
             assert_eq!(refusal(&mut stranger, call).await.as_deref(), Some(REFUSED), "{user}");
         }
     }
