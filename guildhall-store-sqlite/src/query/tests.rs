@@ -9,6 +9,8 @@ use rusqlite::types::Value;
 use super::*;
 use crate::family::migrations;
 
+mod past;
+
 fn empty() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
     for step in migrations(guildhall_core::store::Family::Ops) {
