@@ -15,8 +15,8 @@ use guildhall_core::store::{read_drift_span, read_posture, read_posture_moves};
 use guildhall_core::{
     AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery,
     ArtifactRevision, ArtifactSummary, AsOf, AsOfError, Ceremony, CeremonyId, Change, ChangeQuery,
-    Checkpoint, ClosedCeremony, Cursor, CustodyTransition, Decided, DeploymentChange,
-    DeploymentQuery, DeploymentState, DriftSpan, HealthTimes, OPS_DB, OpenCeremony, OpsDb,
+    Checkpoint, ClosedCeremony, Cursor, CustodyState, CustodyTransition, Decided, DeploymentChange,
+    DeploymentQuery, DeploymentState, DriftSpan, Health, HealthTimes, OPS_DB, OpenCeremony, OpsDb,
     Overview, Page, PeriodQuery, Position, PostureDay, PostureQuery, ProjectorCheckpoint,
     QuarantinedEntry, Recovery, Revision, Scan, StoreError, TargetChange, Timestamp,
     VerificationQuery, VerificationResult, Wakeup,
@@ -116,7 +116,14 @@ impl OpsDb for PostgresOpsDb {
     }
 
     async fn overview(&self) -> Result<Overview, StoreError> {
-        let select = self.select(include_str!("sql/overview.sql"));
+        let select = match self.as_of {
+            None => self.select(include_str!("sql/overview.sql")),
+            Some(moment) => Select::of_moment(
+                self.database.schema(),
+                moment,
+                include_str!("sql/overview_as_of.sql"),
+            ),
+        };
         let found = self.load(select, overview).await?;
         Ok(found.into_iter().next().unwrap_or_default())
     }
@@ -198,6 +205,7 @@ impl OpsDb for PostgresOpsDb {
     ) -> Result<Page<OpenCeremony>, StoreError> {
         let limit = page_limit(limit);
         let mut select = self.select_where(include_str!("sql/select_open_ceremonies.sql"));
+        select.left_or_in_state("artifact.id", &[CustodyState::CeremonyOpen]);
         if let Some(key) = after.as_ref().and_then(Cursor::to_key::<(Timestamp, Position)>) {
             select.and("(link.occurred_at, link.position) > ").moment(key);
         }
@@ -232,6 +240,9 @@ impl OpsDb for PostgresOpsDb {
             select.and("artifact_id = ").value(*id.as_uuid());
         }
         select.and_any("health", &query.healths, |health| health.as_str().to_owned());
+        if let [health @ (Health::Drifted | Health::Unknown)] = query.healths.as_slice() {
+            select.left_or_of_health(*health);
+        }
         if let Some((id, target)) =
             query.after.as_ref().and_then(Cursor::to_key::<(ArtifactId, String)>)
         {

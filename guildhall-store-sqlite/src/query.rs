@@ -24,8 +24,8 @@ use guildhall_core::{
 use rusqlite::{Connection, params_from_iter};
 
 use self::select::{
-    Asked, STANDS, Select, bytes, changed_or_of_health, moved_or_in_state, outcome_condition,
-    texts, words,
+    Asked, STANDS, Select, bytes, left_or_in_state, left_or_of_health, outcome_condition, texts,
+    words,
 };
 use crate::connection::DatabaseFile;
 use crate::error::Doing;
@@ -193,7 +193,7 @@ impl OpsDb for SqliteOpsDb {
         self.load(move |asked| {
             let mut select = Select::from(include_str!("sql/select_open_ceremonies.sql"));
             if let Some(moment) = asked.as_of {
-                let those = moved_or_in_state("'ceremony_open'", moment);
+                let those = left_or_in_state("'ceremony_open'", moment);
                 select = select.and(&format!("artifact.{those}"), []);
             }
             if let Some((at, position)) =
@@ -460,7 +460,7 @@ fn select_deployments(query: &DeploymentQuery, limit: u32, as_of: Option<AsOf>) 
     if let (Some(moment), [health @ (Health::Drifted | Health::Unknown)]) =
         (as_of, query.healths.as_slice())
     {
-        select = select.and(&changed_or_of_health(health.as_str(), moment), []);
+        select = select.and(&left_or_of_health(health.as_str(), moment), []);
     }
     if let Some((id, target)) =
         query.after.as_ref().and_then(Cursor::to_key::<(ArtifactId, String)>)
@@ -515,7 +515,7 @@ fn load_overview(asked: &Asked<'_>) -> rusqlite::Result<Overview> {
         ),
         Some(moment) => {
             let count = include_str!("sql/count_ceremonies.sql").trim_end();
-            let those = moved_or_in_state("'ceremony_open'", moment);
+            let those = left_or_in_state("'ceremony_open'", moment);
             (
                 asked.prepare_bounded(include_str!("sql/tiers_as_of.sql"), moment)?,
                 asked.prepare_bounded(include_str!("sql/overview_as_of.sql"), moment)?,

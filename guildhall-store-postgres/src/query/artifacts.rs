@@ -46,6 +46,9 @@ pub(super) fn select_page<'d>(mut select: Select<'d>, query: &ArtifactQuery) -> 
     select.and_any("coalesce(custody_state, '')", &query.custody_states, |state| {
         state.as_str().to_owned()
     });
+    if !query.custody_states.is_empty() {
+        select.left_or_in_state("artifact.id", &query.custody_states);
+    }
     select.and_any("accord_binding_id", &query.accords, |id| *id.as_uuid());
     if let Some(text) = &query.name_contains {
         // In the collation "C", `lower` knows ASCII alone, as wanted.
@@ -64,9 +67,9 @@ pub(super) fn select_page<'d>(mut select: Select<'d>, query: &ArtifactQuery) -> 
         select.value(fragment.as_str().to_owned()).text("::jsonb)");
     }
     if let Some((first, others)) = query.drifts.split_first() {
-        select.and("(").text(drift_condition(*first));
+        select.and("(").among_few(drift_condition(*first));
         for drift in others {
-            select.text(" OR ").text(drift_condition(*drift));
+            select.text(" OR ").among_few(drift_condition(*drift));
         }
         select.text(")");
     }

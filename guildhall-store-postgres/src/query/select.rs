@@ -1,7 +1,7 @@
 //! Statements, put together from fixed parts and the values that they bind.
 
 use chrono::{DateTime, Utc};
-use guildhall_core::{AsOf, Position, Table, Timestamp};
+use guildhall_core::{AsOf, CustodyState, Health, Position, Table, Timestamp};
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments as _, Encode, Postgres, QueryBuilder, Type};
 
@@ -19,16 +19,12 @@ pub(super) const STANDS: &str = "verdict.position = (SELECT later.position \
 
 /// The tables as they were, in the place of those that are, for the statement that follows.
 fn as_they_were(schema: &Schema, moment: AsOf) -> QueryBuilder<Postgres> {
-    let mut parts = include_str!("../sql/as_of.sql").split("{shown ");
-    let mut sql = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let (table, rest) = part.split_once('}').unwrap_or((part, ""));
-        match moment.column(table) {
-            Some(column) => sql.extend([column, " <= $1"]),
-            None => sql.push_str("true"),
-        }
-        sql.push_str(rest);
-    }
+    moment_bound(schema, moment, include_str!("../sql/as_of.sql"))
+}
+
+/// A statement that binds the moment as $1.
+fn moment_bound(schema: &Schema, moment: AsOf, sql: &str) -> QueryBuilder<Postgres> {
+    let sql = bounded(sql, moment);
     let mut arguments = PgArguments::default();
     // Numbers and times can be encoded.
     let _ = match moment {
@@ -38,39 +34,131 @@ fn as_they_were(schema: &Schema, moment: AsOf) -> QueryBuilder<Postgres> {
     QueryBuilder::with_arguments(schema.sql(&sql).as_str(), arguments)
 }
 
+/// A statement in which `{shown table}` became the condition that a row of the table was there at the
+/// moment, which is $1, and `{after table}` the condition that it came later; `{shown alias: table}` where the
+/// table has an alias.
+fn bounded(sql: &str, moment: AsOf) -> String {
+    let mut bounded = String::with_capacity(sql.len());
+    let mut rest = sql;
+    while let Some((before, part)) = rest.split_once('{') {
+        bounded.push_str(before);
+        let (inside, after) = part.split_once('}').unwrap_or((part, ""));
+        rest = after;
+        let (is_shown, what) = match inside.split_once(' ') {
+            Some(("shown", what)) => (true, what),
+            Some(("after", what)) => (false, what),
+            // Not of a moment: it is for whoever comes next.
+            _ => {
+                bounded.extend(["{", inside, "}"]);
+                continue;
+            }
+        };
+        let (alias, table) = what.split_once(": ").unwrap_or(("", what));
+        match moment.column(table) {
+            Some(column) => {
+                let alias = if alias.is_empty() { "" } else { &format!("{alias}.") };
+                bounded.extend([alias, column, if is_shown { " <= $1" } else { " > $1" }]);
+            }
+            None => bounded.push_str(if is_shown { "true" } else { "false" }),
+        }
+    }
+    bounded + rest
+}
+
+const LEFT_OR_OF_HEALTH: &str = "(artifact_id, target) IN (\
+     SELECT artifact_id, target FROM {schema}.deployment_states WHERE health = 'HEALTH' UNION ALL \
+     SELECT artifact_id, target FROM {schema}.deployment_changes \
+     WHERE previous_health = 'HEALTH' AND {after deployment_changes})";
+
 /// A statement that is put together from fixed parts, which name the schema as `{schema}`, and the
 /// values that it binds.
 pub(super) struct Select<'d> {
     pub(super) schema: &'d Schema,
-    /// Whether the tables are asked as they were.
-    pub(super) is_past: bool,
+    /// As of when the tables are asked.
+    pub(super) as_of: Option<AsOf>,
     pub(super) parts: QueryBuilder<Postgres>,
     pub(super) has_where: bool,
 }
 
 impl<'d> Select<'d> {
+    /// A statement about the moment itself ([`bounded`]), on the tables as they are.
+    pub(super) fn of_moment(schema: &'d Schema, moment: AsOf, sql: &str) -> Self {
+        let parts = moment_bound(schema, moment, sql);
+        Self { schema, as_of: Some(moment), parts, has_where: true }
+    }
+
     /// A statement that begins so, on the tables as they are or as they were.
     pub(super) fn from(schema: &'d Schema, as_of: Option<AsOf>, sql: &'static str) -> Self {
         let parts = match as_of {
             None => QueryBuilder::new(""),
             Some(moment) => as_they_were(schema, moment),
         };
-        let mut select = Self { schema, is_past: as_of.is_some(), parts, has_where: false };
+        let mut select = Self { schema, as_of, parts, has_where: false };
         select.text(&Table::expand(sql.trim_end()));
         select
     }
 
     pub(super) fn text(&mut self, text: &str) -> &mut Self {
-        if self.is_past {
-            // Without a schema, a name is that of the table as it was.
-            let as_it_was =
-                |text: String, name: &&str| text.replace(&format!("{{schema}}.{name}"), name);
-            let text = Table::NAMES.iter().fold(text.to_owned(), as_it_was);
-            self.parts.push(self.schema.sql(&text).as_str());
-        } else {
+        if self.as_of.is_none() {
             self.parts.push(self.schema.sql(text).as_str());
+            return self;
         }
+        // Without a schema, a name is that of the table as it was.
+        let as_it_was =
+            |text: String, name: &&str| text.replace(&format!("{{schema}}.{name}"), name);
+        let text = Table::NAMES.iter().fold(text.to_owned(), as_it_was);
+        self.parts.push(self.schema.sql(&text).as_str());
         self
+    }
+
+    /// A condition on the tables as they are, which is about the moment itself ([`bounded`]); nothing where
+    /// there is none.
+    fn and_of_moment(&mut self, condition: &str) {
+        let Some(moment) = self.as_of else { return };
+        let condition = bounded(condition, moment);
+        self.parts.push(if self.has_where { " AND " } else { " WHERE " });
+        self.has_where = true;
+        self.parts.push(self.schema.sql(&condition).as_str());
+    }
+
+    /// As of a moment, lets only artifacts through that may have been in one of these states: those that are in
+    /// one, and those that have left one since. An index finds them.
+    pub(super) fn left_or_in_state(&mut self, id: &str, states: &[CustodyState]) {
+        let states: Vec<_> = states.iter().map(|state| format!("'{state}'")).collect();
+        let those = " IN (SELECT id FROM {schema}.governed_artifacts \
+             WHERE coalesce(custody_state, '') IN (STATES) UNION ALL \
+             SELECT artifact_id FROM {schema}.custody_transitions \
+             WHERE from_state IN (STATES) AND {after custody_transitions})";
+        self.and_of_moment(&(id.to_owned() + &those.replace("STATES", &states.join(", "))));
+    }
+
+    /// The same of targets and a health, `drifted` or `unknown`: those that are, and those that were found
+    /// otherwise since.
+    pub(super) fn left_or_of_health(&mut self, health: Health) {
+        self.and_of_moment(&LEFT_OR_OF_HEALTH.replace("HEALTH", health.as_str()));
+    }
+
+    /// A condition that looks for targets `WHERE health = 'drifted'`, or `'unknown'`: as of a moment, among
+    /// those alone that may have been.
+    pub(super) fn among_few(&mut self, condition: &str) -> &mut Self {
+        let Some(moment) = self.as_of else { return self.text(condition) };
+        // In parts, so that the names in what is put between them stay those of the tables as they are.
+        let mut rest = condition;
+        while let Some((at, health)) = ["drifted", "unknown"]
+            .iter()
+            .filter_map(|health| {
+                let found = rest.find(&format!("WHERE health = '{health}'"))?;
+                Some((found, *health))
+            })
+            .min()
+        {
+            let end = at + "WHERE health = ''".len() + health.len();
+            self.text(&rest[..end]).parts.push(" AND ");
+            let few = bounded(&LEFT_OR_OF_HEALTH.replace("HEALTH", health), moment);
+            self.parts.push(self.schema.sql(&few).as_str());
+            rest = &rest[end..];
+        }
+        self.text(rest)
     }
 
     pub(super) fn value<T>(&mut self, value: T) -> &mut Self

@@ -11,8 +11,8 @@ use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, params_from_iter};
 
 use super::select::{
-    Asked, STANDS, Select, bytes, changed_or_of_health, moved_or_in_state, outcome_condition,
-    texts, words,
+    Asked, STANDS, Select, bytes, left_or_in_state, left_or_of_health, outcome_condition, texts,
+    words,
 };
 use crate::ops_rows::Columns;
 
@@ -59,7 +59,8 @@ pub(super) fn select_page(query: &ArtifactQuery, as_of: Option<AsOf>) -> Select 
     if let Some(moment) = as_of.filter(|_| !query.custody_states.is_empty()) {
         let marks = vec!["?"; query.custody_states.len()].join(", ");
         let states = words(&query.custody_states, CustodyState::as_str);
-        select = select.and(&moved_or_in_state(&marks, moment), states);
+        let twice = [states.clone(), states].concat();
+        select = select.and(&left_or_in_state(&marks, moment), twice);
     }
     if let Some(text) = &query.name_contains {
         // `lower` knows ASCII alone, as wanted.
@@ -104,7 +105,7 @@ fn drift_condition_as_of(drift: Drift, as_of: Option<AsOf>) -> String {
     let Some(moment) = as_of else { return condition };
     ["drifted", "unknown"].into_iter().fold(condition, |condition, health| {
         let of_health = format!("WHERE health = '{health}'");
-        let few = format!("{of_health} AND {}", changed_or_of_health(health, moment));
+        let few = format!("{of_health} AND {}", left_or_of_health(health, moment));
         condition.replace(&of_health, &few)
     })
 }

@@ -68,26 +68,23 @@ pub(super) fn bounded(sql: &str, moment: AsOf) -> String {
     bounded
 }
 
-/// The artifacts that may have been in one of so many states: those that are in one, and those whose
-/// custody moved since. An index finds them.
-pub(super) fn moved_or_in_state(marks: &str, moment: AsOf) -> String {
-    bounded(
-        "id IN (SELECT id FROM main.governed_artifacts WHERE coalesce(custody_state, '') IN (",
-        moment,
-    ) + marks
-        + &bounded(
-            ") UNION ALL SELECT artifact_id FROM main.custody_transitions \
-             WHERE {after custody_transitions})",
-            moment,
-        )
+/// The artifacts that may have been in one of so many states, whose marks stand in it twice: those that are
+/// in one, and those that have left one since. An index finds them.
+pub(super) fn left_or_in_state(marks: &str, moment: AsOf) -> String {
+    let those = "id IN (SELECT id FROM main.governed_artifacts \
+         WHERE coalesce(custody_state, '') IN (MARKS) UNION ALL \
+         SELECT artifact_id FROM main.custody_transitions \
+         WHERE {after custody_transitions} AND from_state IN (MARKS))";
+    bounded(those, moment).replace("MARKS", marks)
 }
 
 /// The targets that may have been of a health, `drifted` or `unknown`: those that are, and those that
-/// changed since. An index finds them.
-pub(super) fn changed_or_of_health(health: &str, moment: AsOf) -> String {
+/// were found otherwise since. An index finds them.
+pub(super) fn left_or_of_health(health: &str, moment: AsOf) -> String {
     let those = "(artifact_id, target) IN (\
          SELECT artifact_id, target FROM main.deployment_states WHERE health = 'HEALTH' UNION ALL \
-         SELECT artifact_id, target FROM main.deployment_changes WHERE {after deployment_changes})";
+         SELECT artifact_id, target FROM main.deployment_changes \
+         WHERE {after deployment_changes} AND previous_health = 'HEALTH')";
     bounded(&those.replace("HEALTH", health), moment)
 }
 
