@@ -107,6 +107,13 @@ pub(crate) fn expected(tables: &Tables, query: &ArtifactQuery) -> Vec<ArtifactSu
                 && (query.accords.is_empty() || query.accords.contains(&row.accord_binding_id))
                 && (query.ids.is_empty() || query.ids.contains(&row.id))
                 && (query.names.is_empty() || query.names.contains(&row.name))
+                && (query.name_begins.is_empty()
+                    || query.name_begins.iter().any(|text| row.name.starts_with(text.as_str())))
+                && query
+                    .cid_begins
+                    .as_ref()
+                    .is_none_or(|text| row.cid.to_string().starts_with(text.as_str()))
+                && (query.ids.is_empty() || query.ids.contains(&row.id))
                 && (query.cids.is_empty() || query.cids.contains(&row.cid))
                 && query
                     .name_contains
@@ -137,6 +144,13 @@ pub(crate) fn expected(tables: &Tables, query: &ArtifactQuery) -> Vec<ArtifactSu
                 text(one).cmp(&text(other))
             }
             ArtifactSort::Position => one.position.cmp(&other.position),
+            ArtifactSort::Cid => one.cid.to_string().cmp(&other.cid.to_string()),
+            ArtifactSort::Drift => {
+                let at = |row: &ArtifactSummary| {
+                    Drift::WORST_FIRST.iter().position(|drift| *drift == row.drift)
+                };
+                at(one).cmp(&at(other))
+            }
         };
         by.then_with(|| one.name.as_bytes().cmp(other.name.as_bytes()))
             .then_with(|| one.id.cmp(&other.id))

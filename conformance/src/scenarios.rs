@@ -10,6 +10,7 @@ pub mod four_eyes;
 pub mod history;
 pub mod jsonl;
 pub mod lease;
+pub mod lists;
 pub mod look_ups;
 pub mod ops;
 pub mod past;
@@ -39,6 +40,7 @@ macro_rules! suite {
         $crate::__ops!($harness);
         $crate::__artifacts!($harness);
         $crate::__look_ups!($harness);
+        $crate::__lists!($harness);
         $crate::__snapshots!($harness);
         $crate::__scan!($harness);
         $crate::__fixtures!($harness);

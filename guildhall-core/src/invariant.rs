@@ -43,6 +43,27 @@ words!(
     }
 );
 
+impl Code {
+    /// What holds where it is not broken, as DESIGN section 4 has it, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::CC00 => "the data decodes as its type, and the stream is the one its fields name",
+            Self::CC01 => "a chain begins with link 1, from no state and no hash, at drafted",
+            Self::CC02 => "a link's number is that of the one before, plus one",
+            Self::CC03 => "a link begins in the state in which the one before ended",
+            Self::CC04 => "the policy permits the move",
+            Self::CC05 => "a link names the hash of the one before",
+            Self::CC06 => "a link's hash is what its fields hash to",
+            Self::CC07 => "a link happened no earlier than the one before",
+            Self::CC08 => "a CID is that of the content it stands for",
+            Self::CC09 => "a ceremony is named on entering and on leaving it, and nowhere else",
+            Self::CC10 => "only content that was ratified is deployed",
+            Self::CC11 => "what an entry refers to exists, and what it creates does not",
+            Self::CC12 => "nothing is revised while a ceremony is open, or after retirement",
+        }
+    }
+}
+
 /// A broken invariant: what was found and what was expected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

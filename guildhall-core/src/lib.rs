@@ -101,13 +101,14 @@ pub use ids::{
 pub use invariant::{Code, Violation};
 pub use json::{Json, JsonError, MAX_DEPTH, MAX_PAYLOAD_BYTES};
 pub use ops::{
-    AccordBinding, AccordQuery, ArtifactDetail, ArtifactQuery, ArtifactRevision, ArtifactSort,
-    ArtifactSummary, AsOf, AsOfError, AsOfTextError, Ceremony, Change, ChangeQuery, ClosedCeremony,
-    Cursor, CustodyTransition, Decided, DeploymentChange, DeploymentQuery, DeploymentState,
-    Difference, DifferenceKind, Drift, DriftSpan, GovernedArtifact, Health, HealthTimes, HeldLease,
-    MAX_PAGE_ROWS, MAX_POSTURE_DAYS, Named, OpenCeremony, OpsDb, Overview, Page, PeriodQuery,
-    PostureBy, PostureDay, PostureMoves, PostureQuery, ProjectorCheckpoint, QuarantinedEntry,
-    Recovery, Scan, SnapshotEnded, Table, TableRow, Tables, TargetChange, VerificationQuery,
+    AccordBinding, AccordQuery, AccordSort, ArtifactDetail, ArtifactQuery, ArtifactRevision,
+    ArtifactSort, ArtifactSummary, AsOf, AsOfError, AsOfTextError, Ceremony, Change, ChangeQuery,
+    ClosedCeremony, Counted, Cursor, CustodyTransition, Decided, DeploymentChange, DeploymentQuery,
+    DeploymentSort, DeploymentState, Difference, DifferenceKind, Drift, DriftSpan,
+    GovernedArtifact, Health, HealthTimes, HeldLease, MAX_PAGE_ROWS, MAX_POSTURE_DAYS, Named,
+    OpenCeremony, OpsDb, Overdue, OverdueArtifact, Overview, Page, PeriodQuery, PostureBy,
+    PostureDay, PostureMoves, PostureQuery, ProjectorCheckpoint, QuarantinedEntry, Recovery, Scan,
+    SnapshotEnded, Table, TableRow, Tables, TargetChange, Total, VerificationQuery,
     VerificationResult, Wakeup, What,
 };
 pub use projector::{

@@ -23,6 +23,8 @@ mod artifact_key;
 mod as_of;
 mod cursor;
 mod history;
+mod overdue;
+mod page;
 mod query;
 mod scan;
 mod table;
@@ -32,6 +34,8 @@ pub use artifact_key::*;
 pub use as_of::*;
 pub use cursor::*;
 pub use history::*;
+pub use overdue::{Overdue, OverdueArtifact};
+pub use page::*;
 pub use query::*;
 pub use scan::{Cell, SCANNED_ROWS, Scan, TableRow};
 pub use table::{Column, Difference, DifferenceKind, Kind, Table};
@@ -75,6 +79,15 @@ words!(
 );
 
 impl Drift {
+    /// Every value, the worst first: the order of [`ArtifactSort::Drift`].
+    pub const WORST_FIRST: [Self; 4] =
+        [Self::Drifted, Self::Unknown, Self::Healthy, Self::Undeployed];
+
+    /// Its place in [`WORST_FIRST`](Self::WORST_FIRST).
+    pub(crate) const fn rank(self) -> i64 {
+        3 - self.severity() as i64
+    }
+
     /// The drift over targets of these healths, and since when; none where there is no target.
     ///
     /// It is drifted, or unknown, since the earliest of the targets that make it so, and healthy
@@ -430,7 +443,7 @@ pub trait OpsDb: Send + Sync {
     /// One accord; nothing where it does not exist.
     async fn accord(&self, id: AccordId) -> Result<Option<AccordBinding>, StoreError>;
 
-    /// The accords that match, by name.
+    /// The accords that match, a page at a time, in the query's order.
     async fn accords(&self, query: &AccordQuery) -> Result<Page<AccordBinding>, StoreError>;
 
     /// The ceremony of this id, open or closed, in the order of the log: most often one row. A substrate
@@ -456,13 +469,13 @@ pub trait OpsDb: Send + Sync {
         limit: u32,
     ) -> Result<Page<ClosedCeremony>, StoreError>;
 
-    /// The latest observations that match, by artifact and target.
+    /// The latest observations that match, a page at a time, in the query's order.
     async fn deployments(
         &self,
         query: &DeploymentQuery,
     ) -> Result<Page<DeploymentState>, StoreError>;
 
-    /// The verifications that match, the latest `verified_at` first.
+    /// The verifications that match, the latest `verified_at` first unless the query says otherwise.
     async fn verifications(
         &self,
         query: &VerificationQuery,
@@ -521,6 +534,10 @@ pub trait OpsDb: Send + Sync {
         &self,
         position: Position,
     ) -> Result<Option<QuarantinedEntry>, StoreError>;
+
+    /// How many rows match, counted no further than to `bound`: what it costs does not grow with
+    /// what matches. It grows with what has to be looked at, where a filter has no index.
+    async fn count(&self, counted: &Counted, bound: u32) -> Result<Total, StoreError>;
 
     /// How far the projector of this name has got; nothing where none of that name ever ran.
     async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError>;

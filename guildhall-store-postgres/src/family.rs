@@ -115,6 +115,11 @@ const OPS: &[Migration] = &[
         name: "change_months",
         sql: include_str!("../migrations/ops/0014_change_months.sql"),
     },
+    Migration {
+        number: 15,
+        name: "orders",
+        sql: include_str!("../migrations/ops/0015_orders.sql"),
+    },
 ];
 
 /// The statements of all migrations, in order.

@@ -10,16 +10,16 @@ mod select;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use guildhall_core::ops::{AccordKey, ArtifactKey, PositionKey, SeqKey, page_limit};
+use guildhall_core::ops::{ArtifactKey, MomentKey, Paging, PositionKey, RevisionKey, SeqKey};
 use guildhall_core::store::{read_drift_span, read_posture, read_posture_moves};
 use guildhall_core::{
-    AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery,
+    AccordBinding, AccordId, AccordQuery, AccordSort, ArtifactDetail, ArtifactId, ArtifactQuery,
     ArtifactRevision, ArtifactSummary, AsOf, AsOfError, Ceremony, CeremonyId, Change, ChangeQuery,
-    Checkpoint, ClosedCeremony, Cursor, CustodyState, CustodyTransition, Decided, DeploymentChange,
-    DeploymentQuery, DeploymentState, DriftSpan, Health, HealthTimes, OPS_DB, OpenCeremony, OpsDb,
-    Overview, Page, PeriodQuery, Position, PostureDay, PostureQuery, ProjectorCheckpoint,
-    QuarantinedEntry, Recovery, Revision, Scan, StoreError, TargetChange, Timestamp,
-    VerificationQuery, VerificationResult, Wakeup,
+    Checkpoint, ClosedCeremony, Counted, Cursor, CustodyState, CustodyTransition, Decided,
+    DeploymentChange, DeploymentQuery, DeploymentSort, DeploymentState, DriftSpan, Health,
+    HealthTimes, OPS_DB, OpenCeremony, OpsDb, Overview, Page, PeriodQuery, Position, PostureDay,
+    PostureQuery, ProjectorCheckpoint, QuarantinedEntry, Recovery, Scan, StoreError, TargetChange,
+    Timestamp, Total, VerificationQuery, VerificationResult, Wakeup,
 };
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
@@ -35,6 +35,13 @@ use crate::store::PostgresStore;
 use crate::watch::Signal;
 
 const DOING: &str = "reading the Ops DB";
+
+/// Where a statement begins that counts rows, up to a bound.
+macro_rules! counting {
+    ($table:literal) => {
+        concat!("SELECT pg_catalog.count(*) FROM (SELECT 1 FROM {schema}.", $table)
+    };
+}
 
 /// The Ops DB in a schema (see [`OpsDb`] for its queries). Clones are cheap.
 #[derive(Debug, Clone)]
@@ -131,9 +138,22 @@ impl OpsDb for PostgresOpsDb {
     async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactSummary>, StoreError> {
         // PostgreSQL takes no U+0000, not even to compare with.
         let Some(query) = query.without_nul() else { return Ok(Page::EMPTY) };
-        let select = artifacts::select_page(self.select(artifacts::PAGE), &query);
-        let rows = self.load(select, artifacts::summary).await?;
-        Ok(Page::from_rows(rows, page_limit(query.limit), |row| ArtifactKey::of(row, &query)))
+        let (paging, parts) = (query.paging(), query.parts());
+        if parts.len() > 1 && self.moment.is_none() {
+            // Several statements see one state only in a transaction.
+            return self.snapshot().await?.artifacts(&query).await;
+        }
+        let wanted = usize::try_from(paging.wanted()).unwrap_or(usize::MAX);
+        let mut rows = Vec::new();
+        for part in &parts {
+            let select = artifacts::select_page(self.select(artifacts::PAGE), part);
+            rows.extend(self.load(select, artifacts::summary).await?);
+            if rows.len() >= wanted {
+                break;
+            }
+        }
+        rows.truncate(wanted);
+        Ok(paging.page(rows, |row| ArtifactKey::of(row, &query)))
     }
 
     async fn artifact(&self, id: ArtifactId) -> Result<Option<ArtifactDetail>, StoreError> {
@@ -149,16 +169,15 @@ impl OpsDb for PostgresOpsDb {
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<CustodyTransition>, StoreError> {
-        let limit = page_limit(limit);
+        let paging = Paging::<SeqKey>::of(after.as_ref(), limit);
         let mut select =
             self.select("SELECT {custody_transitions.*} FROM {schema}.custody_transitions");
         select.and("artifact_id = ").value(*id.as_uuid());
-        if let Some((seq,)) = after.as_ref().and_then(Cursor::to_key::<SeqKey>) {
-            select.and("seq > ").value(seq.as_i64());
-        }
-        select.order("seq", i64::from(limit) + 1);
+        select.page(&["seq"], false, &paging, |select, (seq,)| {
+            select.value(seq.as_i64());
+        });
         let rows = self.load(select, |columns| columns.row::<CustodyTransition>()).await?;
-        Ok(Page::from_rows(rows, limit, |link| (link.seq,)))
+        Ok(paging.page(rows, |link| (link.seq,)))
     }
 
     async fn accord(&self, id: AccordId) -> Result<Option<AccordBinding>, StoreError> {
@@ -170,15 +189,21 @@ impl OpsDb for PostgresOpsDb {
 
     async fn accords(&self, query: &AccordQuery) -> Result<Page<AccordBinding>, StoreError> {
         let Some(query) = query.without_nul() else { return Ok(Page::EMPTY) };
-        let limit = page_limit(query.limit);
+        let paging = query.paging();
         let mut select = self.select(ACCORDS);
-        select.and_any("name", &query.names, String::clone);
-        if let Some((name, id)) = query.after.as_ref().and_then(Cursor::to_key::<AccordKey>) {
-            select.and("(name, id) > (").value(name).text(", ").value(*id.as_uuid()).text(")");
-        }
-        select.order("name, id", i64::from(limit) + 1);
+        filter_accords(&mut select, &query);
+        let columns: &[_] = match query.sort {
+            AccordSort::Name => &["name", "id"],
+            AccordSort::EffectiveAt => &["effective_at", "name", "id"],
+        };
+        select.page(columns, query.is_descending, &paging, |select, (at, name, id)| {
+            if let Some(at) = at {
+                select.time(*at).text(", ");
+            }
+            select.value(name.clone()).text(", ").value(*id.as_uuid());
+        });
         let rows = self.load(select, |columns| columns.row::<AccordBinding>()).await?;
-        Ok(Page::from_rows(rows, limit, |row| (row.name.clone(), row.id)))
+        Ok(paging.page(rows, |row| query.key_of(row)))
     }
 
     async fn ceremony(
@@ -187,15 +212,14 @@ impl OpsDb for PostgresOpsDb {
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<Ceremony>, StoreError> {
-        let limit = page_limit(limit);
+        let paging = Paging::<PositionKey>::of(after.as_ref(), limit);
         let mut select = self.select_where(include_str!("sql/select_ceremonies.sql"));
         select.and("link.ceremony_id = ").value(*id.as_uuid());
-        if let Some((position,)) = after.as_ref().and_then(Cursor::to_key::<PositionKey>) {
-            select.and("link.position > ").value(position.as_i64());
-        }
-        select.order("link.position", i64::from(limit) + 1);
+        select.page(&["link.position"], false, &paging, |select, (position,)| {
+            select.value(position.as_i64());
+        });
         let rows = self.load(select, ceremony).await?;
-        Ok(Page::from_rows(rows, limit, |row| (row.opened.position,)))
+        Ok(paging.page(rows, |row| (row.opened.position,)))
     }
 
     async fn open_ceremonies(
@@ -203,15 +227,12 @@ impl OpsDb for PostgresOpsDb {
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<OpenCeremony>, StoreError> {
-        let limit = page_limit(limit);
+        let paging = Paging::<MomentKey>::of(after.as_ref(), limit);
         let mut select = self.select_where(include_str!("sql/select_open_ceremonies.sql"));
         select.left_or_in_state("artifact.id", &[CustodyState::CeremonyOpen]);
-        if let Some(key) = after.as_ref().and_then(Cursor::to_key::<(Timestamp, Position)>) {
-            select.and("(link.occurred_at, link.position) > ").moment(key);
-        }
-        select.order("link.occurred_at, link.position", i64::from(limit) + 1);
+        select.page(&["link.occurred_at", "link.position"], false, &paging, Select::moment);
         let rows = self.load(select, open_ceremony).await?;
-        Ok(Page::from_rows(rows, limit, |row| (row.opened.occurred_at, row.opened.position)))
+        Ok(paging.page(rows, |row| (row.opened.occurred_at, row.opened.position)))
     }
 
     async fn closed_ceremonies(
@@ -219,39 +240,39 @@ impl OpsDb for PostgresOpsDb {
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<ClosedCeremony>, StoreError> {
-        let limit = page_limit(limit);
+        let paging = Paging::<MomentKey>::of(after.as_ref(), limit);
         let mut select = self.select_where(include_str!("sql/select_closed_ceremonies.sql"));
-        if let Some(key) = after.as_ref().and_then(Cursor::to_key::<(Timestamp, Position)>) {
-            select.and("(link.occurred_at, link.position) < ").moment(key);
-        }
-        select.order("link.occurred_at DESC, link.position DESC", i64::from(limit) + 1);
+        select.page(&["link.occurred_at", "link.position"], true, &paging, Select::moment);
         let rows = self.load(select, closed_ceremony).await?;
-        Ok(Page::from_rows(rows, limit, |row| (row.closed.occurred_at, row.closed.position)))
+        Ok(paging.page(rows, |row| (row.closed.occurred_at, row.closed.position)))
     }
 
     async fn deployments(
         &self,
         query: &DeploymentQuery,
     ) -> Result<Page<DeploymentState>, StoreError> {
-        let limit = page_limit(query.limit);
+        let Some(query) = query.without_nul() else { return Ok(Page::EMPTY) };
+        let paging = query.paging();
         let mut select =
             self.select("SELECT {deployment_states.*} FROM {schema}.deployment_states");
-        if let Some(id) = query.artifact_id {
-            select.and("artifact_id = ").value(*id.as_uuid());
-        }
-        select.and_any("health", &query.healths, |health| health.as_str().to_owned());
-        if let [health @ (Health::Drifted | Health::Unknown)] = query.healths.as_slice() {
-            select.left_or_of_health(*health);
-        }
-        if let Some((id, target)) =
-            query.after.as_ref().and_then(Cursor::to_key::<(ArtifactId, String)>)
-        {
-            select.and("(artifact_id, target) > (").value(*id.as_uuid()).text(", ").value(target);
-            select.text(")");
-        }
-        select.order("artifact_id, target", i64::from(limit) + 1);
+        filter_deployments(&mut select, &query);
+        let columns: &[_] = match query.sort {
+            DeploymentSort::Artifact => &["artifact_id", "target"],
+            DeploymentSort::Target => &["target", "artifact_id"],
+            DeploymentSort::HealthSince => &["health_since", "artifact_id", "target"],
+        };
+        select.page(columns, query.is_descending, &paging, |select, (sort, at, id, target)| {
+            if *sort == DeploymentSort::Target {
+                select.value(target.clone()).text(", ").value(*id.as_uuid());
+                return;
+            }
+            if let Some(at) = at {
+                select.time(*at).text(", ");
+            }
+            select.value(*id.as_uuid()).text(", ").value(target.clone());
+        });
         let rows = self.load(select, |columns| columns.row::<DeploymentState>()).await?;
-        Ok(Page::from_rows(rows, limit, |row| (row.artifact_id, row.target.clone())))
+        Ok(paging.page(rows, |row| query.key_of(row)))
     }
 
     async fn verifications(
@@ -259,34 +280,21 @@ impl OpsDb for PostgresOpsDb {
         query: &VerificationQuery,
     ) -> Result<Page<VerificationResult>, StoreError> {
         let Some(query) = query.without_nul() else { return Ok(Page::EMPTY) };
-        let limit = page_limit(query.limit);
+        let paging = Paging::<MomentKey>::of(query.after.as_ref(), query.limit);
         let mut select = self.select(
             "SELECT {verification_results.*} \
              FROM {schema}.verification_results AS verdict",
         );
-        if let Some(id) = query.artifact_id {
-            select.and("artifact_id = ").value(*id.as_uuid());
+        filter_verifications(&mut select, &query);
+        if let Some((at, _)) = paging.key {
+            // Said twice: only of the first the planner concludes which months are beside the page.
+            let is_later = query.is_ascending != paging.is_turned;
+            select.and(if is_later { "verified_at >= " } else { "verified_at <= " }).time(at);
         }
-        select.and_any_long("target", &query.targets);
-        select.and_any_long("verifier", &query.verifiers);
-        select.and_any("outcome", &query.outcomes, |outcome| outcome.as_str().to_owned());
-        if let Some(since) = query.verified_since {
-            select.and("verified_at >= ").value(chrono::DateTime::<chrono::Utc>::from(since));
-        }
-        if let Some(before) = query.verified_before {
-            select.and("verified_at < ").value(chrono::DateTime::<chrono::Utc>::from(before));
-        }
-        if query.is_standing {
-            select.and(STANDS);
-        }
-        if let Some(key) = query.after.as_ref().and_then(Cursor::to_key::<(Timestamp, Position)>) {
-            // Said twice: only of the first the planner concludes which months come too late.
-            select.and("verified_at <= ").value(chrono::DateTime::<chrono::Utc>::from(key.0));
-            select.and("(verified_at, position) < ").moment(key);
-        }
-        select.order("verified_at DESC, position DESC", i64::from(limit) + 1);
+        let order = ["verified_at", "position"];
+        select.page(&order, !query.is_ascending, &paging, Select::moment);
         let rows = self.load(select, |columns| columns.row::<VerificationResult>()).await?;
-        Ok(Page::from_rows(rows, limit, |row| (row.verified_at, row.position)))
+        Ok(paging.page(rows, |row| (row.verified_at, row.position)))
     }
 
     async fn revisions(
@@ -295,16 +303,15 @@ impl OpsDb for PostgresOpsDb {
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<ArtifactRevision>, StoreError> {
-        let limit = page_limit(limit);
+        let paging = Paging::<RevisionKey>::of(after.as_ref(), limit);
         let mut select =
             self.select("SELECT {artifact_revisions.*} FROM {schema}.artifact_revisions");
         select.and("artifact_id = ").value(*id.as_uuid());
-        if let Some((revision,)) = after.as_ref().and_then(Cursor::to_key::<(Revision,)>) {
-            select.and("revision < ").value(revision.as_i64());
-        }
-        select.order("revision DESC", i64::from(limit) + 1);
+        select.page(&["revision"], true, &paging, |select, (revision,)| {
+            select.value(revision.as_i64());
+        });
         let rows = self.load(select, |columns| columns.row::<ArtifactRevision>()).await?;
-        Ok(Page::from_rows(rows, limit, |row| (row.revision,)))
+        Ok(paging.page(rows, |row| (row.revision,)))
     }
 
     /// Of a range of positions that is applied, so its statements need not see one moment.
@@ -315,7 +322,7 @@ impl OpsDb for PostgresOpsDb {
             self.load(select(history::LINKS), history::link).await?,
             self.load(select(history::HEALTHS), history::health).await?,
         ];
-        Ok(ChangeQuery::page(parts, page_limit(query.limit)))
+        Ok(query.page(parts))
     }
 
     async fn target_changes(&self, query: &ChangeQuery) -> Result<Page<TargetChange>, StoreError> {
@@ -323,7 +330,7 @@ impl OpsDb for PostgresOpsDb {
         let rows = self.load(history::in_range(select, query), |columns| {
             Ok(TargetChange { change: columns.row()?, before: columns.row_if_any()? })
         });
-        Ok(Page::from_rows(rows.await?, page_limit(query.limit), |row| (row.change.position,)))
+        Ok(query.paging().page(rows.await?, |row| (row.change.position,)))
     }
 
     async fn ceremonies_of(
@@ -335,15 +342,14 @@ impl OpsDb for PostgresOpsDb {
         if actor.contains('\0') {
             return Ok(Page::EMPTY);
         }
-        let limit = page_limit(limit);
+        let paging = Paging::<PositionKey>::of(after.as_ref(), limit);
         let mut select = self.select_where(include_str!("sql/select_ceremonies.sql"));
         history::of_actor(&mut select, actor);
-        if let Some((position,)) = after.as_ref().and_then(Cursor::to_key::<PositionKey>) {
-            select.and("link.position > ").value(position.as_i64());
-        }
-        select.order("link.position", i64::from(limit) + 1);
+        select.page(&["link.position"], false, &paging, |select, (position,)| {
+            select.value(position.as_i64());
+        });
         let rows = self.load(select, ceremony).await?;
-        Ok(Page::from_rows(rows, limit, |row| (row.opened.position,)))
+        Ok(paging.page(rows, |row| (row.opened.position,)))
     }
 
     async fn health_times(&self, query: &PeriodQuery) -> Result<Page<HealthTimes>, StoreError> {
@@ -352,9 +358,7 @@ impl OpsDb for PostgresOpsDb {
         }
         let select = history::health_times(self.select(history::HEALTH_TIMES), query);
         let changes = self.load(select, |columns| columns.row::<DeploymentChange>()).await?;
-        let rows = HealthTimes::of(changes, query.since, query.before);
-        let key = |row: &HealthTimes| (row.artifact_id, row.target.clone());
-        Ok(Page::from_rows(rows, page_limit(query.limit), key))
+        Ok(query.page_of_targets(changes))
     }
 
     async fn drifts(&self, query: &PeriodQuery) -> Result<Page<DriftSpan>, StoreError> {
@@ -364,8 +368,7 @@ impl OpsDb for PostgresOpsDb {
         let select = self.select(include_str!("sql/select_drifts.sql"));
         let select = history::page_of_drifts(select, query);
         let rows = self.load(select, |it| read_drift_span(it)).await?;
-        let key = |row: &DriftSpan| (row.drifted_at, row.position);
-        Ok(Page::from_rows(rows, page_limit(query.limit), key))
+        Ok(query.paging().page(rows, |row| (row.drifted_at, row.position)))
     }
 
     async fn recovery(&self, query: &PeriodQuery) -> Result<Recovery, StoreError> {
@@ -406,14 +409,13 @@ impl OpsDb for PostgresOpsDb {
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<QuarantinedEntry>, StoreError> {
-        let limit = page_limit(limit);
+        let paging = Paging::<PositionKey>::of(after.as_ref(), limit);
         let mut select = self.select(QUARANTINED);
-        if let Some((position,)) = after.as_ref().and_then(Cursor::to_key::<(Position,)>) {
-            select.and("position < ").value(position.as_i64());
-        }
-        select.order("position DESC", i64::from(limit) + 1);
+        select.page(&["position"], true, &paging, |select, (position,)| {
+            select.value(position.as_i64());
+        });
         let rows = self.load(select, |columns| columns.row::<QuarantinedEntry>()).await?;
-        Ok(Page::from_rows(rows, limit, |row| (row.position,)))
+        Ok(paging.page(rows, |row| (row.position,)))
     }
 
     async fn quarantined_at(
@@ -424,6 +426,49 @@ impl OpsDb for PostgresOpsDb {
         select.and("position = ").value(position.as_i64());
         let found = self.load(select, |columns| columns.row::<QuarantinedEntry>()).await?;
         Ok(found.into_iter().next())
+    }
+
+    async fn count(&self, counted: &Counted, bound: u32) -> Result<Total, StoreError> {
+        const NONE: Total = Total { rows: 0, has_more: false };
+        let mut select = match counted {
+            Counted::Artifacts(query) => {
+                let Some(query) = query.without_nul() else { return Ok(NONE) };
+                artifacts::filter(self.select(artifacts::COUNT), &query)
+            }
+            Counted::Accords(query) => {
+                let Some(query) = query.without_nul() else { return Ok(NONE) };
+                let mut select = self.select(counting!("accord_bindings"));
+                filter_accords(&mut select, &query);
+                select
+            }
+            Counted::Deployments(query) => {
+                let Some(query) = query.without_nul() else { return Ok(NONE) };
+                let mut select = self.select(counting!("deployment_states"));
+                filter_deployments(&mut select, &query);
+                select
+            }
+            Counted::Verifications(query) => {
+                let Some(query) = query.without_nul() else { return Ok(NONE) };
+                let mut select = self.select(counting!("verification_results AS verdict"));
+                filter_verifications(&mut select, &query);
+                select
+            }
+            Counted::OpenCeremonies => {
+                let mut select = self.select(counting!("governed_artifacts"));
+                select.and("coalesce(custody_state, '') = 'ceremony_open'");
+                select.left_or_in_state("id", &[CustodyState::CeremonyOpen]);
+                select
+            }
+            Counted::ClosedCeremonies => {
+                let mut select = self.select(counting!("custody_transitions"));
+                select.and("from_state = 'ceremony_open'");
+                select
+            }
+            Counted::Quarantined => self.select(counting!("quarantined_entries")),
+        };
+        select.count_to(bound);
+        let found = self.load(select, |columns| columns.count()).await?;
+        Ok(Total::of(found.into_iter().next().unwrap_or(0), bound))
     }
 
     async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError> {
@@ -449,6 +494,41 @@ impl Wakeup for PostgresOpsDb {
     async fn moved_beyond(&self, position: Position) {
         self.signal.listen(&self.database);
         self.signal.projected_beyond(position).await;
+    }
+}
+
+fn filter_accords(select: &mut Select<'_>, query: &AccordQuery) {
+    select.and_any("name", &query.names, String::clone);
+    select.and_begins("name", &query.name_begins);
+}
+
+fn filter_deployments(select: &mut Select<'_>, query: &DeploymentQuery) {
+    if let Some(id) = query.artifact_id {
+        select.and("artifact_id = ").value(*id.as_uuid());
+    }
+    select.and_any("target", &query.targets, String::clone);
+    select.and_begins("target", query.target_begins.as_slice());
+    select.and_any("health", &query.healths, |health| health.as_str().to_owned());
+    if let [health @ (Health::Drifted | Health::Unknown)] = query.healths.as_slice() {
+        select.left_or_of_health(*health);
+    }
+}
+
+fn filter_verifications(select: &mut Select<'_>, query: &VerificationQuery) {
+    if let Some(id) = query.artifact_id {
+        select.and("artifact_id = ").value(*id.as_uuid());
+    }
+    select.and_any_long("target", &query.targets);
+    select.and_any_long("verifier", &query.verifiers);
+    select.and_any("outcome", &query.outcomes, |outcome| outcome.as_str().to_owned());
+    if let Some(since) = query.verified_since {
+        select.and("verified_at >= ").time(since);
+    }
+    if let Some(before) = query.verified_before {
+        select.and("verified_at < ").time(before);
+    }
+    if query.is_standing {
+        select.and(STANDS);
     }
 }
 

@@ -118,7 +118,7 @@ async fn json_fragments_are_found_by_their_index() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_artifacts_follow_an_index_in_every_order() {
-    use guildhall_core::ArtifactSort::{ArtifactType, CustodyState, Name, Position, Tier};
+    use guildhall_core::ArtifactSort::{ArtifactType, Cid, CustodyState, Name, Position, Tier};
     let server = start_explaining();
     let database = Database::create_on(&server.url("postgres"));
     let ops_db = filled(database.url(), Partitions::Off).await.ops_db();
@@ -128,6 +128,7 @@ async fn pages_of_artifacts_follow_an_index_in_every_order() {
         (Tier, "governed_artifacts_by_tier"),
         (CustodyState, "governed_artifacts_by_state"),
         (Position, "governed_artifacts_by_position"),
+        (Cid, "governed_artifacts_by_cid"),
     ] {
         for is_descending in [false, true] {
             let first = ArtifactQuery::default().sort(sort).is_descending(is_descending).limit(20);

@@ -83,4 +83,9 @@ const OPS: &[Migration] = &[
         name: "history_by_time",
         sql: include_str!("../migrations/ops/0013_history_by_time.sql"),
     },
+    Migration {
+        number: 14,
+        name: "orders",
+        sql: include_str!("../migrations/ops/0014_orders.sql"),
+    },
 ];

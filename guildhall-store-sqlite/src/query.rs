@@ -11,21 +11,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use guildhall_core::ops::{AccordKey, PositionKey, SeqKey, page_limit};
+use guildhall_core::ops::{AccordKey, DeploymentKey, MomentKey, Paging, PositionKey, SeqKey};
 use guildhall_core::{
-    AccordBinding, AccordId, AccordQuery, ArtifactDetail, ArtifactId, ArtifactQuery,
+    AccordBinding, AccordId, AccordQuery, AccordSort, ArtifactDetail, ArtifactId, ArtifactQuery,
     ArtifactRevision, ArtifactSummary, AsOf, AsOfError, Ceremony, CeremonyId, Change, ChangeQuery,
-    Checkpoint, ClosedCeremony, Cursor, CustodyTransition, Decided, DeploymentQuery,
-    DeploymentState, DriftSpan, Health, HealthTimes, OPS_DB, OpenCeremony, OpsDb, Overview, Page,
-    PeriodQuery, Position, PostureDay, PostureQuery, ProjectorCheckpoint, QuarantinedEntry,
-    Recovery, Scan, SnapshotEnded, StoreError, TargetChange, Tier, Timestamp, VerificationQuery,
-    VerificationResult,
+    Checkpoint, ClosedCeremony, Counted, Cursor, CustodyTransition, Decided, DeploymentQuery,
+    DeploymentSort, DeploymentState, DriftSpan, Health, HealthTimes, OPS_DB, OpenCeremony, OpsDb,
+    Overview, Page, PeriodQuery, Position, PostureDay, PostureQuery, ProjectorCheckpoint,
+    QuarantinedEntry, Recovery, Scan, SnapshotEnded, StoreError, TargetChange, Tier, Total,
+    VerificationQuery, VerificationResult,
 };
+use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use self::select::{
-    Asked, STANDS, Select, bytes, left_or_in_state, left_or_of_health, outcome_condition, texts,
-    words,
+    Asked, STANDS, Select, bytes, left_or_in_state, left_or_of_health, moment, outcome_condition,
+    texts, words,
 };
 use crate::connection::DatabaseFile;
 use crate::error::Doing;
@@ -140,11 +141,11 @@ impl OpsDb for SqliteOpsDb {
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<CustodyTransition>, StoreError> {
-        let limit = page_limit(limit);
+        let paging = Paging::of(after.as_ref(), limit);
         self.load(move |asked| {
-            let select = select_chain(id, after.as_ref(), limit);
-            let rows = select.load(asked, |row| Columns::of(row).row::<CustodyTransition>())?;
-            Ok(Page::from_rows(rows, limit, |link| (link.seq,)))
+            let rows = select_chain(id, &paging)
+                .load(asked, |row| Columns::of(row).row::<CustodyTransition>())?;
+            Ok(paging.page(rows, |link| (link.seq,)))
         })
         .await
     }
@@ -162,10 +163,9 @@ impl OpsDb for SqliteOpsDb {
     async fn accords(&self, query: &AccordQuery) -> Result<Page<AccordBinding>, StoreError> {
         let query = query.clone();
         self.load(move |asked| {
-            let limit = page_limit(query.limit);
-            let rows = select_accords(&query, limit)
+            let rows = select_accords(&query)
                 .load(asked, |row| Columns::of(row).row::<AccordBinding>())?;
-            Ok(Page::from_rows(rows, limit, |row| (row.name.clone(), row.id)))
+            Ok(query.paging().page(rows, |row| query.key_of(row)))
         })
         .await
     }
@@ -176,10 +176,10 @@ impl OpsDb for SqliteOpsDb {
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<Ceremony>, StoreError> {
-        let limit = page_limit(limit);
+        let paging = Paging::of(after.as_ref(), limit);
         self.load(move |asked| {
-            let rows = select_ceremony(id, after.as_ref(), limit).load(asked, ceremony)?;
-            Ok(Page::from_rows(rows, limit, |row| (row.opened.position,)))
+            let rows = select_ceremony(id, &paging).load(asked, ceremony)?;
+            Ok(paging.page(rows, |row| (row.opened.position,)))
         })
         .await
     }
@@ -189,20 +189,10 @@ impl OpsDb for SqliteOpsDb {
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<OpenCeremony>, StoreError> {
-        let limit = page_limit(limit);
+        let paging = Paging::of(after.as_ref(), limit);
         self.load(move |asked| {
-            let mut select = Select::from(include_str!("sql/select_open_ceremonies.sql"));
-            if let Some(moment) = asked.as_of {
-                let those = left_or_in_state("'ceremony_open'", moment);
-                select = select.and(&format!("artifact.{those}"), []);
-            }
-            if let Some((at, position)) =
-                after.as_ref().and_then(Cursor::to_key::<(Timestamp, Position)>)
-            {
-                let key = [at.to_string().into(), position.as_i64().into()];
-                select = select.and("(link.occurred_at, link.position) > (?, ?)", key);
-            }
-            let select = select.ordered("link.occurred_at, link.position", i64::from(limit) + 1);
+            let columns = ["link.occurred_at", "link.position"];
+            let select = open_ceremonies(asked.as_of).paged(&columns, false, &paging, moment);
             let rows = select.load(asked, |row| {
                 let mut columns = Columns::of(row);
                 let (name, artifact_type) = (columns.value()?, columns.value()?);
@@ -217,7 +207,7 @@ impl OpsDb for SqliteOpsDb {
                     opened,
                 })
             })?;
-            Ok(Page::from_rows(rows, limit, |row| (row.opened.occurred_at, row.opened.position)))
+            Ok(paging.page(rows, |row| (row.opened.occurred_at, row.opened.position)))
         })
         .await
     }
@@ -227,9 +217,9 @@ impl OpsDb for SqliteOpsDb {
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<ClosedCeremony>, StoreError> {
-        let limit = page_limit(limit);
+        let paging = Paging::of(after.as_ref(), limit);
         self.load(move |asked| {
-            let rows = select_closed_ceremonies(after.as_ref(), limit).load(asked, |row| {
+            let rows = select_closed_ceremonies(&paging).load(asked, |row| {
                 let mut columns = Columns::of(row);
                 let (name, artifact_type) = (columns.value()?, columns.value()?);
                 let (tier, accord) = (columns.value()?, columns.value()?);
@@ -246,7 +236,7 @@ impl OpsDb for SqliteOpsDb {
                     closed,
                 })
             })?;
-            Ok(Page::from_rows(rows, limit, |row| (row.closed.occurred_at, row.closed.position)))
+            Ok(paging.page(rows, |row| (row.closed.occurred_at, row.closed.position)))
         })
         .await
     }
@@ -257,10 +247,9 @@ impl OpsDb for SqliteOpsDb {
     ) -> Result<Page<DeploymentState>, StoreError> {
         let query = query.clone();
         self.load(move |asked| {
-            let limit = page_limit(query.limit);
-            let rows = select_deployments(&query, limit, asked.as_of)
+            let rows = select_deployments(&query, asked.as_of)
                 .load(asked, |row| Columns::of(row).row::<DeploymentState>())?;
-            Ok(Page::from_rows(rows, limit, |row| (row.artifact_id, row.target.clone())))
+            Ok(query.paging().page(rows, |row| query.key_of(row)))
         })
         .await
     }
@@ -271,10 +260,11 @@ impl OpsDb for SqliteOpsDb {
     ) -> Result<Page<VerificationResult>, StoreError> {
         let query = query.clone();
         self.load(move |asked| {
-            let limit = page_limit(query.limit);
-            let rows = select_verifications(&query, limit)
+            let paging = Paging::of(query.after.as_ref(), query.limit);
+            let rows = select_verifications(&query)
+                .paged(VERDICT_ORDER, !query.is_ascending, &paging, moment)
                 .load(asked, |row| Columns::of(row).row::<VerificationResult>())?;
-            Ok(Page::from_rows(rows, limit, |row| (row.verified_at, row.position)))
+            Ok(paging.page(rows, |row| (row.verified_at, row.position)))
         })
         .await
     }
@@ -285,7 +275,8 @@ impl OpsDb for SqliteOpsDb {
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<ArtifactRevision>, StoreError> {
-        self.load(move |asked| history::load_revisions(asked, id, after.as_ref(), limit)).await
+        let paging = Paging::of(after.as_ref(), limit);
+        self.load(move |asked| history::load_revisions(asked, id, &paging)).await
     }
 
     async fn changes(&self, query: &ChangeQuery) -> Result<Page<Change>, StoreError> {
@@ -304,11 +295,10 @@ impl OpsDb for SqliteOpsDb {
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<Ceremony>, StoreError> {
-        let (actor, limit) = (actor.to_owned(), page_limit(limit));
+        let (actor, paging) = (actor.to_owned(), Paging::of(after.as_ref(), limit));
         self.load(move |asked| {
-            let select = history::select_ceremonies_of(&actor, after.as_ref(), limit);
-            let rows = select.load(asked, ceremony)?;
-            Ok(Page::from_rows(rows, limit, |row| (row.opened.position,)))
+            let rows = history::select_ceremonies_of(&actor, &paging).load(asked, ceremony)?;
+            Ok(paging.page(rows, |row| (row.opened.position,)))
         })
         .await
     }
@@ -343,15 +333,12 @@ impl OpsDb for SqliteOpsDb {
         after: Option<Cursor>,
         limit: u32,
     ) -> Result<Page<QuarantinedEntry>, StoreError> {
-        let limit = page_limit(limit);
+        let paging = Paging::<PositionKey>::of(after.as_ref(), limit);
         self.load(move |asked| {
-            let mut select = Select::from(include_str!("sql/select_quarantined.sql"));
-            if let Some((position,)) = after.as_ref().and_then(Cursor::to_key::<(Position,)>) {
-                select = select.and("position < ?", [position.as_i64().into()]);
-            }
-            let select = select.ordered("position DESC", i64::from(limit) + 1);
-            let rows = select.load(asked, |row| Columns::of(row).row::<QuarantinedEntry>())?;
-            Ok(Page::from_rows(rows, limit, |row| (row.position,)))
+            let rows = Select::from(include_str!("sql/select_quarantined.sql"))
+                .paged(&["position"], true, &paging, |(position,)| vec![position.as_i64().into()])
+                .load(asked, |row| Columns::of(row).row::<QuarantinedEntry>())?;
+            Ok(paging.page(rows, |row| (row.position,)))
         })
         .await
     }
@@ -365,6 +352,27 @@ impl OpsDb for SqliteOpsDb {
                 .and("position = ?", [position.as_i64().into()]);
             let found = select.load(asked, |row| Columns::of(row).row::<QuarantinedEntry>())?;
             Ok(found.into_iter().next())
+        })
+        .await
+    }
+
+    async fn count(&self, counted: &Counted, bound: u32) -> Result<Total, StoreError> {
+        let counted = counted.clone();
+        self.load(move |asked| {
+            let found = match &counted {
+                Counted::Artifacts(query) => artifacts::count(asked, query, bound)?,
+                Counted::Accords(query) => filter_accords(query).count(asked, bound)?,
+                Counted::Deployments(query) => {
+                    filter_deployments(query, asked.as_of).count(asked, bound)?
+                }
+                Counted::Verifications(query) => select_verifications(query).count(asked, bound)?,
+                Counted::OpenCeremonies => open_ceremonies(asked.as_of).count(asked, bound)?,
+                Counted::ClosedCeremonies => closed_ceremonies().count(asked, bound)?,
+                Counted::Quarantined => {
+                    Select::from(include_str!("sql/select_quarantined.sql")).count(asked, bound)?
+                }
+            };
+            Ok(Total::of(found, bound))
         })
         .await
     }
@@ -408,45 +416,58 @@ fn begin(connection: &Connection) -> rusqlite::Result<()> {
     connection.query_row("SELECT count(*) FROM projector_checkpoints", [], |_| Ok(()))
 }
 
-fn select_chain(id: ArtifactId, after: Option<&Cursor>, limit: u32) -> Select {
-    let mut select = Select::from(include_str!("sql/select_transitions.sql"))
-        .and("artifact_id = ?", [bytes(id.as_uuid())]);
-    if let Some((seq,)) = after.and_then(Cursor::to_key::<SeqKey>) {
-        select = select.and("seq > ?", [seq.as_i64().into()]);
-    }
-    select.ordered("seq", i64::from(limit) + 1)
+fn select_chain(id: ArtifactId, paging: &Paging<SeqKey>) -> Select {
+    Select::from(include_str!("sql/select_transitions.sql"))
+        .and("artifact_id = ?", [bytes(id.as_uuid())])
+        .paged(&["seq"], false, paging, |(seq,)| vec![seq.as_i64().into()])
 }
 
-fn select_accords(query: &AccordQuery, limit: u32) -> Select {
-    let mut select =
-        Select::from(include_str!("sql/select_accords.sql")).and_any("name", texts(&query.names));
-    if let Some((name, id)) = query.after.as_ref().and_then(Cursor::to_key::<AccordKey>) {
-        select = select.and("(name, id) > (?, ?)", [name.into(), bytes(id.as_uuid())]);
-    }
-    select.ordered("name, id", i64::from(limit) + 1)
+fn filter_accords(query: &AccordQuery) -> Select {
+    Select::from(include_str!("sql/select_accords.sql"))
+        .and_any("name", texts(&query.names))
+        .and_begins("name", &query.name_begins)
 }
 
-fn select_ceremony(id: CeremonyId, after: Option<&Cursor>, limit: u32) -> Select {
-    let mut select = Select::from(include_str!("sql/select_ceremonies.sql"))
+fn select_accords(query: &AccordQuery) -> Select {
+    let columns: &[_] = match query.sort {
+        AccordSort::Name => &["name", "id"],
+        AccordSort::EffectiveAt => &["effective_at", "name", "id"],
+    };
+    let values = |(at, name, id): &AccordKey| {
+        let at = at.map(|at| at.to_string().into());
+        at.into_iter().chain([name.clone().into(), bytes(id.as_uuid())]).collect()
+    };
+    filter_accords(query).paged(columns, query.is_descending, &query.paging(), values)
+}
+
+fn select_ceremony(id: CeremonyId, paging: &Paging<PositionKey>) -> Select {
+    Select::from(include_str!("sql/select_ceremonies.sql"))
         .and("link.to_state = 'ceremony_open'", [])
-        .and("link.ceremony_id = ?", [bytes(id.as_uuid())]);
-    if let Some((position,)) = after.and_then(Cursor::to_key::<PositionKey>) {
-        select = select.and("link.position > ?", [position.as_i64().into()]);
-    }
-    select.ordered("link.position", i64::from(limit) + 1)
+        .and("link.ceremony_id = ?", [bytes(id.as_uuid())])
+        .paged(&["link.position"], false, paging, |(position,)| vec![position.as_i64().into()])
 }
 
-fn select_closed_ceremonies(after: Option<&Cursor>, limit: u32) -> Select {
-    let mut select = Select::from(include_str!("sql/select_closed_ceremonies.sql"))
-        .and("link.from_state = 'ceremony_open'", []);
-    if let Some((at, position)) = after.and_then(Cursor::to_key::<(Timestamp, Position)>) {
-        let key = [at.to_string().into(), position.as_i64().into()];
-        select = select.and("(link.occurred_at, link.position) < (?, ?)", key);
+fn open_ceremonies(as_of: Option<AsOf>) -> Select {
+    let select = Select::from(include_str!("sql/select_open_ceremonies.sql"));
+    match as_of {
+        None => select,
+        Some(moment) => {
+            let those = left_or_in_state("'ceremony_open'", moment);
+            select.and(&format!("artifact.{those}"), [])
+        }
     }
-    select.ordered("link.occurred_at DESC, link.position DESC", i64::from(limit) + 1)
 }
 
-fn select_deployments(query: &DeploymentQuery, limit: u32, as_of: Option<AsOf>) -> Select {
+fn closed_ceremonies() -> Select {
+    Select::from(include_str!("sql/select_closed_ceremonies.sql"))
+        .and("link.from_state = 'ceremony_open'", [])
+}
+
+fn select_closed_ceremonies(paging: &Paging<MomentKey>) -> Select {
+    closed_ceremonies().paged(&["link.occurred_at", "link.position"], true, paging, moment)
+}
+
+fn filter_deployments(query: &DeploymentQuery, as_of: Option<AsOf>) -> Select {
     let mut select = Select::from(include_str!("sql/select_deployments.sql"));
     if let Some(id) = query.artifact_id {
         select = select.and("artifact_id = ?", [bytes(id.as_uuid())]);
@@ -462,15 +483,30 @@ fn select_deployments(query: &DeploymentQuery, limit: u32, as_of: Option<AsOf>) 
     {
         select = select.and(&left_or_of_health(health.as_str(), moment), []);
     }
-    if let Some((id, target)) =
-        query.after.as_ref().and_then(Cursor::to_key::<(ArtifactId, String)>)
-    {
-        select = select.and("(artifact_id, target) > (?, ?)", [bytes(id.as_uuid()), target.into()]);
-    }
-    select.ordered("artifact_id, target", i64::from(limit) + 1)
+    select
+        .and_any("target", texts(&query.targets))
+        .and_begins("target", query.target_begins.as_slice())
 }
 
-fn select_verifications(query: &VerificationQuery, limit: u32) -> Select {
+fn select_deployments(query: &DeploymentQuery, as_of: Option<AsOf>) -> Select {
+    let columns: &[_] = match query.sort {
+        DeploymentSort::Artifact => &["artifact_id", "target"],
+        DeploymentSort::Target => &["target", "artifact_id"],
+        DeploymentSort::HealthSince => &["health_since", "artifact_id", "target"],
+    };
+    let values = |(sort, at, id, target): &DeploymentKey| {
+        let (id, target) = (bytes(id.as_uuid()), Value::from(target.clone()));
+        match sort {
+            DeploymentSort::Target => vec![target, id],
+            _ => at.map(|at| at.to_string().into()).into_iter().chain([id, target]).collect(),
+        }
+    };
+    filter_deployments(query, as_of).paged(columns, query.is_descending, &query.paging(), values)
+}
+
+const VERDICT_ORDER: &[&str] = &["verified_at", "position"];
+
+fn select_verifications(query: &VerificationQuery) -> Select {
     let mut select = Select::from(include_str!("sql/select_verifications.sql"));
     if let Some(id) = query.artifact_id {
         select = select.and("artifact_id = ?", [bytes(id.as_uuid())]);
@@ -496,13 +532,7 @@ fn select_verifications(query: &VerificationQuery, limit: u32) -> Select {
     if query.is_standing {
         select = select.and(STANDS, []);
     }
-    if let Some((at, position)) =
-        query.after.as_ref().and_then(Cursor::to_key::<(Timestamp, Position)>)
-    {
-        let key = [at.to_string().into(), position.as_i64().into()];
-        select = select.and("(verified_at, position) < (?, ?)", key);
-    }
-    select.ordered("verified_at DESC, position DESC", i64::from(limit) + 1)
+    select
 }
 
 fn load_overview(asked: &Asked<'_>) -> rusqlite::Result<Overview> {

@@ -12,6 +12,8 @@ use ops_support::{append, batch, catch_up, count, dump, log, raw_at, store_with}
 const BEFORE: &str = "DROP TABLE artifact_revisions; DROP TABLE deployment_changes; \
     DROP INDEX custody_transitions_by_position; DROP INDEX custody_transitions_by_actor; \
     DROP INDEX custody_transitions_by_time; DROP INDEX verification_results_by_series; \
+    DROP INDEX deployment_states_by_target; DROP INDEX deployment_states_by_since; \
+    DROP INDEX accord_bindings_by_effect; \
     ALTER TABLE projector_checkpoints DROP COLUMN history_from; \
     DELETE FROM guildhall_migrations WHERE family = 'ops' AND number >= 10";
 

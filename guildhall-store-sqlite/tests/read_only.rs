@@ -109,11 +109,12 @@ async fn nothing_is_created_or_migrated() {
     assert!(matches!(SqliteStore::open_read_only(&path).await, Err(OpenError::Io { .. })));
     assert_eq!(names(folder.path()), Vec::<String>::new());
     closed_store(&path).await;
-    let sql = "DROP INDEX custody_transitions_by_time; DROP INDEX artifact_revisions_by_time;
-               DELETE FROM guildhall_migrations WHERE family = 'ops' AND number = 13";
+    let sql = "DROP INDEX deployment_states_by_target; DROP INDEX deployment_states_by_since;
+               DROP INDEX accord_bindings_by_effect;
+               DELETE FROM guildhall_migrations WHERE family = 'ops' AND number = 14";
     Connection::open(&path).unwrap().execute_batch(sql).unwrap();
     match SqliteStore::open_read_only(&path).await.unwrap_err() {
-        OpenError::OlderSchema { family: Family::Ops, found: 12, known: 13, .. } => {}
+        OpenError::OlderSchema { family: Family::Ops, found: 13, known: 14, .. } => {}
         other => panic!("{other:?}"),
     }
     assert_eq!(names(folder.path()), ["g.db"]);

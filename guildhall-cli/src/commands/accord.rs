@@ -28,6 +28,9 @@ struct List {
     /// With exactly this name
     #[arg(long)]
     name: Vec<String>,
+    /// Whose name begins with this text, as it is written
+    #[arg(long, value_name = "TEXT")]
+    name_begins: Vec<String>,
     #[command(flatten)]
     moment: Moment,
     #[command(flatten)]

@@ -57,6 +57,12 @@ struct List {
     /// Whose current content has this CID
     #[arg(long)]
     cid: Vec<Cid>,
+    /// Whose name begins with this text, as it is written
+    #[arg(long, value_name = "TEXT")]
+    name_begins: Vec<String>,
+    /// Whose current content has a CID that begins with this text
+    #[arg(long, value_name = "TEXT")]
+    cid_begins: Option<String>,
     /// Whose name contains this text, ignoring the case of ASCII letters
     #[arg(long, value_name = "TEXT")]
     name_contains: Option<String>,
@@ -147,6 +153,8 @@ impl List {
             .ids(self.id)
             .names(self.name)
             .cids(self.cid)
+            .name_begins(self.name_begins)
+            .cid_begins(self.cid_begins)
             .name_contains(self.name_contains)
             .content_contains(self.content_contains)
             .terms_contain(self.terms_contain)

@@ -45,6 +45,9 @@ struct List {
     /// Only those that stand: until the same verifier judges the same target again
     #[arg(long)]
     standing: bool,
+    /// The earliest first
+    #[arg(long)]
+    ascending: bool,
     #[command(flatten)]
     moment: Moment,
     #[command(flatten)]
@@ -63,6 +66,7 @@ impl Verification {
             .verified_since(list.verified_since)
             .verified_before(list.verified_before)
             .is_standing(list.standing)
+            .is_ascending(list.ascending)
             .after(list.paging.after::<MomentKey>()?)
             .limit(list.paging.limit);
         let asked = context.reading(async |database| {

@@ -62,10 +62,10 @@ async fn a_failed_verdict_needs_attention_until_its_verifier_finds_otherwise() {
 }
 
 /// An Ops DB that counts the verdicts that it hands out, and whose pages of artifacts are short.
-struct Counted(Arc<dyn OpsDb>, Arc<AtomicUsize>, u32);
+struct CountedRows(Arc<dyn OpsDb>, Arc<AtomicUsize>, u32);
 
 #[async_trait]
-impl OpsDb for Counted {
+impl OpsDb for CountedRows {
     async fn snapshot(&self) -> Result<Box<dyn OpsDb>, StoreError> {
         let moment = self.0.snapshot().await?;
         Ok(Box::new(Self(moment.into(), Arc::clone(&self.1), self.2)))
@@ -212,6 +212,10 @@ impl OpsDb for Counted {
         self.0.quarantined_at(position).await
     }
 
+    async fn count(&self, counted: &Counted, bound: u32) -> Result<Total, StoreError> {
+        self.0.count(counted, bound).await
+    }
+
     async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError> {
         self.0.checkpoint(projector).await
     }
@@ -237,7 +241,7 @@ async fn the_dashboard_loads_few_verdicts_however_many_failed() {
         guild.record(failed(id, nth)).await;
     }
     guild.record(failed(other, -10)).await;
-    let counted = Arc::new(Counted(Arc::clone(&guild.ops_db), Arc::default(), 500));
+    let counted = Arc::new(CountedRows(Arc::clone(&guild.ops_db), Arc::default(), 500));
     let router = Console::new(counted.clone(), guild.orchestrator.clone()).router();
     let page = text(get(&router, "/").await).await;
     // The latest five, the latest failed twenty, and three of one artifact and one of the other.
@@ -319,7 +323,7 @@ async fn what_is_not_counted_to_its_end_is_said_to_be_more() {
         drifted(&guild, &format!("zone-{nth}"), 0, 10 + nth, Some(false)).await;
     }
     for (page, total) in [(6, "6+"), (7, "7")] {
-        let counted = Counted(Arc::clone(&guild.ops_db), Arc::default(), page);
+        let counted = CountedRows(Arc::clone(&guild.ops_db), Arc::default(), page);
         let console = Console::new(Arc::new(counted), guild.orchestrator.clone());
         let shown = text(get(&console.router(), "/").await).await;
         assert!(shown.contains(&format!("All of them: {total}<")), "{shown}");

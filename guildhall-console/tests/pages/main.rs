@@ -34,11 +34,11 @@ use guildhall_core::{
     AccordBinding, AccordBound, AccordId, AccordQuery, Append, AppendError, Appended, Applied,
     ApplyError, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactRevision, ArtifactSummary, AsOf,
     AsOfError, Batch, Ceremony, CeremonyId, Change, ChangeQuery, Checkpoint, Chronicle,
-    ClosedCeremony, Cursor, CustodyPolicy, CustodyState, CustodyTransition, Decided,
+    ClosedCeremony, Counted, Cursor, CustodyPolicy, CustodyState, CustodyTransition, Decided,
     DeploymentQuery, DeploymentState, DriftSpan, Entry, EventType, Head, HealthTimes, Json, Lease,
     LogFault, NewEntry, OpenCeremony, OpsDb, Origin, Outcome, Overview, Page, PeriodQuery,
     Position, PostureDay, PostureQuery, Projector, ProjectorCheckpoint, QuarantinedEntry,
-    ReadLimit, Recovery, Scan, Seq, StoreError, StreamId, TargetChange, Timestamp,
+    ReadLimit, Recovery, Scan, Seq, StoreError, StreamId, TargetChange, Timestamp, Total,
     VerificationQuery, VerificationRecorded, VerificationResult, Version,
 };
 use guildhall_projector::ceremony::{

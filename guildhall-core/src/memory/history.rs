@@ -8,8 +8,8 @@ use crate::custody::CustodyState;
 use crate::ids::ArtifactId;
 use crate::ops::{
     ArtifactRevision, Ceremony, Change, ChangeQuery, Cursor, Decided, DeploymentChange, DriftSpan,
-    Health, HealthTimes, Named, Page, PeriodQuery, PostureBy, PostureDay, PostureMoves,
-    PostureQuery, Recovery, TargetChange, What, page_limit,
+    Health, HealthTimes, Named, Page, Paging, PeriodQuery, PostureBy, PostureDay, PostureMoves,
+    PostureQuery, Recovery, TargetChange, What,
 };
 use crate::time::Timestamp;
 
@@ -19,17 +19,18 @@ pub(super) fn revisions(
     after: Option<&Cursor>,
     limit: u32,
 ) -> Page<ArtifactRevision> {
-    page(rows.revisions(id).cloned(), |row| (row.revision,), true, after, limit)
+    let paging = Paging::of(after, limit);
+    page(rows.revisions(id).cloned(), |row| (row.revision,), true, &paging)
 }
 
 pub(super) fn changes(rows: &Rows, query: &ChangeQuery) -> Page<Change> {
-    let begins_after = query.begins_after();
+    let (after, up_to) = query.positions();
     let change = |position, artifact_id, what| {
         let artifact = rows.governed_artifacts.get(&artifact_id)?;
         let (name, artifact_type) = (artifact.name.clone(), artifact.artifact_type.clone());
         let artifact = Named { name, artifact_type, tier: artifact.tier };
         Some(Change { position, artifact_id, artifact, what })
-            .filter(|it| it.position > begins_after && it.position <= query.to)
+            .filter(|it| it.position > after && it.position <= up_to)
             .filter(|it| query.artifact_id.is_none_or(|id| it.artifact_id == id))
     };
     let contents = rows.artifact_revisions.values().filter_map(|row| {
@@ -44,10 +45,11 @@ pub(super) fn changes(rows: &Rows, query: &ChangeQuery) -> Page<Change> {
         change(row.position, row.artifact_id, What::Health { change: row.clone() })
     });
     let parts = [contents.collect(), links.collect(), healths.collect()];
-    ChangeQuery::page(parts, page_limit(query.limit))
+    query.page(parts)
 }
 
 pub(super) fn target_changes(rows: &Rows, query: &ChangeQuery) -> Page<TargetChange> {
+    let (after, up_to) = query.positions();
     let mut before: Option<&DeploymentChange> = None;
     let mut found = Vec::new();
     for change in rows.deployment_changes.values() {
@@ -56,15 +58,14 @@ pub(super) fn target_changes(rows: &Rows, query: &ChangeQuery) -> Page<TargetCha
         };
         let previous = before.filter(is_same).cloned();
         before = Some(change);
-        if change.position > query.begins_after()
-            && change.position <= query.to
+        if change.position > after
+            && change.position <= up_to
             && query.artifact_id.is_none_or(|id| change.artifact_id == id)
         {
             found.push(TargetChange { change: change.clone(), before: previous });
         }
     }
-    found.sort_by_key(|it| it.change.position);
-    Page::from_rows(found, page_limit(query.limit), |it| (it.change.position,))
+    page(found.into_iter(), |it| (it.change.position,), false, &query.paging())
 }
 
 pub(super) fn ceremonies_of<'r>(
@@ -98,7 +99,7 @@ pub(super) fn health_times(rows: &Rows, query: &PeriodQuery) -> Page<HealthTimes
         HealthTimes::of(changes, query.since, query.before)
     });
     let key = |row: &HealthTimes| (row.artifact_id, row.target.clone());
-    page(times, key, false, query.after.as_ref(), query.limit)
+    page(times, key, false, &query.target_paging())
 }
 
 fn drift_spans(rows: &Rows, query: &PeriodQuery) -> Vec<DriftSpan> {
@@ -130,7 +131,7 @@ fn drift_spans(rows: &Rows, query: &PeriodQuery) -> Vec<DriftSpan> {
 
 pub(super) fn drifts(rows: &Rows, query: &PeriodQuery) -> Page<DriftSpan> {
     let key = |row: &DriftSpan| (row.drifted_at, row.position);
-    page(drift_spans(rows, query).into_iter(), key, true, query.after.as_ref(), query.limit)
+    page(drift_spans(rows, query).into_iter(), key, true, &query.paging())
 }
 
 pub(super) fn recovery(rows: &Rows, query: &PeriodQuery) -> Recovery {

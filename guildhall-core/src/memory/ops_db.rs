@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::database::Database;
 use super::history;
@@ -17,11 +18,12 @@ use crate::error::StoreError;
 use crate::ids::{AccordId, ArtifactId, CeremonyId, Position};
 use crate::ops::{
     AccordBinding, AccordQuery, ArtifactDetail, ArtifactKey, ArtifactQuery, ArtifactRevision,
-    ArtifactSummary, AsOf, AsOfError, Ceremony, Change, ChangeQuery, ClosedCeremony, Cursor,
-    CustodyTransition, Decided, DeploymentQuery, DeploymentState, Drift, DriftSpan,
-    GovernedArtifact, Health, HealthTimes, OpenCeremony, OpsDb, Overview, Page, PeriodQuery,
-    PostureDay, PostureQuery, ProjectorCheckpoint, QuarantinedEntry, Recovery, Scan, Tables,
-    TargetChange, VerificationQuery, VerificationResult, page_limit,
+    ArtifactSummary, AsOf, AsOfError, Ceremony, Change, ChangeQuery, ClosedCeremony, Counted,
+    Cursor, CustodyTransition, Decided, DeploymentKey, DeploymentQuery, DeploymentSort,
+    DeploymentState, Drift, DriftSpan, GovernedArtifact, Health, HealthTimes, OpenCeremony, OpsDb,
+    Overview, Page, Paging, PeriodQuery, PostureDay, PostureQuery, ProjectorCheckpoint,
+    QuarantinedEntry, Recovery, Scan, Tables, TargetChange, Total, VerificationQuery,
+    VerificationResult,
 };
 use crate::projector::OPS_DB;
 use crate::time::Timestamp;
@@ -88,7 +90,9 @@ impl OpsDb for MemoryOpsDb {
     }
 
     async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactSummary>, StoreError> {
-        Ok(self.read(|rows| artifacts(rows, query)))
+        let key = |row: &ArtifactSummary| ArtifactKey::of(row, query);
+        Ok(self
+            .read(|rows| page(artifacts(rows, query), key, query.is_descending, &query.paging())))
     }
 
     async fn artifact(&self, id: ArtifactId) -> Result<Option<ArtifactDetail>, StoreError> {
@@ -108,7 +112,8 @@ impl OpsDb for MemoryOpsDb {
         limit: u32,
     ) -> Result<Page<CustodyTransition>, StoreError> {
         let key = |link: &CustodyTransition| (link.seq,);
-        Ok(self.read(|rows| page(rows.chain(id).cloned(), key, false, after.as_ref(), limit)))
+        let paging = Paging::of(after.as_ref(), limit);
+        Ok(self.read(|rows| page(rows.chain(id).cloned(), key, false, &paging)))
     }
 
     async fn accord(&self, id: AccordId) -> Result<Option<AccordBinding>, StoreError> {
@@ -116,11 +121,9 @@ impl OpsDb for MemoryOpsDb {
     }
 
     async fn accords(&self, query: &AccordQuery) -> Result<Page<AccordBinding>, StoreError> {
-        let key = |row: &AccordBinding| (row.name.clone(), row.id);
         Ok(self.read(|rows| {
-            let matching = rows.accord_bindings.values();
-            let matching = matching.filter(|row| is_any(&query.names, &row.name)).cloned();
-            page(matching, key, false, query.after.as_ref(), query.limit)
+            let matching = accords(rows, query).cloned();
+            page(matching, |row| query.key_of(row), query.is_descending, &query.paging())
         }))
     }
 
@@ -131,9 +134,10 @@ impl OpsDb for MemoryOpsDb {
         limit: u32,
     ) -> Result<Page<Ceremony>, StoreError> {
         let key = |row: &Ceremony| (row.opened.position,);
+        let paging = Paging::of(after.as_ref(), limit);
         Ok(self.read(|rows| {
             let of_it = ceremonies(rows).filter(|it| it.ceremony_id == Some(id));
-            page(of_it, key, false, after.as_ref(), limit)
+            page(of_it, key, false, &paging)
         }))
     }
 
@@ -143,7 +147,8 @@ impl OpsDb for MemoryOpsDb {
         limit: u32,
     ) -> Result<Page<OpenCeremony>, StoreError> {
         let key = |row: &OpenCeremony| (row.opened.occurred_at, row.opened.position);
-        Ok(self.read(|rows| page(open_ceremonies(rows), key, false, after.as_ref(), limit)))
+        let paging = Paging::of(after.as_ref(), limit);
+        Ok(self.read(|rows| page(open_ceremonies(rows), key, false, &paging)))
     }
 
     async fn closed_ceremonies(
@@ -152,20 +157,22 @@ impl OpsDb for MemoryOpsDb {
         limit: u32,
     ) -> Result<Page<ClosedCeremony>, StoreError> {
         let key = |row: &ClosedCeremony| (row.closed.occurred_at, row.closed.position);
-        Ok(self.read(|rows| page(closed_ceremonies(rows), key, true, after.as_ref(), limit)))
+        let paging = Paging::of(after.as_ref(), limit);
+        Ok(self.read(|rows| page(closed_ceremonies(rows), key, true, &paging)))
     }
 
     async fn deployments(
         &self,
         query: &DeploymentQuery,
     ) -> Result<Page<DeploymentState>, StoreError> {
-        let key = |row: &DeploymentState| (row.artifact_id, row.target.clone());
         Ok(self.read(|rows| {
-            let matching = rows.deployment_states.values().filter(|row| {
-                query.artifact_id.is_none_or(|id| row.artifact_id == id)
-                    && is_any(&query.healths, &row.health)
-            });
-            page(matching.cloned(), key, false, query.after.as_ref(), query.limit)
+            let matching = deployments(rows, query).cloned();
+            let (key, paging) = (|row: &_| query.key_of(row), query.paging());
+            let order = |one: &DeploymentKey, other: &DeploymentKey| match query.sort {
+                DeploymentSort::Target => (&one.3, one.2).cmp(&(&other.3, other.2)),
+                _ => one.cmp(other),
+            };
+            page_by(matching, key, order, query.is_descending, &paging)
         }))
     }
 
@@ -174,18 +181,9 @@ impl OpsDb for MemoryOpsDb {
         query: &VerificationQuery,
     ) -> Result<Page<VerificationResult>, StoreError> {
         let key = |row: &VerificationResult| (row.verified_at, row.position);
+        let paging = Paging::of(query.after.as_ref(), query.limit);
         Ok(self.read(|rows| {
-            let matching = rows.verification_results.values().filter(|row| {
-                query.artifact_id.is_none_or(|id| row.artifact_id == id)
-                    && (query.targets.is_empty()
-                        || row.target.as_ref().is_some_and(|it| query.targets.contains(it)))
-                    && is_any(&query.verifiers, &row.verifier)
-                    && is_any(&query.outcomes, &row.outcome)
-                    && query.verified_since.is_none_or(|since| row.verified_at >= since)
-                    && query.verified_before.is_none_or(|before| row.verified_at < before)
-                    && (!query.is_standing || stands(rows, row))
-            });
-            page(matching.cloned(), key, true, query.after.as_ref(), query.limit)
+            page(verifications(rows, query).cloned(), key, !query.is_ascending, &paging)
         }))
     }
 
@@ -213,9 +211,10 @@ impl OpsDb for MemoryOpsDb {
         limit: u32,
     ) -> Result<Page<Ceremony>, StoreError> {
         let key = |row: &Ceremony| (row.opened.position,);
+        let paging = Paging::of(after.as_ref(), limit);
         Ok(self.read(|rows| {
             let found = history::ceremonies_of(ceremonies(rows), actor);
-            page(found, key, false, after.as_ref(), limit)
+            page(found, key, false, &paging)
         }))
     }
 
@@ -245,9 +244,8 @@ impl OpsDb for MemoryOpsDb {
         limit: u32,
     ) -> Result<Page<QuarantinedEntry>, StoreError> {
         let key = |row: &QuarantinedEntry| (row.position,);
-        Ok(self.read(|rows| {
-            page(rows.quarantined_entries.values().cloned(), key, true, after.as_ref(), limit)
-        }))
+        let paging = Paging::of(after.as_ref(), limit);
+        Ok(self.read(|rows| page(rows.quarantined_entries.values().cloned(), key, true, &paging)))
     }
 
     async fn quarantined_at(
@@ -255,6 +253,19 @@ impl OpsDb for MemoryOpsDb {
         position: Position,
     ) -> Result<Option<QuarantinedEntry>, StoreError> {
         Ok(self.read(|rows| rows.quarantined_entries.get(&position).cloned()))
+    }
+
+    async fn count(&self, counted: &Counted, bound: u32) -> Result<Total, StoreError> {
+        let found = self.read(|rows| match counted {
+            Counted::Artifacts(query) => artifacts(rows, query).count(),
+            Counted::Accords(query) => accords(rows, query).count(),
+            Counted::Deployments(query) => deployments(rows, query).count(),
+            Counted::Verifications(query) => verifications(rows, query).count(),
+            Counted::OpenCeremonies => open_ceremonies(rows).count(),
+            Counted::ClosedCeremonies => closed_ceremonies(rows).count(),
+            Counted::Quarantined => rows.quarantined_entries.len(),
+        });
+        Ok(Total::of(found as u64, bound))
     }
 
     async fn checkpoint(&self, projector: &str) -> Result<Option<Checkpoint>, StoreError> {
@@ -269,35 +280,81 @@ impl OpsDb for MemoryOpsDb {
     }
 }
 
-/// The page of rows after the cursor, in the order of `key` or turned round.
+/// The page of rows that is asked for, in the order of `key` or turned round.
 pub(super) fn page<T, K>(
     matching: impl Iterator<Item = T>,
     key: impl Fn(&T) -> K,
     is_descending: bool,
-    after: Option<&Cursor>,
-    limit: u32,
+    paging: &Paging<K>,
 ) -> Page<T>
 where
-    K: Ord + Serialize + for<'c> Deserialize<'c>,
+    K: Ord + Serialize + DeserializeOwned,
 {
-    let limit = page_limit(limit);
-    let directed = |ordering: Ordering| if is_descending { ordering.reverse() } else { ordering };
-    let after: Option<K> = after.and_then(Cursor::to_key);
-    let is_beyond =
-        |row: &T| after.as_ref().is_none_or(|after| directed(key(row).cmp(after)).is_gt());
-    let mut beyond: Vec<T> = matching.filter(is_beyond).collect();
-    beyond.sort_by(|one, other| directed(key(one).cmp(&key(other))));
-    beyond.truncate(count(limit) + 1);
-    Page::from_rows(beyond, limit, key)
+    page_by(matching, key, K::cmp, is_descending, paging)
 }
 
-fn count(limit: u32) -> usize {
-    usize::try_from(limit).unwrap_or(usize::MAX)
+/// The same, where keys have an order of their own.
+fn page_by<T, K>(
+    matching: impl Iterator<Item = T>,
+    key: impl Fn(&T) -> K,
+    order: impl Fn(&K, &K) -> Ordering,
+    is_descending: bool,
+    paging: &Paging<K>,
+) -> Page<T>
+where
+    K: Serialize + DeserializeOwned,
+{
+    let is_descending = is_descending != paging.is_turned;
+    let directed = |ordering: Ordering| if is_descending { ordering.reverse() } else { ordering };
+    let is_beyond =
+        |row: &T| paging.key.as_ref().is_none_or(|after| directed(order(&key(row), after)).is_gt());
+    let mut beyond: Vec<T> = matching.filter(is_beyond).collect();
+    beyond.sort_by(|one, other| directed(order(&key(one), &key(other))));
+    beyond.truncate(usize::try_from(paging.wanted()).unwrap_or(usize::MAX));
+    paging.page(beyond, key)
+}
+
+fn accords<'r>(rows: &'r Rows, query: &AccordQuery) -> impl Iterator<Item = &'r AccordBinding> {
+    rows.accord_bindings.values().filter(|row| {
+        is_any(&query.names, &row.name) && begins_with_any(&query.name_begins, &row.name)
+    })
+}
+
+fn deployments<'r>(
+    rows: &'r Rows,
+    query: &DeploymentQuery,
+) -> impl Iterator<Item = &'r DeploymentState> {
+    rows.deployment_states.values().filter(|row| {
+        query.artifact_id.is_none_or(|id| row.artifact_id == id)
+            && is_any(&query.targets, &row.target)
+            && query.target_begins.as_ref().is_none_or(|text| row.target.starts_with(text.as_str()))
+            && is_any(&query.healths, &row.health)
+    })
+}
+
+fn verifications<'r>(
+    rows: &'r Rows,
+    query: &VerificationQuery,
+) -> impl Iterator<Item = &'r VerificationResult> {
+    rows.verification_results.values().filter(|row| {
+        query.artifact_id.is_none_or(|id| row.artifact_id == id)
+            && (query.targets.is_empty()
+                || row.target.as_ref().is_some_and(|it| query.targets.contains(it)))
+            && is_any(&query.verifiers, &row.verifier)
+            && is_any(&query.outcomes, &row.outcome)
+            && query.verified_since.is_none_or(|since| row.verified_at >= since)
+            && query.verified_before.is_none_or(|before| row.verified_at < before)
+            && (!query.is_standing || stands(rows, row))
+    })
 }
 
 /// Whether a value passes a filter; an empty one lets all through.
 fn is_any<T: PartialEq>(wanted: &[T], found: &T) -> bool {
     wanted.is_empty() || wanted.contains(found)
+}
+
+fn begins_with_any(beginnings: &[String], found: &str) -> bool {
+    beginnings.is_empty() || beginnings.iter().any(|text| found.starts_with(text.as_str()))
 }
 
 fn overview(rows: &Rows) -> Overview {
@@ -406,9 +463,9 @@ fn drift(rows: &Rows, id: ArtifactId) -> (Drift, Option<Timestamp>) {
     Drift::of(rows.targets(id).map(|target| (target.health, target.health_since)))
 }
 
-fn artifacts(rows: &Rows, query: &ArtifactQuery) -> Page<ArtifactSummary> {
+fn artifacts(rows: &Rows, query: &ArtifactQuery) -> impl Iterator<Item = ArtifactSummary> {
     let name_contains = query.name_contains.as_ref().map(|text| text.to_ascii_lowercase());
-    let matches = |artifact: &&GovernedArtifact| {
+    let matches = move |artifact: &&GovernedArtifact| {
         is_any(&query.artifact_types, &artifact.artifact_type)
             && is_any(&query.tiers, &artifact.tier)
             && (query.custody_states.is_empty()
@@ -419,6 +476,11 @@ fn artifacts(rows: &Rows, query: &ArtifactQuery) -> Page<ArtifactSummary> {
             && is_any(&query.ids, &artifact.id)
             && is_any(&query.names, &artifact.name)
             && is_any(&query.cids, &artifact.cid)
+            && begins_with_any(&query.name_begins, &artifact.name)
+            && query
+                .cid_begins
+                .as_ref()
+                .is_none_or(|text| artifact.cid.to_string().starts_with(text.as_str()))
             && name_contains
                 .as_ref()
                 .is_none_or(|text| artifact.name.to_ascii_lowercase().contains(text))
@@ -452,9 +514,5 @@ fn artifacts(rows: &Rows, query: &ArtifactQuery) -> Page<ArtifactSummary> {
             position: artifact.position,
         }
     });
-    let matching = summaries.filter(|row| is_any(&query.drifts, &row.drift));
-    // One of another order starts anew.
-    let after = query.after.as_ref().filter(|_| query.key().is_some());
-    let key = |row: &ArtifactSummary| ArtifactKey::of(row, query);
-    page(matching, key, query.is_descending, after, query.limit)
+    summaries.filter(|row| is_any(&query.drifts, &row.drift))
 }

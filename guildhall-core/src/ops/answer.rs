@@ -2,37 +2,12 @@
 
 use serde::Serialize;
 
-use super::cursor::Cursor;
 use super::{AccordBinding, CustodyTransition, Drift, GovernedArtifact};
 use crate::cid::Cid;
 use crate::custody::CustodyState;
 use crate::event::Tier;
 use crate::ids::{AccordId, ArtifactId, CeremonyId, Position};
 use crate::time::Timestamp;
-
-/// Some rows, and where to go on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Page<T> {
-    /// The rows, in the query's order.
-    pub rows: Vec<T>,
-    /// Where the next page starts; none where this is the last.
-    pub next: Option<Cursor>,
-}
-
-impl<T> Page<T> {
-    /// No row, and none to come.
-    pub const EMPTY: Self = Self { rows: Vec::new(), next: None };
-
-    /// The page of rows that were asked for one beyond `limit`, so that the last shows whether
-    /// there are more. `key` is a row's sort key.
-    pub fn from_rows<K: Serialize>(mut rows: Vec<T>, limit: u32, key: impl Fn(&T) -> K) -> Self {
-        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let has_more = rows.len() > limit;
-        rows.truncate(limit);
-        let next = rows.last().filter(|_| has_more).map(|row| Cursor::from_key(&key(row)));
-        Self { rows, next }
-    }
-}
 
 /// The counts that a dashboard opens with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Drift;
 use super::answer::ArtifactSummary;
+use super::cursor::Cursor;
+use super::page::Paging;
 use super::query::{ArtifactQuery, ArtifactSort};
 use crate::custody::CustodyState;
 use crate::ids::ArtifactId;
@@ -26,9 +29,9 @@ pub struct ArtifactKey {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum SortValue {
-    /// A tier or a position.
+    /// A tier, a position, or how bad a drift is.
     Number(i64),
-    /// A type, or a custody state; empty where there is none.
+    /// A type, a CID, or a custody state; empty where there is none.
     Text(String),
     /// Nothing: the order is by name.
     None,
@@ -45,6 +48,8 @@ impl ArtifactKey {
                 SortValue::Text(row.custody_state.map_or("", CustodyState::as_str).to_owned())
             }
             ArtifactSort::Position => SortValue::Number(row.position.as_i64()),
+            ArtifactSort::Cid => SortValue::Text(row.cid.to_string()),
+            ArtifactSort::Drift => SortValue::Number(row.drift.rank()),
         };
         let (sort, is_descending) = (query.sort, query.is_descending);
         Self { sort, is_descending, value, name: row.name.clone(), id: row.id }
@@ -57,11 +62,18 @@ impl ArtifactKey {
             ArtifactSort::Tier | ArtifactSort::Position => {
                 matches!(self.value, SortValue::Number(_))
             }
-            ArtifactSort::ArtifactType | ArtifactSort::CustodyState => {
+            ArtifactSort::ArtifactType | ArtifactSort::CustodyState | ArtifactSort::Cid => {
                 matches!(self.value, SortValue::Text(_))
             }
+            ArtifactSort::Drift => self.drift().is_some(),
         };
         has_value && self.sort == query.sort && self.is_descending == query.is_descending
+    }
+
+    /// The drift that an order by drift goes by.
+    fn drift(&self) -> Option<Drift> {
+        let SortValue::Number(rank) = self.value else { return None };
+        Drift::WORST_FIRST.into_iter().find(|drift| drift.rank() == rank)
     }
 }
 
@@ -69,14 +81,50 @@ impl ArtifactQuery {
     /// What the last row of the page before was ordered by; nothing where there was no page before,
     /// or its cursor is not one of this order.
     pub fn key(&self) -> Option<ArtifactKey> {
-        self.after.as_ref()?.to_key::<ArtifactKey>().filter(|key| key.fits(self))
+        self.paging().key
+    }
+
+    /// Which page it asks for.
+    pub fn paging(&self) -> Paging<ArtifactKey> {
+        Paging::if_any(self.after.as_ref(), self.limit, |key: &ArtifactKey| key.fits(self))
+    }
+
+    /// The questions whose rows, one after the other, are those that the page asks for, each in an order
+    /// that has an index. An order by drift, which no row of an artifact holds, is four: one for each
+    /// drift, by name.
+    pub fn parts(&self) -> Vec<Self> {
+        if self.sort != ArtifactSort::Drift {
+            return vec![self.clone()];
+        }
+        let Paging { key, is_turned, .. } = self.paging();
+        let is_descending = self.is_descending != is_turned;
+        let mut drifts = Drift::WORST_FIRST.to_vec();
+        if is_descending {
+            drifts.reverse();
+        }
+        let from = key.and_then(|key| Some((key.drift()?, key)));
+        if let Some((drift, _)) = &from {
+            drifts = drifts.into_iter().skip_while(|it| it != drift).collect();
+        }
+        drifts.retain(|drift| self.drifts.is_empty() || self.drifts.contains(drift));
+        let part = |drift: Drift| {
+            let by_name = |key: &ArtifactKey| {
+                let (sort, value) = (ArtifactSort::Name, SortValue::None);
+                Cursor::from_key(&ArtifactKey { sort, is_descending, value, ..key.clone() })
+            };
+            let begun = from.as_ref().filter(|(begun, _)| *begun == drift);
+            Self { is_descending, ..self.clone() }
+                .drifts([drift])
+                .sort(ArtifactSort::Name)
+                .after(begun.map(|(_, key)| by_name(key)))
+        };
+        drifts.into_iter().map(part).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::Cursor;
 
     #[test]
     fn a_cursor_is_one_of_its_order_alone() {

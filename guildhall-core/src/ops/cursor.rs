@@ -2,14 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{AccordId, ArtifactId, Position, Seq};
+use super::query::DeploymentSort;
+use crate::ids::{AccordId, ArtifactId, Position, Revision, Seq};
 use crate::time::Timestamp;
 
 /// Where a page ended: hand it back to get the next one. Its text is the key of the
-/// page's last row; it stays right while rows come and go (keyset paging).
+/// page's last row; it stays right while rows come and go (keyset paging). One that is
+/// [turned round](Self::turned) gets the page before the row of its key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Cursor(String);
+
+/// What a cursor to the rows before begins with, which no key does.
+const TURNED: char = '<';
 
 impl Cursor {
     /// The cursor that carries these values, the last row's sort key.
@@ -23,7 +28,22 @@ impl Cursor {
     pub fn to_key<'c, K: Deserialize<'c>>(&'c self) -> Option<K> {
         // JSON writes it in this way alone; an escaped backslash may stand before the same letters.
         let has_nul = self.0.replace(r"\\", "").contains(r"\u0000");
-        if has_nul { None } else { serde_json::from_str(&self.0).ok() }
+        let key = self.0.strip_prefix(TURNED).unwrap_or(&self.0);
+        if has_nul { None } else { serde_json::from_str(key).ok() }
+    }
+
+    /// The other way: to the rows before the one of its key, instead of those after it.
+    #[must_use]
+    pub fn turned(self) -> Self {
+        match self.0.strip_prefix(TURNED) {
+            Some(key) => Self(key.to_owned()),
+            None => Self(format!("{TURNED}{}", self.0)),
+        }
+    }
+
+    /// Whether it leads to the rows before the one of its key.
+    pub fn is_turned(&self) -> bool {
+        self.0.starts_with(TURNED)
     }
 
     /// Where a page of quarantined entries ended whose last is at `position`: those before it
@@ -49,14 +69,20 @@ impl Cursor {
     }
 }
 
-/// What accords are ordered by.
-pub type AccordKey = (String, AccordId);
+/// What accords are ordered by: the time where they are ordered by it, name and id.
+pub type AccordKey = (Option<Timestamp>, String, AccordId);
 
 /// What ceremonies and verifications are ordered by: when it happened, and the entry that says so.
 pub type MomentKey = (Timestamp, Position);
 
-/// What deployments are ordered by: artifact and target.
+/// What deployments are ordered by: the order, the time where they are ordered by it, artifact and target.
+pub type DeploymentKey = (DeploymentSort, Option<Timestamp>, ArtifactId, String);
+
+/// What targets are ordered by: artifact and target.
 pub type TargetKey = (ArtifactId, String);
+
+/// What the contents of an artifact are ordered by.
+pub type RevisionKey = (Revision,);
 
 /// What the links of a chain are ordered by.
 pub type SeqKey = (Seq,);

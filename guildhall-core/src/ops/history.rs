@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
-use super::answer::Page;
-use super::cursor::Cursor;
+use super::cursor::{Cursor, MomentKey, PositionKey, TargetKey};
+use super::page::{Page, Paging};
 use super::{ArtifactRevision, CustodyTransition, DeploymentChange, DeploymentState, Health};
 use crate::cid::Cid;
 use crate::custody::CustodyState;
@@ -148,17 +148,29 @@ impl ChangeQuery {
         Self { from, to, artifact_id: None, after: None, limit: 100 }
     }
 
-    /// After which position a page begins.
-    pub fn begins_after(&self) -> Position {
-        let cursor = self.after.as_ref().and_then(Cursor::to_key::<(Position,)>);
-        cursor.map_or(self.from, |(position,)| position.max(self.from))
+    /// Which page it asks for.
+    pub fn paging(&self) -> Paging<PositionKey> {
+        Paging::of(self.after.as_ref(), self.limit)
     }
 
-    /// The page of what the tables have, each in order and one row beyond the limit.
-    pub fn page(parts: [Vec<Change>; 3], limit: u32) -> Page<Change> {
+    /// After which position the rows of the page are, and up to which.
+    pub fn positions(&self) -> (Position, Position) {
+        match self.paging() {
+            Paging { key: Some((key,)), is_turned: false, .. } => (key.max(self.from), self.to),
+            Paging { key: Some((key,)), .. } => (self.from, key.previous().min(self.to)),
+            Paging { key: None, .. } => (self.from, self.to),
+        }
+    }
+
+    /// The page of what the tables have, each as many rows as it [wants](Paging::wanted) in its order.
+    pub fn page(&self, parts: [Vec<Change>; 3]) -> Page<Change> {
+        let paging = self.paging();
         let mut rows: Vec<_> = parts.into_iter().flatten().collect();
         rows.sort_by_key(|change| change.position);
-        Page::from_rows(rows, limit, |change| (change.position,))
+        if paging.is_turned {
+            rows.reverse();
+        }
+        paging.page(rows, |change| (change.position,))
     }
 }
 
@@ -196,6 +208,29 @@ impl PeriodQuery {
     /// Every target, in this period.
     pub fn between(since: Timestamp, before: Timestamp) -> Self {
         Self { artifact_id: None, target: None, since, before, after: None, limit: 100 }
+    }
+
+    /// Which page of drifts it asks for.
+    pub fn paging(&self) -> Paging<MomentKey> {
+        Paging::of(self.after.as_ref(), self.limit)
+    }
+
+    /// Which page of targets it asks for.
+    pub fn target_paging(&self) -> Paging<TargetKey> {
+        Paging::of(self.after.as_ref(), self.limit)
+    }
+
+    /// The page of targets whose changes these are, as [`HealthTimes::of`] takes them.
+    pub fn page_of_targets(
+        &self,
+        changes: impl IntoIterator<Item = DeploymentChange>,
+    ) -> Page<HealthTimes> {
+        let paging = self.target_paging();
+        let mut rows = HealthTimes::of(changes, self.since, self.before);
+        if paging.is_turned {
+            rows.reverse();
+        }
+        paging.page(rows, |row| (row.artifact_id, row.target.clone()))
     }
 }
 

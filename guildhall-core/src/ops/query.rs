@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
+use serde::Serialize;
+
 use super::cursor::Cursor;
+#[cfg(doc)]
+use super::page::MAX_PAGE_ROWS;
 use super::{Drift, Health};
 use crate::cid::Cid;
 use crate::custody::CustodyState;
@@ -11,14 +15,6 @@ use crate::ids::{AccordId, ArtifactId};
 use crate::json::Json;
 use crate::time::Timestamp;
 use crate::words::words;
-
-/// How many rows a page holds at most.
-pub const MAX_PAGE_ROWS: u32 = 500;
-
-/// The limit that holds: at least 1, at most [`MAX_PAGE_ROWS`].
-pub fn page_limit(wanted: u32) -> u32 {
-    wanted.clamp(1, MAX_PAGE_ROWS)
-}
 
 words!(
     /// What artifacts are ordered by. Ties are broken by name, then by id.
@@ -33,8 +29,75 @@ words!(
         CustodyState = "custody_state",
         /// By the entry that last wrote the artifact.
         Position = "position",
+        /// By the CID of the current content, as a text.
+        Cid = "cid",
+        /// By drift, the worst first ([`Drift::WORST_FIRST`]).
+        Drift = "drift",
     }
 );
+
+words!(
+    /// What deployments are ordered by. Ties are broken by artifact, then by target.
+    DeploymentSort, "deployment sort" {
+        /// By the artifact's id.
+        Artifact = "artifact",
+        /// By target.
+        Target = "target",
+        /// By when the health last changed, the earliest first.
+        HealthSince = "health_since",
+    }
+);
+
+words!(
+    /// What accords are ordered by. Ties are broken by name, then by id.
+    AccordSort, "accord sort" {
+        /// By name.
+        Name = "name",
+        /// By when their terms came into force, the earliest first.
+        EffectiveAt = "effective_at",
+    }
+);
+
+/// What is [counted](super::OpsDb::count). Of a query, neither the order nor the page matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Counted {
+    /// Artifacts.
+    Artifacts(ArtifactQuery),
+    /// Accords.
+    Accords(AccordQuery),
+    /// Deployments.
+    Deployments(DeploymentQuery),
+    /// Verifications.
+    Verifications(VerificationQuery),
+    /// Ceremonies that are open.
+    OpenCeremonies,
+    /// Ceremonies that have closed.
+    ClosedCeremonies,
+    /// Entries in quarantine.
+    Quarantined,
+}
+
+/// What comes after every text that begins with this one, in the order of bytes: where a search in an index ends.
+pub fn beyond_beginning(text: &str) -> String {
+    format!("{text}{}", char::MAX)
+}
+
+/// How many rows there are, as far as they were counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Total {
+    /// The rows that were counted.
+    pub rows: u64,
+    /// Whether there are more.
+    pub has_more: bool,
+}
+
+impl Total {
+    /// What counting up to one row beyond `bound` came to.
+    pub fn of(counted: u64, bound: u32) -> Self {
+        let bound = u64::from(bound);
+        Self { rows: counted.min(bound), has_more: counted > bound }
+    }
+}
 
 /// Which artifacts, in which order. An empty filter lets all through; several values of one filter
 /// are alternatives; several filters must all hold.
@@ -67,6 +130,10 @@ pub struct ArtifactQuery {
     pub names: Vec<String>,
     /// Whose current content has one of these CIDs.
     pub cids: Vec<Cid>,
+    /// Whose name begins with one of these texts, as they are written.
+    pub name_begins: Vec<String>,
+    /// Whose current content has a CID that begins with this text.
+    pub cid_begins: Option<String>,
     /// Whose name contains this text, ASCII letters compared without case; `%` and `_` are
     /// themselves.
     pub name_contains: Option<String>,
@@ -91,7 +158,7 @@ pub struct ArtifactQuery {
 impl ArtifactQuery {
     /// Its words wherever it is asked without Rust: a field's name in the singular, without `is_` or
     /// `_id`. The console takes them as parameters, `guildhall` as flags.
-    pub const WORDS: [&'static str; 17] = [
+    pub const WORDS: [&'static str; 19] = [
         "artifact_type",
         "tier",
         "custody_state",
@@ -100,6 +167,8 @@ impl ArtifactQuery {
         "id",
         "name",
         "cid",
+        "name_begins",
+        "cid_begins",
         "name_contains",
         "content_contains",
         "terms_contain",
@@ -114,15 +183,18 @@ impl ArtifactQuery {
     /// The query as every store can ask it: without the texts that hold U+0000, which no row does.
     /// Nothing where that leaves nothing that could match.
     pub fn without_nul(&self) -> Option<Cow<'_, Self>> {
-        if self.name_contains.as_ref().is_some_and(|text| text.contains('\0')) {
+        let has_nul = |text: &Option<String>| text.as_ref().is_some_and(|text| text.contains('\0'));
+        if has_nul(&self.name_contains) || has_nul(&self.cid_begins) {
             return None;
         }
         let (types, names) = (without_nul(&self.artifact_types)?, without_nul(&self.names)?);
-        Some(match (types, names) {
-            (Cow::Borrowed(_), Cow::Borrowed(_)) => Cow::Borrowed(self),
-            (types, names) => Cow::Owned(Self {
+        let begins = without_nul(&self.name_begins)?;
+        Some(match (types, names, begins) {
+            (Cow::Borrowed(_), Cow::Borrowed(_), Cow::Borrowed(_)) => Cow::Borrowed(self),
+            (types, names, begins) => Cow::Owned(Self {
                 artifact_types: types.into_owned(),
                 names: names.into_owned(),
+                name_begins: begins.into_owned(),
                 ..self.clone()
             }),
         })
@@ -138,6 +210,8 @@ crate::setters!(ArtifactQuery {
     ids: impl Into<Vec<ArtifactId>>,
     names: impl Into<Vec<String>>,
     cids: impl Into<Vec<Cid>>,
+    name_begins: impl Into<Vec<String>>,
+    cid_begins: impl Into<Option<String>>,
     name_contains: impl Into<Option<String>>,
     content_contains: impl Into<Option<Json>>,
     terms_contain: impl Into<Option<Json>>,
@@ -169,6 +243,8 @@ impl Default for ArtifactQuery {
             ids: Vec::new(),
             names: Vec::new(),
             cids: Vec::new(),
+            name_begins: Vec::new(),
+            cid_begins: None,
             name_contains: None,
             content_contains: None,
             terms_contain: None,
@@ -189,7 +265,13 @@ pub struct AccordQuery {
     /// Of these names, whole and as they are written. Several accords may bear one name, which then
     /// finds them all.
     pub names: Vec<String>,
-    /// Where the page before ended.
+    /// Whose name begins with one of these texts, as they are written.
+    pub name_begins: Vec<String>,
+    /// The order.
+    pub sort: AccordSort,
+    /// Whether the order is turned round.
+    pub is_descending: bool,
+    /// Where the page before ended. A cursor of another order starts anew.
     pub after: Option<Cursor>,
     /// How many rows, at most [`MAX_PAGE_ROWS`].
     pub limit: u32,
@@ -197,6 +279,9 @@ pub struct AccordQuery {
 
 crate::setters!(AccordQuery {
     names: impl Into<Vec<String>>,
+    name_begins: impl Into<Vec<String>>,
+    sort: AccordSort,
+    is_descending: bool,
     after: impl Into<Option<Cursor>>,
     limit: u32,
 });
@@ -204,20 +289,32 @@ crate::setters!(AccordQuery {
 impl AccordQuery {
     /// Its words wherever it is asked without Rust: a field's name in the singular, without `is_` or
     /// `_id`. The console takes them as parameters, `guildhall` as flags.
-    pub const WORDS: [&'static str; 3] = ["name", "after", "limit"];
+    pub const WORDS: [&'static str; 6] =
+        ["name", "name_begins", "sort", "descending", "after", "limit"];
 
     /// The query as every store can ask it, as [`ArtifactQuery::without_nul`] has it.
     pub fn without_nul(&self) -> Option<Cow<'_, Self>> {
-        Some(match without_nul(&self.names)? {
-            Cow::Borrowed(_) => Cow::Borrowed(self),
-            Cow::Owned(names) => Cow::Owned(Self { names, ..self.clone() }),
+        Some(match (without_nul(&self.names)?, without_nul(&self.name_begins)?) {
+            (Cow::Borrowed(_), Cow::Borrowed(_)) => Cow::Borrowed(self),
+            (names, begins) => Cow::Owned(Self {
+                names: names.into_owned(),
+                name_begins: begins.into_owned(),
+                ..self.clone()
+            }),
         })
     }
 }
 
 impl Default for AccordQuery {
     fn default() -> Self {
-        Self { names: Vec::new(), after: None, limit: 100 }
+        Self {
+            names: Vec::new(),
+            name_begins: Vec::new(),
+            sort: AccordSort::Name,
+            is_descending: false,
+            after: None,
+            limit: 100,
+        }
     }
 }
 
@@ -227,9 +324,17 @@ impl Default for AccordQuery {
 pub struct DeploymentQuery {
     /// Of this artifact.
     pub artifact_id: Option<ArtifactId>,
+    /// On these targets.
+    pub targets: Vec<String>,
+    /// On targets that begin with this text.
+    pub target_begins: Option<String>,
     /// With these healths.
     pub healths: Vec<Health>,
-    /// Where the page before ended.
+    /// The order.
+    pub sort: DeploymentSort,
+    /// Whether the order is turned round.
+    pub is_descending: bool,
+    /// Where the page before ended. A cursor of another order starts anew.
     pub after: Option<Cursor>,
     /// How many rows, at most [`MAX_PAGE_ROWS`].
     pub limit: u32,
@@ -237,7 +342,11 @@ pub struct DeploymentQuery {
 
 crate::setters!(DeploymentQuery {
     artifact_id: impl Into<Option<ArtifactId>>,
+    targets: impl Into<Vec<String>>,
+    target_begins: impl Into<Option<String>>,
     healths: impl Into<Vec<Health>>,
+    sort: DeploymentSort,
+    is_descending: bool,
     after: impl Into<Option<Cursor>>,
     limit: u32,
 });
@@ -245,12 +354,33 @@ crate::setters!(DeploymentQuery {
 impl DeploymentQuery {
     /// Its words wherever it is asked without Rust: a field's name in the singular, without `is_` or
     /// `_id`. The console takes them as parameters, `guildhall` as flags.
-    pub const WORDS: [&'static str; 4] = ["artifact", "health", "after", "limit"];
+    pub const WORDS: [&'static str; 8] =
+        ["artifact", "target", "target_begins", "health", "sort", "descending", "after", "limit"];
+
+    /// The query as every store can ask it, as [`ArtifactQuery::without_nul`] has it.
+    pub fn without_nul(&self) -> Option<Cow<'_, Self>> {
+        if self.target_begins.as_ref().is_some_and(|text| text.contains('\0')) {
+            return None;
+        }
+        Some(match without_nul(&self.targets)? {
+            Cow::Borrowed(_) => Cow::Borrowed(self),
+            Cow::Owned(targets) => Cow::Owned(Self { targets, ..self.clone() }),
+        })
+    }
 }
 
 impl Default for DeploymentQuery {
     fn default() -> Self {
-        Self { artifact_id: None, healths: Vec::new(), after: None, limit: 100 }
+        Self {
+            artifact_id: None,
+            targets: Vec::new(),
+            target_begins: None,
+            healths: Vec::new(),
+            sort: DeploymentSort::Artifact,
+            is_descending: false,
+            after: None,
+            limit: 100,
+        }
     }
 }
 
@@ -273,6 +403,8 @@ pub struct VerificationQuery {
     /// Only those that stand. A verdict stands until the same verifier judges the same target again
     /// or, where it names none, the artifact: it is the latest of them by `verified_at`, then position.
     pub is_standing: bool,
+    /// Whether the order is turned round: the earliest first.
+    pub is_ascending: bool,
     /// Where the page before ended.
     pub after: Option<Cursor>,
     /// How many rows, at most [`MAX_PAGE_ROWS`].
@@ -287,13 +419,14 @@ crate::setters!(VerificationQuery {
     verified_since: impl Into<Option<Timestamp>>,
     verified_before: impl Into<Option<Timestamp>>,
     is_standing: bool,
+    is_ascending: bool,
     after: impl Into<Option<Cursor>>,
     limit: u32,
 });
 impl VerificationQuery {
     /// Its words wherever it is asked without Rust: a field's name in the singular, without `is_` or
     /// `_id`. The console takes them as parameters, `guildhall` as flags.
-    pub const WORDS: [&'static str; 9] = [
+    pub const WORDS: [&'static str; 10] = [
         "artifact",
         "target",
         "verifier",
@@ -301,6 +434,7 @@ impl VerificationQuery {
         "verified_since",
         "verified_before",
         "standing",
+        "ascending",
         "after",
         "limit",
     ];
@@ -329,6 +463,7 @@ impl Default for VerificationQuery {
             verified_since: None,
             verified_before: None,
             is_standing: false,
+            is_ascending: false,
             after: None,
             limit: 100,
         }

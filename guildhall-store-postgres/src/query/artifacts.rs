@@ -1,33 +1,26 @@
 //! Artifacts: filters, orders, drift.
 
-use guildhall_core::ops::{ArtifactKey, SortValue, page_limit};
+use guildhall_core::ops::SortValue;
 use guildhall_core::{
     AccordId, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSort, ArtifactSummary, Cid,
     CustodyState, Drift, Health, Timestamp,
 };
 
-use super::select::{STANDS, Select};
+use super::select::{STANDS, Select, ordered};
 use crate::ops_rows::Columns;
 
 /// The columns that an order goes by; each list is that of an index.
 fn order_columns(sort: ArtifactSort) -> &'static [&'static str] {
     match sort {
-        ArtifactSort::Name => &["name", "id"],
+        // By drift, it is by name in each of its parts.
+        ArtifactSort::Name | ArtifactSort::Drift => &["name", "id"],
         ArtifactSort::ArtifactType => &["artifact_type", "name", "id"],
         ArtifactSort::Tier => &["tier", "name", "id"],
         ArtifactSort::CustodyState => &["coalesce(custody_state, '')", "name", "id"],
+        ArtifactSort::Cid => &["cid", "name", "id"],
         // No two artifacts have one position.
         ArtifactSort::Position => &["position"],
     }
-}
-
-/// The order, and what a row that follows a key satisfies up to the key's values.
-fn order(query: &ArtifactQuery) -> (String, String) {
-    let columns = order_columns(query.sort);
-    let direction = if query.is_descending { " DESC" } else { "" };
-    let order: Vec<_> = columns.iter().map(|column| format!("{column}{direction}")).collect();
-    let beyond = if query.is_descending { "<" } else { ">" };
-    (order.join(", "), format!("({}) {beyond} (", columns.join(", ")))
 }
 
 /// Where the statement of a page begins.
@@ -36,11 +29,17 @@ pub(super) const PAGE: &str = "SELECT artifact.id, artifact.accord_binding_id, a
     artifact.position, since.* \
     FROM (SELECT * FROM {schema}.governed_artifacts AS artifact";
 
-/// The statement of a page: the rows first, then the drift of each.
-pub(super) fn select_page<'d>(mut select: Select<'d>, query: &ArtifactQuery) -> Select<'d> {
+/// Where the statement begins that counts.
+pub(super) const COUNT: &str = "SELECT pg_catalog.count(*) FROM \
+    (SELECT 1 FROM {schema}.governed_artifacts AS artifact";
+
+/// Lets only those through that match.
+pub(super) fn filter<'d>(mut select: Select<'d>, query: &ArtifactQuery) -> Select<'d> {
     select.and_any("id", &query.ids, |id| *id.as_uuid());
     select.and_any("cid", &query.cids, Cid::to_string);
     select.and_any("name", &query.names, String::clone);
+    select.and_begins("name", &query.name_begins);
+    select.and_begins("cid", query.cid_begins.as_slice());
     select.and_any("artifact_type", &query.artifact_types, String::clone);
     select.and_any("tier", &query.tiers, |tier| i16::from(tier.get()));
     select.and_any("coalesce(custody_state, '')", &query.custody_states, |state| {
@@ -90,25 +89,28 @@ pub(super) fn select_page<'d>(mut select: Select<'d>, query: &ArtifactQuery) -> 
         );
         select.and(STANDS).text(")");
     }
-    let (order, beyond) = order(query);
-    if let Some(ArtifactKey { value, name, id, .. }) = query.key() {
-        select.and(&beyond);
-        match (query.sort, value) {
-            (ArtifactSort::Position, SortValue::Number(position)) => {
-                select.value(position);
-            }
-            (_, value) => {
-                match value {
-                    SortValue::Number(number) => select.value(number).text(", "),
-                    SortValue::Text(text) => select.value(text).text(", "),
-                    SortValue::None => &mut select,
-                };
-                select.value(name).text(", ").value(*id.as_uuid());
-            }
+    select
+}
+
+/// The statement of a page: the rows first, then the drift of each.
+pub(super) fn select_page<'d>(select: Select<'d>, query: &ArtifactQuery) -> Select<'d> {
+    let (mut select, paging) = (filter(select, query), query.paging());
+    let columns = order_columns(query.sort);
+    select.page(columns, query.is_descending, &paging, |select, key| {
+        match &key.value {
+            SortValue::Number(number) => select.value(*number),
+            SortValue::Text(text) => select.value(text.clone()),
+            SortValue::None => select,
+        };
+        if query.sort == ArtifactSort::Position {
+            return;
         }
-        select.text(")");
-    }
-    select.order(&order, i64::from(page_limit(query.limit)) + 1);
+        if key.value != SortValue::None {
+            select.text(", ");
+        }
+        select.value(key.name.clone()).text(", ").value(*key.id.as_uuid());
+    });
+    let order = ordered(columns, query.is_descending != paging.is_turned);
     select.text(") AS artifact ").text(include_str!("../sql/drift.sql"));
     select.text(" ORDER BY ").text(&order);
     select

@@ -1,14 +1,13 @@
 //! The questions to what was.
 
 use chrono::{DateTime, Utc};
-use guildhall_core::ops::{MomentKey, TargetKey, page_limit};
 use guildhall_core::store::{read_change, read_content};
 use guildhall_core::{
-    ArtifactId, ArtifactRevision, Change, ChangeQuery, Cursor, CustodyTransition, Decided,
-    DeploymentState, PeriodQuery, PostureBy, Timestamp, What,
+    ArtifactId, ArtifactRevision, Change, ChangeQuery, CustodyTransition, Decided, DeploymentState,
+    PeriodQuery, PostureBy, Timestamp, What,
 };
 
-use super::select::Select;
+use super::select::{Select, ordered};
 use crate::ops_rows::Columns;
 
 /// Where the statements of what changed begin; `changed` is the table's alias.
@@ -38,9 +37,10 @@ pub(super) fn in_range<'d>(mut select: Select<'d>, query: &ChangeQuery) -> Selec
     if let Some(id) = query.artifact_id {
         select.and("changed.artifact_id = ").value(*id.as_uuid());
     }
-    select.and(position).text(" > ").value(query.begins_after().as_i64());
-    select.and(position).text(" <= ").value(query.to.as_i64());
-    select.order(position, i64::from(page_limit(query.limit)) + 1);
+    let ((after, up_to), paging) = (query.positions(), query.paging());
+    select.and(position).text(" > ").value(after.as_i64());
+    select.and(position).text(" <= ").value(up_to.as_i64());
+    select.order(&ordered(&[position], paging.is_turned), paging.wanted().into());
     select
 }
 
@@ -97,11 +97,10 @@ pub(super) fn health_times<'d>(mut select: Select<'d>, query: &PeriodQuery) -> S
     if let Some(target) = &query.target {
         select.and("state.target = ").value(target.clone());
     }
-    if let Some((id, target)) = query.after.as_ref().and_then(Cursor::to_key::<TargetKey>) {
-        select.and("(state.artifact_id, state.target) > (").value(*id.as_uuid());
-        select.text(", ").value(target).text(")");
-    }
-    select.order("state.artifact_id, state.target", i64::from(page_limit(query.limit)) + 1);
+    let columns = ["state.artifact_id", "state.target"];
+    select.page(&columns, false, &query.target_paging(), |select, (id, target)| {
+        select.value(*id.as_uuid()).text(", ").value(target.clone());
+    });
     select.text(
         ") AS asked JOIN {schema}.deployment_changes AS seen \
          ON seen.artifact_id = asked.artifact_id AND seen.target = asked.target \
@@ -136,11 +135,8 @@ pub(super) fn began_in(select: &mut Select<'_>, query: &PeriodQuery) {
 /// A page of them, the last first.
 pub(super) fn page_of_drifts<'d>(mut select: Select<'d>, query: &PeriodQuery) -> Select<'d> {
     began_in(&mut select, query);
-    if let Some(key) = query.after.as_ref().and_then(Cursor::to_key::<MomentKey>) {
-        select.and("(began.observed_at, began.position) < ").moment(key);
-    }
-    let limit = i64::from(page_limit(query.limit)) + 1;
-    select.order("began.observed_at DESC, began.position DESC", limit);
+    let columns = ["began.observed_at", "began.position"];
+    select.page(&columns, true, &query.paging(), Select::moment);
     select
 }
 

@@ -1,6 +1,7 @@
 //! Statements, put together from fixed parts and the values that they bind.
 
 use chrono::{DateTime, Utc};
+use guildhall_core::ops::{Paging, beyond_beginning};
 use guildhall_core::{AsOf, CustodyState, Health, Position, Table, Timestamp};
 use sqlx::postgres::PgArguments;
 use sqlx::{Arguments as _, Encode, Postgres, QueryBuilder, Type};
@@ -69,6 +70,13 @@ const LEFT_OR_OF_HEALTH: &str = "(artifact_id, target) IN (\
      SELECT artifact_id, target FROM {schema}.deployment_states WHERE health = 'HEALTH' UNION ALL \
      SELECT artifact_id, target FROM {schema}.deployment_changes \
      WHERE previous_health = 'HEALTH' AND {after deployment_changes})";
+
+/// An order of these columns, or the one turned round.
+pub(super) fn ordered(columns: &[&str], is_descending: bool) -> String {
+    let direction = if is_descending { " DESC" } else { "" };
+    let order: Vec<_> = columns.iter().map(|column| format!("{column}{direction}")).collect();
+    order.join(", ")
+}
 
 /// A statement that is put together from fixed parts, which name the schema as `{schema}`, and the
 /// values that it binds.
@@ -169,10 +177,13 @@ impl<'d> Select<'d> {
         self
     }
 
-    /// A time and a position, in parentheses.
-    pub(super) fn moment(&mut self, (at, position): (Timestamp, Position)) -> &mut Self {
-        let at = chrono::DateTime::<chrono::Utc>::from(at);
-        self.text("(").value(at).text(", ").value(position.as_i64()).text(")")
+    pub(super) fn time(&mut self, at: Timestamp) -> &mut Self {
+        self.value(DateTime::<Utc>::from(at))
+    }
+
+    /// A time and a position.
+    pub(super) fn moment(&mut self, (at, position): &(Timestamp, Position)) {
+        self.time(*at).text(", ").value(position.as_i64());
     }
 
     /// Lets only those through for whom the condition that begins so holds.
@@ -199,6 +210,22 @@ impl<'d> Select<'d> {
         self.text(")");
     }
 
+    /// Lets only those through that begin with one of the texts, or all where there are none.
+    pub(super) fn and_begins(&mut self, column: &'static str, beginnings: &[String]) {
+        let Some((first, others)) = beginnings.split_first() else { return };
+        let between = |select: &mut Self, text: &String| {
+            select.text(column).text(" >= ").value(text.clone()).text(" AND ");
+            select.text(column).text(" < ").value(beyond_beginning(text));
+        };
+        self.and("(");
+        between(self, first);
+        for text in others {
+            self.text(" OR ");
+            between(self, text);
+        }
+        self.text(")");
+    }
+
     /// The same of a text that may be longer than an index takes, which has how it begins.
     pub(super) fn and_any_long(&mut self, column: &'static str, texts: &[String]) {
         let Some((first, others)) = texts.split_first() else { return };
@@ -210,6 +237,30 @@ impl<'d> Select<'d> {
         }
         self.text(")");
         self.and_any(column, texts, String::clone);
+    }
+
+    /// Lets only those of a page through, in the order of these columns or turned round. `bind` writes the
+    /// values of the page's key, separated by commas.
+    pub(super) fn page<K>(
+        &mut self,
+        columns: &[&str],
+        is_descending: bool,
+        paging: &Paging<K>,
+        bind: impl FnOnce(&mut Self, &K),
+    ) {
+        let is_descending = is_descending != paging.is_turned;
+        if let Some(key) = &paging.key {
+            let beyond = if is_descending { "<" } else { ">" };
+            self.and(&format!("({}) {beyond} (", columns.join(", ")));
+            bind(self, key);
+            self.text(")");
+        }
+        self.order(&ordered(columns, is_descending), paging.wanted().into());
+    }
+
+    /// Ends a statement that [counts](counting) the rows it began with.
+    pub(super) fn count_to(&mut self, bound: u32) {
+        self.parts.push(" LIMIT ").push_bind(i64::from(bound) + 1).push(") AS counted");
     }
 
     pub(super) fn order(&mut self, order: &str, limit: i64) {

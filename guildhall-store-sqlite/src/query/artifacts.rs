@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use guildhall_core::ops::{ArtifactKey, SortValue, page_limit};
+use guildhall_core::ops::{ArtifactKey, SortValue};
 use guildhall_core::{
     AccordId, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSort, ArtifactSummary, AsOf, Cid,
     CustodyState, Drift, Json, Page, Table, Timestamp,
@@ -17,32 +17,34 @@ use super::select::{
 use crate::ops_rows::Columns;
 
 /// The values of a key, in the order of [`order_columns`].
-fn values_of(key: ArtifactKey) -> Vec<Value> {
-    let value = match key.value {
-        SortValue::Number(number) => Some(number.into()),
-        SortValue::Text(text) => Some(text.into()),
+fn values_of(key: &ArtifactKey) -> Vec<Value> {
+    let value = match &key.value {
+        SortValue::Number(number) => Some((*number).into()),
+        SortValue::Text(text) => Some(text.clone().into()),
         SortValue::None => None,
     };
     match key.sort {
         ArtifactSort::Position => value.into_iter().collect(),
-        _ => value.into_iter().chain([key.name.into(), bytes(key.id.as_uuid())]).collect(),
+        _ => value.into_iter().chain([key.name.clone().into(), bytes(key.id.as_uuid())]).collect(),
     }
 }
 
 /// The columns that an order goes by; each list is that of an index.
 fn order_columns(sort: ArtifactSort) -> &'static [&'static str] {
     match sort {
-        ArtifactSort::Name => &["name", "id"],
+        // By drift, it is by name in each of its parts.
+        ArtifactSort::Name | ArtifactSort::Drift => &["name", "id"],
         ArtifactSort::ArtifactType => &["artifact_type", "name", "id"],
         ArtifactSort::Tier => &["tier", "name", "id"],
         ArtifactSort::CustodyState => &["coalesce(custody_state, '')", "name", "id"],
+        ArtifactSort::Cid => &["cid", "name", "id"],
         // No two artifacts have one position.
         ArtifactSort::Position => &["position"],
     }
 }
 
-/// The statement of a page; content last, for the fragment to be looked for.
-pub(super) fn select_page(query: &ArtifactQuery, as_of: Option<AsOf>) -> Select {
+/// The statement of all that match; content last, for the fragment to be looked for.
+fn select_all(query: &ArtifactQuery, as_of: Option<AsOf>) -> Select {
     let mut select = Select::from(match query.content_contains {
         None => include_str!("../sql/select_artifacts.sql"),
         Some(_) => include_str!("../sql/select_artifacts_with_content.sql"),
@@ -52,6 +54,8 @@ pub(super) fn select_page(query: &ArtifactQuery, as_of: Option<AsOf>) -> Select 
         .and_any("id", query.ids.iter().map(|id| bytes(id.as_uuid())).collect())
         .and_any("cid", cids.collect())
         .and_any("name", texts(&query.names))
+        .and_begins("name", &query.name_begins)
+        .and_begins("cid", query.cid_begins.as_slice())
         .and_any("artifact_type", texts(&query.artifact_types))
         .and_any("tier", query.tiers.iter().map(|tier| i64::from(tier.get()).into()).collect())
         .and_any("coalesce(custody_state, '')", words(&query.custody_states, CustodyState::as_str))
@@ -81,22 +85,32 @@ pub(super) fn select_page(query: &ArtifactQuery, as_of: Option<AsOf>) -> Select 
         let judged = "SELECT verdict.artifact_id FROM verification_results AS verdict";
         select = select.and(&format!("id IN ({judged} WHERE {outcomes} AND {STANDS})"), values);
     }
+    select
+}
+
+fn looks_inside(query: &ArtifactQuery) -> bool {
+    query.content_contains.is_some() || query.terms_contain.is_some()
+}
+
+/// The statement of a page.
+pub(super) fn select_page(query: &ArtifactQuery, as_of: Option<AsOf>) -> Select {
+    let (mut select, paging) = (select_all(query, as_of), query.paging());
     let columns = order_columns(query.sort);
-    if let Some(values) = query.key().map(values_of) {
-        let beyond = if query.is_descending { "<" } else { ">" };
-        let marks = vec!["?"; columns.len()].join(", ");
-        if query.sort == ArtifactSort::CustodyState {
-            // SQLite does not see that a row value begins with an indexed expression.
-            select = select.and(&format!("{} {beyond}= ?", columns[0]), values.first().cloned());
-        }
-        select = select.and(&format!("({}) {beyond} ({marks})", columns.join(", ")), values);
+    if let Some(key) = &paging.key
+        && query.sort == ArtifactSort::CustodyState
+    {
+        // SQLite does not see that a row value begins with an indexed expression.
+        let beyond = if query.is_descending != paging.is_turned { "<" } else { ">" };
+        let value = values_of(key).into_iter().take(1);
+        select = select.and(&format!("{} {beyond}= ?", columns[0]), value);
     }
-    let direction = if query.is_descending { " DESC" } else { "" };
-    let order: Vec<_> = columns.iter().map(|column| format!("{column}{direction}")).collect();
-    let looks_inside = query.content_contains.is_some() || query.terms_contain.is_some();
-    // A search inside the rows stops by itself.
-    let limit = if looks_inside { -1 } else { i64::from(page_limit(query.limit)) + 1 };
-    select.ordered(&order.join(", "), limit)
+    let mut select = select.paged(columns, query.is_descending, &paging, values_of);
+    if looks_inside(query) {
+        // Whoever looks inside the rows stops by itself.
+        select.values.pop();
+        select.values.push((-1).into());
+    }
+    select
 }
 
 /// The same, or as of a moment from those and what changed since.
@@ -135,19 +149,53 @@ pub(super) fn load_page(
     asked: &Asked<'_>,
     query: &ArtifactQuery,
 ) -> rusqlite::Result<Page<ArtifactSummary>> {
-    let limit = page_limit(query.limit);
-    let wanted = usize::try_from(limit).unwrap_or(usize::MAX).saturating_add(1);
+    let paging = query.paging();
+    let wanted = usize::try_from(paging.wanted()).unwrap_or(usize::MAX);
+    let mut rows = Vec::new();
+    for part in query.parts() {
+        visit(asked, query, &select_page(&part, asked.as_of), |mut summary| {
+            (summary.drift, summary.drift_since) = load_drift(asked, summary.id)?;
+            rows.push(summary);
+            Ok(rows.len() < wanted)
+        })?;
+        if rows.len() >= wanted {
+            break;
+        }
+    }
+    Ok(paging.page(rows, |row| ArtifactKey::of(row, query)))
+}
+
+/// How many match, up to one beyond `bound`.
+pub(super) fn count(asked: &Asked<'_>, query: &ArtifactQuery, bound: u32) -> rusqlite::Result<u64> {
+    let select = select_all(query, asked.as_of);
+    if !looks_inside(query) {
+        return select.count(asked, bound);
+    }
+    let mut count = 0;
+    visit(asked, query, &select, |_| {
+        count += 1;
+        Ok(count <= u64::from(bound))
+    })?;
+    Ok(count)
+}
+
+/// Hands over the rows of a statement that match, without their drift, until `take` has enough.
+fn visit(
+    asked: &Asked<'_>,
+    query: &ArtifactQuery,
+    select: &Select,
+    mut take: impl FnMut(ArtifactSummary) -> rusqlite::Result<bool>,
+) -> rusqlite::Result<()> {
     let accords = match &query.terms_contain {
         Some(fragment) => Some(load_accords_containing(asked, fragment)?),
         None => None,
     };
-    let select = select_page(query, asked.as_of);
     let mut statement = asked.prepare(&select.sql)?;
-    let mut stored = statement.query(params_from_iter(asked.values(select.values)))?;
-    let mut rows = Vec::new();
+    let mut stored =
+        statement.query(params_from_iter(asked.values(select.values.iter().cloned())))?;
     while let Some(row) = stored.next()? {
         let mut columns = Columns::of(row);
-        let mut summary = ArtifactSummary {
+        let summary = ArtifactSummary {
             id: columns.value()?,
             accord_binding_id: columns.value()?,
             name: columns.value()?,
@@ -167,13 +215,11 @@ pub(super) fn load_page(
         {
             continue;
         }
-        (summary.drift, summary.drift_since) = load_drift(asked, summary.id)?;
-        rows.push(summary);
-        if rows.len() == wanted {
+        if !take(summary)? {
             break;
         }
     }
-    Ok(Page::from_rows(rows, limit, |row| ArtifactKey::of(row, query)))
+    Ok(())
 }
 
 fn load_accords_containing(

@@ -1,55 +1,51 @@
 //! The questions to what was.
 
-use guildhall_core::ops::{MomentKey, PositionKey, TargetKey, page_limit};
+use guildhall_core::ops::{Paging, PositionKey, RevisionKey};
 use guildhall_core::store::{
     read_change, read_content, read_drift_span, read_posture, read_posture_moves,
 };
 use guildhall_core::{
-    ArtifactId, ArtifactRevision, Change, ChangeQuery, Cursor, CustodyTransition, Decided,
+    ArtifactId, ArtifactRevision, Change, ChangeQuery, CustodyTransition, Decided,
     DeploymentChange, DeploymentState, DriftSpan, HealthTimes, Page, PeriodQuery, PostureBy,
-    PostureDay, PostureQuery, Recovery, Revision, TargetChange, Timestamp, What,
+    PostureDay, PostureQuery, Recovery, TargetChange, Timestamp, What,
 };
 use rusqlite::Row;
 use rusqlite::types::Value;
 
-use super::select::{Asked, Select, bytes};
+use super::select::{Asked, Select, bytes, moment, ordered};
 use crate::ops_rows::Columns;
 
-pub(super) fn select_revisions(id: ArtifactId, after: Option<&Cursor>, limit: u32) -> Select {
-    let mut select = Select::from("SELECT {artifact_revisions.*} FROM artifact_revisions")
-        .and("artifact_id = ?", [bytes(id.as_uuid())]);
-    if let Some((revision,)) = after.and_then(Cursor::to_key::<(Revision,)>) {
-        select = select.and("revision < ?", [revision.as_i64().into()]);
-    }
-    select.ordered("revision DESC", i64::from(limit) + 1)
+pub(super) fn select_revisions(id: ArtifactId, paging: &Paging<RevisionKey>) -> Select {
+    Select::from("SELECT {artifact_revisions.*} FROM artifact_revisions")
+        .and("artifact_id = ?", [bytes(id.as_uuid())])
+        .paged(&["revision"], true, paging, |(revision,)| vec![revision.as_i64().into()])
 }
 
 pub(super) fn load_revisions(
     asked: &Asked<'_>,
     id: ArtifactId,
-    after: Option<&Cursor>,
-    limit: u32,
+    paging: &Paging<RevisionKey>,
 ) -> rusqlite::Result<Page<ArtifactRevision>> {
-    let limit = page_limit(limit);
-    let rows = select_revisions(id, after, limit)
+    let rows = select_revisions(id, paging)
         .load(asked, |row| Columns::of(row).row::<ArtifactRevision>())?;
-    Ok(Page::from_rows(rows, limit, |row| (row.revision,)))
+    Ok(paging.page(rows, |row| (row.revision,)))
 }
 
 /// What a table has to say of a range of positions; `changed` is its alias. CROSS JOIN keeps the order.
 fn select_changes(sql: &'static str, query: &ChangeQuery) -> Select {
-    let range = [query.begins_after().as_i64().into(), query.to.as_i64().into()];
-    let limit = i64::from(page_limit(query.limit)) + 1;
+    let ((after, up_to), paging) = (query.positions(), query.paging());
+    let range = [after.as_i64().into(), up_to.as_i64().into()];
+    let (is_turned, limit) = (paging.is_turned, paging.wanted().into());
     let select = Select::from(sql);
     match query.artifact_id {
         None => select
             .and("changed.position > ? AND changed.position <= ?", range)
-            .ordered("changed.position", limit),
+            .ordered(&ordered(&["changed.position"], is_turned), limit),
         // One artifact has few: the plus keeps SQLite from the index of all.
         Some(id) => select
             .and("changed.artifact_id = ?", [bytes(id.as_uuid())])
             .and("+changed.position > ? AND +changed.position <= ?", range)
-            .ordered("+changed.position", limit),
+            .ordered(&ordered(&["+changed.position"], is_turned), limit),
     }
 }
 
@@ -94,7 +90,7 @@ pub(super) fn load_changes(
             Ok(What::Health { change: columns.row::<DeploymentChange>()? })
         })
     })?;
-    Ok(ChangeQuery::page([contents, links, healths], page_limit(query.limit)))
+    Ok(query.page([contents, links, healths]))
 }
 
 pub(super) fn select_target_changes(query: &ChangeQuery) -> Select {
@@ -109,11 +105,11 @@ pub(super) fn load_target_changes(
         let mut columns = Columns::of(row);
         Ok(TargetChange { change: columns.row()?, before: columns.row_if_any()? })
     })?;
-    Ok(Page::from_rows(rows, page_limit(query.limit), |row| (row.change.position,)))
+    Ok(query.paging().page(rows, |row| (row.change.position,)))
 }
 
-pub(super) fn select_ceremonies_of(actor: &str, after: Option<&Cursor>, limit: u32) -> Select {
-    let mut select = Select::from(include_str!("../sql/select_ceremonies.sql"))
+pub(super) fn select_ceremonies_of(actor: &str, paging: &Paging<PositionKey>) -> Select {
+    Select::from(include_str!("../sql/select_ceremonies.sql"))
         .and("link.to_state = 'ceremony_open'", [])
         .and(
             "link.position IN (\
@@ -125,15 +121,12 @@ pub(super) fn select_ceremonies_of(actor: &str, after: Option<&Cursor>, limit: u
              ON opened.artifact_id = closed.artifact_id AND opened.seq = closed.seq - 1 \
              WHERE closed.actor = ? AND closed.from_state = 'ceremony_open')",
             [actor.to_owned().into(), actor.to_owned().into()],
-        );
-    if let Some((position,)) = after.and_then(Cursor::to_key::<PositionKey>) {
-        select = select.and("link.position > ?", [position.as_i64().into()]);
-    }
-    select.ordered("link.position", i64::from(limit) + 1)
+        )
+        .paged(&["link.position"], false, paging, |(position,)| vec![position.as_i64().into()])
 }
 
 /// The changes of a page of targets: for each the last at or before the period, and those in it.
-pub(super) fn select_health_times(query: &PeriodQuery, limit: u32) -> Select {
+pub(super) fn select_health_times(query: &PeriodQuery) -> Select {
     let of_page = "SELECT {seen: deployment_changes.*} FROM (\
         SELECT state.artifact_id, state.target FROM deployment_states AS state WHERE EXISTS (\
         SELECT 1 FROM deployment_changes AS any_change \
@@ -147,11 +140,10 @@ pub(super) fn select_health_times(query: &PeriodQuery, limit: u32) -> Select {
     if let Some(target) = &query.target {
         select = select.and("state.target = ?", [target.clone().into()]);
     }
-    if let Some((id, target)) = query.after.as_ref().and_then(Cursor::to_key::<TargetKey>) {
-        let key = [bytes(id.as_uuid()), target.into()];
-        select = select.and("(state.artifact_id, state.target) > (?, ?)", key);
-    }
-    select = select.ordered("state.artifact_id, state.target", i64::from(limit) + 1);
+    let columns = ["state.artifact_id", "state.target"];
+    select = select.paged(&columns, false, &query.target_paging(), |(id, target)| {
+        vec![bytes(id.as_uuid()), target.clone().into()]
+    });
     select.sql.push_str(
         ") AS asked CROSS JOIN deployment_changes AS seen \
          ON seen.artifact_id = asked.artifact_id AND seen.target = asked.target \
@@ -169,11 +161,9 @@ pub(super) fn load_health_times(
     asked: &Asked<'_>,
     query: &PeriodQuery,
 ) -> rusqlite::Result<Page<HealthTimes>> {
-    let limit = page_limit(query.limit);
-    let changes = select_health_times(query, limit)
-        .load(asked, |row| Columns::of(row).row::<DeploymentChange>())?;
-    let rows = HealthTimes::of(changes, query.since, query.before);
-    Ok(Page::from_rows(rows, limit, |row| (row.artifact_id, row.target.clone())))
+    let changes =
+        select_health_times(query).load(asked, |row| Columns::of(row).row::<DeploymentChange>())?;
+    Ok(query.page_of_targets(changes))
 }
 
 /// The drifts that began in the period.
@@ -195,16 +185,11 @@ pub(super) fn load_drifts(
     asked: &Asked<'_>,
     query: &PeriodQuery,
 ) -> rusqlite::Result<Page<DriftSpan>> {
-    let limit = page_limit(query.limit);
-    let mut select = select_drifts(query);
-    if let Some((at, position)) = query.after.as_ref().and_then(Cursor::to_key::<MomentKey>) {
-        let key = [at.to_string().into(), position.as_i64().into()];
-        select = select.and("(began.observed_at, began.position) < (?, ?)", key);
-    }
-    let select =
-        select.ordered("began.observed_at DESC, began.position DESC", i64::from(limit) + 1);
+    let paging = query.paging();
+    let columns = ["began.observed_at", "began.position"];
+    let select = select_drifts(query).paged(&columns, true, &paging, moment);
     let rows = select.load(asked, drift_span)?;
-    Ok(Page::from_rows(rows, limit, |row| (row.drifted_at, row.position)))
+    Ok(paging.page(rows, |row| (row.drifted_at, row.position)))
 }
 
 pub(super) fn load_recovery(asked: &Asked<'_>, query: &PeriodQuery) -> rusqlite::Result<Recovery> {

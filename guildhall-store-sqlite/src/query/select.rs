@@ -1,9 +1,12 @@
 //! Statements, put together from fixed parts and the values that they bind.
 
-use guildhall_core::{AsOf, Outcome, Table};
+use guildhall_core::ops::{Paging, beyond_beginning};
+use guildhall_core::{AsOf, Outcome, Position, Table, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{CachedStatement, Connection, Row, params_from_iter};
 use uuid::Uuid;
+
+use crate::ops_rows::Columns;
 
 /// The tables that are asked: as they are, or as they were.
 #[derive(Debug, Clone, Copy)]
@@ -119,12 +122,49 @@ impl Select {
         self.and(&format!("{column} IN ({marks})"), values)
     }
 
+    /// Lets only those through that begin with one of the texts, or all where there are none.
+    pub(super) fn and_begins(self, column: &str, beginnings: &[String]) -> Self {
+        if beginnings.is_empty() {
+            return self;
+        }
+        let one = format!("({column} >= ? AND {column} < ?)");
+        let any = vec![one; beginnings.len()].join(" OR ");
+        let ends = beginnings.iter().flat_map(|text| [text.clone(), beyond_beginning(text)]);
+        self.and(&format!("({any})"), ends.map(Value::Text))
+    }
+
     pub(super) fn ordered(mut self, order: &str, limit: i64) -> Self {
         self.sql.push_str(" ORDER BY ");
         self.sql.push_str(order);
         self.sql.push_str(" LIMIT ?");
         self.values.push(limit.into());
         self
+    }
+
+    /// Lets only those of a page through, in the order of these columns or turned round. `values` are those of the
+    /// page's key.
+    pub(super) fn paged<K>(
+        mut self,
+        columns: &[&str],
+        is_descending: bool,
+        paging: &Paging<K>,
+        values: impl FnOnce(&K) -> Vec<Value>,
+    ) -> Self {
+        let is_descending = is_descending != paging.is_turned;
+        if let Some(key) = &paging.key {
+            let beyond = if is_descending { "<" } else { ">" };
+            let marks = vec!["?"; columns.len()].join(", ");
+            self = self.and(&format!("({}) {beyond} ({marks})", columns.join(", ")), values(key));
+        }
+        self.ordered(&ordered(columns, is_descending), paging.wanted().into())
+    }
+
+    /// How many rows there are, up to one beyond `bound`.
+    pub(super) fn count(&self, asked: &Asked<'_>, bound: u32) -> rusqlite::Result<u64> {
+        let sql = format!("SELECT count(*) FROM ({} LIMIT ?)", self.sql);
+        let values = self.values.iter().cloned().chain([Value::from(i64::from(bound) + 1)]);
+        let mut statement = asked.prepare(&sql)?;
+        statement.query_row(params_from_iter(asked.values(values)), |row| Columns::of(row).count())
     }
 
     pub(super) fn load<T>(
@@ -140,6 +180,18 @@ impl Select {
 
 pub(super) fn bytes(id: &Uuid) -> Value {
     Value::Blob(id.as_bytes().to_vec())
+}
+
+/// An order of these columns, or the one turned round.
+pub(super) fn ordered(columns: &[&str], is_descending: bool) -> String {
+    let direction = if is_descending { " DESC" } else { "" };
+    let order: Vec<_> = columns.iter().map(|column| format!("{column}{direction}")).collect();
+    order.join(", ")
+}
+
+/// The values of a time and a position.
+pub(super) fn moment((at, position): &(Timestamp, Position)) -> Vec<Value> {
+    vec![at.to_string().into(), position.as_i64().into()]
 }
 
 pub(super) fn words<T: Copy>(words: &[T], text: impl Fn(T) -> &'static str) -> Vec<Value> {

@@ -1,5 +1,6 @@
 //! That the questions to what was are served by indexes.
 
+use guildhall_core::ops::Paging;
 use guildhall_core::{ArtifactId, ChangeQuery, PeriodQuery, Position, PostureBy, Timestamp};
 
 use super::{assert_indexed, plan, plan_of};
@@ -51,10 +52,10 @@ fn what_changed_is_found_by_position_or_by_the_artifacts_key() {
 
 #[test]
 fn an_artifacts_contents_and_an_actors_ceremonies_come_in_the_order_of_an_index() {
-    let plan = plan_of(&history::select_revisions(ArtifactId::new(), None, 10));
+    let plan = plan_of(&history::select_revisions(ArtifactId::new(), &Paging::of(None, 10)));
     assert_indexed(&plan);
     assert!(searches(&plan, "artifact_revisions_key (artifact_id=?)"), "{plan:#?}");
-    let plan = plan_of(&history::select_ceremonies_of("ada", None, 10));
+    let plan = plan_of(&history::select_ceremonies_of("ada", &Paging::of(None, 10)));
     assert!(searches(&plan, "custody_transitions_by_actor (actor=?"), "{plan:#?}");
     assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{plan:#?}");
 }
@@ -73,7 +74,7 @@ fn drifts_begin_in_the_index_of_beginnings_and_end_by_the_key() {
         let ends = "deployment_changes_key (artifact_id=? AND target=? AND observed_at>?)";
         assert_eq!(plan.iter().filter(|step| step.contains(ends)).count(), 3, "{plan:#?}");
     }
-    let plan = plan_of(&history::select_health_times(&period, 10));
+    let plan = plan_of(&history::select_health_times(&period));
     assert!(
         !plan.iter().any(|step| step.starts_with("SCAN")
             && !step.contains("INDEX")
