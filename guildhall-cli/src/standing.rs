@@ -5,12 +5,16 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use guildhall_core::text::escape_for_terminal;
 use guildhall_core::{
-    AsOf, Checkpoint, Chronicle, OPS_DB, Origin, Overview, Position, ProjectorCheckpoint, ReadLimit,
+    AsOf, Checkpoint, Chronicle, OPS_DB, Origin, Overdue, Overview, Position, ProjectorCheckpoint,
+    ReadLimit, Timestamp,
 };
 use serde::Serialize;
 
 use crate::database::{Reading, Store};
 use crate::output::Style;
+
+/// How many overdue artifacts of each kind are named.
+const LISTED_OVERDUE: u32 = 20;
 
 /// The state of a database, at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -31,6 +35,8 @@ pub struct Standing {
     pub projectors: Vec<ProjectorCheckpoint>,
     /// What the tables hold, or held at the moment that was asked for, entries in quarantine among it.
     pub overview: Overview,
+    /// What is overdue by the terms of the accords, some of each kind by name.
+    pub overdue: Overdue,
     /// How much space it takes.
     pub sizes: Sizes,
 }
@@ -70,6 +76,7 @@ impl Standing {
             None => ops_db.overview().await?,
             Some(moment) => ops_db.as_of(moment).await?.overview().await?,
         };
+        let overdue = Overdue::load(&*ops_db, Timestamp::now(), LISTED_OVERDUE).await?;
         let (is_healthy, sizes) = (problems.is_empty(), Sizes::of(store).await?);
         Ok(Self {
             is_healthy,
@@ -80,6 +87,7 @@ impl Standing {
             lag,
             projectors,
             overview,
+            overdue,
             sizes,
         })
     }
@@ -111,6 +119,13 @@ impl Standing {
         );
         line("ceremonies", &format!("{open_ceremonies} open"));
         line("quarantine", &quarantined.to_string());
+        let Overdue { verify, mend, review, has_more, .. } = &self.overdue;
+        let more = if *has_more { ", or more" } else { "" };
+        let told = format!("{verify} to verify, {mend} to mend, {review} to review{more}");
+        line(
+            "overdue",
+            &if self.overdue.count() == 0 { "nothing".to_owned() } else { style.doubtful(&told) },
+        );
         for it in &self.projectors {
             let lease = match it.lease {
                 Some(lease) => format!("the lease is held until {}", lease.until),

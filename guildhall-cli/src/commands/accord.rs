@@ -1,7 +1,7 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use guildhall_core::ops::AccordKey;
-use guildhall_core::{AccordBinding, AccordQuery};
+use guildhall_core::{AccordBinding, AccordQuery, AccordSort};
 
 use super::Context;
 use crate::args::ListForm;
@@ -22,7 +22,7 @@ enum Command {
     Show(Show),
 }
 
-/// List accords, by name
+/// List accords
 #[derive(Debug, Args)]
 struct List {
     /// With exactly this name
@@ -31,6 +31,12 @@ struct List {
     /// Whose name begins with this text, as it is written
     #[arg(long, value_name = "TEXT")]
     name_begins: Vec<String>,
+    /// name or effective_at
+    #[arg(long, default_value_t = AccordSort::Name)]
+    sort: AccordSort,
+    /// Turn the order round
+    #[arg(long)]
+    descending: bool,
     #[command(flatten)]
     moment: Moment,
     #[command(flatten)]
@@ -52,9 +58,13 @@ struct Show {
 impl Accord {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
         match self.command {
-            Command::List(List { name, moment, paging, form }) => {
-                let query = AccordQuery::default().names(name).limit(paging.limit);
-                let query = query.after(paging.after::<AccordKey>()?);
+            Command::List(List { name, name_begins, sort, descending, moment, paging, form }) => {
+                let query = AccordQuery::default().names(name).name_begins(name_begins);
+                let query = query.sort(sort).is_descending(descending);
+                let query = query.limit(paging.limit).after(paging.after::<AccordKey>()?);
+                if query.after.is_some() && query.paging().key.is_none() {
+                    return Err(asking::no_cursor());
+                }
                 let asked = context.reading(async |database| {
                     Ok(moment.of(&database.ops_db).await?.accords(&query).await?)
                 });

@@ -1,6 +1,7 @@
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use guildhall_core::ops::ArtifactKey;
+use guildhall_core::terms::Clock;
 use guildhall_core::{
     AccordId, ArtifactDetail, ArtifactId, ArtifactQuery, ArtifactSort, ArtifactSummary, Cid,
     Cursor, CustodyState, DeploymentQuery, DeploymentState, Drift, Json, MAX_PAGE_ROWS, Outcome,
@@ -78,7 +79,7 @@ struct List {
     /// On which a verdict of this outcome stands: passed, failed or inconclusive
     #[arg(long, value_name = "OUTCOME")]
     verdict: Vec<Outcome>,
-    /// name, artifact_type, tier, custody_state or position
+    /// name, artifact_type, tier, custody_state, position, cid or drift
     #[arg(long, default_value_t = ArtifactSort::Name)]
     sort: ArtifactSort,
     /// Reverse the order
@@ -196,6 +197,8 @@ struct Shown {
     detail: ArtifactDetail,
     deployments: Vec<DeploymentState>,
     chain: ChainVerdict,
+    /// What is due, and overdue, by the terms of its accord.
+    clocks: Vec<Clock>,
 }
 
 impl Show {
@@ -205,6 +208,7 @@ impl Show {
             let moment = self.moment.of(&database.ops_db).await?.snapshot().await?;
             let detail = asking::artifact(&*moment, &self.artifact).await?;
             let chain = ChainVerdict::load(&*moment, &policy, &detail.artifact, |_, _| {}).await?;
+            let clocks = detail.clocks(&*moment, Timestamp::now()).await?;
             let mut query = DeploymentQuery::default().artifact_id(detail.artifact.id);
             query.limit = MAX_PAGE_ROWS;
             let mut deployments = Vec::new();
@@ -213,7 +217,7 @@ impl Show {
                 deployments.extend(page.rows);
                 query.after = page.next;
                 if query.after.is_none() {
-                    return Ok(Shown { detail, deployments, chain });
+                    return Ok(Shown { detail, deployments, chain, clocks });
                 }
             }
         });
@@ -245,6 +249,11 @@ impl Shown {
         for row in &self.deployments {
             let target = format!("{}: {} since {}", row.target, row.health, row.health_since);
             field(&mut text, "target", &target);
+        }
+        for clock in &self.clocks {
+            let overdue = if clock.is_overdue { "overdue since" } else { "due" };
+            let told = format!("{} {overdue} {}", clock.duty, clock.due_at);
+            field(&mut text, "term", &if clock.is_overdue { style.doubtful(&told) } else { told });
         }
         field(&mut text, "position", &artifact.position.to_string());
         text
