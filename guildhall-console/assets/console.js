@@ -2,6 +2,8 @@
 // its live parts are exchanged. Forms are left alone. Without this, a page stays as it was when it loaded.
 "use strict";
 
+document.documentElement.classList.add("js");
+
 const QUIET_MS = 30000; // Ages grow while nothing happens.
 const RETRY_MS = 5000;
 const PATIENCE_MS = 15000;
@@ -52,7 +54,7 @@ function keepState(part, next) {
       [one.scrollLeft, one.scrollTop] = scrolled.get(address(one)) ?? [0, 0];
     }
     if (!focused) return;
-    const same = [...next.querySelectorAll("a, summary, [tabindex]")].find((one) => address(one) === focused);
+    const same = [...next.querySelectorAll("a, summary, button, [tabindex]")].find((one) => address(one) === focused);
     same?.focus({ preventScroll: true });
   };
 }
@@ -197,3 +199,81 @@ document.addEventListener("keydown", (event) => {
   open.open = false;
   open.querySelector("summary").focus();
 });
+
+// A filter that is chosen is applied: the URL says it, and the page is fetched as the URL says.
+for (const form of document.querySelectorAll("form.filters")) {
+  const apply = () => {
+    const chosen = [...new FormData(form)].filter(([name, value]) => value && name !== "after");
+    history.pushState(null, "", form.getAttribute("action") + "?" + new URLSearchParams(chosen));
+    for (const filter of form.querySelectorAll("details.filter")) {
+      filter.querySelector(".taken").textContent = filter.querySelectorAll(":checked").length || "";
+    }
+    refresh();
+  };
+  let soon;
+  form.addEventListener("change", apply);
+  form.addEventListener("input", (event) => {
+    clearTimeout(soon);
+    if (event.target.type === "search") soon = setTimeout(apply, 300);
+  });
+}
+// Forms are not exchanged, so a page that is gone back to is loaded whole.
+addEventListener("popstate", () => location.reload());
+
+// Copies what is shown short. Where the page may not, what is to be copied is shown and selected.
+const copied = document.getElementById("copied");
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button[data-copy]");
+  if (!button) return;
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    copied.textContent = "Copied";
+    button.classList.add("done");
+    setTimeout(() => (button.classList.remove("done"), (copied.textContent = "")), 1500);
+  } catch {
+    const whole = button.parentElement.querySelector("details");
+    whole.open = true;
+    getSelection().selectAllChildren(whole.querySelector("code"));
+  }
+});
+
+// Keys, where nobody types. What has the focus keeps it while parts are exchanged, since it is a link.
+const search = document.getElementById("search");
+const keys = document.getElementById("keys");
+const places = { d: "/", c: "/ceremonies", a: "/artifacts", t: "/deployments", v: "/verifications", o: "/accords", q: "/quarantine" };
+const rows = () => [...document.querySelectorAll("main tbody tr, main .list li, main .group li")].map((row) => row.querySelector("a")).filter(Boolean);
+function go(step) {
+  const links = rows();
+  const at = links.findIndex((link) => link.closest("tr, li").contains(document.activeElement));
+  links[Math.max(0, Math.min(links.length - 1, at < 0 ? 0 : at + step))]?.focus();
+}
+let isGoing = false;
+document.getElementById("keys-button").addEventListener("click", () => keys.showModal());
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.closest("input, textarea, select")) {
+    if (event.key === "Escape") event.target.blur();
+    return;
+  }
+  if (keys.open) return;
+  const place = isGoing && places[event.key];
+  isGoing = event.key === "g";
+  if (place) {
+    document.querySelector(`.bar nav a[href$="${place}"]`)?.click();
+  } else if (event.key === "/") search.focus();
+  else if (event.key === "?") keys.showModal();
+  else if (event.key === "j") go(1);
+  else if (event.key === "k") go(-1);
+  else if (event.key === "n") document.querySelector("main [rel=next]")?.click();
+  else if (event.key === "p") document.querySelector("main [rel=prev]")?.click();
+  else return;
+  event.preventDefault();
+});
+
+// Paper has no clicks: what is closed is opened for it, and closed again.
+let opened = [];
+addEventListener("beforeprint", () => {
+  opened = [...document.querySelectorAll("main details:not([open])")];
+  opened.forEach((one) => (one.open = true));
+});
+addEventListener("afterprint", () => opened.forEach((one) => (one.open = false)));

@@ -2,12 +2,15 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequestParts, Path, RawQuery, State};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use guildhall_core::event::wire;
 use guildhall_core::ops::{MomentKey, PositionKey, SeqKey};
+use guildhall_core::terms::Clock;
 use guildhall_core::{
-    ArtifactId, Cursor, CustodyTransition, MAX_PAGE_ROWS, Overview, Seq, Violation,
+    AccordId, ArtifactId, CeremonyId, Cursor, CustodyTransition, MAX_PAGE_ROWS, Overdue, Overview,
+    Page, Position, ReadLimit, Seq, Violation,
 };
 use serde::Serialize;
 
@@ -25,20 +28,45 @@ const OPENAPI: &str = include_str!("../openapi.json");
 
 type Answer = Result<Response, RequestError>;
 
-/// The artifact that a path names.
-pub(crate) struct Id(pub(crate) ArtifactId);
+/// What a path names: an id, or a position.
+pub(crate) struct Named<T>(pub(crate) T);
 
-impl<S: Send + Sync> FromRequestParts<S> for Id {
+/// The artifact that a path names.
+pub(crate) type Id = Named<ArtifactId>;
+
+/// What can be named by a path.
+pub(crate) trait Nameable: std::str::FromStr {
+    /// What it is, for who asks for one that does not exist.
+    const WHAT: &'static str;
+}
+
+impl Nameable for ArtifactId {
+    const WHAT: &'static str = "artifact";
+}
+
+impl Nameable for AccordId {
+    const WHAT: &'static str = "accord";
+}
+
+impl Nameable for CeremonyId {
+    const WHAT: &'static str = "ceremony";
+}
+
+impl Nameable for Position {
+    const WHAT: &'static str = "position";
+}
+
+impl<S: Send + Sync, T: Nameable> FromRequestParts<S> for Named<T> {
     type Rejection = RequestError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, RequestError> {
         let unreadable = |_: PathRejection| {
-            let reason = "it is not a text: a UUID is expected".to_owned();
+            let reason = "it is not a text: an id or a position is expected".to_owned();
             RequestError::BadParameter { name: "id", reason }
         };
         let Path(text) =
             Path::<String>::from_request_parts(parts, state).await.map_err(unreadable)?;
-        text.parse().map(Self).map_err(|_| RequestError::Missing("artifact"))
+        text.parse().map(Self).map_err(|_| RequestError::Missing(T::WHAT))
     }
 }
 
@@ -71,9 +99,26 @@ pub(crate) async fn artifacts(State(app): State<Shared>, RawQuery(query): RawQue
     Ok(json(&app.ops_db.artifacts(&query).await?))
 }
 
-pub(crate) async fn artifact(State(app): State<Shared>, Id(id): Id) -> Answer {
+pub(crate) async fn artifact(State(app): State<Shared>, Named(id): Id) -> Answer {
     let found = app.ops_db.artifact(id).await?;
     Ok(json(&found.ok_or(RequestError::Missing("artifact"))?))
+}
+
+/// What is due, and overdue, for one artifact.
+pub(crate) async fn due(State(app): State<Shared>, Named(id): Named<ArtifactId>) -> Answer {
+    #[derive(Serialize)]
+    struct Body {
+        clocks: Vec<Clock>,
+    }
+    let moment = app.ops_db.snapshot().await?;
+    let found = moment.artifact(id).await?.ok_or(RequestError::Missing("artifact"))?;
+    Ok(json(&Body { clocks: found.clocks(&*moment, app.now()).await? }))
+}
+
+/// What is overdue over all artifacts.
+pub(crate) async fn overdue(State(app): State<Shared>) -> Answer {
+    let moment = app.ops_db.snapshot().await?;
+    Ok(json(&Overdue::load(&*moment, app.now(), ROWS).await?))
 }
 
 /// A link and what came of recomputing it; none where that was not done, far down a long chain.
@@ -103,13 +148,14 @@ impl From<Option<&Violation>> for Verdict {
 
 pub(crate) async fn chain(
     State(app): State<Shared>,
-    Id(id): Id,
+    Named(id): Id,
     RawQuery(query): RawQuery,
 ) -> Answer {
     #[derive(Serialize)]
     struct Body<'j> {
         rows: Vec<LinkBody<'j>>,
         next: Option<Cursor>,
+        previous: Option<Cursor>,
         discrepancy: Option<String>,
     }
     let params = Params::parse(query.as_deref());
@@ -126,7 +172,8 @@ pub(crate) async fn chain(
     let mut verdicts = judged.links.iter().map(|judged| judged.violation.as_ref().into());
     let rows = page.rows.iter().map(|link| LinkBody { link, verdict: verdicts.next() }).collect();
     let discrepancy = judged.discrepancy.as_ref().map(ToString::to_string);
-    Ok(json(&Body { rows, next: page.next, discrepancy }))
+    let Page { next, previous, .. } = page;
+    Ok(json(&Body { rows, next, previous, discrepancy }))
 }
 
 pub(crate) async fn open_ceremonies(
@@ -161,4 +208,47 @@ pub(crate) async fn quarantined(State(app): State<Shared>, RawQuery(query): RawQ
     let params = Params::parse(query.as_deref());
     let limit = params.limit(ROWS)?;
     Ok(json(&app.ops_db.quarantined(params.cursor::<PositionKey>("after")?, limit).await?))
+}
+
+pub(crate) async fn accord(State(app): State<Shared>, Named(id): Named<AccordId>) -> Answer {
+    let found = app.ops_db.accord(id).await?;
+    Ok(json(&found.ok_or(RequestError::Missing("accord"))?))
+}
+
+pub(crate) async fn ceremony(
+    State(app): State<Shared>,
+    Named(id): Named<CeremonyId>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let params = Params::parse(query.as_deref());
+    let (after, limit) = (params.cursor::<PositionKey>("after")?, params.limit(ROWS)?);
+    let is_first = after.is_none();
+    let page = app.ops_db.ceremony(id, after, limit).await?;
+    if is_first && page.rows.is_empty() {
+        return Err(RequestError::Missing("ceremony"));
+    }
+    Ok(json(&page))
+}
+
+pub(crate) async fn quarantined_at(
+    State(app): State<Shared>,
+    Named(position): Named<Position>,
+) -> Answer {
+    let found = app.ops_db.quarantined_at(position).await?;
+    Ok(json(&found.ok_or(RequestError::Missing("entry in quarantine"))?))
+}
+
+/// An entry as an export has it: CloudEvents, with its position and version.
+pub(crate) async fn entry(State(app): State<Shared>, Named(position): Named<Position>) -> Answer {
+    let chronicle = app.orchestrator.chronicle();
+    let read = chronicle.read(position.previous(), ReadLimit::entries(1)).await?;
+    let found = read.into_iter().find(|entry| entry.position == position);
+    let entry = found.ok_or(RequestError::Missing("position of the log"))?;
+    let origin = chronicle.origin().await?.ok_or(RequestError::Missing("position of the log"))?;
+    // A payload that is no JSON can be stored by others, and not be shown as an event.
+    let text = wire::to_line(&entry, &origin).map_err(|error| RequestError::Refused {
+        status: StatusCode::UNPROCESSABLE_ENTITY,
+        reason: format!("the entry holds no JSON: {error}"),
+    })?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response())
 }

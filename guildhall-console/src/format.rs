@@ -1,7 +1,8 @@
 //! How facts are written for people: times, ages, ids, states.
 
+use guildhall_core::terms::Duty;
 use guildhall_core::{
-    ArtifactId, Cid, CustodyState, Drift, Health, Outcome, Timestamp, VerificationResult,
+    ArtifactId, Cid, CustodyState, Drift, Health, Outcome, Position, Timestamp, VerificationResult,
 };
 use guildhall_projector::ceremony::CeremonyOutcome;
 use maud::{Markup, html};
@@ -96,23 +97,37 @@ pub(crate) fn key(text: &str) -> String {
 
 /// What is shown short, and whole on demand. The id is the page's own for it, by which it stays
 /// open while its row is exchanged.
-fn on_demand(row: &str, name: &str, short: &str, whole: &str) -> Markup {
+fn on_demand(row: &str, name: &str, short: &str, whole: &str, page: Option<&str>) -> Markup {
     html! {
-        details.whole id={ (row) "-" (name) } { summary { (short) } code { (whole) } }
+        span.copyable {
+            details.whole id={ (row) "-" (name) } { summary { (short) } code { @match page { Some(page) => a href=(page) { (whole) }, None => (whole) } } }
+            button.copy type="button" id={ (row) "-" (name) "-copy" } data-copy=(whole) aria-label={ "Copy " (short) } title="Copy" { "⧉" }
+        }
     }
 }
 
 /// An id or a hash by its end: ids of one time begin alike.
 pub(crate) fn short(row: &str, name: &str, whole: &str) -> Markup {
     let tail = &whole[whole.len().saturating_sub(8)..];
-    on_demand(row, name, &format!("…{tail}"), whole)
+    on_demand(row, name, &format!("…{tail}"), whole, None)
+}
+
+/// The same of an id, with a link to its page.
+pub(crate) fn linked(row: &str, name: &str, whole: &str, page: &str) -> Markup {
+    let tail = &whole[whole.len().saturating_sub(8)..];
+    on_demand(row, name, &format!("…{tail}"), whole, Some(page))
+}
+
+/// A position of the log, linked.
+pub(crate) fn position(base: &str, position: Position) -> Markup {
+    html! { a.at href={ (base) "/log/" (position) } { (count(position.get())) } }
 }
 
 /// A CID by both ends, as the terminal has it.
 pub(crate) fn cid(row: &str, name: &str, cid: Cid) -> Markup {
     let whole = cid.to_string();
     let short = format!("{}…{}", &whole[..7], &whole[whole.len() - 6..]);
-    on_demand(row, name, &short, &whole)
+    on_demand(row, name, &short, &whole, None)
 }
 
 /// Text that somebody else wrote: its direction stays its own.
@@ -202,6 +217,20 @@ pub(crate) fn health(health: Health) -> Markup {
         Health::Drifted => Drift::Drifted,
         Health::Unknown => Drift::Unknown,
     })
+}
+
+/// Whether a clock has run out.
+pub(crate) fn duty(is_overdue: bool) -> Markup {
+    if is_overdue { badge(Tone::Bad, "overdue") } else { badge(Tone::Busy, "due") }
+}
+
+/// What a clock runs for.
+pub(crate) const fn duty_words(duty: Duty) -> &'static str {
+    match duty {
+        Duty::Verify => "to be verified again",
+        Duty::Mend => "the drift is to be mended",
+        Duty::Review => "the ceremony is to be decided",
+    }
 }
 
 pub(crate) fn outcome(outcome: Outcome) -> Markup {

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use guildhall_core::StoreError;
+use guildhall_core::terms::Duty;
+use guildhall_core::{Overdue, StoreError};
 use guildhall_projector::{State as Doing, telemetry};
 use serde::Serialize;
 
@@ -139,6 +140,7 @@ fn float(value: u64) -> f64 {
 async fn exposition(app: &App) -> Result<String, StoreError> {
     let standing = Standing::load(app).await?;
     let overview = app.ops_db.overview().await?;
+    let overdue = Overdue::load(&*app.ops_db.snapshot().await?, app.now(), 0).await?;
     let follows = app.orchestrator.status();
     let mut text = Exposition::default();
     let at = |value: u64| float(value);
@@ -220,6 +222,19 @@ async fn exposition(app: &App) -> Result<String, StoreError> {
             seconds.max(0.0),
         );
     }
+    let overdue = [
+        (Duty::Verify, overdue.verify),
+        (Duty::Mend, overdue.mend),
+        (Duty::Review, overdue.review),
+    ];
+    let overdue = overdue
+        .map(|(duty, artifacts)| (vec![("duty", duty.as_str().to_owned())], float(artifacts)));
+    text.metric(
+        "guildhall_overdue",
+        "gauge",
+        "Artifacts for which the time that their accord gives has run out.",
+        overdue,
+    );
     text.gauge("guildhall_quarantined_entries", "Entries in quarantine.", at(overview.quarantined));
     text.gauge(
         "guildhall_console_streams_free",

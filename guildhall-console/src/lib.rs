@@ -10,8 +10,13 @@
 //! | `/` | how everything stands, and what needs attention |
 //! | `/ceremonies` | what waits for a decision, and what was decided |
 //! | `/artifacts`, `/artifacts/{id}` | what is governed; one artifact, its chain recomputed |
-//! | `/quarantine` | what was refused, and why |
-//! | `/api/v1/…` | the same as JSON (`/api/v1/openapi.json`) |
+//! | `/deployments`, `/verifications`, `/accords` | what runs where; what verifiers found; under which terms |
+//! | `/ceremonies/{id}` | who opened and who decided it, what it would change, what the terms ask beside it |
+//! | `/accords/{id}` | its terms in words, its artifacts |
+//! | `/search` | what begins with a text, by kind |
+//! | `/quarantine`, `/quarantine/{position}` | what was refused, and why |
+//! | `/log/{position}` | an entry as it was recorded, and what became of it |
+//! | `/api/v1/…` | the same as JSON (`/api/v1/openapi.json`), lists also as CSV |
 //! | `/events` | what changes, as it changes (server-sent events) |
 //! | `/healthz`, `/readyz`, `/metrics` | whether it works, for machines |
 //!
@@ -44,7 +49,9 @@ mod app;
 mod assets;
 mod chain;
 mod console;
+mod contents;
 mod error;
+mod export;
 mod format;
 mod guard;
 mod health;
@@ -53,6 +60,7 @@ mod pages;
 mod params;
 mod progress;
 mod routes;
+mod search;
 mod server;
 mod standing;
 

@@ -1,12 +1,20 @@
 //! The pages: one file each, and what they share.
 
+pub(crate) mod accord;
+pub(crate) mod accords;
 pub(crate) mod artifact;
 pub(crate) mod artifacts;
 pub(crate) mod ceremonies;
+pub(crate) mod ceremony;
 mod content;
 pub(crate) mod dashboard;
+pub(crate) mod deployments;
+mod lists;
+pub(crate) mod log;
 pub(crate) mod quarantine;
+pub(crate) mod search;
 mod verdicts;
+pub(crate) mod verifications;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,15 +33,35 @@ pub(crate) enum Place {
     Dashboard,
     Ceremonies,
     Artifacts,
+    Deployments,
+    Verifications,
+    Accords,
     Quarantine,
+    Log,
+    Search,
     Elsewhere,
 }
 
-const PLACES: [(Place, &str, &str); 4] = [
+const PLACES: [(Place, &str, &str); 7] = [
     (Place::Dashboard, "/", "Dashboard"),
     (Place::Ceremonies, "/ceremonies", "Ceremonies"),
     (Place::Artifacts, "/artifacts", "Artifacts"),
+    (Place::Deployments, "/deployments", "Deployments"),
+    (Place::Verifications, "/verifications", "Verifications"),
+    (Place::Accords, "/accords", "Accords"),
     (Place::Quarantine, "/quarantine", "Quarantine"),
+];
+
+/// What keys do, where scripts run.
+const KEYS: [(&str, &str); 8] = [
+    ("/", "search"),
+    ("j, k", "to the next row, to the one before"),
+    ("Enter", "open what has the focus"),
+    ("n, p", "to the next page of a list, to the one before"),
+    ("g then d, c, a", "to the dashboard, ceremonies, artifacts"),
+    ("g then t, v, o, q", "to deployments, verifications, accords, quarantine"),
+    ("Esc", "close a filter, or this; leave the search"),
+    ("?", "these keys"),
 ];
 
 /// A whole page around its content.
@@ -71,19 +99,46 @@ pub(crate) fn whole(
                             }
                         }
                     }
+                    form.search role="search" method="get" action={ (base) "/search" } {
+                        input #search type="search" name="q" placeholder="Search  /" aria-label="Search names, targets, CIDs, ids and positions" maxlength="200" autocomplete="off";
+                    }
                     div.state {
                         (pulse(standing))
                         span #live .live role="status" hidden {}
                         span #worse .hidden role="status" {}
+                        span #copied .hidden role="status" {}
                         label.exact { input #exact type="checkbox"; " exact times" }
                     }
                 }
-                main #content tabindex="-1" { (content) }
+                main #content tabindex="-1" {
+                    (printed(app, title, standing))
+                    (content)
+                }
+                dialog #keys aria-labelledby="keys-title" {
+                    h2 #keys-title { "Keys" }
+                    dl.facts { @for (key, what) in KEYS { dt { kbd { (key) } } dd { (what) } } }
+                    form method="dialog" { button { "Close" } }
+                }
                 footer {
                     p { "Read-only. " a href={ (base) "/api/v1/openapi.json" } { "API" } " · " a href={ (base) "/metrics" } { "metrics" } " · " a href={ (base) "/readyz" } { "readiness" } }
+                    button #keys-button .keys type="button" { "Keys: ?" }
                     noscript { p { "Reload to see changes." } }
                 }
             }
+        }
+    }
+}
+
+/// What paper says of itself: what it is of, of which moment, and what it is not.
+fn printed(app: &App, title: &str, standing: Option<&Standing>) -> Markup {
+    html! {
+        div #printed .printed data-live {
+            b { (title) " · Guildhall" }
+            @if let Some(standing) = standing {
+                p { "As the Ops DB stood at position " (standing.position.get()) " of " (standing.head.get()) ", printed " (crate::format::exact(app.now())) "." }
+                @if !standing.is_sound() { p { "The log was not followed then: what is newer may say otherwise." } }
+            }
+            p { "A print proves nothing by itself; the hashes of the chain, and a seal of the log, do." }
         }
     }
 }
@@ -137,18 +192,6 @@ pub(crate) fn nothing(message: &str) -> Markup {
 /// A table that scrolls sideways by itself, and by keyboard.
 pub(crate) fn scrolling(label: &str, table: &Markup) -> Markup {
     html! { div.scroll role="region" aria-label=(label) tabindex="0" { (table) } }
-}
-
-/// Links to the first and the next page.
-pub(crate) fn paging(here: &str, is_first: bool, first: &str, next: Option<&str>) -> Markup {
-    html! {
-        @if !is_first || next.is_some() {
-            nav.paging aria-label="Pages" {
-                @if !is_first { a href={ (here) "?" (first) } rel="first" { "« First page" } }
-                @if let Some(next) = next { a href={ (here) "?" (next) } rel="next" { "Next page »" } }
-            }
-        }
-    }
 }
 
 /// The names of artifacts, at most a page of them, for rows that only have their ids.

@@ -2,11 +2,11 @@
 
 use std::str::FromStr;
 
-use guildhall_core::ops::{AccordKey, ArtifactKey, MomentKey, TargetKey};
+use guildhall_core::ops::{AccordKey, ArtifactKey, DeploymentKey, MomentKey};
 use guildhall_core::{
-    AccordId, AccordQuery, ArtifactId, ArtifactQuery, ArtifactSort, Cid, Cursor, CustodyState,
-    DeploymentQuery, Drift, Health, Json, MAX_PAGE_ROWS, Outcome, Tier, Timestamp,
-    VerificationQuery,
+    AccordId, AccordQuery, AccordSort, ArtifactId, ArtifactQuery, ArtifactSort, Cid, Cursor,
+    CustodyState, DeploymentQuery, DeploymentSort, Drift, Health, Json, MAX_PAGE_ROWS, Outcome,
+    Tier, Timestamp, VerificationQuery,
 };
 
 use serde::de::DeserializeOwned;
@@ -154,6 +154,15 @@ impl Params {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(kept.chain(set)).finish()
     }
 
+    /// The same without this value of a name, and from the first page on.
+    pub(crate) fn without(&self, name: &str, value: &str) -> String {
+        let kept = self.0.iter().filter(|(found, at)| {
+            !at.is_empty() && found != "after" && !(found == name && at == value)
+        });
+        let kept = kept.map(|(name, value)| (name.as_str(), value.as_str()));
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish()
+    }
+
     pub(crate) fn artifacts(&self, limit: u32) -> Result<ArtifactQuery, RequestError> {
         let query = ArtifactQuery::default()
             .artifact_types(self.parsed::<String>("artifact_type")?)
@@ -164,6 +173,8 @@ impl Params {
             .ids(self.parsed::<ArtifactId>("id")?)
             .names(self.parsed::<String>("name")?)
             .cids(self.parsed::<Cid>("cid")?)
+            .name_begins(self.parsed::<String>("name_begins")?)
+            .cid_begins(self.one::<String>("cid_begins")?)
             .name_contains(self.one::<String>("name_contains")?)
             .content_contains(self.one::<Json>("content_contains")?)
             .terms_contain(self.one::<Json>("terms_contain")?)
@@ -181,18 +192,33 @@ impl Params {
     }
 
     pub(crate) fn accords(&self, limit: u32) -> Result<AccordQuery, RequestError> {
-        Ok(AccordQuery::default()
+        let query = AccordQuery::default()
             .names(self.parsed::<String>("name")?)
+            .name_begins(self.parsed::<String>("name_begins")?)
+            .sort(self.one("sort")?.unwrap_or(AccordSort::Name))
+            .is_descending(self.one("descending")?.unwrap_or(false))
             .after(self.cursor::<AccordKey>("after")?)
-            .limit(self.limit(limit)?))
+            .limit(self.limit(limit)?);
+        if query.after.is_some() && query.paging().key.is_none() {
+            return Err(no_cursor("after"));
+        }
+        Ok(query)
     }
 
     pub(crate) fn deployments(&self, limit: u32) -> Result<DeploymentQuery, RequestError> {
-        Ok(DeploymentQuery::default()
+        let query = DeploymentQuery::default()
             .artifact_id(self.one::<ArtifactId>("artifact")?)
+            .targets(self.parsed::<String>("target")?)
+            .target_begins(self.one::<String>("target_begins")?)
             .healths(self.parsed::<Health>("health")?)
-            .after(self.cursor::<TargetKey>("after")?)
-            .limit(self.limit(limit)?))
+            .sort(self.one("sort")?.unwrap_or(DeploymentSort::Artifact))
+            .is_descending(self.one("descending")?.unwrap_or(false))
+            .after(self.cursor::<DeploymentKey>("after")?)
+            .limit(self.limit(limit)?);
+        if query.after.is_some() && query.paging().key.is_none() {
+            return Err(no_cursor("after"));
+        }
+        Ok(query)
     }
 
     pub(crate) fn verifications(&self, limit: u32) -> Result<VerificationQuery, RequestError> {
@@ -204,6 +230,7 @@ impl Params {
             .verified_since(self.one::<Timestamp>("verified_since")?)
             .verified_before(self.one::<Timestamp>("verified_before")?)
             .is_standing(self.one("standing")?.unwrap_or(false))
+            .is_ascending(self.one("ascending")?.unwrap_or(false))
             .after(self.cursor::<MomentKey>("after")?)
             .limit(self.limit(limit)?))
     }

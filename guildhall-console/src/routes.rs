@@ -14,7 +14,7 @@ use guildhall_core::{AccordQuery, ArtifactQuery, DeploymentQuery, VerificationQu
 use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::params::{self, Names};
-use crate::{api, assets, health, live, pages};
+use crate::{api, assets, export, health, live, pages, search};
 
 /// The routes under the path of an application.
 pub(crate) fn under(app: &Arc<App>) -> Router<Shared> {
@@ -54,19 +54,24 @@ fn route<T: 'static>(handler: impl Handler<T, Shared>, names: Names) -> MethodRo
     get(handler).layer(from_fn(check))
 }
 
+/// The words of a list without those of its pages, which come last: a file has all of them.
+const fn without_page(words: &'static [&'static str]) -> &'static [&'static str] {
+    words.split_at(words.len() - 2).0
+}
+
 macro_rules! routes {
     ($($path:literal $names:expr => $handler:expr,)+) => {
         /// Every path, in the form of OpenAPI.
         pub(crate) const PATHS: &[&str] = &[$($path),+];
 
         fn routes_of() -> Vec<(&'static str, MethodRouter<Shared>)> {
-            vec![$(($path, route($handler, &$names))),+]
+            vec![$(($path, route($handler, const { &$names }))),+]
         }
 
         /// The parameters that a path takes.
         #[cfg(test)]
         fn names_of() -> Vec<(&'static str, Names)> {
-            vec![$(($path, &$names as Names)),+]
+            vec![$(($path, const { &$names } as Names)),+]
         }
     };
 }
@@ -74,9 +79,17 @@ macro_rules! routes {
 routes! {
     "/" [] => pages::dashboard::page,
     "/ceremonies" ["open_after", "closed_after"] => pages::ceremonies::page,
+    "/ceremonies/{id}" ["after"] => pages::ceremony::page,
     "/artifacts" ArtifactQuery::WORDS => pages::artifacts::page,
     "/artifacts/{id}" ["links", "targets_after"] => pages::artifact::page,
+    "/deployments" DeploymentQuery::WORDS => pages::deployments::page,
+    "/verifications" VerificationQuery::WORDS => pages::verifications::page,
+    "/accords" AccordQuery::WORDS => pages::accords::page,
+    "/accords/{id}" [] => pages::accord::page,
     "/quarantine" ["after"] => pages::quarantine::page,
+    "/quarantine/{position}" [] => pages::log::quarantined,
+    "/log/{position}" [] => pages::log::position,
+    "/search" ["q"] => pages::search::page,
     "/assets/{name}" ["v"] => assets::asset,
     "/events" ["topic"] => live::events,
     "/healthz" [] => health::healthz,
@@ -85,15 +98,26 @@ routes! {
     "/api/v1/openapi.json" [] => api::openapi,
     "/api/v1/overview" [] => api::overview,
     "/api/v1/status" [] => api::status,
+    "/api/v1/search" ["q"] => search::search,
     "/api/v1/accords" AccordQuery::WORDS => api::accords,
+    "/api/v1/accords.csv" without_page(&AccordQuery::WORDS) => export::accords,
     "/api/v1/artifacts" ArtifactQuery::WORDS => api::artifacts,
+    "/api/v1/artifacts.csv" without_page(&ArtifactQuery::WORDS) => export::artifacts,
     "/api/v1/artifacts/{id}" [] => api::artifact,
+    "/api/v1/artifacts/{id}/due" [] => api::due,
+    "/api/v1/overdue" [] => api::overdue,
     "/api/v1/artifacts/{id}/chain" ["after", "limit"] => api::chain,
+    "/api/v1/accords/{id}" [] => api::accord,
+    "/api/v1/ceremonies/{id}" ["after", "limit"] => api::ceremony,
     "/api/v1/ceremonies/open" ["after", "limit"] => api::open_ceremonies,
     "/api/v1/ceremonies/closed" ["after", "limit"] => api::closed_ceremonies,
     "/api/v1/deployments" DeploymentQuery::WORDS => api::deployments,
+    "/api/v1/deployments.csv" without_page(&DeploymentQuery::WORDS) => export::deployments,
     "/api/v1/verifications" VerificationQuery::WORDS => api::verifications,
+    "/api/v1/verifications.csv" without_page(&VerificationQuery::WORDS) => export::verifications,
     "/api/v1/quarantine" ["after", "limit"] => api::quarantined,
+    "/api/v1/quarantine/{position}" [] => api::quarantined_at,
+    "/api/v1/log/{position}" [] => api::entry,
 }
 
 #[cfg(test)]

@@ -1,22 +1,30 @@
 //! One artifact: its terms, its chain recomputed, where it runs, what was found, what it says.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use guildhall_core::custody::chain::BrokenChain;
-use guildhall_core::ops::TargetKey;
+use guildhall_core::diff::Diff;
+use guildhall_core::ops::DeploymentKey;
+use guildhall_core::terms::Clock;
 use guildhall_core::{
-    ArtifactDetail, ArtifactId, DeploymentQuery, DeploymentState, OPS_DB, Page, Timestamp,
-    VerificationQuery, VerificationResult,
+    ArtifactDetail, ArtifactId, Cid, DeploymentQuery, DeploymentState, Json, OPS_DB, Page,
+    Timestamp, VerificationQuery, VerificationResult,
 };
 use maud::{Markup, html};
 
-use super::content::{on_demand, readable};
-use super::{Place, Seen, heading, nothing, paging, scrolling, shown, verdicts, whole};
-use crate::api::Id;
+use super::content::{changed, on_demand, readable};
+use super::lists::paging;
+use super::{Place, Seen, heading, nothing, scrolling, shown, verdicts, whole};
+use crate::api::{Id, Named};
 use crate::app::{App, Shared};
 use crate::chain::{self, JudgedLink, Kept, MAX_LINKS, Recomputed};
+use crate::contents;
 use crate::error::RequestError;
-use crate::format::{self, Tone, ago, badge, cid, key, plural, short, since, text, verifier};
+use crate::format::{
+    self, Tone, ago, badge, cid, key, linked, plural, position, short, since, text, verifier,
+};
 use crate::params::Params;
 use crate::standing::Standing;
 
@@ -29,12 +37,12 @@ const VERDICTS: usize = 8;
 
 pub(crate) async fn page(
     State(app): State<Shared>,
-    Id(id): Id,
+    Named(id): Id,
     RawQuery(query): RawQuery,
 ) -> Result<Response, RequestError> {
     let params = Params::parse(query.as_deref());
     let found = load(&app, id, &params).await?;
-    let Found { standing, detail, chain, deployments, verdicts } = &found;
+    let Found { standing, detail, chain, deployments, verdicts, clocks, desired } = &found;
     let seen = Seen { base: &app.base, now: app.now() };
     let here = format!("{}/artifacts/{}", app.base, detail.artifact.id);
     let content = html! {
@@ -45,14 +53,15 @@ pub(crate) async fn page(
             div.column {
                 (custody(seen, &params, &here, chain, standing))
                 section #accord .panel data-live aria-labelledby="accord-title" {
-                    h2 #accord-title { "Accord: " (text(&detail.accord.name)) }
+                    h2 #accord-title { "Accord: " a href={ (app.base) "/accords/" (detail.accord.id) } { (text(&detail.accord.name)) } }
                     p.muted { "Bound by " (text(&detail.accord.bound_by)) ", in force since " (ago(detail.accord.effective_at, seen.now)) "." }
                     (readable(&detail.accord.accord_terms, "Terms of the accord"))
                 }
             }
             div.column {
                 (about(seen, detail))
-                (targets(seen, &params, &here, deployments))
+                (due(seen, clocks))
+                (targets(seen, &params, &here, deployments, desired))
                 (verified(seen, verdicts))
                 section #content-json .panel data-live aria-labelledby="json-title" {
                     h2 #json-title { "Content" }
@@ -72,6 +81,9 @@ struct Found {
     chain: Recomputed,
     deployments: Page<DeploymentState>,
     verdicts: Vec<VerificationResult>,
+    clocks: Vec<Clock>,
+    /// What should run where something else was seen that the observation carries.
+    desired: BTreeMap<Cid, Json>,
 }
 
 async fn load(app: &App, id: ArtifactId, params: &Params) -> Result<Found, RequestError> {
@@ -87,18 +99,23 @@ async fn load(app: &App, id: ArtifactId, params: &Params) -> Result<Found, Reque
     let detail = moment.artifact(id).await?.ok_or(RequestError::Missing("artifact"))?;
     let deployments = DeploymentQuery::default()
         .artifact_id(id)
-        .after(params.cursor::<TargetKey>("targets_after")?)
+        .after(params.cursor::<DeploymentKey>("targets_after")?)
         .limit(TARGETS);
     let verdicts = VerificationQuery::default().artifact_id(id).limit(CHARTED);
     let chain = chain::recompute(&*moment, &app.policy, &detail.artifact, kept).await?;
     let deployments = moment.deployments(&deployments).await?;
     let verdicts = moment.verifications(&verdicts).await?.rows;
+    let clocks = detail.clocks(&*moment, app.now()).await?;
     drop(moment);
     let standing = Standing::at(app, head, checkpoint).await?;
-    Ok(Found { standing, detail, chain, deployments, verdicts })
+    let carried = deployments.rows.iter().filter(|row| contents::observed(row).is_some());
+    let elsewhere = carried.map(|row| row.desired_cid).filter(|cid| *cid != detail.artifact.cid);
+    let mut desired = contents::of(app, id, elsewhere).await?;
+    desired.insert(detail.artifact.cid, detail.artifact.content.clone());
+    Ok(Found { standing, detail, chain, deployments, verdicts, clocks, desired })
 }
 
-fn about(Seen { now, .. }: Seen<'_>, detail: &ArtifactDetail) -> Markup {
+fn about(Seen { base, now }: Seen<'_>, detail: &ArtifactDetail) -> Markup {
     let artifact = &detail.artifact;
     html! {
         section #about .panel data-live aria-labelledby="about-title" {
@@ -112,7 +129,27 @@ fn about(Seen { now, .. }: Seen<'_>, detail: &ArtifactDetail) -> Markup {
                 @if let Some(at) = artifact.revised_at { dt { "Revised" } dd { (ago(at, now)) } }
                 dt { "Posture" }
                 dd { (format::posture(artifact.custody_state, detail.drift)) @if let Some(at) = detail.drift_since { " " (since(at, now)) } }
-                dt { "Position" } dd { (format::count(artifact.position.get())) }
+                dt { "Position" } dd { (position(base, artifact.position)) }
+            }
+        }
+    }
+}
+
+/// What the terms of the accord give time for.
+fn due(Seen { now, .. }: Seen<'_>, clocks: &[Clock]) -> Markup {
+    html! {
+        @if !clocks.is_empty() {
+            section #due .panel data-live aria-labelledby="due-title" {
+                h2 #due-title { "Due by the terms" }
+                ul.list {
+                    @for clock in clocks {
+                        li id={ "due-" (clock.duty) } {
+                            (format::duty(clock.is_overdue))
+                            span.grow { (format::duty_words(clock.duty)) }
+                            span.end { (ago(clock.due_at, now)) }
+                        }
+                    }
+                }
             }
         }
     }
@@ -154,7 +191,7 @@ fn custody(
     }
 }
 
-fn link(Seen { now, .. }: Seen<'_>, JudgedLink { link, violation }: &JudgedLink) -> Markup {
+fn link(Seen { base, now }: Seen<'_>, JudgedLink { link, violation }: &JudgedLink) -> Markup {
     let id = format!("link{}", link.seq);
     html! {
         li id=(id) value=(link.seq.get()) class=[violation.is_some().then_some("broken")] {
@@ -171,7 +208,8 @@ fn link(Seen { now, .. }: Seen<'_>, JudgedLink { link, violation }: &JudgedLink)
                 }
                 span.muted { "hash" } (short(&id, "hash", &link.hash.to_string()))
                 span.muted { "CID" } (cid(&id, "cid", link.cid))
-                @if let Some(ceremony) = link.ceremony_id { span.muted { "ceremony" } (short(&id, "ceremony", &ceremony.to_string())) }
+                @if let Some(ceremony) = link.ceremony_id { span.muted { "ceremony" } (linked(&id, "ceremony", &ceremony.to_string(), &format!("{base}/ceremonies/{ceremony}"))) }
+                span.muted { "position" } (position(base, link.position))
                 (on_demand(&id, &link.evidence, "evidence"))
             }
         }
@@ -183,9 +221,8 @@ fn targets(
     params: &Params,
     here: &str,
     page: &Page<DeploymentState>,
+    desired: &BTreeMap<Cid, Json>,
 ) -> Markup {
-    let next = page.next.as_ref().map(|next| params.with(&[("targets_after", next.as_str())]));
-    let first = params.with(&[("targets_after", "")]);
     html! {
         section #targets .panel data-live aria-labelledby="targets-title" {
             h2 #targets-title { "Deployments" }
@@ -194,20 +231,25 @@ fn targets(
                 (scrolling("Deployments by target", &html! {
                     table {
                         thead { tr { th scope="col" { "Target" } th scope="col" { "Health" } th scope="col" { "Desired" } th scope="col" { "Observed" } th scope="col" { "Seen" } } }
-                        tbody { @for row in &page.rows { (target(now, row)) } }
+                        tbody { @for row in &page.rows { (target(now, row, desired)) } }
                     }
                 }))
             }
-            (paging(here, params.first("targets_after").is_none(), &first, next.as_deref()))
+            (paging(here, params, "targets_after", page))
         }
     }
 }
 
-fn target(now: Timestamp, row: &DeploymentState) -> Markup {
+fn target(now: Timestamp, row: &DeploymentState, desired: &BTreeMap<Cid, Json>) -> Markup {
     let id = format!("target-{}", key(&row.target));
+    let seen = contents::observed(row);
+    let differs = desired.get(&row.desired_cid).zip(seen.as_ref());
+    let differs =
+        differs.map(|(desired, seen)| Diff::of(desired, seen)).filter(|it| !it.is_empty());
     html! {
         tr id=(id) {
-            th scope="row" { (text(&row.target)) (on_demand(&id, &row.detail, "detail")) }
+            th scope="row" { (text(&row.target)) (on_demand(&id, &row.detail, "detail"))
+                @if let Some(diff) = &differs { details.evidence id={ (id) "-differs" } { summary { "what differs" } (changed(diff, "What differs from what should run")) } } }
             td { (format::health(row.health)) " " span.muted { (since(row.health_since, now)) } }
             td data-label="desired" { (cid(&id, "desired", row.desired_cid)) }
             td data-label="observed" { @match row.observed_cid { Some(observed) => (cid(&id, "observed", observed)), None => span.muted { "nothing" } } }

@@ -3,13 +3,14 @@
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use guildhall_core::ops::MomentKey;
-use guildhall_core::{CeremonyId, ClosedCeremony, Cursor, OpenCeremony, Page};
+use guildhall_core::{CeremonyId, ClosedCeremony, Counted, OpenCeremony, Page};
 use maud::{Markup, html};
 
-use super::{Place, Seen, heading, nothing, paging, scrolling, shown, whole};
+use super::lists::{COUNTED, paging, up_to};
+use super::{Place, Seen, heading, nothing, scrolling, shown, whole};
 use crate::app::Shared;
 use crate::error::RequestError;
-use crate::format::{self, ago, artifact, decided, short, text, took};
+use crate::format::{self, ago, artifact, decided, linked, text, took};
 use crate::params::Params;
 use crate::standing::Standing;
 
@@ -29,26 +30,26 @@ pub(crate) async fn page(
         let standing = Standing::load(&app).await?;
         let open = app.ops_db.open_ceremonies(open_after, OPEN_ROWS).await?;
         let closed = app.ops_db.closed_ceremonies(closed_after, CLOSED_ROWS).await?;
-        Ok::<_, RequestError>((standing, open, closed))
+        let counted = [
+            app.ops_db.count(&Counted::OpenCeremonies, COUNTED).await?,
+            app.ops_db.count(&Counted::ClosedCeremonies, COUNTED).await?,
+        ];
+        Ok::<_, RequestError>((standing, open, closed, counted))
     };
-    let (standing, open, closed) = loaded.await?;
+    let (standing, open, closed, [open_count, closed_count]) = loaded.await?;
     let seen = Seen { base: &app.base, now: app.now() };
     let here = format!("{}/ceremonies", app.base);
-    let pages = |name: &'static str, next: Option<&Cursor>| {
-        let next = next.map(|next| params.with(&[(name, next.as_str())]));
-        paging(&here, params.first(name).is_none(), &params.with(&[(name, "")]), next.as_deref())
-    };
     let content = html! {
         (heading(&html! { "Ceremonies" }, &html! {}))
         section #open .panel data-live aria-labelledby="open-title" {
-            h2 #open-title { "Open" }
+            h2 #open-title { "Open " span.total { (up_to(open_count)) } }
             (open_table(seen, &open))
-            (pages("open_after", open.next.as_ref()))
+            (paging(&here, &params, "open_after", &open))
         }
         section #closed .panel data-live aria-labelledby="closed-title" {
-            h2 #closed-title { "Recently closed" }
+            h2 #closed-title { "Closed " span.total { (up_to(closed_count)) } }
             (closed_table(seen, &closed))
-            (pages("closed_after", closed.next.as_ref()))
+            (paging(&here, &params, "closed_after", &closed))
         }
     };
     Ok(shown(whole(&app, Place::Ceremonies, "Ceremonies", Some(&standing), &content)))
@@ -80,8 +81,8 @@ fn open_line(Seen { base, now }: Seen<'_>, row: &OpenCeremony) -> Markup {
         tr id=(id) {
             th scope="row" { (artifact(base, row.opened.artifact_id, &row.name)) span.kind { (format::words(&row.artifact_type)) } }
             td.number data-label="tier" { (row.tier.get()) }
-            td data-label="accord" { (text(&row.accord)) }
-            (ceremony(&id, row.ceremony_id))
+            td data-label="accord" { (accord(base, &row.accord)) }
+            (ceremony(base, &id, row.ceremony_id))
             td data-label="by" { (text(&row.opened.actor)) }
             td.prose { (text(&row.opened.reason)) }
             td data-label="opened" { (ago(at, now)) span.abs.muted { " · " (format::lasted(at, now)) } }
@@ -114,8 +115,8 @@ fn closed_line(Seen { base, now }: Seen<'_>, row: &ClosedCeremony) -> Markup {
         tr id=(id) {
             th scope="row" { (artifact(base, row.closed.artifact_id, &row.name)) span.kind { (format::words(&row.artifact_type)) } }
             td.number data-label="tier" { (row.tier.get()) }
-            td data-label="accord" { (text(&row.accord)) }
-            (ceremony(&id, row.ceremony_id))
+            td data-label="accord" { (accord(base, &row.accord)) }
+            (ceremony(base, &id, row.ceremony_id))
             td { (decided(row.closed.to_state)) }
             td data-label="by" { (text(&row.closed.actor)) }
             td.prose { (text(&row.closed.reason)) }
@@ -125,10 +126,16 @@ fn closed_line(Seen { base, now }: Seen<'_>, row: &ClosedCeremony) -> Markup {
     }
 }
 
-fn ceremony(row: &str, id: Option<CeremonyId>) -> Markup {
+/// An accord by its name, which several may bear.
+fn accord(base: &str, name: &str) -> Markup {
+    let query: String = form_urlencoded::byte_serialize(name.as_bytes()).collect();
+    html! { a.name href={ (base) "/accords?name=" (query) } { (text(name)) } }
+}
+
+fn ceremony(base: &str, row: &str, id: Option<CeremonyId>) -> Markup {
     html! {
         td data-label="ceremony" {
-            @match id { Some(id) => (short(row, "ceremony", &id.to_string())), None => span.muted { "none" } }
+            @match id { Some(id) => (linked(row, "ceremony", &id.to_string(), &format!("{base}/ceremonies/{id}"))), None => span.muted { "none" } }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! JSON for people.
 
 use guildhall_core::Json;
+use guildhall_core::diff::{Diff, LineKind};
 use maud::{Markup, html};
 
 /// How much of a text is shown, in bytes.
@@ -19,6 +20,32 @@ pub(crate) fn readable(json: &Json, label: &str) -> Markup {
         pre.json tabindex="0" role="group" aria-label=(label) { code { (&whole[..end]) } }
         @if end < whole.len() {
             p.more { "The first " (end / 1024) " of " (whole.len() / 1024) " KiB; the API has the whole." }
+        }
+    }
+}
+
+/// How many lines of a diff are shown, and how many unchanged ones beside a change.
+const SHOWN_LINES: usize = 2000;
+const CONTEXT: usize = 3;
+
+/// What changed, as lines: each has its sign and, for who listens, its word.
+pub(crate) fn changed(diff: &Diff, label: &str) -> Markup {
+    let lines = diff.lines(CONTEXT);
+    html! {
+        @if diff.is_empty() { p.muted { "Nothing: the contents are equal." } }
+        @else {
+            pre.json.diff tabindex="0" role="group" aria-label=(label) {
+                @for line in lines.iter().take(SHOWN_LINES) {
+                    @let (class, word) = match line.kind {
+                        LineKind::Same => ("", ""),
+                        LineKind::Added => ("added", "added: "),
+                        LineKind::Removed => ("removed", "removed: "),
+                        LineKind::Skipped => ("skipped", ""),
+                    };
+                    span class=(class) { span aria-hidden="true" { (line.kind.sign()) " " } span.hidden { (word) } (" ".repeat(line.depth * 2)) bdi { (line.text) } "\n" }
+                }
+            }
+            @if lines.len() > SHOWN_LINES { p.more { "The first " (SHOWN_LINES) " of " (lines.len()) " lines; `guildhall diff` has the whole." } }
         }
     }
 }

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use guildhall_core::{
     ArtifactQuery, ArtifactSort, ArtifactSummary, CustodyState, DeploymentQuery, DeploymentState,
-    Drift, Health, MAX_PAGE_ROWS, OPS_DB, OpenCeremony, OpsDb, Outcome, Overview, Page,
+    Drift, Health, MAX_PAGE_ROWS, OPS_DB, OpenCeremony, OpsDb, Outcome, Overdue, Overview, Page,
     QuarantinedEntry, StoreError, VerificationQuery, VerificationResult,
 };
 use maud::{Markup, html};
@@ -40,6 +40,7 @@ struct Attention {
     unknown: Group<Page<DeploymentState>>,
     failed: Group<Page<VerificationResult>>,
     stale: Group<()>,
+    overdue: Overdue,
     quarantined: Page<QuarantinedEntry>,
 }
 
@@ -112,6 +113,7 @@ impl Attention {
             unknown: postured(moment, Drift::Unknown, Health::Unknown).await?,
             failed: failed(moment).await?,
             stale: stale(app, moment).await?,
+            overdue: Overdue::load(moment, app.now(), LISTED_ROWS).await?,
             quarantined: moment.quarantined(None, 3).await?,
         })
     }
@@ -121,8 +123,13 @@ impl Attention {
         let silent = u64::from(!standing.is_sound());
         let feeds = standing.feeds.iter();
         let feeds = feeds.map(|feed| feed.refused + u64::from(feed.deaf_for().is_some()));
-        let artifacts =
-            self.drifted.count + self.unknown.count + self.failed.count + self.stale.count;
+        // What is drifted, or open, is counted already where its time has run out too.
+        let artifacts = self.overdue.verify
+            + self.overdue.review
+            + self.drifted.count
+            + self.unknown.count
+            + self.failed.count
+            + self.stale.count;
         silent + feeds.sum::<u64>() + artifacts + overview.quarantined
     }
 
@@ -239,14 +246,14 @@ fn tiles(Seen { base, now }: Seen<'_>, overview: &Overview, standing: &Standing)
                 }
             }
             li {
-                a href={ (base) "/artifacts?drift=drifted&drift=unknown" } {
+                a href={ (base) "/deployments" } {
                     span.label { "Deployments" }
                     strong { (count(targets)) }
                 }
                 span.parts {
-                    span { "healthy " b data-fact="healthy" { (count(overview.healthy_deployments)) } }
-                    a.bad[overview.drifted_deployments > 0] href={ (base) "/artifacts?drift=drifted" } { "drifted " b data-fact="drifted" { (count(overview.drifted_deployments)) } }
-                    a.warn[overview.unknown_deployments > 0] href={ (base) "/artifacts?drift=unknown" } { "unknown " b data-fact="unknown" { (count(overview.unknown_deployments)) } }
+                    a href={ (base) "/deployments?health=healthy" } { "healthy " b data-fact="healthy" { (count(overview.healthy_deployments)) } }
+                    a.bad[overview.drifted_deployments > 0] href={ (base) "/deployments?health=drifted&sort=health_since" } { "drifted " b data-fact="drifted" { (count(overview.drifted_deployments)) } }
+                    a.warn[overview.unknown_deployments > 0] href={ (base) "/deployments?health=unknown&sort=health_since" } { "unknown " b data-fact="unknown" { (count(overview.unknown_deployments)) } }
                 }
             }
             li {
@@ -334,6 +341,19 @@ fn needs(
                     (attention.failed.rest(&format!("{base}/artifacts?verdict=failed&{STATES}&sort=tier"), &format!("by the latest {LATEST} failures")))
                 }
             }
+            @if !attention.overdue.rows.is_empty() {
+                div.group {
+                    h3 { (badge(Tone::Bad, "overdue")) " The time that an accord gives has run out" }
+                    ul {
+                        @for row in &attention.overdue.rows {
+                            li id={ "overdue-" (row.duty) "-" (row.artifact_id) } { (artifact(base, row.artifact_id, &row.name)) span { (format::duty_words(row.duty)) } span.muted { (text(&row.accord)) " · tier " (row.tier.get()) } }
+                        }
+                    }
+                    @if attention.overdue.count() > attention.overdue.rows.len() as u64 {
+                        p.more { (plural(attention.overdue.verify, "artifact")) " to verify, " (count(attention.overdue.mend)) " to mend, " (count(attention.overdue.review)) " to review" }
+                    }
+                }
+            }
             @if !attention.stale.rows.is_empty() {
                 div.group {
                     h3 { (badge(Tone::Warn, "stale")) " Deployed, and no verdict in the last " (days) " days" }
@@ -350,7 +370,7 @@ fn needs(
                     h3 { (badge(Tone::Warn, "quarantined")) " Entries that break an invariant" }
                     ul {
                         @for row in &attention.quarantined.rows {
-                            li id={ "q" (row.position) } { code { (row.code.as_str()) } span { (text(&row.reason)) } span.muted { "position " (count(row.position.get())) } }
+                            li id={ "q" (row.position) } { code { (row.code.as_str()) } span { (text(&row.reason)) } span.muted { "position " a href={ (base) "/quarantine/" (row.position) } { (count(row.position.get())) } } }
                         }
                     }
                     p.more { a href={ (base) "/quarantine" } { "The whole quarantine: " (count(overview.quarantined)) } }
@@ -407,7 +427,7 @@ fn waiting(Seen { base, now }: Seen<'_>, open: &Page<OpenCeremony>) -> Markup {
                     @for row in &open.rows {
                         li id={ "c" (row.opened.position) } {
                             (artifact(base, row.opened.artifact_id, &row.name))
-                            span { "open " (since(row.opened.occurred_at, now)) }
+                            span { @match row.ceremony_id { Some(id) => a href={ (base) "/ceremonies/" (id) } { "open " (since(row.opened.occurred_at, now)) }, None => { "open " (since(row.opened.occurred_at, now)) } } }
                             span.muted { "by " (text(&row.opened.actor)) " · tier " (row.tier.get()) }
                         }
                     }
@@ -421,7 +441,7 @@ fn waiting(Seen { base, now }: Seen<'_>, open: &Page<OpenCeremony>) -> Markup {
 fn verdicts(Seen { base, now }: Seen<'_>, latest: &[(String, VerificationResult)]) -> Markup {
     html! {
         section #verdicts .panel data-live aria-labelledby="verdicts-title" {
-            h2 #verdicts-title { "Latest verifications" }
+            h2 #verdicts-title { a href={ (base) "/verifications" } { "Latest verifications" } }
             @if latest.is_empty() { (nothing("Nothing was verified yet.")) }
             ul.list.verdicts {
                 @for (name, row) in latest {

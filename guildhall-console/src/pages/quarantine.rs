@@ -4,10 +4,11 @@ use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use guildhall_core::event::TYPE_PREFIX;
 use guildhall_core::ops::PositionKey;
-use guildhall_core::{Page, QuarantinedEntry};
+use guildhall_core::{Counted, Page, QuarantinedEntry};
 use maud::{Markup, html};
 
-use super::{Place, heading, nothing, paging, scrolling, shown, whole};
+use super::lists::{COUNTED, paging, total};
+use super::{Place, heading, nothing, scrolling, shown, whole};
 use crate::app::Shared;
 use crate::error::RequestError;
 use crate::format::{Tone, ago, badge, count, key, short, text};
@@ -24,17 +25,17 @@ pub(crate) async fn page(
     let loaded = async {
         let standing = Standing::load(&app).await?;
         let page = app.ops_db.quarantined(params.cursor::<PositionKey>("after")?, ROWS).await?;
-        Ok::<_, RequestError>((standing, page))
+        let counted = app.ops_db.count(&Counted::Quarantined, COUNTED).await?;
+        Ok::<_, RequestError>((standing, page, counted))
     };
-    let (standing, page) = loaded.await?;
+    let (standing, page, counted) = loaded.await?;
     let here = format!("{}/quarantine", app.base);
-    let next = page.next.as_ref().map(|next| params.with(&[("after", next.as_str())]));
     let content = html! {
-        (heading(&html! { "Quarantine" }, &html! {}))
+        (heading(&html! { "Quarantine" }, &total(counted)))
         p.intro { "Entries of the Chronicle that break an invariant. They stay in the log and touch nothing else." }
         div #quarantined .panel data-live {
-            (table(&page))
-            (paging(&here, params.first("after").is_none(), &params.with(&[("after", "")]), next.as_deref()))
+            (table(&app.base, &page))
+            (paging(&here, &params, "after", &page))
         }
         @if !standing.feeds.is_empty() {
             section #feeds .panel data-live aria-labelledby="feeds-title" {
@@ -54,7 +55,7 @@ pub(crate) async fn page(
     Ok(shown(whole(&app, Place::Quarantine, "Quarantine", Some(&standing), &content)))
 }
 
-fn table(page: &Page<QuarantinedEntry>) -> Markup {
+fn table(base: &str, page: &Page<QuarantinedEntry>) -> Markup {
     if page.rows.is_empty() {
         return nothing("Nothing was refused.");
     }
@@ -64,18 +65,18 @@ fn table(page: &Page<QuarantinedEntry>) -> Markup {
             table {
                 thead { tr { th.number scope="col" { "Position" } th scope="col" { "Code" } th scope="col" { "Reason" } th scope="col" { "Type" } th scope="col" { "Stream" } th scope="col" { "Event" } } }
                 tbody {
-                    @for row in &page.rows { (line(row)) }
+                    @for row in &page.rows { (line(base, row)) }
                 }
             }
         },
     )
 }
 
-fn line(row: &QuarantinedEntry) -> Markup {
+fn line(base: &str, row: &QuarantinedEntry) -> Markup {
     let id = format!("q{}", row.position);
     html! {
         tr id=(id) {
-            th.number scope="row" data-label="position" { (count(row.position.get())) }
+            th.number scope="row" data-label="position" { a.name href={ (base) "/quarantine/" (row.position) } { (count(row.position.get())) } }
             td { (badge(Tone::Bad, row.code.as_str())) }
             td.prose { (text(&row.reason)) }
             td data-label="type" { bdi { (row.event_type.as_str().trim_start_matches(TYPE_PREFIX)) } }

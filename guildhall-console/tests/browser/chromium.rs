@@ -246,6 +246,11 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
+    /// From now on the page looks as it does on paper.
+    pub(crate) async fn on_paper(&self) {
+        self.devtools("Emulation.setEmulatedMedia", json!({ "media": "print" })).await;
+    }
+
     /// The whole page as a PNG.
     pub(crate) async fn screenshot(&self) -> Vec<u8> {
         let parameters = json!({ "format": "png", "captureBeyondViewport": true });

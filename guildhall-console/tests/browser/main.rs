@@ -6,9 +6,12 @@ mod chromium;
 #[path = "../common/mod.rs"]
 mod common;
 
+mod details;
 mod everyone;
 mod filters;
 mod hostile;
+mod keys;
+mod lists;
 mod live;
 mod shown;
 

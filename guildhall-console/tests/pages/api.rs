@@ -112,9 +112,16 @@ async fn the_description_of_the_api_is_the_api() {
         document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(described, PATHS.iter().copied().collect());
     let artifacts = guild.ops_db.artifacts(&ArtifactQuery::default()).await.unwrap().rows;
+    let closed = guild.ops_db.closed_ceremonies(None, 1).await.unwrap().rows.remove(0);
+    let refused = guild.ops_db.quarantined(None, 1).await.unwrap().rows.remove(0);
     for path in PATHS {
-        let id = artifacts[0].id.to_string();
+        let id = match *path {
+            it if it.contains("/ceremonies/") => closed.ceremony_id.unwrap().to_string(),
+            it if it.contains("/accords/") => artifacts[0].accord_binding_id.to_string(),
+            _ => artifacts[0].id.to_string(),
+        };
         let asked = path.replace("{id}", &id).replace("{name}", "console.css");
+        let asked = asked.replace("{position}", &refused.position.to_string());
         let response = timeout(SOON, get(&router, &asked)).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{asked}");
         let content = &document["paths"][path]["get"]["responses"]["200"]["content"];

@@ -107,6 +107,8 @@ async fn no_text_of_others_becomes_an_element_or_an_attribute_on_any_page() {
         "fieldset",
         "legend",
         "button",
+        "dialog",
+        "kbd",
         "dl",
         "dt",
         "dd",

@@ -8,11 +8,15 @@ mod access;
 mod api;
 mod attention;
 mod custody;
+mod details;
+mod due;
 mod embedded;
 mod feeds;
 mod health;
 mod hostile;
+mod lists;
 mod live;
+mod search;
 mod served;
 
 use std::collections::BTreeSet;

@@ -1,0 +1,83 @@
+//! The accords that artifacts are governed under.
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use guildhall_core::{AccordBinding, AccordQuery, AccordSort, Counted, Page};
+use maud::{Markup, html};
+
+use super::lists::{COUNTED, Chip, List, Order, total};
+use super::{Place, Seen, heading, nothing, scrolling, shown, whole};
+use crate::app::{App, Shared};
+use crate::error::RequestError;
+use crate::format::{ago, short, text};
+use crate::params::Params;
+use crate::standing::Standing;
+
+const ROWS: u32 = 100;
+
+pub(crate) async fn page(
+    State(app): State<Shared>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, RequestError> {
+    let params = Params::parse(query.as_deref());
+    let loaded = async {
+        let query = params.accords(ROWS)?;
+        let standing = Standing::load(&app).await?;
+        let page = app.ops_db.accords(&query).await?;
+        let counted = app.ops_db.count(&Counted::Accords(query.clone()), COUNTED).await?;
+        Ok::<_, RequestError>((query, standing, page, counted))
+    };
+    let (query, standing, page, counted) = loaded.await?;
+    let list = List { base: &app.base, path: "/accords", params: &params };
+    let content = html! {
+        (heading(&html! { "Accords" }, &total(counted)))
+        (list.chips(&chips(&params)))
+        div #accords .panel data-live { (table(&app, list, &query, &page)) }
+    };
+    Ok(shown(whole(&app, Place::Accords, "Accords", Some(&standing), &content)))
+}
+
+fn chips(params: &Params) -> Vec<Chip> {
+    let mut chips = Chip::of_each(params, "name", |name| format!("name: {name}"));
+    chips.extend(Chip::of_each(params, "name_begins", |text| format!("name begins with {text:?}")));
+    chips
+}
+
+fn table(app: &App, list: List<'_>, query: &AccordQuery, page: &Page<AccordBinding>) -> Markup {
+    let seen = Seen { base: &app.base, now: app.now() };
+    let head = |sort: AccordSort, name| {
+        let (current, is_descending) = (query.sort.as_str(), query.is_descending);
+        let default = AccordSort::Name.as_str();
+        let order = Order { word: sort.as_str(), default, current, is_descending };
+        list.column(order, name, "")
+    };
+    html! {
+        @if page.rows.is_empty() { (nothing("No accord is bound.")) }
+        @else {
+            (scrolling("Accords", &html! {
+                table {
+                    thead { tr {
+                        (head(AccordSort::Name, "Name")) th scope="col" { "Bound by" }
+                        (head(AccordSort::EffectiveAt, "In force")) th scope="col" { "Governs" } th scope="col" { "Id" }
+                    } }
+                    tbody { @for row in &page.rows { (line(seen, row)) } }
+                }
+            }))
+        }
+        (list.paging(page))
+        (list.files())
+    }
+}
+
+fn line(Seen { base, now }: Seen<'_>, row: &AccordBinding) -> Markup {
+    let id = format!("accord-{}", row.id);
+    html! {
+        tr id=(id) {
+            th scope="row" { a.name href={ (base) "/accords/" (row.id) } { (text(&row.name)) } }
+            td data-label="bound by" { (text(&row.bound_by)) }
+            td data-label="in force" { (ago(row.effective_at, now)) }
+            td { a.name href={ (base) "/artifacts?accord=" (row.id) } { "its artifacts" } }
+            td data-label="id" { (short(&id, "id", &row.id.to_string())) }
+        }
+    }
+}

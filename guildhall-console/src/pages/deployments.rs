@@ -1,0 +1,116 @@
+//! What runs where: every target of every artifact.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{RawQuery, State};
+use axum::response::Response;
+use guildhall_core::{
+    ArtifactId, Counted, DeploymentQuery, DeploymentSort, DeploymentState, Health, Page,
+};
+use maud::{Markup, html};
+
+use super::content::on_demand;
+use super::lists::{COUNTED, Chip, List, Order, choices, total, words};
+use super::{Place, Seen, heading, names_of, nothing, scrolling, shown, whole};
+use crate::app::{App, Shared};
+use crate::error::RequestError;
+use crate::format::{self, ago, artifact, cid, key, since, text};
+use crate::params::Params;
+use crate::standing::Standing;
+
+const ROWS: u32 = 100;
+
+pub(crate) async fn page(
+    State(app): State<Shared>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, RequestError> {
+    let params = Params::parse(query.as_deref());
+    let loaded = async {
+        let query = params.deployments(ROWS)?;
+        let standing = Standing::load(&app).await?;
+        let moment = app.ops_db.snapshot().await?;
+        let page = moment.deployments(&query).await?;
+        let counted = moment.count(&Counted::Deployments(query.clone()), COUNTED).await?;
+        let ids = page.rows.iter().map(|row| row.artifact_id).chain(query.artifact_id);
+        let names = names_of(&*moment, ids).await?;
+        Ok::<_, RequestError>((query, standing, page, counted, names))
+    };
+    let (query, standing, page, counted, names) = loaded.await?;
+    let list = List { base: &app.base, path: "/deployments", params: &params };
+    let content = html! {
+        (heading(&html! { "Deployments" }, &total(counted)))
+        form.filters method="get" action={ (app.base) "/deployments" } aria-label="Deployments" {
+            (choices("Health", "health", &words(Health::ALL, &query.healths, Health::as_str)))
+            @for name in ["artifact", "target", "target_begins", "sort", "descending", "limit"] {
+                @for value in params.all(name) { input type="hidden" name=(name) value=(value); }
+            }
+            button type="submit" { "Apply" }
+        }
+        (list.chips(&chips(&params, &query, &names)))
+        div #deployments .panel data-live { (table(&app, list, &query, &page, &names)) }
+    };
+    Ok(shown(whole(&app, Place::Deployments, "Deployments", Some(&standing), &content)))
+}
+
+type Names = BTreeMap<ArtifactId, String>;
+
+fn chips(params: &Params, query: &DeploymentQuery, names: &Names) -> Vec<Chip> {
+    let name = query.artifact_id.and_then(|id| names.get(&id)).cloned().unwrap_or_default();
+    let mut chips = Chip::of_each(params, "artifact", |id| {
+        format!("artifact: {}", if name.is_empty() { id } else { &name })
+    });
+    chips.extend(Chip::of_each(params, "target", |target| format!("target: {target}")));
+    chips.extend(Chip::of_each(params, "target_begins", |text| {
+        format!("target begins with {text:?}")
+    }));
+    chips.extend(Chip::of_each(params, "health", str::to_owned));
+    chips
+}
+
+fn table(
+    app: &App,
+    list: List<'_>,
+    query: &DeploymentQuery,
+    page: &Page<DeploymentState>,
+    names: &Names,
+) -> Markup {
+    let seen = Seen { base: &app.base, now: app.now() };
+    let head = |sort: DeploymentSort, name| {
+        let (current, is_descending) = (query.sort.as_str(), query.is_descending);
+        let default = DeploymentSort::Artifact.as_str();
+        let order = Order { word: sort.as_str(), default, current, is_descending };
+        list.column(order, name, "")
+    };
+    html! {
+        @if page.rows.is_empty() { (nothing("No deployment matches.")) }
+        @else {
+            (scrolling("Deployments", &html! {
+                table {
+                    thead { tr {
+                        (head(DeploymentSort::Artifact, "Artifact")) (head(DeploymentSort::Target, "Target"))
+                        (head(DeploymentSort::HealthSince, "Health, since"))
+                        th scope="col" { "Desired" } th scope="col" { "Observed" } th scope="col" { "Seen" }
+                    } }
+                    tbody { @for row in &page.rows { (line(seen, row, names)) } }
+                }
+            }))
+        }
+        (list.paging(page))
+        (list.files())
+    }
+}
+
+fn line(Seen { base, now }: Seen<'_>, row: &DeploymentState, names: &Names) -> Markup {
+    let id = format!("d{}-{}", row.artifact_id, key(&row.target));
+    let name = names.get(&row.artifact_id).map_or("", String::as_str);
+    html! {
+        tr id=(id) {
+            th scope="row" { (artifact(base, row.artifact_id, name)) }
+            td data-label="on" { (text(&row.target)) (on_demand(&id, &row.detail, "detail")) }
+            td { (format::health(row.health)) " " span.muted { (since(row.health_since, now)) } }
+            td data-label="desired" { (cid(&id, "desired", row.desired_cid)) }
+            td data-label="observed" { @match row.observed_cid { Some(observed) => (cid(&id, "observed", observed)), None => span.muted { "nothing" } } }
+            td data-label="seen" { (ago(row.observed_at, now)) }
+        }
+    }
+}
