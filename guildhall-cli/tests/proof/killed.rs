@@ -86,7 +86,9 @@ fn wherever_a_sealer_is_killed_it_goes_on_and_contradicts_nothing(audited: &Audi
         }
         let kept = stored(audited);
         let last = kept.last().map(|seal| seen.take(seal)).unwrap();
-        kept.iter().for_each(|seal| drop(seen.take(seal)));
+        for seal in &kept {
+            seen.take(seal);
+        }
         assert!(last >= sealed, "the log's seals went back from {sealed} to {last}");
         assert!(last >= told, "{told} entries were told before they were kept");
         sealed = last;
@@ -101,7 +103,9 @@ fn wherever_a_sealer_is_killed_it_goes_on_and_contradicts_nothing(audited: &Audi
     }
     let last = fs::read_to_string(audited.folder.path("public/checkpoint")).unwrap();
     assert!(seen.take(&last) > sealed);
-    stored(audited).iter().for_each(|seal| drop(seen.take(seal)));
+    for seal in stored(audited) {
+        seen.take(&seal);
+    }
     // Whatever was told is what the log still holds, from each to the next.
     let key = key.to_string();
     let mut verify = vec!["verify", "--key", &key];
