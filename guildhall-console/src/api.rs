@@ -17,8 +17,11 @@ use serde::Serialize;
 use crate::app::Shared;
 use crate::chain::{self, Kept};
 use crate::error::{RequestError, json};
+use crate::moment::Then;
 use crate::params::Params;
 use crate::standing::Standing;
+
+pub(crate) mod past;
 
 /// How many rows a page has, unless asked otherwise.
 const ROWS: u32 = 100;
@@ -74,14 +77,14 @@ pub(crate) async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
-pub(crate) async fn overview(State(app): State<Shared>) -> Answer {
+pub(crate) async fn overview(then: Then) -> Answer {
     #[derive(Serialize)]
     struct Body {
         artifacts: u64,
         #[serde(flatten)]
         overview: Overview,
     }
-    let overview = app.ops_db.overview().await?;
+    let overview = then.ops_db.overview().await?;
     Ok(json(&Body { artifacts: overview.artifacts(), overview }))
 }
 
@@ -89,18 +92,18 @@ pub(crate) async fn status(State(app): State<Shared>) -> Answer {
     Ok(json(&Standing::load(&app).await?))
 }
 
-pub(crate) async fn accords(State(app): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+pub(crate) async fn accords(then: Then, RawQuery(query): RawQuery) -> Answer {
     let query = Params::parse(query.as_deref()).accords(ROWS)?;
-    Ok(json(&app.ops_db.accords(&query).await?))
+    Ok(json(&then.ops_db.accords(&query).await?))
 }
 
-pub(crate) async fn artifacts(State(app): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+pub(crate) async fn artifacts(then: Then, RawQuery(query): RawQuery) -> Answer {
     let query = Params::parse(query.as_deref()).artifacts(ROWS)?;
-    Ok(json(&app.ops_db.artifacts(&query).await?))
+    Ok(json(&then.ops_db.artifacts(&query).await?))
 }
 
-pub(crate) async fn artifact(State(app): State<Shared>, Named(id): Id) -> Answer {
-    let found = app.ops_db.artifact(id).await?;
+pub(crate) async fn artifact(then: Then, Named(id): Id) -> Answer {
+    let found = then.ops_db.artifact(id).await?;
     Ok(json(&found.ok_or(RequestError::Missing("artifact"))?))
 }
 
@@ -148,6 +151,7 @@ impl From<Option<&Violation>> for Verdict {
 
 pub(crate) async fn chain(
     State(app): State<Shared>,
+    then: Then,
     Named(id): Id,
     RawQuery(query): RawQuery,
 ) -> Answer {
@@ -161,7 +165,7 @@ pub(crate) async fn chain(
     let params = Params::parse(query.as_deref());
     let after = params.cursor::<SeqKey>("after")?;
     let limit = params.limit(MAX_PAGE_ROWS)?;
-    let moment = app.ops_db.snapshot().await?;
+    let moment = then.ops_db.snapshot().await?;
     let found = moment.artifact(id).await?;
     let found = found.ok_or(RequestError::Missing("artifact"))?;
     let from = after.as_ref().and_then(Cursor::to_key::<SeqKey>).map_or(Seq::ZERO, |(seq,)| seq);
@@ -176,54 +180,48 @@ pub(crate) async fn chain(
     Ok(json(&Body { rows, next, previous, discrepancy }))
 }
 
-pub(crate) async fn open_ceremonies(
-    State(app): State<Shared>,
-    RawQuery(query): RawQuery,
-) -> Answer {
+pub(crate) async fn open_ceremonies(then: Then, RawQuery(query): RawQuery) -> Answer {
     let params = Params::parse(query.as_deref());
     let limit = params.limit(ROWS)?;
-    Ok(json(&app.ops_db.open_ceremonies(params.cursor::<MomentKey>("after")?, limit).await?))
+    Ok(json(&then.ops_db.open_ceremonies(params.cursor::<MomentKey>("after")?, limit).await?))
 }
 
-pub(crate) async fn closed_ceremonies(
-    State(app): State<Shared>,
-    RawQuery(query): RawQuery,
-) -> Answer {
+pub(crate) async fn closed_ceremonies(then: Then, RawQuery(query): RawQuery) -> Answer {
     let params = Params::parse(query.as_deref());
     let limit = params.limit(ROWS)?;
-    Ok(json(&app.ops_db.closed_ceremonies(params.cursor::<MomentKey>("after")?, limit).await?))
+    Ok(json(&then.ops_db.closed_ceremonies(params.cursor::<MomentKey>("after")?, limit).await?))
 }
 
-pub(crate) async fn deployments(State(app): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+pub(crate) async fn deployments(then: Then, RawQuery(query): RawQuery) -> Answer {
     let query = Params::parse(query.as_deref()).deployments(ROWS)?;
-    Ok(json(&app.ops_db.deployments(&query).await?))
+    Ok(json(&then.ops_db.deployments(&query).await?))
 }
 
-pub(crate) async fn verifications(State(app): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+pub(crate) async fn verifications(then: Then, RawQuery(query): RawQuery) -> Answer {
     let query = Params::parse(query.as_deref()).verifications(ROWS)?;
-    Ok(json(&app.ops_db.verifications(&query).await?))
+    Ok(json(&then.ops_db.verifications(&query).await?))
 }
 
-pub(crate) async fn quarantined(State(app): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+pub(crate) async fn quarantined(then: Then, RawQuery(query): RawQuery) -> Answer {
     let params = Params::parse(query.as_deref());
     let limit = params.limit(ROWS)?;
-    Ok(json(&app.ops_db.quarantined(params.cursor::<PositionKey>("after")?, limit).await?))
+    Ok(json(&then.ops_db.quarantined(params.cursor::<PositionKey>("after")?, limit).await?))
 }
 
-pub(crate) async fn accord(State(app): State<Shared>, Named(id): Named<AccordId>) -> Answer {
-    let found = app.ops_db.accord(id).await?;
+pub(crate) async fn accord(then: Then, Named(id): Named<AccordId>) -> Answer {
+    let found = then.ops_db.accord(id).await?;
     Ok(json(&found.ok_or(RequestError::Missing("accord"))?))
 }
 
 pub(crate) async fn ceremony(
-    State(app): State<Shared>,
+    then: Then,
     Named(id): Named<CeremonyId>,
     RawQuery(query): RawQuery,
 ) -> Answer {
     let params = Params::parse(query.as_deref());
     let (after, limit) = (params.cursor::<PositionKey>("after")?, params.limit(ROWS)?);
     let is_first = after.is_none();
-    let page = app.ops_db.ceremony(id, after, limit).await?;
+    let page = then.ops_db.ceremony(id, after, limit).await?;
     if is_first && page.rows.is_empty() {
         return Err(RequestError::Missing("ceremony"));
     }

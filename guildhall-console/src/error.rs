@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use guildhall_core::{LogFault, StoreError};
+use guildhall_core::{AsOfError, LogFault, StoreError};
 use serde::Serialize;
+
+use crate::params::Names;
 
 /// Why a request has no answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -27,7 +29,7 @@ pub(crate) enum RequestError {
         /// Its name, cut to 64 characters.
         found: String,
         /// Those that are.
-        choices: &'static [&'static str],
+        choices: Names,
     },
     /// Who may not look, or asks for what no route does.
     #[error("{reason}")]
@@ -48,7 +50,8 @@ pub(crate) enum RequestError {
     Store(Arc<StoreError>),
 }
 
-fn taken(choices: &[&str]) -> String {
+fn taken(choices: Names) -> String {
+    let choices = choices.concat();
     if choices.is_empty() { "it takes none".to_owned() } else { choices.join(", ") }
 }
 
@@ -68,6 +71,18 @@ pub(crate) fn told(error: &StoreError) -> String {
 impl From<StoreError> for RequestError {
     fn from(error: StoreError) -> Self {
         Self::Store(Arc::new(error))
+    }
+}
+
+impl From<AsOfError> for RequestError {
+    /// A moment that the tables do not know is there once they do.
+    fn from(error: AsOfError) -> Self {
+        match error {
+            AsOfError::Store(error) => error.into(),
+            unknown => {
+                Self::Refused { status: StatusCode::NOT_FOUND, reason: format!("as_of: {unknown}") }
+            }
+        }
     }
 }
 

@@ -20,8 +20,9 @@ use guildhall_core::{
 };
 use tokio::sync::mpsc;
 
-use crate::app::Shared;
+use crate::app::{App, Shared};
 use crate::error::RequestError;
+use crate::moment::Then;
 use crate::params::Params;
 
 /// How many pages may wait for a client, and for how long the next one does.
@@ -45,50 +46,66 @@ type Ask<T> = Box<
         + Sync,
 >;
 
-pub(crate) async fn artifacts(State(app): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+pub(crate) async fn artifacts(
+    State(app): State<Shared>,
+    then: Then,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = Params::parse(query.as_deref()).artifacts(MAX_PAGE_ROWS)?;
     let ask: Ask<ArtifactSummary> = Box::new(move |ops_db, after| {
         let query = query.clone().after(after);
         Box::pin(async move { ops_db.artifacts(&query).await })
     });
-    file(app, "artifacts.csv", ask)
+    file(&app, then, "artifacts.csv", ask)
 }
 
-pub(crate) async fn accords(State(app): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+pub(crate) async fn accords(
+    State(app): State<Shared>,
+    then: Then,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = Params::parse(query.as_deref()).accords(MAX_PAGE_ROWS)?;
     let ask: Ask<AccordBinding> = Box::new(move |ops_db, after| {
         let query = query.clone().after(after);
         Box::pin(async move { ops_db.accords(&query).await })
     });
-    file(app, "accords.csv", ask)
+    file(&app, then, "accords.csv", ask)
 }
 
-pub(crate) async fn deployments(State(app): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+pub(crate) async fn deployments(
+    State(app): State<Shared>,
+    then: Then,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = Params::parse(query.as_deref()).deployments(MAX_PAGE_ROWS)?;
     let ask: Ask<DeploymentState> = Box::new(move |ops_db, after| {
         let query = query.clone().after(after);
         Box::pin(async move { ops_db.deployments(&query).await })
     });
-    file(app, "deployments.csv", ask)
+    file(&app, then, "deployments.csv", ask)
 }
 
-pub(crate) async fn verifications(State(app): State<Shared>, RawQuery(query): RawQuery) -> Answer {
+pub(crate) async fn verifications(
+    State(app): State<Shared>,
+    then: Then,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let query = Params::parse(query.as_deref()).verifications(MAX_PAGE_ROWS)?;
     let ask: Ask<VerificationResult> = Box::new(move |ops_db, after| {
         let query = query.clone().after(after);
         Box::pin(async move { ops_db.verifications(&query).await })
     });
-    file(app, "verifications.csv", ask)
+    file(&app, then, "verifications.csv", ask)
 }
 
-fn file<T: Record>(app: Shared, name: &'static str, ask: Ask<T>) -> Answer {
+fn file<T: Record>(app: &App, then: Then, name: &'static str, ask: Ask<T>) -> Answer {
     let permit = Arc::clone(&app.streams).try_acquire_owned();
     let permit = permit.map_err(|_| RequestError::Crowded)?;
     let (sender, receiver) = mpsc::channel(UNREAD);
     // No part of the body, which nobody may be asking for more.
     tokio::spawn(async move {
         let _permit = permit;
-        write(&*app.ops_db, &ask, &sender).await;
+        write(&*then.ops_db, &ask, &sender).await;
     });
     let body = stream::unfold(receiver, |mut receiver| async move {
         let part: io::Result<Bytes> = receiver.recv().await?;

@@ -16,7 +16,7 @@
 //! | `/search` | what begins with a text, by kind |
 //! | `/quarantine`, `/quarantine/{position}` | what was refused, and why |
 //! | `/log/{position}` | an entry as it was recorded, and what became of it |
-//! | `/api/v1/…` | the same as JSON (`/api/v1/openapi.json`), lists also as CSV |
+//! | `/api/v1/…` | the same as JSON (`/api/v1/openapi.json`), lists also as CSV; as of a moment, and what was between two |
 //! | `/events` | what changes, as it changes (server-sent events) |
 //! | `/healthz`, `/readyz`, `/metrics` | whether it works, for machines |
 //!
@@ -56,6 +56,7 @@ mod format;
 mod guard;
 mod health;
 mod live;
+mod moment;
 mod pages;
 mod params;
 mod progress;

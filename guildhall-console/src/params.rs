@@ -2,27 +2,31 @@
 
 use std::str::FromStr;
 
-use guildhall_core::ops::{AccordKey, ArtifactKey, DeploymentKey, MomentKey};
+use guildhall_core::ops::{AccordKey, ArtifactKey, DeploymentKey, MomentKey, PositionKey};
 use guildhall_core::{
-    AccordId, AccordQuery, AccordSort, ArtifactId, ArtifactQuery, ArtifactSort, Cid, Cursor,
-    CustodyState, DeploymentQuery, DeploymentSort, Drift, Health, Json, MAX_PAGE_ROWS, Outcome,
-    Tier, Timestamp, VerificationQuery,
+    AccordId, AccordQuery, AccordSort, ArtifactId, ArtifactQuery, ArtifactSort, AsOf, ChangeQuery,
+    Cid, Cursor, CustodyState, DeploymentQuery, DeploymentSort, Drift, Health, Json, MAX_PAGE_ROWS,
+    OPS_DB, Outcome, PeriodQuery, Position, Tier, Timestamp, VerificationQuery,
 };
 
 use serde::de::DeserializeOwned;
 
+use crate::app::App;
 use crate::error::RequestError;
 
 /// How many values one filter takes, and how long one value may be, in bytes.
 const MAX_VALUES: usize = 64;
 const MAX_VALUE_BYTES: usize = 4096;
 
+/// The period that is meant where none is given.
+const THIRTY_DAYS_MICROS: i64 = 30 * 86_400 * 1_000_000;
+
 /// The parameters as they came, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Params(Vec<(String, String)>);
 
-/// The names of the parameters that a route takes.
-pub(crate) type Names = &'static [&'static str];
+/// The names of the parameters that a route takes: some of a question, some of its page, its moment.
+pub(crate) type Names = &'static [&'static [&'static str]];
 
 /// Refuses what a route does not take, what is not UTF-8 once it is decoded, and U+0000 in any
 /// parameter: no text of the Chronicle holds it, and PostgreSQL takes none that does, not even to
@@ -38,7 +42,7 @@ pub(crate) fn check(query: Option<&str>, names: Names) -> Result<(), RequestErro
             let reason = "no parameter may hold U+0000".to_owned();
             return Err(RequestError::BadParameter { name: "query", reason });
         }
-        if !names.contains(&name.as_str()) {
+        if !names.iter().any(|words| words.contains(&name.as_str())) {
             let found = name.chars().take(64).collect();
             return Err(RequestError::UnknownParameter { found, choices: names });
         }
@@ -221,6 +225,50 @@ impl Params {
         Ok(query)
     }
 
+    /// Which changes: those since `from`, and as far as the tables go, unless asked otherwise.
+    pub(crate) async fn changes(
+        &self,
+        app: &App,
+        from: Position,
+        limit: u32,
+    ) -> Result<ChangeQuery, RequestError> {
+        let from = match self.one::<AsOf>("from")? {
+            Some(moment) => app.position_of(moment).await?,
+            None => from,
+        };
+        let to = match self.one::<AsOf>("to")? {
+            Some(moment) => app.position_of(moment).await?,
+            None => app.ops_db.checkpoint(OPS_DB).await?.map_or(Position::ZERO, |it| it.position),
+        };
+        Ok(ChangeQuery::between(from, to)
+            .artifact_id(self.one::<ArtifactId>("artifact")?)
+            .after(self.cursor::<PositionKey>("after")?)
+            .limit(self.limit(limit)?))
+    }
+
+    /// Which targets, over which time: the thirty days before `end` unless asked otherwise. `K` is the
+    /// key of the list.
+    pub(crate) fn period<K: DeserializeOwned>(
+        &self,
+        end: Timestamp,
+        limit: u32,
+    ) -> Result<PeriodQuery, RequestError> {
+        let before = self.one::<Timestamp>("before")?.unwrap_or(end);
+        let since = self.one::<Timestamp>("since")?.unwrap_or_else(|| {
+            Timestamp::from_micros(before.as_micros() - THIRTY_DAYS_MICROS)
+                .unwrap_or(Timestamp::MIN)
+        });
+        if since >= before {
+            let reason = format!("{since} is not before the end of the period, {before}");
+            return Err(RequestError::BadParameter { name: "since", reason });
+        }
+        Ok(PeriodQuery::between(since, before)
+            .artifact_id(self.one::<ArtifactId>("artifact")?)
+            .target(self.one::<String>("target")?)
+            .after(self.cursor::<K>("after")?)
+            .limit(self.limit(limit)?))
+    }
+
     pub(crate) fn verifications(&self, limit: u32) -> Result<VerificationQuery, RequestError> {
         Ok(VerificationQuery::default()
             .artifact_id(self.one::<ArtifactId>("artifact")?)
@@ -309,7 +357,7 @@ mod tests {
 
     #[test]
     fn no_parameter_holds_a_nul() {
-        let check = |query| check(query, &["name", "after", "content"]);
+        let check = |query| check(query, &[&["name", "after"], &["content"]]);
         for query in ["name=%00", "after=a%00b", "%00=1", "unknown=%00", "content=%22%00%22"] {
             assert!(check(Some(query)).is_err(), "{query}");
         }
@@ -323,7 +371,7 @@ mod tests {
     #[test]
     fn what_is_not_utf_8_is_refused_and_not_read_as_something_else() {
         for query in ["name=%ff", "name=a%C3", "name=%C3&name=%A9", "%ff=1", "name=%ED%A0%80"] {
-            let error = check(Some(query), &["name"]).unwrap_err().to_string();
+            let error = check(Some(query), &[&["name"]]).unwrap_err().to_string();
             assert!(
                 error.starts_with("query: ") && error.contains("not UTF-8"),
                 "{query}: {error}"
@@ -332,14 +380,14 @@ mod tests {
         for query in
             ["name=%C3%a9", "name=é", "name=%EF%BF%BD", "name=100%", "name=%+f", "name=%%41"]
         {
-            assert!(check(Some(query), &["name"]).is_ok(), "{query}");
+            assert!(check(Some(query), &[&["name"]]).is_ok(), "{query}");
         }
     }
 
     #[test]
     fn what_is_not_taken_is_refused_with_what_is() {
         let told = |query, names| check(Some(query), names).unwrap_err().to_string();
-        let found = told("teir=0", &["tier", "type"]);
+        let found = told("teir=0", &[&["tier"], &["type"]]);
         assert_eq!(found, "\"teir\" is not a parameter of this page: tier, type");
         assert_eq!(told("a", &[]), "\"a\" is not a parameter of this page: it takes none");
         let error = Params::parse(Some("tier=0&custody_state=gone")).artifacts(50).unwrap_err();

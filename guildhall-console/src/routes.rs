@@ -9,8 +9,12 @@ use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, any, get};
 
-use guildhall_core::{AccordQuery, ArtifactQuery, DeploymentQuery, VerificationQuery};
+use guildhall_core::{
+    AccordQuery, ArtifactQuery, ChangeQuery, DeploymentQuery, PeriodQuery, PostureQuery,
+    VerificationQuery,
+};
 
+use crate::api::past;
 use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::params::{self, Names};
@@ -59,65 +63,81 @@ const fn without_page(words: &'static [&'static str]) -> &'static [&'static str]
     words.split_at(words.len() - 2).0
 }
 
+/// The moment that is asked about, beside the words of a question.
+const MOMENT: [&str; 1] = ["as_of"];
+
+/// The page that is asked for, of a question that has none of its own.
+const PAGE: [&str; 2] = ["after", "limit"];
+
 macro_rules! routes {
-    ($($path:literal $names:expr => $handler:expr,)+) => {
+    ($($path:literal $names:expr $(, $more:expr)* => $handler:expr;)+) => {
         /// Every path, in the form of OpenAPI.
         pub(crate) const PATHS: &[&str] = &[$($path),+];
 
         fn routes_of() -> Vec<(&'static str, MethodRouter<Shared>)> {
-            vec![$(($path, route($handler, const { &$names }))),+]
+            vec![$(($path, route($handler, const { &[&$names as &[&str] $(, &$more as &[&str])*] }))),+]
         }
 
         /// The parameters that a path takes.
         #[cfg(test)]
         fn names_of() -> Vec<(&'static str, Names)> {
-            vec![$(($path, const { &$names } as Names)),+]
+            vec![$(($path, const { &[&$names as &[&str] $(, &$more as &[&str])*] } as Names)),+]
         }
     };
 }
 
 routes! {
-    "/" [] => pages::dashboard::page,
-    "/ceremonies" ["open_after", "closed_after"] => pages::ceremonies::page,
-    "/ceremonies/{id}" ["after"] => pages::ceremony::page,
-    "/artifacts" ArtifactQuery::WORDS => pages::artifacts::page,
-    "/artifacts/{id}" ["links", "targets_after"] => pages::artifact::page,
-    "/deployments" DeploymentQuery::WORDS => pages::deployments::page,
-    "/verifications" VerificationQuery::WORDS => pages::verifications::page,
-    "/accords" AccordQuery::WORDS => pages::accords::page,
-    "/accords/{id}" [] => pages::accord::page,
-    "/quarantine" ["after"] => pages::quarantine::page,
-    "/quarantine/{position}" [] => pages::log::quarantined,
-    "/log/{position}" [] => pages::log::position,
-    "/search" ["q"] => pages::search::page,
-    "/assets/{name}" ["v"] => assets::asset,
-    "/events" ["topic"] => live::events,
-    "/healthz" [] => health::healthz,
-    "/readyz" [] => health::readyz,
-    "/metrics" [] => health::metrics,
-    "/api/v1/openapi.json" [] => api::openapi,
-    "/api/v1/overview" [] => api::overview,
-    "/api/v1/status" [] => api::status,
-    "/api/v1/search" ["q"] => search::search,
-    "/api/v1/accords" AccordQuery::WORDS => api::accords,
-    "/api/v1/accords.csv" without_page(&AccordQuery::WORDS) => export::accords,
-    "/api/v1/artifacts" ArtifactQuery::WORDS => api::artifacts,
-    "/api/v1/artifacts.csv" without_page(&ArtifactQuery::WORDS) => export::artifacts,
-    "/api/v1/artifacts/{id}" [] => api::artifact,
-    "/api/v1/artifacts/{id}/due" [] => api::due,
-    "/api/v1/overdue" [] => api::overdue,
-    "/api/v1/artifacts/{id}/chain" ["after", "limit"] => api::chain,
-    "/api/v1/accords/{id}" [] => api::accord,
-    "/api/v1/ceremonies/{id}" ["after", "limit"] => api::ceremony,
-    "/api/v1/ceremonies/open" ["after", "limit"] => api::open_ceremonies,
-    "/api/v1/ceremonies/closed" ["after", "limit"] => api::closed_ceremonies,
-    "/api/v1/deployments" DeploymentQuery::WORDS => api::deployments,
-    "/api/v1/deployments.csv" without_page(&DeploymentQuery::WORDS) => export::deployments,
-    "/api/v1/verifications" VerificationQuery::WORDS => api::verifications,
-    "/api/v1/verifications.csv" without_page(&VerificationQuery::WORDS) => export::verifications,
-    "/api/v1/quarantine" ["after", "limit"] => api::quarantined,
-    "/api/v1/quarantine/{position}" [] => api::quarantined_at,
-    "/api/v1/log/{position}" [] => api::entry,
+    "/" [] => pages::dashboard::page;
+    "/ceremonies" ["open_after", "closed_after"] => pages::ceremonies::page;
+    "/ceremonies/{id}" ["after"] => pages::ceremony::page;
+    "/artifacts" ArtifactQuery::WORDS => pages::artifacts::page;
+    "/artifacts/{id}" ["links", "targets_after"] => pages::artifact::page;
+    "/deployments" DeploymentQuery::WORDS => pages::deployments::page;
+    "/verifications" VerificationQuery::WORDS => pages::verifications::page;
+    "/accords" AccordQuery::WORDS => pages::accords::page;
+    "/accords/{id}" [] => pages::accord::page;
+    "/quarantine" ["after"] => pages::quarantine::page;
+    "/quarantine/{position}" [] => pages::log::quarantined;
+    "/log/{position}" [] => pages::log::position;
+    "/search" ["q"] => pages::search::page;
+    "/assets/{name}" ["v"] => assets::asset;
+    "/events" ["topic"] => live::events;
+    "/healthz" [] => health::healthz;
+    "/readyz" [] => health::readyz;
+    "/metrics" [] => health::metrics;
+    "/api/v1/openapi.json" [] => api::openapi;
+    "/api/v1/overview" [], MOMENT => api::overview;
+    "/api/v1/status" [] => api::status;
+    "/api/v1/search" ["q"] => search::search;
+    "/api/v1/accords" AccordQuery::WORDS, MOMENT => api::accords;
+    "/api/v1/accords.csv" without_page(&AccordQuery::WORDS), MOMENT => export::accords;
+    "/api/v1/artifacts" ArtifactQuery::WORDS, MOMENT => api::artifacts;
+    "/api/v1/artifacts.csv" without_page(&ArtifactQuery::WORDS), MOMENT => export::artifacts;
+    "/api/v1/artifacts/{id}" [], MOMENT => api::artifact;
+    "/api/v1/artifacts/{id}/due" [] => api::due;
+    "/api/v1/overdue" [] => api::overdue;
+    "/api/v1/artifacts/{id}/chain" PAGE, MOMENT => api::chain;
+    "/api/v1/artifacts/{id}/revisions" PAGE, MOMENT => past::revisions;
+    "/api/v1/artifacts/{id}/revisions/{revision}" [] => past::revision;
+    "/api/v1/artifacts/{id}/diff" ["before", "after"] => past::diff;
+    "/api/v1/artifacts/{id}/decided" ["target"], MOMENT => past::decided;
+    "/api/v1/changes" ChangeQuery::WORDS => past::changes;
+    "/api/v1/accords/{id}" [], MOMENT => api::accord;
+    "/api/v1/ceremonies" ["actor"], PAGE, MOMENT => past::ceremonies;
+    "/api/v1/ceremonies/{id}" PAGE, MOMENT => api::ceremony;
+    "/api/v1/ceremonies/open" PAGE, MOMENT => api::open_ceremonies;
+    "/api/v1/ceremonies/closed" PAGE, MOMENT => api::closed_ceremonies;
+    "/api/v1/deployments" DeploymentQuery::WORDS, MOMENT => api::deployments;
+    "/api/v1/deployments.csv" without_page(&DeploymentQuery::WORDS), MOMENT => export::deployments;
+    "/api/v1/deployments/health" PeriodQuery::WORDS, MOMENT => past::health_times;
+    "/api/v1/deployments/drifts" PeriodQuery::WORDS, MOMENT => past::drifts;
+    "/api/v1/deployments/recovery" without_page(&PeriodQuery::WORDS), MOMENT => past::recovery;
+    "/api/v1/posture" PostureQuery::WORDS, PAGE, MOMENT => past::posture;
+    "/api/v1/verifications" VerificationQuery::WORDS, MOMENT => api::verifications;
+    "/api/v1/verifications.csv" without_page(&VerificationQuery::WORDS), MOMENT => export::verifications;
+    "/api/v1/quarantine" PAGE, MOMENT => api::quarantined;
+    "/api/v1/quarantine/{position}" [] => api::quarantined_at;
+    "/api/v1/log/{position}" [] => api::entry;
 }
 
 #[cfg(test)]
@@ -139,7 +159,7 @@ mod tests {
             let described = document["paths"][path]["get"]["parameters"].as_array();
             let described = described.into_iter().flatten().filter(|it| it["in"] == "query");
             let described: BTreeSet<_> = described.map(|it| it["name"].as_str().unwrap()).collect();
-            assert_eq!(described, names.iter().copied().collect(), "{path}");
+            assert_eq!(described, names.iter().copied().flatten().copied().collect(), "{path}");
         }
     }
 }

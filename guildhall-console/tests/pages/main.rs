@@ -16,6 +16,7 @@ mod health;
 mod hostile;
 mod lists;
 mod live;
+mod past;
 mod search;
 mod served;
 
