@@ -40,7 +40,8 @@ impl Form {
     fn at(app: &App, path: &str) -> Self {
         let path = path.strip_prefix(&app.base).unwrap_or(path);
         let is_for_machines = path.starts_with("/api/")
-            || ["/events", "/healthz", "/readyz", "/metrics"].contains(&path);
+            || ["/events", "/healthz", "/readyz", "/metrics", "/changes.atom", "/changes.json"]
+                .contains(&path);
         if is_for_machines { Self::Json } else { Self::Page }
     }
 }

@@ -8,6 +8,7 @@
 //! | path | what it returns |
 //! | --- | --- |
 //! | `/` | how everything stands, and what needs attention |
+//! | `/changes` | what changed since yesterday, since the last visit, between two moments; `/changes.atom` and `/changes.json` for feed readers |
 //! | `/ceremonies` | what waits for a decision, and what was decided |
 //! | `/artifacts`, `/artifacts/{id}` | what is governed; one artifact, its chain recomputed |
 //! | `/deployments`, `/verifications`, `/accords` | what runs where; what verifiers found; under which terms |
@@ -52,6 +53,7 @@ mod console;
 mod contents;
 mod error;
 mod export;
+mod feed;
 mod format;
 mod guard;
 mod health;
@@ -64,6 +66,7 @@ mod routes;
 mod search;
 mod server;
 mod standing;
+mod visit;
 
 pub use access::Access;
 pub use console::{Console, MAX_STREAMS};

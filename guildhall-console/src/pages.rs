@@ -6,6 +6,7 @@ pub(crate) mod artifact;
 pub(crate) mod artifacts;
 pub(crate) mod ceremonies;
 pub(crate) mod ceremony;
+pub(crate) mod changes;
 mod content;
 pub(crate) mod dashboard;
 pub(crate) mod deployments;
@@ -31,6 +32,7 @@ use crate::standing::Standing;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     Dashboard,
+    Changes,
     Ceremonies,
     Artifacts,
     Deployments,
@@ -42,8 +44,9 @@ pub(crate) enum Place {
     Elsewhere,
 }
 
-const PLACES: [(Place, &str, &str); 7] = [
+const PLACES: [(Place, &str, &str); 8] = [
     (Place::Dashboard, "/", "Dashboard"),
+    (Place::Changes, "/changes", "Changes"),
     (Place::Ceremonies, "/ceremonies", "Ceremonies"),
     (Place::Artifacts, "/artifacts", "Artifacts"),
     (Place::Deployments, "/deployments", "Deployments"),
@@ -58,7 +61,7 @@ const KEYS: [(&str, &str); 8] = [
     ("j, k", "to the next row, to the one before"),
     ("Enter", "open what has the focus"),
     ("n, p", "to the next page of a list, to the one before"),
-    ("g then d, c, a", "to the dashboard, ceremonies, artifacts"),
+    ("g then d, h, c, a", "to the dashboard, changes, ceremonies, artifacts"),
     ("g then t, v, o, q", "to deployments, verifications, accords, quarantine"),
     ("Esc", "close a filter, or this; leave the search"),
     ("?", "these keys"),
@@ -85,6 +88,8 @@ pub(crate) fn whole(
                 title { (title) " · Guildhall" }
                 link rel="icon" href=(asset("icon.svg"));
                 link rel="stylesheet" href=(asset("console.css"));
+                link rel="alternate" type="application/atom+xml" title="Changes" href={ (base) "/changes.atom" };
+                link rel="alternate" type="application/feed+json" title="Changes" href={ (base) "/changes.json" };
                 script src=(asset("console.js")) defer {}
             }
             // No topic: the page only needs to know that something moved.

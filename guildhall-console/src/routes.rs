@@ -18,7 +18,7 @@ use crate::api::past;
 use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::params::{self, Names};
-use crate::{api, assets, export, health, live, pages, search};
+use crate::{api, assets, export, feed, health, live, pages, search};
 
 /// The routes under the path of an application.
 pub(crate) fn under(app: &Arc<App>) -> Router<Shared> {
@@ -88,6 +88,9 @@ macro_rules! routes {
 
 routes! {
     "/" [] => pages::dashboard::page;
+    "/changes" ChangeQuery::WORDS => pages::changes::page;
+    "/changes.atom" ["artifact", "limit"] => feed::atom;
+    "/changes.json" ["artifact", "limit"] => feed::json;
     "/ceremonies" ["open_after", "closed_after"] => pages::ceremonies::page;
     "/ceremonies/{id}" ["after"] => pages::ceremony::page;
     "/artifacts" ArtifactQuery::WORDS => pages::artifacts::page;

@@ -6,6 +6,7 @@ mod chromium;
 #[path = "../common/mod.rs"]
 mod common;
 
+mod changes;
 mod details;
 mod everyone;
 mod filters;
@@ -19,8 +20,9 @@ use common::Guild;
 use guildhall_console::Access;
 use guildhall_core::ArtifactQuery;
 
-const PAGES: [(&str, &str); 5] = [
+const PAGES: [(&str, &str); 6] = [
     ("dashboard", "/"),
+    ("changes", "/changes?from=0"),
     ("ceremonies", "/ceremonies"),
     ("artifacts", "/artifacts"),
     ("artifact", "/artifacts/"),

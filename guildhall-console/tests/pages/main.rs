@@ -7,6 +7,7 @@ mod common;
 mod access;
 mod api;
 mod attention;
+mod changes;
 mod custody;
 mod details;
 mod due;
