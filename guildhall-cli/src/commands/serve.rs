@@ -22,7 +22,8 @@ const LEAST_TOKEN_BYTES: usize = 16;
 /// It only reads; --project also keeps the tables up to date. On this machine's own addresses everybody
 /// on it has access; elsewhere a token is needed, from GUILDHALL_TOKEN or --token-file. It runs until
 /// Ctrl-C or SIGTERM, and notifies a service manager that it is ready and alive (sd_notify). /healthz,
-/// /readyz and /metrics are for machines.
+/// /readyz and /metrics are for machines; /changes.atom and /changes.json for feed readers, which give the
+/// token as a password.
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Where to listen: ADDRESS:PORT, localhost:PORT or :PORT, which is this machine's own
