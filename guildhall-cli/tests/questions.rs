@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use common::Folder;
 use guildhall_core::{
-    AccordQuery, ArtifactQuery, ChangeQuery, PeriodQuery, PostureQuery, VerificationQuery,
+    AccordQuery, ArtifactQuery, ChangeQuery, DeploymentQuery, PeriodQuery, PostureQuery,
+    VerificationQuery,
 };
 use serde_json::{Value, json};
 
@@ -40,6 +41,8 @@ fn artifacts_are_listed_by_every_filter() {
         ),
         (&["--name", "quay-core", "--name", "calder.example"], "calder.example, quay-core"),
         (&["--name", "quay"], ""),
+        (&["--name-begins", "quay", "--name-begins", "calder"], "calder.example, quay-core"),
+        (&["--cid-begins", &cid[..20]], "quay-core"),
         (&["--name-contains", "QUAY"], "quay-core"),
         (&["--cid", cid], "quay-core"),
         (
@@ -96,6 +99,32 @@ fn an_artifact_is_shown_by_its_id_name_or_cid() {
     }
     let said = folder.fail(3, &["why", "nobody"]);
     assert!(said.contains("there is no artifact \"nobody\""), "{said}");
+}
+
+#[test]
+fn deployments_are_listed_by_target_health_and_order() {
+    let folder = Folder::imported();
+    let targets = |arguments: &[&str]| {
+        let page = folder.json(&[&["deployment", "list"], arguments].concat());
+        column(&page, "target").join(", ")
+    };
+    let unknown = ["--health", "unknown", "--sort", "health_since"];
+    assert_eq!(targets(&unknown), "cal-jump-01, cal-jump-02, cluster-south");
+    assert_eq!(
+        targets(&[&unknown[..], &["--descending"]].concat()),
+        "cluster-south, cal-jump-02, cal-jump-01"
+    );
+    assert_eq!(targets(&["--target-begins", "quay", "--health", "drifted"]), "quay-core-2");
+    assert_eq!(targets(&["--artifact", "quay-core", "--target", "quay-core-1"]), "quay-core-1");
+    assert_eq!(targets(&["--health", "drifted", "--as-of", "122"]), "");
+    let first = folder.json(&["deployment", "list", "--limit", "2"]);
+    let next = first["next"].as_str().unwrap();
+    folder.fail(2, &["deployment", "list", "--sort", "target", "--after", next]);
+    let earliest = folder.json(&["verification", "list", "--ascending", "--limit", "1"]);
+    assert_eq!(
+        folder.json(&["verification", "list", "--limit", "500"])["rows"].as_array().unwrap().last(),
+        earliest["rows"].as_array().unwrap().first()
+    );
 }
 
 #[test]
@@ -242,6 +271,7 @@ fn a_filter_has_the_word_that_it_has_everywhere() {
         (&["artifact", "list"][..], &ArtifactQuery::WORDS[..]),
         (&["accord", "list"], &AccordQuery::WORDS),
         (&["verification", "list"], &VerificationQuery::WORDS),
+        (&["deployment", "list"], &DeploymentQuery::WORDS),
         (&["changes"], &ChangeQuery::WORDS),
         (&["deployment", "health"], &PeriodQuery::WORDS),
         (&["deployment", "drifts"], &PeriodQuery::WORDS),

@@ -2,10 +2,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use guildhall_core::ops::{MomentKey, TargetKey};
+use guildhall_core::ops::{DeploymentKey, MomentKey, TargetKey};
 use guildhall_core::{
-    Cid, CustodyTransition, Decided, DriftSpan, Health, HealthTimes, OpsDb, PeriodQuery, Recovery,
-    StoreError, Timestamp,
+    Cid, CustodyTransition, Decided, DeploymentQuery, DeploymentSort, DeploymentState, DriftSpan,
+    Health, HealthTimes, OpsDb, PeriodQuery, Recovery, StoreError, Timestamp,
 };
 
 use super::Context;
@@ -17,7 +17,7 @@ use crate::output::{Row, field, print_document, print_rows};
 /// The period that is meant where no `--since` is given.
 const THIRTY_DAYS_MICROS: i64 = 30 * 86_400 * 1_000_000;
 
-/// What runs on targets: show who decided it; how healthy they were, and when they drifted
+/// What runs on targets: list it, show who decided it; how healthy they were, and when they drifted
 #[derive(Debug, Args)]
 pub struct Deployment {
     #[command(subcommand)]
@@ -26,10 +26,44 @@ pub struct Deployment {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    List(List),
     Show(Show),
     Health(Times),
     Drifts(Drifts),
     Recovery(Recovered),
+}
+
+/// List what runs on targets, by the latest observation of each
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  guildhall deployment list --health drifted --sort health_since
+  guildhall deployment list --artifact quay-core -o csv")]
+struct List {
+    /// Of this artifact
+    #[arg(long, value_name = "ID|NAME|CID")]
+    artifact: Option<String>,
+    /// On this target
+    #[arg(long)]
+    target: Vec<String>,
+    /// On targets that begin with this text
+    #[arg(long, value_name = "TEXT")]
+    target_begins: Option<String>,
+    /// unknown, healthy or drifted
+    #[arg(long)]
+    health: Vec<Health>,
+    /// artifact, target or health_since
+    #[arg(long, default_value_t = DeploymentSort::Artifact)]
+    sort: DeploymentSort,
+    /// Turn the order round
+    #[arg(long)]
+    descending: bool,
+    #[command(flatten)]
+    moment: Moment,
+    #[command(flatten)]
+    paging: Paging,
+    #[command(flatten)]
+    form: ListForm,
 }
 
 /// Show what runs on a target, and who decided it: the content, its ratification, and the ceremony
@@ -147,6 +181,7 @@ impl Period {
 impl Deployment {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
         match self.command {
+            Command::List(list) => list.run(context).await?,
             Command::Show(show) => show.run(context).await?,
             Command::Health(Times { period, paging, form }) => {
                 let query = period.query()?.after(paging.after::<TargetKey>()?).limit(paging.limit);
@@ -171,6 +206,52 @@ impl Deployment {
             }
         }
         Ok(Verdict::Holds)
+    }
+}
+
+impl List {
+    async fn run(self, context: &mut Context) -> Result<()> {
+        let mut query = DeploymentQuery::default()
+            .targets(self.target)
+            .target_begins(self.target_begins)
+            .healths(self.health)
+            .sort(self.sort)
+            .is_descending(self.descending)
+            .after(self.paging.after::<DeploymentKey>()?)
+            .limit(self.paging.limit);
+        if query.after.is_some() && query.paging().key.is_none() {
+            return Err(asking::no_cursor());
+        }
+        let asked = context.reading(async |database| {
+            let ops_db = self.moment.of(&database.ops_db).await?;
+            if let Some(artifact) = &self.artifact {
+                let found = asking::artifact(&*ops_db, artifact).await?;
+                query.artifact_id = Some(found.artifact.id);
+            }
+            Ok(ops_db.deployments(&query).await?)
+        });
+        let page = asked.await?;
+        print_rows(self.form.listing(&context.global), &page.rows, page.next.as_ref())
+    }
+}
+
+impl Row for DeploymentState {
+    const COLUMNS: &'static [&'static str] =
+        &["TARGET", "HEALTH", "SINCE", "OBSERVED AT", "ARTIFACT", "POSITION"];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.target.clone(),
+            self.health.to_string(),
+            self.health_since.to_string(),
+            self.observed_at.to_string(),
+            self.artifact_id.to_string(),
+            self.position.to_string(),
+        ]
+    }
+
+    fn name(&self) -> String {
+        self.target.clone()
     }
 }
 
