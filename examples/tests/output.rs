@@ -77,15 +77,15 @@ fn redirected(folder: &Folder, how: &str) -> std::process::Output {
 }
 
 #[test]
-fn an_export_that_nobody_can_get_is_a_failure() {
+fn an_export_that_nobody_can_get_is_a_failure_or_said_to_be_lost() {
     let folder = Folder::new();
-    let output = redirected(&folder, ">&-");
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("standard output is closed"), "{}", stderr(&output));
-    assert!(folder.names().is_empty(), "it is checked before anything is touched");
+    for nowhere in [">&-", ">/dev/null"] {
+        let output = redirected(&folder, nowhere);
+        assert_eq!(output.status.code(), Some(0), "{nowhere}: {}", stderr(&output));
+        assert!(stderr(&output).contains("to the null device"), "{}", stderr(&output));
+    }
     for how in ["1</dev/zero", ">/dev/full"] {
         let output = redirected(&folder, how);
         assert_eq!(output.status.code(), Some(1), "{how}: {}", stderr(&output));
     }
-    assert_eq!(redirected(&folder, ">/dev/null").status.code(), Some(0), "thrown away on purpose");
 }

@@ -1,12 +1,12 @@
 //! How a program ends: on a signal, and with which message.
 
-use std::io;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Error, Result};
 use guildhall_core::text::escape_for_terminal;
 
 use crate::progress::say;
+use crate::target::OutputClosed;
 
 /// Receives the request to end: Ctrl-C, or SIGTERM, which service managers and containers send. From
 /// the first [`listen`](Self::listen) on, neither ends the process by itself.
@@ -106,7 +106,7 @@ impl Ending {
 pub fn conclude(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if OutputClosed::is_in(&error) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("error: {}", message(&error)));
             ExitCode::FAILURE
@@ -148,14 +148,6 @@ fn text(cause: &(dyn std::error::Error + 'static)) -> String {
         }
     }
     cause.to_string()
-}
-
-/// Whether the reader of standard output, or of another pipe, has gone.
-pub fn is_broken_pipe(error: &Error) -> bool {
-    let is = |cause: &(dyn std::error::Error + 'static)| {
-        cause.downcast_ref::<io::Error>().is_some_and(|io| io.kind() == io::ErrorKind::BrokenPipe)
-    };
-    error.chain().any(is)
 }
 
 #[cfg(test)]

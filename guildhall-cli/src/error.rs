@@ -10,8 +10,9 @@ use guildhall_core::jsonl::ImportError;
 use guildhall_core::{AppendError, ApplyError, AsOfError, Code, LogFault, StoreError};
 use guildhall_projector::RuntimeError;
 
-use crate::ending::{is_broken_pipe, message};
+use crate::ending::message;
 use crate::output::Style;
+use crate::target::OutputClosed;
 
 /// What a command found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +47,7 @@ impl Problem {
 }
 
 /// Reports what went wrong, once, with what to do next, and returns the exit code. A reader of standard
-/// output that closes it early is not a failure.
+/// output that closes it early is not a failure, and nothing is said of it.
 pub(crate) fn conclude(
     outcome: anyhow::Result<Verdict>,
     is_check: bool,
@@ -56,7 +57,8 @@ pub(crate) fn conclude(
         Ok(Verdict::Holds) => ExitCode::SUCCESS,
         Ok(Verdict::DoesNotHold) => ExitCode::from(1),
         Ok(Verdict::CannotTell) => ExitCode::from(3),
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        // What a check found is not known from an output that was not read: that it holds is not said.
+        Err(error) if OutputClosed::is_in(&error) => ExitCode::from(if is_check { 3 } else { 0 }),
         Err(error) if logs_json => {
             tracing::error!(error = message(&error), help = next(&error), "ended");
             ExitCode::from(exit_code(&error, is_check))
@@ -408,5 +410,28 @@ fn of_log(fault: &LogFault) -> &'static str {
         }
         LogFault::FileReplaced { .. } => "run the command again on the file that is there now",
         _ => "find out what replaced the log",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn concluded(error: impl Into<Error>) -> ExitCode {
+        conclude(Err(error.into()), false, false)
+    }
+
+    #[test]
+    fn a_connection_that_breaks_is_an_error_and_not_the_end_of_a_reader() {
+        let broken = || io::Error::from(io::ErrorKind::BrokenPipe);
+        assert_eq!(concluded(StoreError::transient("reading", broken())), ExitCode::from(1));
+        assert_eq!(concluded(Error::new(broken()).context("exporting")), ExitCode::from(1));
+        #[cfg(feature = "postgres")]
+        {
+            let driver = guildhall::postgres::sqlx::Error::Io(broken());
+            assert_eq!(concluded(StoreError::transient("reading", driver)), ExitCode::from(1));
+        }
     }
 }

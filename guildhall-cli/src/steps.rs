@@ -105,10 +105,12 @@ pub async fn export(
 ) -> Result<u64> {
     let counted = |position: Position| progress.set(position.get());
     let opened = target.open()?;
+    let is_lost = opened.is_null_device();
     let exported = jsonl::export_on(chronicle, opened.writer()?, on_a_thread, counted)
         .await
         .context("exporting")?;
     opened.finish()?;
-    progress.finish(&format!("exported {exported} entries"));
+    let where_to = if is_lost { " to the null device, which keeps nothing" } else { "" };
+    progress.finish(&format!("exported {exported} entries{where_to}"));
     Ok(exported)
 }

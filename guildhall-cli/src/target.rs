@@ -3,16 +3,45 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{self, Poll, ready};
 
 use anyhow::{Context as _, Result, bail};
+use tokio::io::AsyncWrite;
+
+/// Whoever read standard output has closed it, as `head` does when it has seen enough. A program that
+/// fails with this ends without a word.
+#[derive(Debug, thiserror::Error)]
+#[error("standard output was closed by its reader")]
+pub struct OutputClosed;
+
+impl OutputClosed {
+    /// Whether this is what an error comes of. A broken connection to a server is another matter, though
+    /// it is a broken pipe to the operating system too.
+    pub fn is_in(error: &anyhow::Error) -> bool {
+        let is = |cause: &(dyn std::error::Error + 'static)| {
+            let io = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            io.is_some_and(|inner| inner.is::<Self>())
+        };
+        error.chain().any(is)
+    }
+
+    /// An error of standard output, marked where it is this one.
+    fn mark(error: io::Error) -> io::Error {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => io::Error::new(io::ErrorKind::BrokenPipe, Self),
+            _ => error,
+        }
+    }
+}
 
 /// Writes a text to standard output.
 ///
 /// # Errors
-/// The operating system's. Unlike Rust's own standard output, this one does not ignore that it cannot
-/// be written to.
+/// The operating system's, with [`OutputClosed`] in the one that its reader causes. Unlike Rust's own
+/// standard output, this one does not ignore that it cannot be written to.
 pub fn print(text: &str) -> io::Result<()> {
-    stdout()?.write_all(text.as_bytes())
+    stdout()?.write_all(text.as_bytes()).map_err(OutputClosed::mark)
 }
 
 /// Standard output, without Rust's own buffer and without its leniency.
@@ -24,22 +53,19 @@ fn stdout() -> io::Result<File> {
     Ok(File::from(owned))
 }
 
-/// Whether the program was started with standard output closed. Rust then opens the null device in its
-/// place, for reading too, unlike a shell that throws output away with `> /dev/null`.
-/// A parent that passes on such a device itself, as Python's `DEVNULL` does, looks the same.
+/// Whether what is written there is thrown away. A program whose standard output was closed cannot tell:
+/// Rust opens the null device in its place.
 #[cfg(unix)]
-fn is_closed(mut stdout: &File) -> bool {
-    use std::io::Read as _;
+fn is_null_device(file: &File) -> bool {
     use std::os::unix::fs::MetadataExt as _;
 
     let device = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|found| found.rdev());
-    let is_null = device(stdout.metadata())
-        .is_some_and(|found| found != 0 && Some(found) == device(fs::metadata("/dev/null")));
-    is_null && stdout.read(&mut [0]).is_ok()
+    device(file.metadata())
+        .is_some_and(|found| found != 0 && Some(found) == device(fs::metadata("/dev/null")))
 }
 
 #[cfg(not(unix))]
-fn is_closed(_stdout: &File) -> bool {
+fn is_null_device(_file: &File) -> bool {
     false
 }
 
@@ -61,14 +87,7 @@ impl Target {
     /// It cannot be written.
     pub fn named(path: &Path) -> Result<Self> {
         if path == Path::new("-") {
-            let stdout = stdout().context("writing to standard output")?;
-            if is_closed(&stdout) {
-                bail!(
-                    "standard output is closed, or the null device opened for reading too, which looks \
-                     the same: the export would go nowhere; `> /dev/null` throws it away"
-                );
-            }
-            return Ok(Self::Stdout(stdout));
+            return Ok(Self::Stdout(stdout().context("writing to standard output")?));
         }
         let shown = path.display();
         let found = match fs::symlink_metadata(path) {
@@ -107,7 +126,8 @@ impl Target {
     /// What the system says, or what is in the way.
     pub fn write(&self, text: &str) -> Result<()> {
         let mut opened = self.open()?;
-        opened.file.write_all(text.as_bytes()).context("writing")?;
+        let written = opened.file.write_all(text.as_bytes());
+        written.map_err(|error| opened.marked(error)).context("writing")?;
         opened.finish()
     }
 
@@ -119,16 +139,16 @@ impl Target {
         Ok(match self {
             Self::Stdout(stdout) => {
                 let file = stdout.try_clone().context("writing to standard output")?;
-                Opened { file, partial: None }
+                Opened { file, is_stdout: true, partial: None }
             }
             Self::Special(path) => {
                 let opened = OpenOptions::new().write(true).open(path);
                 let file = opened.with_context(|| format!("writing {}", path.display()))?;
-                Opened { file, partial: None }
+                Opened { file, is_stdout: false, partial: None }
             }
             Self::File(path) => {
                 let (file, partial) = Partial::create(path)?;
-                Opened { file, partial: Some(partial) }
+                Opened { file, is_stdout: false, partial: Some(partial) }
             }
         })
     }
@@ -138,16 +158,28 @@ impl Target {
 #[derive(Debug)]
 pub struct Opened {
     file: File,
+    is_stdout: bool,
     partial: Option<Partial>,
 }
 
 impl Opened {
-    /// What to write to.
+    /// What to write to. Its errors are the system's, with [`OutputClosed`] in the one that a reader of
+    /// standard output causes.
     ///
     /// # Errors
     /// What the system says.
-    pub fn writer(&self) -> io::Result<tokio::fs::File> {
-        self.file.try_clone().map(tokio::fs::File::from_std)
+    pub fn writer(&self) -> io::Result<Writer> {
+        let file = tokio::fs::File::from_std(self.file.try_clone()?);
+        Ok(Writer { file, is_stdout: self.is_stdout })
+    }
+
+    /// Whether what is written there is thrown away.
+    pub fn is_null_device(&self) -> bool {
+        is_null_device(&self.file)
+    }
+
+    fn marked(&self, error: io::Error) -> io::Error {
+        if self.is_stdout { OutputClosed::mark(error) } else { error }
     }
 
     /// All is written and flushed: puts the file in its place. Dropped without, an unfinished file
@@ -166,6 +198,46 @@ impl Opened {
         fs::rename(&partial.beside, &partial.path).with_context(writing)?;
         partial.is_moved = true;
         Ok(())
+    }
+}
+
+/// Writes to a target that is open.
+#[derive(Debug)]
+pub struct Writer {
+    file: tokio::fs::File,
+    is_stdout: bool,
+}
+
+impl Writer {
+    fn marked<T>(&self, result: io::Result<T>) -> Poll<io::Result<T>> {
+        Poll::Ready(if self.is_stdout { result.map_err(OutputClosed::mark) } else { result })
+    }
+}
+
+impl AsyncWrite for Writer {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.file).poll_write(context, bytes));
+        self.marked(written)
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let flushed = ready!(Pin::new(&mut self.file).poll_flush(context));
+        self.marked(flushed)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let shut_down = ready!(Pin::new(&mut self.file).poll_shutdown(context));
+        self.marked(shut_down)
     }
 }
 

@@ -159,15 +159,36 @@ fn an_import_says_for_programs_what_it_did() {
 }
 
 #[test]
-fn a_closed_pipe_is_no_failure() {
+fn a_closed_pipe_is_no_failure_but_no_verdict_either() {
     let folder = Folder::imported();
-    for arguments in [&["export"][..], &["status"], &["status", "--json"], &["--help"]] {
+    let cases = [
+        (&["export"][..], 0),
+        (&["log", "tail"], 0),
+        (&["--help"], 0),
+        (&["status"], 3),
+        (&["status", "--json"], 3),
+    ];
+    for (arguments, code) in cases {
         let mut child = folder.guildhall(arguments).spawn().unwrap();
         drop(child.stdout.take());
         let mut said = String::new();
         std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut said).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}: {said}");
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{arguments:?}: {said}");
         assert!(!said.contains("panic") && !said.contains("error"), "{said}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_export_to_the_null_device_says_where_it_went() {
+    let folder = Folder::imported();
+    // As a shell opens it, as other programs do, and as it is there where standard output was closed.
+    let write_only = std::fs::OpenOptions::new().write(true).open("/dev/null").unwrap();
+    let both = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null").unwrap();
+    for stdout in [write_only, both] {
+        let output = folder.guildhall(&["export", "-"]).stdout(stdout).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert!(stderr(&output).contains("150 entries to the null device"), "{}", stderr(&output));
     }
 }
 
