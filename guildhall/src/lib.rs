@@ -87,7 +87,7 @@ mod store;
 pub use builder::Builder;
 pub use error::GuildError;
 pub use guild::Guild;
-pub use source::Source;
+pub use source::{Place, Source};
 
 #[cfg(feature = "console")]
 pub use guildhall_console as console;

@@ -8,8 +8,6 @@ use guildhall_store_postgres::PostgresStore;
 #[cfg(feature = "sqlite")]
 use guildhall_store_sqlite::SqliteStore;
 
-use crate::error::GuildError;
-
 /// Where the Chronicle and the Ops DB of a guild are.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -76,32 +74,52 @@ impl From<PostgresStore> for Source {
 }
 
 /// What a text names.
-#[derive(PartialEq, Eq)]
-pub(crate) enum Place<'a> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Place<'a> {
+    /// A file of SQLite.
     File(&'a Path),
-    /// A URL, which may hold a password.
+    /// The URL of a PostgreSQL server, which may hold a password and is not shown.
     Postgres(&'a str),
 }
 
+impl fmt::Debug for Place<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => formatter.debug_tuple("File").field(path).finish(),
+            Self::Postgres(_) => formatter.write_str("Postgres(..)"),
+        }
+    }
+}
+
 impl<'a> Place<'a> {
+    /// How to write one.
+    pub const USAGE: &'static str =
+        "write sqlite:PATH, such as sqlite:guildhall.db, or postgres://USER@HOST/DATABASE";
+
     /// The place that a text names. Whatever else the text is, it may hold a password: neither a
     /// file is called like it, nor does the error repeat it.
-    pub(crate) fn of(text: &'a str) -> Result<Self, GuildError> {
-        let bad = |reason| Err(GuildError::BadUrl { reason });
+    ///
+    /// # Errors
+    /// What is wrong with it, and how to write it.
+    pub fn of(text: &'a str) -> Result<Self, &'static str> {
         if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             return Ok(Self::Postgres(text));
         }
         let named = text.strip_prefix("sqlite:");
         match (named.unwrap_or(text), named.is_some()) {
-            ("", _) => bad("write sqlite:PATH or postgres://USER@HOST/DATABASE"),
-            (":memory:", _) => bad("what is kept in memory alone is opened by Guild::in_memory"),
+            ("", _) => Err(Self::USAGE),
+            (":memory:", _) => Err(
+                "what is kept in memory alone has no URL: name a file, such as sqlite:guildhall.db",
+            ),
+            // What other programs write there would become the name of a file here.
             (path, true) if path.starts_with("//") || path.starts_with("file:") => {
-                bad("after sqlite: comes the path of the file alone, such as sqlite:guildhall.db")
+                Err("write the path alone after sqlite:, such as sqlite:guildhall.db")
             }
             (path, true) if path.contains('?') => {
-                bad("sqlite: takes no parameters, and no path with a question mark")
+                Err("sqlite: takes no parameters, and no path with a question mark")
             }
-            (path, false) if looks_like_a_url(path) => bad(
+            (path, false) if looks_like_a_url(path) => Err(
                 "write sqlite:PATH, also for a path with a colon in it, or postgres://USER@HOST/DATABASE",
             ),
             (path, _) => Ok(Self::File(Path::new(path))),
@@ -155,14 +173,17 @@ mod tests {
             "app:secret@db/ops",
         ] {
             let refused = Place::of(text).err();
-            assert!(matches!(refused, Some(GuildError::BadUrl { .. })), "{text}: {refused:?}");
-            assert!(!format!("{refused:?}").contains("secret"), "{text}");
+            assert!(
+                refused.is_some_and(|reason| !reason.contains("secret")),
+                "{text}: {refused:?}"
+            );
         }
     }
 
     #[test]
     fn a_source_does_not_show_its_url() {
-        let source = Source::from("postgres://app:secret@db/ops");
-        assert_eq!(format!("{source:?}"), "Url(..)");
+        let url = "postgres://app:secret@db/ops";
+        assert_eq!(format!("{:?}", Source::from(url)), "Url(..)");
+        assert_eq!(format!("{:?}", Place::of(url)), "Ok(Postgres(..))");
     }
 }

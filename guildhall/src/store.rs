@@ -35,7 +35,7 @@ impl Parts {
             #[cfg(feature = "postgres")]
             Source::Postgres(store) => return Self::on_postgres(store.clone(), projecting),
             Source::File(path) => Place::File(path),
-            Source::Url(url) => Place::of(url)?,
+            Source::Url(url) => Place::of(url).map_err(|reason| GuildError::BadUrl { reason })?,
         };
         match place {
             #[cfg(feature = "sqlite")]
