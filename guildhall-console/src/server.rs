@@ -2,21 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use guildhall_http::server::Limits;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use crate::access::Access;
 use crate::console::Console;
@@ -24,14 +16,12 @@ use crate::console::Console;
 /// How many connections are open at once; more wait.
 pub const MAX_CONNECTIONS: usize = 512;
 
-/// How long a client may take for the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a client may leave unread what is sent to it.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long requests under way are waited for at the end; streams are cut then.
-const GRACE: Duration = Duration::from_secs(2);
+const LIMITS: Limits = Limits {
+    max_connections: MAX_CONNECTIONS,
+    head_timeout: Duration::from_secs(10),
+    write_timeout: Duration::from_secs(30),
+    grace: Duration::from_secs(2),
+};
 
 /// Why a console is not served.
 #[derive(Debug, thiserror::Error)]
@@ -134,147 +124,7 @@ async fn listen(
     let bind = |source| ServeError::Bind { address, source };
     let listener = TcpListener::bind(address).await.map_err(bind)?;
     let address = listener.local_addr().map_err(bind)?;
-    let task = tokio::spawn(accept(listener, router, shutdown));
+    let service = move |_| TowerToHyperService::new(router.clone());
+    let task = tokio::spawn(guildhall_http::server::serve(listener, LIMITS, service, shutdown));
     Ok(Served { address, task })
-}
-
-async fn accept(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
-    let connections = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let graceful = GracefulShutdown::new();
-    let mut tasks = JoinSet::new();
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    tokio::pin!(shutdown);
-    loop {
-        let accepted = async {
-            // Closed, it would answer an error; nobody closes it.
-            let permit = Arc::clone(&connections).acquire_owned().await.ok();
-            (permit, listener.accept().await)
-        };
-        let (permit, stream) = tokio::select! {
-            () = &mut shutdown => break,
-            (permit, accepted) = accepted => match accepted {
-                Ok((stream, _)) => (permit, stream),
-                Err(error) => {
-                    // Out of file descriptors, say: others may close some.
-                    tracing::warn!(error = &error as &dyn std::error::Error, "accepting failed");
-                    sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-        };
-        let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
-        let connection =
-            graceful.watch(http.serve_connection(TokioIo::new(Impatient::new(stream)), service));
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
-            }
-            drop(permit);
-        });
-    }
-    drop(listener);
-    // Event streams never end by themselves: dropping their tasks cuts them.
-    let _ = timeout(GRACE, graceful.shutdown()).await;
-    tasks.shutdown().await;
-}
-
-/// A connection that fails when the other side does not read for long.
-struct Impatient {
-    stream: TcpStream,
-    /// Runs while a write waits.
-    waiting: Option<Pin<Box<Sleep>>>,
-}
-
-impl Impatient {
-    const fn new(stream: TcpStream) -> Self {
-        Self { stream, waiting: None }
-    }
-
-    /// The outcome of a write, or its failure once it has waited for too long.
-    fn within<T>(
-        &mut self,
-        context: &mut Context<'_>,
-        outcome: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if outcome.is_ready() {
-            self.waiting = None;
-            return outcome;
-        }
-        let deadline = Instant::now() + WRITE_TIMEOUT;
-        let waiting =
-            self.waiting.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        ready!(waiting.as_mut().poll(context));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for Impatient {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Impatient {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.within(context, written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.within(context, written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.within(context, flushed)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use tokio::io::AsyncWriteExt;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_client_that_does_not_read_is_dropped() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let mut served = Impatient::new(listener.accept().await.unwrap().0);
-        let began = Instant::now();
-        let error = loop {
-            // What both ends buffer is taken; then nobody reads.
-            if let Err(error) = served.write_all(&[0; 1 << 16]).await {
-                break error;
-            }
-        };
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(began.elapsed() >= WRITE_TIMEOUT);
-        drop(client);
-    }
 }

@@ -2,27 +2,20 @@
 
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall_core::{Origin, TreeHash, setters};
+use guildhall_http::client::{HttpClient, TlsError};
 use guildhall_proof::witness::{AddCheckpoint, Answer, AnswerError, monitoring_path};
 use guildhall_proof::{
     AcceptError, MAX_NOTE_BYTES, NoteSignature, SealError, SignedSeal, VerifierKey,
 };
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, USER_AGENT};
+use hyper::header::CONTENT_TYPE;
 use hyper::http::response::Parts;
 use hyper::http::uri::InvalidUri;
 use hyper::{Method, Request, StatusCode, Uri};
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
 
 use crate::address::WitnessAddress;
@@ -53,24 +46,6 @@ setters!(ClientSettings {
     answer_timeout: Duration,
     authorities: Option<Vec<u8>>,
 });
-
-/// Why HTTPS cannot be spoken.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TlsError {
-    /// The certificates given are not valid.
-    #[error("the certificates of the authorities are not PEM")]
-    Authorities(#[source] rustls::pki_types::pem::Error),
-    /// There is no certificate among them, or one that is not valid.
-    #[error("none of the certificates of the authorities can be used")]
-    NoAuthority,
-    /// The system has none.
-    #[error("the system's certificates cannot be read")]
-    System(#[source] std::io::Error),
-    /// TLS cannot be set up.
-    #[error(transparent)]
-    Tls(#[from] rustls::Error),
-}
 
 /// Why a witness has not cosigned a seal.
 #[derive(Debug, thiserror::Error)]
@@ -157,7 +132,7 @@ impl CosignError {
 /// What a witness is asked through.
 pub struct WitnessClient {
     address: WitnessAddress,
-    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: HttpClient,
     answer_timeout: Duration,
 }
 
@@ -177,16 +152,7 @@ impl WitnessClient {
     /// [`TlsError`], where the witness is reached over HTTPS.
     pub fn new(address: WitnessAddress, settings: &ClientSettings) -> Result<Self, TlsError> {
         let is_tls = address.add_checkpoint().scheme_str() == Some("https");
-        let tls = tls(is_tls, settings.authorities.as_deref())?;
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls)
-            .https_or_http()
-            .enable_http1()
-            .build();
-        let http = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(25))
-            .build(connector);
+        let http = HttpClient::new(is_tls, settings.authorities.as_deref())?;
         Ok(Self { address, http, answer_timeout: settings.answer_timeout })
     }
 
@@ -217,11 +183,9 @@ impl WitnessClient {
         let request = Request::builder()
             .method(method)
             .uri(uri)
-            .header(USER_AGENT, concat!("guildhall/", env!("CARGO_PKG_VERSION")))
             .body(Full::from(body))
             .map_err(|error| unreachable(error.into()))?;
-        let response =
-            self.http.request(request).await.map_err(|error| unreachable(error.into()))?;
+        let response = self.http.send(request).await.map_err(unreachable)?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, MAX_NOTE_BYTES).collect().await.map_err(unreachable)?;
         Ok((head, body.to_bytes()))
@@ -322,26 +286,4 @@ impl WitnessClient {
         // Accepted, there is one.
         own.ok_or(CosignError::Malformed)
     }
-}
-
-/// What HTTPS trusts.
-fn tls(is_used: bool, authorities: Option<&[u8]>) -> Result<ClientConfig, TlsError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let builder = match authorities {
-        None if is_used => builder.with_native_roots().map_err(TlsError::System)?,
-        None => builder.with_root_certificates(RootCertStore::empty()),
-        Some(pem) => {
-            let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-            let certificates = certificates.map_err(TlsError::Authorities)?;
-            let mut roots = RootCertStore::empty();
-            let (added, _) = roots.add_parsable_certificates(certificates);
-            if added == 0 {
-                return Err(TlsError::NoAuthority);
-            }
-            builder.with_root_certificates(roots)
-        }
-    };
-    Ok(builder.with_no_client_auth())
 }

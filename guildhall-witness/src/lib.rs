@@ -21,7 +21,8 @@ mod state;
 mod witness;
 
 pub use address::{AddressError, WitnessAddress};
-pub use client::{ClientSettings, CosignError, TlsError, WitnessClient};
+pub use client::{ClientSettings, CosignError, WitnessClient};
+pub use guildhall_http::client::TlsError;
 pub use server::{PathPrefix, PathPrefixError, ServeError, Served, ServerSettings, serve};
 pub use sink::WitnessSink;
 pub use state::StateError;

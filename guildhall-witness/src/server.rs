@@ -10,32 +10,30 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use guildhall_core::setters;
+use guildhall_http::server::Limits;
 use guildhall_proof::witness::{
     ADD_CHECKPOINT, MAX_REQUEST_BYTES, Refusal, RequestError, SIZE_CONTENT_TYPE, monitoring_path,
 };
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::metrics::Counts;
 use crate::rate::Rates;
 use crate::witness::{AddError, Witness};
 
-/// How long a client may take for the head of a request; a connection is kept open for as long
-/// between two.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long requests under way are waited for at the end.
-const GRACE: Duration = Duration::from_secs(5);
+/// Beside what the settings say.
+const LIMITS: Limits = Limits {
+    max_connections: 256,
+    head_timeout: Duration::from_secs(30),
+    write_timeout: Duration::from_secs(30),
+    grace: Duration::from_secs(5),
+};
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
@@ -59,7 +57,7 @@ impl Default for ServerSettings {
     fn default() -> Self {
         Self {
             prefix: PathPrefix::default(),
-            max_connections: 256,
+            max_connections: LIMITS.max_connections,
             requests_per_second: 20,
             body_timeout: Duration::from_secs(10),
         }
@@ -179,58 +177,17 @@ pub async fn serve(
     let address = listener.local_addr().map_err(bind)?;
     let rates = (requests_per_second > 0).then(|| Mutex::new(Rates::new(requests_per_second)));
     let app = Arc::new(App { witness, prefix, body_timeout, rates, counts: Counts::default() });
-    let task = tokio::spawn(accept(listener, Arc::clone(&app), max_connections, shutdown));
-    Ok(Served { address, app, task })
-}
-
-async fn accept(
-    listener: TcpListener,
-    app: Arc<App>,
-    max_connections: usize,
-    shutdown: impl Future<Output = ()>,
-) {
-    let connections = Arc::new(Semaphore::new(max_connections.max(1)));
-    let graceful = GracefulShutdown::new();
-    let mut tasks = JoinSet::new();
-    let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    tokio::pin!(shutdown);
-    loop {
-        let accepted = async {
-            // Closed, it would answer an error; nobody closes it.
-            let permit = Arc::clone(&connections).acquire_owned().await.ok();
-            (permit, listener.accept().await)
-        };
-        let (permit, stream, peer) = tokio::select! {
-            () = &mut shutdown => break,
-            (permit, accepted) = accepted => match accepted {
-                Ok((stream, peer)) => (permit, stream, peer.ip()),
-                Err(error) => {
-                    // Out of file descriptors, say: others may close some.
-                    tracing::warn!(error = &error as &dyn std::error::Error, "accepting failed");
-                    sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-        };
-        let _ = stream.set_nodelay(true);
-        let app = Arc::clone(&app);
-        let service = service_fn(move |request| {
+    let limits = Limits { max_connections, ..LIMITS };
+    let serving = Arc::clone(&app);
+    let service = move |client| {
+        let app = Arc::clone(&serving);
+        service_fn(move |request| {
             let app = Arc::clone(&app);
-            async move { Ok::<_, Infallible>(app.respond(peer, request).await) }
-        });
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke");
-            }
-            drop(permit);
-        });
-    }
-    drop(listener);
-    let _ = timeout(GRACE, graceful.shutdown()).await;
-    tasks.shutdown().await;
+            async move { Ok::<_, Infallible>(app.respond(client, request).await) }
+        })
+    };
+    let task = tokio::spawn(guildhall_http::server::serve(listener, limits, service, shutdown));
+    Ok(Served { address, app, task })
 }
 
 type Answer = Response<Full<Bytes>>;

@@ -3,22 +3,16 @@
 
 use std::error::Error;
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use data_encoding::BASE64;
 use guildhall_core::Timestamp;
+use guildhall_http::client::{HttpClient, TlsError};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::body::Bytes;
-use hyper::header::{CONTENT_TYPE, USER_AGENT};
+use hyper::header::CONTENT_TYPE;
 use hyper::{Method, Request, StatusCode, Uri};
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::json;
 use sha2::Sha256;
 use tokio::time::timeout;
@@ -71,12 +65,9 @@ pub enum WebhookError {
     /// The address is none.
     #[error("the address is not that of a web server")]
     Address,
-    /// The system's certificates cannot be read.
-    #[error("the system's certificates cannot be read")]
-    Certificates(#[source] std::io::Error),
-    /// TLS cannot be set up.
+    /// HTTPS cannot be spoken.
     #[error(transparent)]
-    Tls(#[from] rustls::Error),
+    Tls(#[from] TlsError),
 }
 
 /// How a webhook is reached.
@@ -112,7 +103,7 @@ pub struct Webhook {
     address: Uri,
     secret: WebhookSecret,
     settings: WebhookSettings,
-    http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    http: HttpClient,
 }
 
 impl Webhook {
@@ -131,23 +122,7 @@ impl Webhook {
             Some("http") => false,
             _ => return Err(WebhookError::Address),
         };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let tls =
-            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-        let tls = if is_tls {
-            tls.with_native_roots().map_err(WebhookError::Certificates)?
-        } else {
-            tls.with_root_certificates(RootCertStore::empty())
-        };
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(tls.with_no_client_auth())
-            .https_or_http()
-            .enable_http1()
-            .build();
-        let http = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(25))
-            .build(connector);
+        let http = HttpClient::new(is_tls, None)?;
         Ok(Self { address, secret, settings, http })
     }
 
@@ -165,12 +140,11 @@ impl Webhook {
             .method(Method::POST)
             .uri(self.address.clone())
             .header(CONTENT_TYPE, "application/json")
-            .header(USER_AGENT, concat!("guildhall/", env!("CARGO_PKG_VERSION")))
             .header("webhook-id", id.as_str())
             .header("webhook-timestamp", seconds)
             .header("webhook-signature", self.secret.sign(id.as_str(), seconds, &body)?)
             .body(Full::from(body))?;
-        let response = self.http.request(request).await?;
+        let response = self.http.send(request).await?;
         let status = response.status();
         // What it says besides means nothing.
         let _ = Limited::new(response.into_body(), MOST_ANSWER_BYTES).collect().await;
