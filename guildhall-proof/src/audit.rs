@@ -30,12 +30,41 @@ fn nth_of(table: &Table) -> usize {
     Table::ALL.iter().position(|known| known.name == table.name).unwrap_or(0)
 }
 
+/// A log that is folded from its first entry on, which a policy judges.
+#[derive(Debug)]
+struct Refold {
+    fold: Fold,
+    entries: u64,
+}
+
+impl Refold {
+    fn new(policy: &CustodyPolicy) -> Self {
+        let fold = Fold::over_empty_tables(policy.clone(), OnViolation::Quarantine);
+        Self { fold, entries: 0 }
+    }
+
+    fn position(&self) -> Position {
+        Position::try_from(self.entries).unwrap_or(Position::MAX)
+    }
+
+    /// Folds the next entries; returns the rows that no later entry changes.
+    fn fold(&mut self, entries: Vec<DecodedEntry>) -> Result<Changes, FoldError> {
+        self.entries += entries.len() as u64;
+        self.fold.apply(entries)?;
+        Ok(self.fold.take_final_rows())
+    }
+
+    /// The other rows, once the log has no more entries.
+    fn finish(&mut self) -> Changes {
+        self.fold.take_changes()
+    }
+}
+
 /// The log is folded again.
 #[derive(Debug)]
 pub struct Folding<'p> {
     policy: &'p CustodyPolicy,
-    fold: Fold,
-    entries: u64,
+    log: Refold,
     skipped: u64,
     rows: Vec<Expected>,
 }
@@ -43,14 +72,13 @@ pub struct Folding<'p> {
 impl<'p> Folding<'p> {
     /// Nothing is folded so far. Custody is judged by this policy, which is to be the projector's.
     pub fn new(policy: &'p CustodyPolicy) -> Self {
-        let fold = Fold::over_empty_tables(policy.clone(), OnViolation::Quarantine);
         let rows = Table::ALL.map(|_| Expected::default()).into();
-        Self { policy, fold, entries: 0, skipped: 0, rows }
+        Self { policy, log: Refold::new(policy), skipped: 0, rows }
     }
 
     /// How far it is.
     pub fn position(&self) -> Position {
-        Position::try_from(self.entries).unwrap_or(Position::MAX)
+        self.log.position()
     }
 
     /// Folds the next entries, from position 1 on and without a gap.
@@ -58,9 +86,7 @@ impl<'p> Folding<'p> {
     /// # Errors
     /// [`FoldError`], where they do not follow those before.
     pub fn fold(&mut self, entries: Vec<DecodedEntry>) -> Result<(), FoldError> {
-        self.entries += entries.len() as u64;
-        self.fold.apply(entries)?;
-        let changes = self.fold.take_final_rows();
+        let changes = self.log.fold(entries)?;
         self.skipped += changes.skipped;
         changes.visit(&mut Hashes(&mut self.rows));
         Ok(())
@@ -68,7 +94,7 @@ impl<'p> Folding<'p> {
 
     /// The log cannot be read further, for this reason, and so nothing is said of the tables.
     pub fn unfinished(self, reason: String) -> AuditReport {
-        let Self { entries, skipped, .. } = self;
+        let Self { log: Refold { entries, .. }, skipped, .. } = self;
         let mut report = AuditReport { entries, skipped, ..AuditReport::default() };
         report.add(AuditFinding::Log { reason });
         report
@@ -77,9 +103,9 @@ impl<'p> Folding<'p> {
     /// Holds the tables against what was folded, as they are at a moment whose checkpoint is where the
     /// folding has come to.
     pub fn compare(mut self) -> Comparing<'p> {
-        self.fold.take_changes().visit(&mut Hashes(&mut self.rows));
+        self.log.finish().visit(&mut Hashes(&mut self.rows));
         self.rows.iter_mut().for_each(Expected::sort);
-        let Self { policy, entries, skipped, rows, .. } = self;
+        let Self { policy, log: Refold { entries, .. }, skipped, rows } = self;
         Comparing { entries, skipped, tables: rows, chains: Chains::new(policy) }
     }
 }
@@ -176,9 +202,8 @@ impl<'p> Comparing<'p> {
     pub fn finish(mut self) -> Compared<'p> {
         self.chains.finish();
         let is_named = self.tables.iter().all(|table| table.changed == 0 && table.missing() == 0);
-        let policy = self.chains.policy.clone();
-        let fold = Fold::over_empty_tables(policy, OnViolation::Quarantine);
-        let naming = Naming { compared: self, fold, entries: 0, named: Named::default() };
+        let log = Refold::new(self.chains.policy);
+        let naming = Naming { compared: self, log, named: Named::default() };
         if is_named { Compared::Done(naming.report()) } else { Compared::Differs(Box::new(naming)) }
     }
 }
@@ -196,8 +221,7 @@ pub enum Compared<'p> {
 #[derive(Debug)]
 pub struct Naming<'p> {
     compared: Comparing<'p>,
-    fold: Fold,
-    entries: u64,
+    log: Refold,
     named: Named,
 }
 
@@ -211,7 +235,7 @@ struct Named {
 impl Naming<'_> {
     /// How far it is.
     pub fn position(&self) -> Position {
-        Position::try_from(self.entries).unwrap_or(Position::MAX)
+        self.log.position()
     }
 
     /// Folds the next entries, the same ones as before.
@@ -219,16 +243,14 @@ impl Naming<'_> {
     /// # Errors
     /// [`FoldError`], where they do not follow those before.
     pub fn fold(&mut self, entries: Vec<DecodedEntry>) -> Result<(), FoldError> {
-        self.entries += entries.len() as u64;
-        self.fold.apply(entries)?;
-        let changes = self.fold.take_final_rows();
+        let changes = self.log.fold(entries)?;
         self.name(&changes);
         Ok(())
     }
 
     /// What was found.
     pub fn finish(mut self) -> AuditReport {
-        let changes = self.fold.take_changes();
+        let changes = self.log.finish();
         self.name(&changes);
         self.report()
     }

@@ -1,4 +1,5 @@
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
@@ -79,7 +80,7 @@ async fn of_artifact(
         Ok(id) => id,
         Err(_) => asking::artifact(&*database.ops_db, artifact).await?.artifact.id,
     };
-    let evidence = proof::collect(&*database.seals, id, policy).await?;
+    let evidence = proof::collect(Arc::clone(&database.seals), id, policy).await?;
     let written = Written {
         artifact_id: Some(id),
         position: None,
@@ -90,7 +91,7 @@ async fn of_artifact(
 }
 
 async fn of_entry(database: &Reading, position: Position) -> Result<(Written, String)> {
-    let evidence = proof::collect_entry(&*database.seals, position).await?;
+    let evidence = proof::collect_entry(Arc::clone(&database.seals), position).await?;
     let size = evidence.seal.seal().size;
     let written = Written { artifact_id: None, position: Some(position), entries: 1, size };
     Ok((written, evidence.to_string()))

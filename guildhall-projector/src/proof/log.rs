@@ -13,6 +13,9 @@ use guildhall_proof::tile::{TILE_WIDTH, Tile, TileId, TileLevel, Tiles};
 
 use super::edge::{Edge, load_leaves, load_tile};
 
+/// How many tiles of leaf hashes are read at a time: 65,536 hashes, 2 MiB.
+const READ_TILES: usize = 256;
+
 /// A log up to a seal. What is appended later does not show in it. Clones are cheap.
 #[derive(Clone)]
 pub struct SealedLog {
@@ -150,8 +153,21 @@ impl SealedLog {
     ) -> Result<Tiles, SealedLogError> {
         let ids = nodes.into_iter().filter_map(|node| TileId::of(node, self.size()));
         let ids: BTreeSet<TileId> = ids.collect();
+        let is_leaves = |id: &TileId| id.level == TileLevel::Hashes(0) && id.is_full();
+        let (leaves, others): (Vec<_>, Vec<_>) = ids.into_iter().partition(is_leaves);
         let mut tiles = Tiles::default();
-        for id in ids {
+        // Tiles of leaves that lie beside each other are read at once.
+        let is_next = |a: &TileId, b: &TileId| a.index + 1 == b.index;
+        for run in leaves.chunk_by(is_next).flat_map(|run| run.chunks(READ_TILES)) {
+            let first = run[0].index * u64::from(TILE_WIDTH);
+            let end = first + (run.len() * usize::from(TILE_WIDTH)) as u64;
+            let hashes = load_leaves(&*self.chronicle, first, end).await?;
+            for (id, hashes) in run.iter().zip(hashes.chunks(usize::from(TILE_WIDTH))) {
+                let missing = |_| SealedLogError::NoTile { level: 0, tile: id.index };
+                tiles.insert(*id, Tile::new(hashes.to_vec()).map_err(missing)?);
+            }
+        }
+        for id in others {
             tiles.insert(id, self.tile(id).await?);
         }
         Ok(tiles)
