@@ -4,21 +4,21 @@
 //! read as plain JSON trees, canonical JSON is another library's, hashes and CIDs are put together
 //! here, and every head is looked up in the rows. It is slow, and simple enough to be believed.
 
+mod data;
+mod hashes;
+
 use std::collections::BTreeMap;
 
-use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use guildhall_core::custody::Rule;
 use guildhall_core::{
-    AccordBinding, AccordId, ArtifactId, ArtifactRevision, CeremonyId, Checkpoint, Cid, Code,
+    AccordBinding, AccordId, ArtifactId, ArtifactRevision, CeremonyId, Checkpoint, Code,
     CustodyPolicy, CustodyState, CustodyTransition, DeploymentChange, DeploymentState, Entry,
-    EventId, GovernedArtifact, Health, Json, LeafHash, LinkHash, OPS_DB, Origin, Outcome, Position,
-    QuarantinedEntry, Revision, Seq, Tier, Timestamp, VerificationResult,
+    EventId, GovernedArtifact, Health, Json, OPS_DB, Origin, Position, QuarantinedEntry, Revision,
+    Seq, Tables, VerificationResult,
 };
-use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
-use guildhall_core::Tables;
+use self::data::Data;
+pub use self::hashes::{cid_of, leaf_hash, link_hash};
 
 /// The moves that DESIGN section 4 permits; another policy brings its own.
 const PERMITTED: [(&str, &[&str]); 7] = [
@@ -352,159 +352,4 @@ impl Reference {
 
 fn require(holds: bool, code: Code) -> Result<(), Code> {
     if holds { Ok(()) } else { Err(code) }
-}
-
-/// The fields of an entry. What cannot be read is `CC00`.
-struct Data(Map<String, Value>);
-
-impl Data {
-    fn of(entry: &Entry) -> Result<Self, Code> {
-        let value: Value = serde_json::from_str(&entry.payload).map_err(|_| Code::CC00)?;
-        // What is stored is canonical, or something else wrote it.
-        require(canonical(&value) == *entry.payload, Code::CC00)?;
-        match value {
-            Value::Object(fields) => Ok(Self(fields)),
-            _ => Err(Code::CC00),
-        }
-    }
-
-    fn value(&self, field: &str) -> Result<&Value, Code> {
-        self.0.get(field).ok_or(Code::CC00)
-    }
-
-    fn nullable<T>(
-        &self,
-        field: &str,
-        read: impl FnOnce(&Self, &str) -> Result<T, Code>,
-    ) -> Result<Option<T>, Code> {
-        match self.0.get(field) {
-            None | Some(Value::Null) => Ok(None),
-            Some(_) => read(self, field).map(Some),
-        }
-    }
-
-    /// A text that is a key somewhere.
-    fn name(&self, field: &str) -> Result<String, Code> {
-        let text = self.text(field)?;
-        require(text.len() <= 1024, Code::CC00)?;
-        Ok(text)
-    }
-
-    fn text(&self, field: &str) -> Result<String, Code> {
-        self.value(field)?.as_str().map(str::to_owned).ok_or(Code::CC00)
-    }
-
-    fn parsed<T: std::str::FromStr>(&self, field: &str) -> Result<T, Code> {
-        self.text(field)?.parse().map_err(|_| Code::CC00)
-    }
-
-    fn json(&self, field: &str) -> Result<Json, Code> {
-        Json::from_canonical(canonical(self.value(field)?)).map_err(|_| Code::CC00)
-    }
-
-    fn object(&self, field: &str) -> Result<Json, Code> {
-        require(self.value(field)?.is_object(), Code::CC00)?;
-        self.json(field)
-    }
-
-    fn uuid(&self, field: &str) -> Result<Uuid, Code> {
-        let text = self.text(field)?;
-        let uuid: Uuid = text.parse().map_err(|_| Code::CC00)?;
-        // One id has one spelling.
-        require(uuid.hyphenated().to_string() == text, Code::CC00)?;
-        Ok(uuid)
-    }
-
-    /// The id that names the stream which the entry must stand in.
-    fn stream(&self, field: &str, entry: &Entry) -> Result<Uuid, Code> {
-        let uuid = self.uuid(field)?;
-        require(uuid == *entry.stream_id.as_uuid(), Code::CC00)?;
-        Ok(uuid)
-    }
-
-    fn time(&self, field: &str) -> Result<Timestamp, Code> {
-        let text = self.text(field)?;
-        let at = Timestamp::from_rfc3339(&text).map_err(|_| Code::CC00)?;
-        require(at.to_string() == text, Code::CC00)?;
-        Ok(at)
-    }
-
-    fn hash(&self, field: &str) -> Result<LinkHash, Code> {
-        let bytes = HEXLOWER.decode(self.text(field)?.as_bytes()).map_err(|_| Code::CC00)?;
-        bytes.try_into().map(LinkHash::from_bytes).map_err(|_| Code::CC00)
-    }
-
-    fn cid(&self, field: &str) -> Result<Cid, Code> {
-        let text = self.text(field)?;
-        let digits = text.strip_prefix('b').ok_or(Code::CC00)?;
-        require(!digits.contains(|c: char| c.is_ascii_uppercase()), Code::CC00)?;
-        let bytes =
-            BASE32_NOPAD.decode(digits.to_ascii_uppercase().as_bytes()).map_err(|_| Code::CC00)?;
-        let digest = bytes.strip_prefix(&[0x01, 0x55, 0x12, 0x20]).ok_or(Code::CC00)?;
-        digest.try_into().map(Cid::from_digest).map_err(|_| Code::CC00)
-    }
-
-    fn tier(&self, field: &str) -> Result<Tier, Code> {
-        let number = self.value(field)?.as_u64().ok_or(Code::CC00)?;
-        Tier::ALL.into_iter().find(|tier| u64::from(tier.get()) == number).ok_or(Code::CC00)
-    }
-
-    fn seq(&self, field: &str) -> Result<Seq, Code> {
-        let number = self.value(field)?.as_u64().ok_or(Code::CC00)?;
-        number.try_into().map_err(|_| Code::CC00)
-    }
-
-    fn state(&self, field: &str) -> Result<CustodyState, Code> {
-        self.parsed(field)
-    }
-
-    fn outcome(&self, field: &str) -> Result<Outcome, Code> {
-        self.parsed(field)
-    }
-}
-
-/// The canonical JSON (RFC 8785) of a value; empty where it has none.
-fn canonical(value: &Value) -> String {
-    serde_json_canonicalizer::to_string(value).unwrap_or_default()
-}
-
-/// The CID of a content: version 1, codec `raw`, sha2-256 of the canonical JSON.
-pub fn cid_of(content: &Value) -> Cid {
-    Cid::from_digest(Sha256::digest(canonical(content)).into())
-}
-
-/// The hash of a link, from the columns of its row alone.
-pub fn link_hash(link: &CustodyTransition) -> LinkHash {
-    let fields = json!({
-        "artifact_id": link.artifact_id.to_string(),
-        "seq": link.seq.get(),
-        "from_state": link.from_state.map(CustodyState::as_str),
-        "to_state": link.to_state.as_str(),
-        "cid": link.cid.to_string(),
-        "actor": link.actor,
-        "reason": link.reason,
-        "ceremony_id": link.ceremony_id.map(|id| id.to_string()),
-        "evidence": link.evidence.to_value(),
-        "occurred_at": link.occurred_at.to_string(),
-        "prev_hash": link.prev_hash.map(|hash| hash.to_string()),
-    });
-    let hashed = format!("guildhall.custody.v1\n{}", canonical(&fields));
-    LinkHash::from_bytes(Sha256::digest(hashed).into())
-}
-
-/// The leaf hash of an entry in the Chronicle `origin`, from its other fields.
-pub fn leaf_hash(entry: &Entry, origin: &Origin) -> LeafHash {
-    let record = json!({
-        "data_sha256": HEXLOWER.encode(&Sha256::digest(entry.payload.as_bytes())),
-        "event_id": entry.event_id.to_string(),
-        "origin": origin.as_str(),
-        "position": entry.position.get(),
-        "stream": entry.stream_id.to_string(),
-        "time": entry.recorded_at.to_string(),
-        "type": entry.event_type.as_str(),
-        "version": entry.version.get(),
-    });
-    let mut hashed = vec![0];
-    hashed.extend_from_slice(canonical(&record).as_bytes());
-    LeafHash::from_bytes(Sha256::digest(hashed).into())
 }

@@ -1,149 +1,39 @@
 //! The projector of the Ops DB: an [`Applier`] in a transaction of PostgreSQL's.
 
+mod builder;
+mod refused;
+mod teller;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use guildhall_core::store::{Applier, Deployments, ProjectorSettings};
+use guildhall_core::store::{Applier, Deployments};
 use guildhall_core::{
-    Applied, ApplyError, Batch, Checkpoint, CustodyPolicy, Disagreement, Generation, HolderId,
-    Lease, OnViolation, Position, Projector, Rebuild, StoreError,
+    Applied, ApplyError, Batch, Checkpoint, Generation, Lease, Projector, Rebuild, StoreError,
 };
 use sqlx::Postgres;
 use sqlx::pool::PoolConnection;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::at_once::Left;
-use crate::changes::{OpsTables, TABLES};
+use crate::changes::OpsTables;
 use crate::database::Database;
-use crate::error::{Doing, NoAnswer, ReadOnly, Silent, fault, has_sqlstate};
+use crate::error::{Doing, NoAnswer, Silent};
 use crate::heads::load_heads;
 use crate::lease::{LeaseRow, Locking, furthest_behind, load_checkpoints, long_silence, save_row};
-use crate::partitions::{MonthsAhead, Partitions};
+use crate::partitions::MonthsAhead;
 use crate::read_model::{ReadModel, load_quarantined, lock_rows, plan_as_usual, show};
 use crate::rebuild::PostgresGeneration;
 use crate::settings::Settings;
 use crate::store::PostgresStore;
-use crate::watch::notify;
 
-/// Settings of a projector; [`PostgresStore::projector`] starts from the defaults.
-#[must_use]
-pub struct ProjectorBuilder {
-    database: Database,
-    settings: Settings,
-    read_models: Vec<Box<dyn ReadModel>>,
-}
-
-/// Two read models of one projector, or a read model and the projector, share a name.
-#[derive(Debug, thiserror::Error)]
-#[error("two read models are called {name:?}")]
-struct NameTaken {
-    name: String,
-}
-
-impl ProjectorBuilder {
-    pub(crate) fn new(database: Database, lease_time: Duration) -> Self {
-        let projector = ProjectorSettings::new(lease_time);
-        let settings = Settings { projector, partitions: Partitions::AsLive };
-        Self { database, settings, read_models: Vec::new() }
-    }
-
-    /// The policy that moves of custody are judged by; the standard one by default.
-    pub fn policy(mut self, policy: CustodyPolicy) -> Self {
-        self.settings.projector.policy = policy;
-        self
-    }
-
-    /// What to do with an entry that breaks an invariant; quarantine by default.
-    pub fn on_violation(mut self, on_violation: OnViolation) -> Self {
-        self.settings.projector.on_violation = on_violation;
-        self
-    }
-
-    /// How long the lease holds without being renewed; the [store's](crate::PostgresOptions::lease_time)
-    /// by default. The server ends a transaction in which the projector is silent for so long (a
-    /// second at least), and one of a rebuild in which it is silent for twenty times as long.
-    pub fn lease_time(mut self, lease_time: Duration) -> Self {
-        self.settings.projector.lease_time = lease_time;
-        self
-    }
-
-    /// Approximate upper bound on the heads kept between batches, in bytes; 32 MiB by default, enough
-    /// for some 50,000 artifacts. What is forgotten is loaded again.
-    pub fn memory_bytes(mut self, memory_bytes: usize) -> Self {
-        self.settings.projector.memory_bytes = memory_bytes;
-        self
-    }
-
-    /// Approximate upper bound on the rows and heads that a rebuild holds back, in bytes; 96 MiB by
-    /// default, enough for some 30,000 artifacts with three targets each. A rebuild that needs more
-    /// goes on at the pace of a catch-up.
-    pub fn rebuild_memory_bytes(mut self, rebuild_memory_bytes: usize) -> Self {
-        self.settings.projector.rebuild_memory_bytes = rebuild_memory_bytes;
-        self
-    }
-
-    /// Whether a rebuild divides `verification_results`, `deployment_changes` and `custody_transitions` into
-    /// partitions; as the live tables are by default.
-    pub fn partitions(mut self, partitions: Partitions) -> Self {
-        self.settings.partitions = partitions;
-        self
-    }
-
-    /// Also applies this read model, in the same transaction.
-    pub fn read_model(mut self, read_model: impl ReadModel + 'static) -> Self {
-        self.read_models.push(Box::new(read_model));
-        self
-    }
-
-    /// Makes the projector. The database is not contacted yet.
-    ///
-    /// # Errors
-    /// Permanent where two read models share a name, one has the projector's name, or the store was
-    /// opened for reading.
-    pub fn start(self) -> Result<PostgresProjector, StoreError> {
-        if self.database.is_read_only() {
-            return Err(StoreError::permanent("starting the projector", ReadOnly));
-        }
-        let mut names = vec![self.settings.projector.name.clone()];
-        for model in &self.read_models {
-            let name = model.name().to_owned();
-            if names.contains(&name) {
-                return Err(StoreError::permanent("starting the projector", NameTaken { name }));
-            }
-            names.push(name);
-        }
-        let ProjectorSettings { name, lease_time, .. } = self.settings.projector.clone();
-        let projecting = Projecting {
-            tables: OpsTables::live(self.database.schema()),
-            own: LeaseRow { database: self.database.clone(), projector: name, lease_time },
-            applier: Applier::new(self.settings.projector.clone(), HolderId::new()),
-            read_models: self.read_models,
-            months_ahead: MonthsAhead::default(),
-            teller: Teller::default(),
-            left: None,
-            connection: None,
-        };
-        Ok(PostgresProjector {
-            database: self.database,
-            settings: self.settings,
-            names,
-            projecting: Arc::new(Mutex::new(projecting)),
-        })
-    }
-}
-
-impl fmt::Debug for ProjectorBuilder {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("ProjectorBuilder")
-            .field("settings", &self.settings)
-            .finish_non_exhaustive()
-    }
-}
+pub use self::builder::ProjectorBuilder;
+use self::refused::of_write;
+use self::teller::Teller;
 
 impl PostgresStore {
     /// A projector of the Ops DB, to be configured and started.
@@ -419,113 +309,5 @@ impl Projecting {
     async fn release_lease(&mut self) -> Result<(), StoreError> {
         (self.left, self.connection) = (None, None);
         self.own.release(&self.applier).await
-    }
-}
-
-/// Why rows were not written to tables that stand at `checkpoint`.
-fn of_write(error: sqlx::Error, checkpoint: Position) -> ApplyError {
-    match &error {
-        sqlx::Error::Database(found)
-            if found.constraint().is_some_and(constrains_rows)
-                && ["23503", "23505"].iter().any(|it| has_sqlstate(&error, it)) =>
-        {
-            let names = [found.table(), found.constraint()];
-            let constraint = names.into_iter().flatten().collect::<Vec<_>>().join(", ");
-            let found = if has_sqlstate(&error, "23505") {
-                Disagreement::RowExists { constraint }
-            } else {
-                Disagreement::RowMissing { constraint }
-            };
-            ApplyError::Disagrees { checkpoint, found }
-        }
-        // Only artifacts are changed that were there.
-        sqlx::Error::RowNotFound => {
-            let constraint = "governed_artifacts".to_owned();
-            ApplyError::Disagrees { checkpoint, found: Disagreement::RowMissing { constraint } }
-        }
-        _ => {
-            let fault = fault(&error);
-            StoreError { doing: "projecting", fault, source: error.into() }.into()
-        }
-    }
-}
-
-/// Whether the key, or the foreign key, is one that the migrations make. Others are an embedder's own.
-fn constrains_rows(name: &str) -> bool {
-    const FOREIGN_KEYS: [&str; 6] = [
-        "governed_artifacts_accord",
-        "artifact_revisions_artifact",
-        "custody_transitions_artifact",
-        "deployment_states_artifact",
-        "deployment_changes_artifact",
-        "verification_results_artifact",
-    ];
-    FOREIGN_KEYS.contains(&name)
-        || TABLES.iter().any(|table| {
-            let Some(rest) = name.strip_prefix(table) else { return false };
-            // Of a part, it has the name that a rebuild gave it, or that PostgreSQL gave it.
-            let is_part = |it: &str| it.bytes().all(|it| it.is_ascii_digit() || it == b'_');
-            rest.strip_prefix("_key")
-                .is_some_and(|part| is_part(part) || part == "_earlier" || part == "_later")
-                || rest.strip_suffix("_pkey").is_some_and(is_part)
-        })
-}
-
-/// Announces how far the Ops DB reaches, in the background: the next batch does not wait for it. It is
-/// not in the transaction either, since transactions that NOTIFY commit one after the other (see
-/// PostgreSQL's documentation), and the projector would wait for the sync of every append.
-#[derive(Debug, Default)]
-struct Teller {
-    committed: Option<watch::Sender<Position>>,
-}
-
-impl Teller {
-    /// Announces it soon; only the newest is announced.
-    fn tell(&mut self, database: &Database, position: Position) {
-        match &self.committed {
-            Some(committed) if !committed.is_closed() => {
-                committed.send_replace(position);
-            }
-            _ => {
-                let (committed, mut news) = watch::channel(position);
-                news.mark_changed();
-                tokio::spawn(tell_all(database.clone(), news));
-                self.committed = Some(committed);
-            }
-        }
-    }
-}
-
-/// Tells what is committed, until nobody commits any more.
-async fn tell_all(database: Database, mut news: watch::Receiver<Position>) {
-    while news.changed().await.is_ok() {
-        let position = *news.borrow_and_update();
-        let told = async { notify(&mut *database.acquire().await?, &database, position).await };
-        if let Err(error) = told.await {
-            // Waiters look for themselves, a little later.
-            tracing::debug!(%error, "a commit was not told");
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_of_an_embedder_is_none_of_ours() {
-        for name in [
-            "accord_bindings_key",
-            "custody_transitions_key_7",
-            "verification_results_key_2026_11",
-            "verification_results_key_earlier",
-            "verification_results_2026_11_pkey",
-            "verification_results_artifact",
-        ] {
-            assert!(constrains_rows(name), "{name}");
-        }
-        for name in ["governed_artifacts_by_my_name", "accord_bindings_key_of_mine", "my_key", ""] {
-            assert!(!constrains_rows(name), "{name}");
-        }
     }
 }
