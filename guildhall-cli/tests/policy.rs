@@ -63,7 +63,10 @@ fn whoever_opened_a_ceremony_does_not_ratify_it() {
     let folder = &opened.folder;
     for dry_run in [&["--dry-run"][..], &[]] {
         let said = folder.fail(1, &[&opened.ratified("ada")[..], &BY, dry_run].concat());
-        assert!(said.contains("CC04") && said.contains("whoever opened a ceremony"), "{said}");
+        assert!(
+            said.contains("CC04") && said.contains("the actor who opened a ceremony"),
+            "{said}"
+        );
     }
     // The environment says it as well.
     let mut command = folder.guildhall(&opened.ratified("ada"));

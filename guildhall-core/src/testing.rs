@@ -23,7 +23,7 @@
 //!     .given(Command::open_ceremony(id, ceremony, Act::new("ada", "please", at)));
 //!
 //! let ratify = |actor| Command::close_ceremony(id, ceremony, Ratified, Act::new(actor, "fine", at));
-//! opened.when(ratify("ada")).then_refused(Code::CC04, "whoever opened a ceremony may not close it");
+//! opened.when(ratify("ada")).then_refused(Code::CC04, "the actor who opened a ceremony may not close it");
 //! opened.when(ratify("grace")).then_tables(|tables| {
 //!     assert_eq!(tables.governed_artifacts[0].custody_state, Some(Ratified));
 //! });

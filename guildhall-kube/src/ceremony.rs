@@ -91,7 +91,7 @@ const FINAL: (&str, &str) = (
      && self.status.observedGeneration == oldSelf.status.observedGeneration \
      && has(self.status.conditions) == has(oldSelf.status.conditions) \
      && (!has(self.status.conditions) || self.status.conditions == oldSelf.status.conditions))))",
-    "a closed ceremony stays as it was closed, but for a decidedAt that is mended to an earlier time",
+    "a closed ceremony cannot change, except that decidedAt may be corrected to an earlier time",
 );
 
 /// By hand, since the derived one lets the status be null.
@@ -120,10 +120,10 @@ impl JsonSchema for Ceremony {
 #[x_kube(
     validation = Rule::new(
         "!has(self.phase) || self.phase == 'Open' || (has(self.decidedBy) && has(self.decidedAt))"
-    ).message("whoever closes a ceremony says who decided, and when"),
+    ).message("a closed ceremony needs decidedBy and decidedAt"),
     validation = Rule::new(
         "!has(self.phase) || has(self.observedGeneration)"
-    ).message("a phase is of a generation, which the status says")
+    ).message("a status with a phase needs observedGeneration")
 )]
 #[serde(rename_all = "camelCase")]
 #[schemars(transform = without_null)]
@@ -140,8 +140,8 @@ pub struct CeremonyStatus {
     /// held then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_at: Option<MicroTime>,
-    /// On what grounds it was decided: any JSON. Once the ceremony is closed, it stays; but no rule
-    /// can name it, so that nothing keeps whoever mends decidedAt from changing it as well.
+    /// On what grounds it was decided: any JSON. Once the ceremony is closed, it must not change; but no
+    /// validation rule can name it, so an update that corrects decidedAt could change it too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "any")]
     pub evidence: Option<Value>,

@@ -266,9 +266,9 @@ impl Server {
         let other = Patch::Merge(json!({ "spec": { "reason": "another" } }));
         is_invalid(api.patch("zone", &params, &other).await, "a ceremony's spec cannot be changed");
         let nobody = self.say("zone", json!({ "phase": "Ratified" })).await;
-        is_invalid(nobody, "whoever closes a ceremony says who decided, and when");
+        is_invalid(nobody, "a closed ceremony needs decidedBy and decidedAt");
         self.say("zone", decided(&object, "Rejected", 2)).await.unwrap();
-        let stays = "a closed ceremony stays as it was closed";
+        let stays = "a closed ceremony cannot change";
         is_invalid(self.say("zone", json!({ "phase": "Ratified" })).await, stays);
         let at = |second| json!({ "decidedAt": created(&object, second).to_string() });
         is_invalid(self.say("zone", at(3)).await, stays);

@@ -17,7 +17,7 @@ use crate::database::Database;
 use crate::error::{fault, has_sqlstate};
 use crate::holder::LockedByOther;
 
-/// The server is a standby that has not got to what was acknowledged or read elsewhere.
+/// The server is a standby that has not yet received what was acknowledged or read elsewhere.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error(
     "the server is in recovery and lags: position {seen} was acknowledged or read, it has got to {head}"
@@ -27,7 +27,7 @@ pub(crate) struct Lags {
     head: Position,
 }
 
-/// Why a statement on the Chronicle failed. It can be told to several callers.
+/// Why a statement on the Chronicle failed. It can be reported to several callers.
 #[derive(Debug, Clone)]
 pub(crate) enum Failure {
     Postgres(Arc<sqlx::Error>),
@@ -41,7 +41,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// The error, for one of those whom it concerns.
+    /// The error, for one of those callers.
     pub(crate) fn to_error(&self, doing: &'static str) -> StoreError {
         match self {
             Self::Postgres(error) => {
@@ -154,7 +154,7 @@ impl<'r> Stored<'r> {
             .ok_or(BadRow::Column { position: self.position.as_i64(), column: "recorded_at" })
     }
 
-    /// A text, or what else it may be, that is told with the first row alone.
+    /// A value that comes with the first row alone.
     fn told<T: Decode<'r, Postgres> + Type<Postgres>>(&self, column: usize) -> Option<T> {
         self.row.try_get::<Option<T>, _>(column).ok().flatten()
     }
@@ -187,7 +187,7 @@ impl<'r> Stored<'r> {
         Ok(self.record()?.to_entry(self.metadata(6)?, self.leaf_hash(8)?))
     }
 
-    /// What stands there, as it is.
+    /// The row as it is, unchecked.
     fn unchecked(&self) -> Unchecked {
         let leaf = self.record().and_then(|record| Ok((record, self.leaf_hash(8)?)));
         match leaf {
@@ -307,7 +307,7 @@ pub(crate) async fn load_entries<T>(
             break;
         }
     }
-    // What was seen before was not told, or is not there any more.
+    // What was seen before was not returned, or is no longer there.
     if mark.is_some_and(|mark| reading.at_mark != Some(mark.leaf_hash)) {
         database.answered(load_head(connection, database, seen)).await?;
     }
@@ -319,7 +319,7 @@ pub(crate) async fn load_entries<T>(
     Ok(reading.entries)
 }
 
-/// What stands after a position, up to the limit, unchecked and without its metadata.
+/// The rows after a position, up to the limit, unchecked and without its metadata.
 pub(crate) async fn load_unchecked(
     connection: &mut PgConnection,
     database: &Database,

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Params, Row};
 
 use crate::error::fault;
 
-/// Why a statement on the Chronicle failed. It can be told to several callers.
+/// Why a statement on the Chronicle failed. It can be reported to several callers.
 #[derive(Debug, Clone)]
 pub(crate) enum Failure {
     Sqlite(Arc<rusqlite::Error>),
@@ -21,7 +21,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// The error, for one of those whom it concerns.
+    /// The error, for one of those callers.
     pub(crate) fn to_error(&self, doing: &'static str) -> StoreError {
         match self {
             Self::Sqlite(error) => {
@@ -58,7 +58,7 @@ pub(crate) struct Stored<'r> {
 }
 
 impl<'r> Stored<'r> {
-    /// The row, whose position stands in this column.
+    /// The row, whose position is in this column.
     pub(crate) fn at(row: &'r Row<'r>, column: usize) -> Result<Self, BadRow> {
         let stored = row.get_ref(column).ok().and_then(|value| value.as_i64().ok()).unwrap_or(-1);
         Ok(Self { row, position: BadRow::check_position(stored)? })
@@ -144,13 +144,13 @@ impl<'r> Stored<'r> {
 
     /// The whole entry, checked, from the columns in the order of the table.
     pub(crate) fn entry(&self, origin: &Origin) -> Result<Entry, Failure> {
-        // First what the leaf hash does not speak of.
+        // First what the leaf hash does not cover.
         let metadata = self.metadata(6)?;
         let (record, leaf_hash) = self.checked_leaf(origin)?;
         Ok(record.to_entry(metadata, leaf_hash))
     }
 
-    /// What stands there, as it is.
+    /// The row as it is, unchecked.
     fn unchecked(&self) -> Unchecked {
         match self.leaf() {
             Ok((record, leaf_hash)) => {
@@ -161,7 +161,7 @@ impl<'r> Stored<'r> {
     }
 }
 
-/// What stands after a position, up to the limit, unchecked and without its metadata.
+/// The rows after a position, up to the limit, unchecked and without its metadata.
 pub(crate) fn load_unchecked(
     connection: &Connection,
     after: Position,
@@ -209,7 +209,7 @@ impl<'c> View<'c> {
         self.connection
     }
 
-    /// Takes in an entry that was read.
+    /// Notes an entry that was read.
     pub(crate) fn note(&self, position: Position, leaf_hash: LeafHash) {
         self.seen.note(position, leaf_hash);
     }
@@ -234,7 +234,7 @@ impl<'c> View<'c> {
         }
     }
 
-    /// The entries that a statement answers, up to the limit, as `read` makes them of their rows.
+    /// The entries that a statement returns, up to the limit, as `read` makes them of their rows.
     pub(crate) fn entries<T>(
         &self,
         sql: &str,

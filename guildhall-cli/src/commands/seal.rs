@@ -29,9 +29,9 @@ use crate::witnesses::{self, Witnesses};
 
 /// Seal the log: sign what it holds, so that nobody can change it unnoticed
 ///
-/// Whoever has a seal, and the public half of the key, can tell later whether the log still is what was
+/// With a seal and the public half of the key, anybody can tell later whether the log is still what was
 /// sealed, without trusting the database. So keep seals elsewhere too: with --folder, where others can
-/// read them. Nothing new since the last seal, and nothing is sealed.
+/// read them. If nothing is new since the last seal, nothing is sealed.
 #[derive(Debug, Args)]
 pub struct Seal {
     /// The log's key, made with `guildhall key new`
@@ -52,10 +52,10 @@ pub struct Seal {
     #[command(flatten)]
     witnesses: Witnesses,
 
-    /// Stay, and seal what is new every so many seconds, until Ctrl-C or SIGTERM
+    /// Keep running, and seal what is new every so many seconds, until Ctrl-C or SIGTERM
     ///
-    /// It waits for a database that goes away and comes back, stands by where another seals, and tells
-    /// a service manager when it is ready and that it is alive (sd_notify). With --json it prints a
+    /// It waits for a database that goes away and comes back, stands by while another process seals, and
+    /// notifies a service manager that it is ready and alive (sd_notify). With --json it prints a
     /// line for each seal.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     every: Option<u64>,
@@ -64,7 +64,7 @@ pub struct Seal {
     #[arg(long, value_name = "N", requires = "every", default_value_t = 10_000)]
     entries: u64,
 
-    /// How to write what goes on
+    /// The form of logs
     #[arg(long, value_name = "FORMAT", default_value = "text", requires = "every")]
     pub(crate) log_format: LogFormat,
 }
@@ -87,7 +87,7 @@ struct Sink {
     error: Option<String>,
 }
 
-/// How a sealer that stays is, on one line of JSON.
+/// How a running sealer is doing, on one line of JSON.
 #[derive(Serialize)]
 struct Line {
     state: &'static str,
@@ -174,7 +174,7 @@ impl Seal {
         Ok(if status.is_told() { Verdict::Holds } else { Verdict::DoesNotHold })
     }
 
-    /// How what goes on is written, of one that stays.
+    /// The form of logs, where it keeps running.
     pub(crate) fn logs(&self) -> Option<LogFormat> {
         self.every.map(|_| self.log_format)
     }

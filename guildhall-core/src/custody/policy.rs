@@ -50,14 +50,14 @@ fn standard_moves() -> Vec<(CustodyState, CustodyState)> {
 ///     .with_rule(Rule::Reserved { to: Retired, actors: vec!["board".to_owned()] });
 /// assert_eq!(
 ///     policy.rules()[0].to_string(),
-///     "whoever opened a ceremony may not close it as ratified",
+///     "the actor who opened a ceremony may not close it as ratified",
 /// );
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "rule", rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Rule {
-    /// Whoever opened a ceremony may not close it with this outcome.
+    /// The actor who opened a ceremony may not close it with this outcome.
     FourEyes {
         /// The outcome, such as `ratified`.
         to: CustodyState,
@@ -69,7 +69,7 @@ pub enum Rule {
         /// Who may.
         actors: Vec<String>,
     },
-    /// A move to this state has to put evidence forward: any JSON but `null`.
+    /// A move to this state needs evidence: any JSON but `null`.
     Evidence {
         /// The state.
         to: CustodyState,
@@ -83,7 +83,7 @@ impl Rule {
             Self::FourEyes { to } => {
                 let is_opener = match head.opened_by.as_deref() {
                     Some(opener) => opener == link.actor,
-                    // Whoever does not know who opened it has to take everybody for it.
+                    // Where the opener is not known, it may have been anybody.
                     None => head.state == CustodyState::CeremonyOpen,
                 };
                 link.to_state != *to || !is_opener
@@ -98,7 +98,7 @@ impl fmt::Display for Rule {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FourEyes { to } => {
-                write!(formatter, "whoever opened a ceremony may not close it as {to}")
+                write!(formatter, "the actor who opened a ceremony may not close it as {to}")
             }
             Self::Reserved { to, actors } if actors.is_empty() => {
                 write!(formatter, "nobody may move an artifact to {to}")
@@ -107,7 +107,7 @@ impl fmt::Display for Rule {
                 write!(formatter, "only {} may move an artifact to {to}", actors.join(", "))
             }
             Self::Evidence { to } => {
-                write!(formatter, "a move to {to} has to put evidence forward")
+                write!(formatter, "a move to {to} needs evidence")
             }
         }
     }

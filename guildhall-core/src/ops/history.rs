@@ -1,4 +1,4 @@
-//! Questions to what was, and what is computed of the rows that a store loads for them (DESIGN section 10).
+//! Queries about the past, and what is computed from the rows that a store loads for them (DESIGN section 10).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub struct Change {
     pub position: Position,
     /// The artifact.
     pub artifact_id: ArtifactId,
-    /// What it is called, and is.
+    /// Its name, type and tier.
     #[serde(flatten)]
     pub artifact: Named,
     /// What became of it.
@@ -77,7 +77,7 @@ pub enum What {
         /// By this link of its chain.
         transition: CustodyTransition,
     },
-    /// The health of a target became another.
+    /// The health of a target changed.
     Health {
         /// What was seen.
         change: DeploymentChange,
@@ -85,7 +85,7 @@ pub enum What {
 }
 
 impl What {
-    /// What a link of a chain says.
+    /// The change that a link of a chain records.
     pub fn of_link(transition: CustodyTransition) -> Self {
         let open = CustodyState::CeremonyOpen;
         if transition.from_state == Some(open) {
@@ -97,7 +97,7 @@ impl What {
         }
     }
 
-    /// What a content that an artifact was given says.
+    /// The change that a revision records.
     pub fn of_content(revision: Revision, cid: Cid, recorded_at: Timestamp) -> Self {
         if revision == Revision::FIRST {
             Self::Registered { cid, recorded_at }
@@ -174,7 +174,7 @@ impl ChangeQuery {
     }
 }
 
-/// Which targets, and what of the time they were observed in.
+/// Which targets, and over which period.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PeriodQuery {
@@ -251,7 +251,7 @@ pub struct DriftSpan {
     pub observed_cid: Option<Cid>,
     /// When it ended; none where it has not.
     pub ended_at: Option<Timestamp>,
-    /// As what it was found then.
+    /// The health that ended it.
     pub ended_as: Option<Health>,
     /// When the target was first found healthy again; none where it was not.
     pub healthy_at: Option<Timestamp>,
@@ -391,7 +391,7 @@ impl HealthTimes {
 }
 
 words!(
-    /// By what the estate is divided.
+    /// How the estate is divided.
     PostureBy, "division" {
         /// Not at all.
         Estate = "estate",
@@ -404,14 +404,14 @@ words!(
     }
 );
 
-/// How many days a [`PostureQuery`] is about at most.
+/// Upper bound on the days of a [`PostureQuery`].
 pub const MAX_POSTURE_DAYS: u32 = 400;
 
 /// How much of the estate was healthy, day by day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PostureQuery {
-    /// Divided by what.
+    /// How it is divided.
     pub by: PostureBy,
     /// The last day: the one, in UTC, that this time is in.
     pub until: Timestamp,
@@ -426,7 +426,7 @@ impl PostureQuery {
     /// [`ArtifactQuery`](super::ArtifactQuery::WORDS).
     pub const WORDS: [&'static str; 3] = ["by", "until", "days"];
 
-    /// So many days that end with the one of this time.
+    /// This many days, the last of them the one that this time is in.
     pub fn last_days(days: u32, until: Timestamp) -> Self {
         Self { by: PostureBy::Estate, until, days: days.clamp(1, MAX_POSTURE_DAYS) }
     }
@@ -446,8 +446,8 @@ impl PostureQuery {
         days.filter_map(Result::ok).collect()
     }
 
-    /// The days of what the estate is now, by what it went through since: how many targets of each
-    /// group have which health, and how many went, on which day since the first, from which to which.
+    /// The days, from what the estate is now and what it has gone through since: how many targets of each
+    /// group have which health, and how many went, on which day since the first, from which health to which.
     pub fn answer(
         &self,
         now: impl IntoIterator<Item = (String, Health, u64)>,
@@ -500,15 +500,15 @@ pub struct PostureMoves {
     pub group: String,
     /// Where the day begins.
     pub day: Timestamp,
-    /// From this health; none where they were observed for the first time.
+    /// The health before; none where they were observed for the first time.
     pub from: Option<Health>,
-    /// To this one.
+    /// The health since.
     pub to: Health,
     /// How many.
     pub targets: u64,
 }
 
-/// How many targets of a group had which health at the end of a day.
+/// How many targets of a group had each health at the end of a day.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PostureDay {
     /// Where the day begins, in UTC.

@@ -1,5 +1,5 @@
-//! What is read of the answers to questions about the past: which columns, in which order. A store's
-//! statements select them as they stand here.
+//! The columns of queries about the past, and their order: a store's statements select them in the order in
+//! which they are read here.
 
 use super::rows::{ColumnReader, Value};
 use crate::cid::Cid;
@@ -55,7 +55,7 @@ pub fn read_drift_span<R: ColumnReader>(from: &mut R) -> Result<DriftSpan, R::Er
     })
 }
 
-/// Reads how many targets of a group have a health: the group's column, `health`, and the count.
+/// Reads how many targets of a group have one health: the group's column, `health`, and the count.
 ///
 /// # Errors
 /// The reader's own.

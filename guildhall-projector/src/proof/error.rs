@@ -23,7 +23,7 @@ pub enum SealerError {
     /// The entry of the stream index was not appended.
     #[error("the index was not appended")]
     Append(#[source] AppendError),
-    /// The seal was not kept, and so it was told to nobody.
+    /// The seal was not saved, and so nobody was handed it.
     #[error("the seal was not kept")]
     Save(#[source] SaveSealError),
     /// The key did not sign.
@@ -49,7 +49,7 @@ pub enum SealerError {
         /// This log's origin.
         expected: Origin,
     },
-    /// The last seal is none.
+    /// The last seal is not valid.
     #[error("the last seal, of {size} entries, cannot be read")]
     LastSeal {
         /// How many entries.
@@ -68,7 +68,7 @@ pub enum SealerError {
         #[source]
         source: SealRefused,
     },
-    /// The last seal's columns and its note say two things.
+    /// The last seal's columns contradict its note.
     #[error("the row of the last seal, of {size} entries, is not what its note says")]
     LastSealAltered {
         /// How many entries.
@@ -91,7 +91,7 @@ pub enum SealerError {
         /// The one that comes next.
         expected: Version,
     },
-    /// The entry that a seal ends with is no index of this log's streams.
+    /// The entry that a seal ends with is not an index of this log's streams.
     #[error("the entry at position {position}, which was sealed as the index, is none")]
     NoIndex {
         /// The entry.
@@ -112,7 +112,7 @@ pub enum SealerError {
     /// The streams that are kept do not make an index.
     #[error("the streams that are kept make no index")]
     Bucket(#[source] BucketError),
-    /// An entry that was appended or read is not there any more.
+    /// An entry that was appended or read is no longer there.
     #[error("the log changed while it was being sealed")]
     Changed(#[source] LogFault),
     /// A sink holds a seal of more entries than there are: the log was restored from an older copy.
@@ -132,7 +132,7 @@ pub enum SealerError {
         /// Where the log ends.
         head: Position,
     },
-    /// A sink holds a seal that the log does not lead to: it was restored and went on otherwise, or was
+    /// A sink holds a seal that the log does not lead to: the log was restored and continued differently, or
     /// rewritten.
     #[error(
         "{sink} holds a seal of {held_size} entries with the root {held_root}, and the log's first \

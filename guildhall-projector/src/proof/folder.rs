@@ -38,7 +38,7 @@ pub enum FolderError {
         #[source]
         source: io::Error,
     },
-    /// The newest seal is none.
+    /// The newest seal is not valid.
     #[error("{} is no seal", path.display())]
     Seal {
         /// The file.
@@ -84,8 +84,8 @@ impl From<FolderError> for SinkError {
 /// Keeps a log in a folder: every seal, its tiles and its entries. A folder has one sealer; a killed
 /// one goes on where it was.
 ///
-/// Whoever extends it checks before that its tiles lead to its own seal, and that the log does; and
-/// puts the new seal in place only after everything that it rests on is on the disk.
+/// Before it is extended, its tiles have to lead to its own seal, and the log too; the new seal is put in place
+/// only after everything that it rests on is on the disk.
 #[derive(Debug, Clone)]
 pub struct FolderSink {
     name: String,
@@ -114,7 +114,7 @@ impl FolderSink {
         &self.files.root
     }
 
-    /// Runs what blocks on a thread for that.
+    /// Runs blocking work on a thread for that.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Files) -> Result<T, FolderError> + Send + 'static,
@@ -286,7 +286,7 @@ impl Files {
         let path = self.root.join(name);
         let folder = path.parent().unwrap_or(&self.root);
         self.make(folder)?;
-        // Whoever wrote half of it was killed: there is one sealer.
+        // A sealer was killed while it wrote this; there is only one.
         let mut unfinished = path.clone().into_os_string();
         unfinished.push(".new");
         let unfinished = PathBuf::from(unfinished);

@@ -1,4 +1,4 @@
-//! How a sealer goes about it.
+//! How often and with which limits a sealer works.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub struct SealerSettings {
     pub entries: u64,
     /// How long the lease holds without being renewed. 15 seconds by default.
     pub lease_time: Duration,
-    /// How many streams that grew a seal indexes at most; the entries after them are sealed with it,
+    /// Upper bound on the grown streams that one seal indexes; the entries after them are sealed with it
     /// and indexed by the next. It bounds memory and the longest transaction: 65,536 by default, some
     /// 10 MB.
     pub streams: usize,
@@ -34,7 +34,7 @@ pub struct SealerSettings {
     pub backoff_first: Duration,
     /// The longest pause before any retry.
     pub backoff_most: Duration,
-    /// How many failures in a row are retried. None, the default, is for as long as it takes.
+    /// How many failures in a row are retried. None, the default, means without end.
     pub retries: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! Where seals go: whoever holds one of a log can tell later that it was not rewritten.
+//! Where seals go: a holder of a log's seals can tell later whether it was rewritten.
 
 use std::error::Error;
 
@@ -49,8 +49,8 @@ pub enum SinkError {
     /// It may work another time: it cannot be reached, it is busy.
     #[error("it failed, and may work again (transient)")]
     Transient(#[source] Box<dyn Error + Send + Sync>),
-    /// It does not work until somebody does something about it. The sealer goes on for the others, and
-    /// tries again now and then.
+    /// It does not work before an operator acts. The sealer goes on for the others, and tries again now and
+    /// then.
     #[error("it failed (permanent)")]
     Permanent(#[source] Box<dyn Error + Send + Sync>),
     /// What it holds and what it was given are two histories: the log was restored from an older copy,
@@ -80,7 +80,7 @@ impl SinkError {
         Self::Transient(cause.into())
     }
 
-    /// A failure that somebody has to do something about.
+    /// A failure that needs operator action.
     pub fn permanent(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Permanent(cause.into())
     }

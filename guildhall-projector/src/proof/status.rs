@@ -14,9 +14,9 @@ use crate::status::LastError;
 pub enum SealerState {
     /// It has not looked at the log yet.
     Starting,
-    /// It waits for what is to be sealed.
+    /// It waits for something to seal.
     Live,
-    /// It reads, signs and keeps what is new.
+    /// It reads, signs and saves what is new.
     Sealing,
     /// It hands the last seal to its sinks.
     Telling,
@@ -45,7 +45,7 @@ impl SealerState {
     }
 }
 
-/// How far a sink is.
+/// How far a sink has got.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct SinkStatus {
@@ -69,7 +69,7 @@ pub struct SealerStatus {
     pub root: Option<TreeHash>,
     /// When that was made.
     pub sealed_at: Option<Timestamp>,
-    /// How long the last seal took that it made: from looking at what is new to the seal that is kept.
+    /// How long its last seal took, from looking at what is new to saving the seal.
     pub took: Option<Duration>,
     /// The end of the log, as far as it knows.
     pub head: Position,
@@ -108,7 +108,7 @@ impl SealerStatus {
         self.head.get().saturating_sub(self.size)
     }
 
-    /// Whether it does its work, or stands by for the one that does: not while it backs off, and not
+    /// Whether it is working, or stands by for the one that is: not while it backs off, and not
     /// after it failed or was stopped.
     pub fn is_at_work(&self) -> bool {
         match self.state {

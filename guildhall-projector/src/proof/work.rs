@@ -1,5 +1,5 @@
-//! One seal after the other: what is new is read, indexed, signed, kept and handed over, in this
-//! order, so that whatever ends it in between, nothing that was told is contradicted.
+//! One seal after another: what is new is read, indexed, signed, saved and handed over, in that order, so
+//! that wherever it is interrupted, nothing that was published is contradicted.
 
 use std::sync::Arc;
 
@@ -25,16 +25,16 @@ pub(crate) struct Work {
     pub(crate) sinks: Vec<Arc<dyn SealSink>>,
     pub(crate) settings: SealerSettings,
     pub(crate) holder: HolderId,
-    /// Where the last seal left off. It is taken while it changes: what is dropped half way is loaded
-    /// anew.
+    /// Where the last seal left off. It is taken out while it changes, so that what is dropped half way is
+    /// loaded again.
     standing: Option<Standing>,
     /// What is indexed and not signed yet.
     prepared: Option<Prepared>,
-    /// Whether the last index left out what streams were too many for it.
+    /// Whether the last index had to leave out streams, as there were too many.
     is_behind: bool,
 }
 
-/// What goes on from the last seal.
+/// What continues from the last seal.
 struct Standing {
     origin: Origin,
     keys: LogKeys,
@@ -43,7 +43,7 @@ struct Standing {
     streams: Streams,
 }
 
-/// All that a seal rests on but the signature.
+/// Everything in a seal but its signature.
 struct Prepared {
     standing: Standing,
     indexed: ChronicleIndexed,
@@ -104,15 +104,15 @@ impl Work {
         (self.standing, self.prepared) = (None, None);
     }
 
-    /// Looks at the log, with what the last seal left off at loaded and checked. Nothing where the log
-    /// has no entry yet.
+    /// Looks at the log, after loading and checking where the last seal left off. None while the log is
+    /// empty.
     pub(crate) async fn look(&mut self) -> Result<Option<Look>, SealerError> {
         let before = self.last_size().await?;
         let looked = self.try_look().await;
         self.unless_outrun(before, looked).await
     }
 
-    /// Seals what is new; nothing where nothing is.
+    /// Seals what is new; none where nothing is.
     pub(crate) async fn seal(&mut self) -> Result<Option<SealedLog>, SealerError> {
         let before = self.last_size().await?;
         let sealed = self.try_seal().await;
@@ -177,7 +177,7 @@ impl Work {
         self.finish(prepared).await.map(Some)
     }
 
-    /// What the last seal left off at: as it is known, if nobody sealed since.
+    /// Where the last seal left off: as it is known, if nobody has sealed since.
     async fn current(&mut self) -> Result<Option<Standing>, SealerError> {
         let last = self.chronicle.last_seal().await?;
         if let Some(standing) = self.standing.take()
@@ -206,7 +206,7 @@ impl Work {
         Ok(Some(standing))
     }
 
-    /// What a seal left off at, which the log has to lead to.
+    /// Where a seal left off, which the log has to lead to.
     async fn load(
         &self,
         origin: Origin,
@@ -365,7 +365,7 @@ impl Work {
         }
     }
 
-    /// Signs, keeps, and returns what is to be told.
+    /// Signs, saves, and returns what is to be handed over.
     async fn finish(&mut self, prepared: Prepared) -> Result<SealedLog, SealerError> {
         let Prepared { standing, indexed, tiles } = &prepared;
         let (size, root) = (standing.edge.size(), standing.edge.root());

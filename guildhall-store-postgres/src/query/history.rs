@@ -1,4 +1,4 @@
-//! The questions to what was.
+//! Queries about the past.
 
 use chrono::{DateTime, Utc};
 use guildhall_core::store::{read_change, read_content};
@@ -27,7 +27,7 @@ pub(super) const HEALTHS: &str = "SELECT changed.position, changed.artifact_id, 
     JOIN {schema}.governed_artifacts AS artifact ON artifact.id = changed.artifact_id \
     AND changed.previous_health IS DISTINCT FROM changed.health";
 
-/// What a table has to say of a range of positions.
+/// What a table records for a range of positions.
 pub(super) fn in_range<'d>(mut select: Select<'d>, query: &ChangeQuery) -> Select<'d> {
     // One artifact has few: what is computed keeps PostgreSQL from the index of all.
     let position = match query.artifact_id {
@@ -56,7 +56,7 @@ pub(super) fn health(columns: &mut Columns<'_>) -> Result<Change, sqlx::Error> {
     read_change(columns, |columns| Ok(What::Health { change: columns.row()? }))
 }
 
-/// Lets ceremonies through that somebody of this name opened or closed.
+/// Keeps the ceremonies that this actor opened or closed.
 pub(super) fn of_actor(select: &mut Select<'_>, actor: &str) {
     const BEGINS: &str = ".actor, 128) = pg_catalog.left(";
     select.and(
@@ -140,7 +140,7 @@ pub(super) fn page_of_drifts<'d>(mut select: Select<'d>, query: &PeriodQuery) ->
     select
 }
 
-/// How many targets have which health now, and how many went where since; both by group.
+/// How many targets have each health now, and how many changed theirs since; both by group.
 pub(super) const fn posture_statements(by: PostureBy) -> [&'static str; 2] {
     macro_rules! statements {
         ($column:literal, $join:literal) => {

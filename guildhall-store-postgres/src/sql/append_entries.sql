@@ -9,7 +9,7 @@
 -- $8: recorded times
 -- $9: leaf hashes
 WITH head AS (
-    -- Whoever is faster holds this row until it commits; then the position is another one.
+    -- A faster appender holds this row until it commits; the position has moved by then.
     UPDATE {schema}.chronicle_head
     SET position = $1 + pg_catalog.cardinality($2::uuid[])
     WHERE id = 1 AND position = $1

@@ -1,5 +1,5 @@
--- The tables as they were at $1, under the names that they have: {shown table} lets those rows through
--- that were there. Names, types, tiers and accords never change.
+-- The tables as they were at $1, under the names that they have: {shown table} selects the rows that
+-- were there. Names, types, tiers and accords never change.
 WITH accord_bindings AS NOT MATERIALIZED (
     SELECT * FROM {schema}.accord_bindings WHERE {shown accord_bindings}
 ),

@@ -1,4 +1,4 @@
--- Ends the session of whoever keeps the row locked, has no lease any more, and waits for a client
+-- Ends the session that keeps the row locked, has no lease any more, and waits for a client
 -- that was silent for as long as a lease holds: it is frozen or cut off in the middle of a
 -- transaction, which cannot commit afterwards. One that works, such as a rebuild that takes the
 -- tables' place, is left alone, and so is one that this role may not see at work.

@@ -1,4 +1,4 @@
--- What has to be made anew once the copies have the names: triggers, and views that read the tables.
+-- What has to be recreated once the copies have the names: triggers, and views that read the tables.
 -- $1: the schema
 -- $2: the tables
 WITH original AS (

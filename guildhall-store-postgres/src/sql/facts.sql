@@ -1,4 +1,4 @@
--- Of the size: tables with their indexes and long values; the parts of one that is cut are tables too.
+-- The size counts tables with their indexes and long values; partitions are tables too.
 -- $1: schema
 SELECT
     pg_catalog.current_setting('server_version'),

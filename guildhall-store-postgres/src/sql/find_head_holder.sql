@@ -1,5 +1,5 @@
--- Who keeps others from appending: whoever has written or locked the row of the head and has not
--- ended, or has one of the log's tables locked.
+-- Who keeps others from appending: a transaction under way that has written or locked the row of the
+-- head, or has one of the log's tables locked.
 -- $1: the schema
 SELECT holding.pid, holding.usename::text, holding.application_name
 FROM {schema}.chronicle_head AS head

@@ -1,4 +1,4 @@
--- Who makes or rebuilds tables of the schema: whoever has the list of its migrations locked.
+-- Who makes or rebuilds tables of the schema: the session that has the list of its migrations locked.
 -- $1: the schema
 SELECT holding.pid, holding.usename::text, holding.application_name
 FROM pg_catalog.pg_class AS locked

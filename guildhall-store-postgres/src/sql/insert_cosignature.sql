@@ -1,4 +1,4 @@
--- Answers whether there is such a seal, and whether this is the first cosignature of its key.
+-- Returns whether there is such a seal, and whether this is the first cosignature of its key.
 -- $1: size
 -- $2: key_name
 -- $3: line

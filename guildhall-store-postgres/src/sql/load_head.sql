@@ -1,5 +1,5 @@
 -- Always one row: where there is no entry, position 0 and no leaf hash.
--- $1: a position whose leaf hash to tell too
+-- $1: a position whose leaf hash to return too
 SELECT
     coalesce(newest.position, 0),
     newest.leaf_hash,

@@ -1,7 +1,7 @@
 -- What appends are judged against, as of one moment.
 -- $1: the streams that they name
 -- $2: their event ids
--- $3: a position whose leaf hash to tell too
+-- $3: a position whose leaf hash to return too
 SELECT
     (SELECT position FROM {schema}.chronicle_head WHERE id = 1) AS head,
     (SELECT origin FROM {schema}.chronicle_origin) AS origin,

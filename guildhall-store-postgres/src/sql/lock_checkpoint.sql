@@ -1,5 +1,4 @@
--- Whoever is next waits for this transaction to end, so the server does not wait for ever for the
--- client.
+-- Others wait for this transaction to end, so the server does not wait indefinitely for the client.
 -- $1: projector
 -- $2: how long the client may be silent
 SELECT

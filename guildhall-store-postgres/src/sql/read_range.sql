@@ -3,7 +3,7 @@
 -- $1: the position after which to read
 -- $2: how many entries at most
 -- $3: how many bytes of payload at most
--- $4: a position whose leaf hash to tell too
+-- $4: a position whose leaf hash to return too
 SELECT position, event_id, stream_id, version, event_type, payload, {metadata}, recorded_at, leaf_hash,
     -- With the first entry alone.
     CASE WHEN position = $1 + 1 THEN (SELECT origin FROM {schema}.chronicle_origin) END,

@@ -3,7 +3,7 @@
 -- $3: how many bytes of payload at most
 -- $4: whether the first entry counts as fitting, however long it is
 -- $5: the stream
--- $6: a position whose leaf hash to tell too
+-- $6: a position whose leaf hash to return too
 SELECT position, event_id, stream_id, version, event_type, payload, {metadata}, recorded_at, leaf_hash,
     -- With the first entry alone.
     CASE WHEN bytes = pg_catalog.octet_length(payload) THEN (SELECT origin FROM {schema}.chronicle_origin) END,

@@ -1,5 +1,5 @@
 -- $1: the schema. One rebuild at a time: the transaction of an unfinished one has the list of
--- migrations locked, as only the tables' owner can, and is ended with its session. Whose session this
+-- migrations locked, as only the tables' owner can, and is ended with its session. A session that this
 -- role may not end is waited for.
 SELECT pg_catalog.pg_terminate_backend(held.pid)
 FROM pg_catalog.pg_class AS locked

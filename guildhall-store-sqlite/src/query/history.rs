@@ -1,4 +1,4 @@
-//! The questions to what was.
+//! Queries about the past.
 
 use guildhall_core::ops::{Paging, PositionKey, RevisionKey};
 use guildhall_core::store::{
@@ -31,7 +31,7 @@ pub(super) fn load_revisions(
     Ok(paging.page(rows, |row| (row.revision,)))
 }
 
-/// What a table has to say of a range of positions; `changed` is its alias. CROSS JOIN keeps the order.
+/// What a table records for a range of positions; `changed` is its alias. CROSS JOIN keeps the order.
 fn select_changes(sql: &'static str, query: &ChangeQuery) -> Select {
     let ((after, up_to), paging) = (query.positions(), query.paging());
     let range = [after.as_i64().into(), up_to.as_i64().into()];
@@ -219,7 +219,7 @@ fn division(by: PostureBy) -> (&'static str, &'static str) {
     }
 }
 
-/// How many targets have which health now, and how many went where since; both by group.
+/// How many targets have each health now, and how many changed theirs since; both by group.
 pub(super) fn posture_statements(by: PostureBy) -> [String; 2] {
     let (column, join) = division(by);
     [

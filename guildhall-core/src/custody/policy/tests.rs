@@ -40,7 +40,7 @@ fn close(to: CustodyState, actor: &str) -> Command {
 #[test]
 fn who_opened_a_ceremony_does_not_ratify_it() {
     let opened = drafted(four_eyes()).given(open("ada"));
-    let reason = "the policy says that whoever opened a ceremony may not close it as ratified; the \
+    let reason = "the policy says that the actor who opened a ceremony may not close it as ratified; the \
                   actor is ada";
     opened.when(close(Ratified, "ada")).then_refused(Code::CC04, reason);
     opened.when(close(Ratified, "grace")).then_tables(|_| {});
@@ -73,7 +73,7 @@ fn moves_are_reserved_and_have_to_put_evidence_forward() {
     refused
         .then_refused(Code::CC04, "only board may move an artifact to retired; the actor is ada");
     let refused = drafted.when(retire(Act::new("board", "old", at(2))));
-    refused.then_refused(Code::CC04, "a move to retired has to put evidence forward");
+    refused.then_refused(Code::CC04, "a move to retired needs evidence");
     let vote = Act::new("board", "old", at(2)).with_evidence(json(r#"{"vote":7}"#));
     drafted.when(retire(vote)).then_tables(|_| {});
 }
