@@ -5,6 +5,7 @@
 //! inherits a warm cache or a large heap; what is reported is the median.
 #![allow(clippy::print_stdout, reason = "a benchmark's result is what it prints")]
 
+pub mod as_of;
 pub mod cluster;
 pub mod jsonl;
 pub mod machine;
