@@ -12,6 +12,7 @@ pub(crate) mod dashboard;
 pub(crate) mod deployments;
 mod lists;
 pub(crate) mod log;
+pub(crate) mod posture;
 pub(crate) mod quarantine;
 pub(crate) mod search;
 mod verdicts;
@@ -37,6 +38,7 @@ pub(crate) enum Place {
     Artifacts,
     Deployments,
     Verifications,
+    Posture,
     Accords,
     Quarantine,
     Log,
@@ -44,13 +46,14 @@ pub(crate) enum Place {
     Elsewhere,
 }
 
-const PLACES: [(Place, &str, &str); 8] = [
+const PLACES: [(Place, &str, &str); 9] = [
     (Place::Dashboard, "/", "Dashboard"),
     (Place::Changes, "/changes", "Changes"),
     (Place::Ceremonies, "/ceremonies", "Ceremonies"),
     (Place::Artifacts, "/artifacts", "Artifacts"),
     (Place::Deployments, "/deployments", "Deployments"),
     (Place::Verifications, "/verifications", "Verifications"),
+    (Place::Posture, "/posture", "Posture"),
     (Place::Accords, "/accords", "Accords"),
     (Place::Quarantine, "/quarantine", "Quarantine"),
 ];

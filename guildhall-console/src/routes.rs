@@ -97,6 +97,7 @@ routes! {
     "/artifacts/{id}" ["links", "targets_after"] => pages::artifact::page;
     "/deployments" DeploymentQuery::WORDS => pages::deployments::page;
     "/verifications" VerificationQuery::WORDS => pages::verifications::page;
+    "/posture" PostureQuery::WORDS => pages::posture::page;
     "/accords" AccordQuery::WORDS => pages::accords::page;
     "/accords/{id}" [] => pages::accord::page;
     "/quarantine" ["after"] => pages::quarantine::page;

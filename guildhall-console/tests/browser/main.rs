@@ -20,13 +20,14 @@ use common::Guild;
 use guildhall_console::Access;
 use guildhall_core::ArtifactQuery;
 
-const PAGES: [(&str, &str); 6] = [
+const PAGES: [(&str, &str); 7] = [
     ("dashboard", "/"),
     ("changes", "/changes?from=0"),
     ("ceremonies", "/ceremonies"),
     ("artifacts", "/artifacts"),
     ("artifact", "/artifacts/"),
     ("quarantine", "/quarantine"),
+    ("posture", "/posture?by=tier&days=365"),
 ];
 
 /// Whether a page says that it is up to date.

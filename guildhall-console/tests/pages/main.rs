@@ -18,6 +18,7 @@ mod hostile;
 mod lists;
 mod live;
 mod past;
+mod posture;
 mod search;
 mod served;
 
