@@ -14,12 +14,16 @@ use sqlx::{
 use tokio::time::timeout;
 
 use crate::error::OpenError;
+use crate::hosts::{self, Target};
 use crate::options::{PostgresOptions, Source};
+use crate::servers::Servers;
 
 /// A pool and a schema. Clones are cheap and share the pool.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
     pool: PgPool,
+    /// Where the pool may connect to; none where that is settled.
+    servers: Option<Arc<Servers>>,
     schema: Schema,
     answer_timeout: Duration,
     snapshot_time: Duration,
@@ -40,31 +44,41 @@ impl Database {
     /// The database that the options name. Nothing is connected yet.
     pub(crate) fn new(options: &PostgresOptions, is_read_only: bool) -> Result<Self, OpenError> {
         let schema = options.schema.parse()?;
-        let pool = match &options.source {
-            Source::Pool(pool) => pool.clone(),
+        let (pool, servers) = match &options.source {
+            Source::Pool(pool) => (pool.clone(), None),
             Source::Url(url) => {
+                let (first, servers) = parse_url(url, is_read_only)?;
+                let servers = servers.map(Arc::new);
+                let (checking, connecting) = (servers.clone(), servers.clone());
                 let defaults = session_defaults(options, is_read_only);
-                PgPoolOptions::new()
+                let pool = PgPoolOptions::new()
                     .max_connections(options.max_connections)
                     // What is left is for asking why.
                     .acquire_timeout(options.acquire_timeout / 5 * 4)
                     .idle_timeout(Self::IDLE_TIME)
                     .test_before_acquire(false)
-                    .before_acquire(|connection, metadata| {
+                    .before_acquire(move |connection, metadata| {
+                        let servers = checking.clone();
                         Box::pin(async move {
                             let is_fresh = metadata.idle_for < Self::FRESH_TIME;
                             // One that was lost gives way to another.
-                            Ok(is_fresh || connection.ping().await.is_ok())
+                            let servers = servers.as_deref();
+                            Ok(is_fresh || is_of_use(servers, connection, metadata.age).await)
                         })
                     })
                     .after_connect(move |connection, _| {
                         let defaults = AssertSqlSafe(defaults.clone());
+                        let servers = connecting.clone();
                         Box::pin(async move {
+                            if let Some(servers) = servers {
+                                servers.check_new(connection).await?;
+                            }
                             sqlx::raw_sql(defaults).execute(connection).await?;
                             Ok(())
                         })
                     })
-                    .connect_lazy_with(parse_url(url)?)
+                    .connect_lazy_with(first);
+                (pool, servers)
             }
         };
         let found = pool.options().get_max_connections();
@@ -72,7 +86,41 @@ impl Database {
             return Err(OpenError::SmallPool { found });
         }
         let (answer_timeout, snapshot_time) = (options.answer_timeout, options.snapshot_time);
-        Ok(Self { pool, schema, answer_timeout, snapshot_time, is_read_only })
+        Ok(Self { pool, servers, schema, answer_timeout, snapshot_time, is_read_only })
+    }
+
+    /// Finds the server that is wanted, where there are several, so that the first connection goes there.
+    /// If there is none now, whoever wants a connection finds out.
+    pub(crate) async fn look_around(&self) {
+        if let Some(servers) = &self.servers
+            && let Err(error) = servers.seek(&self.pool).await
+        {
+            tracing::debug!(%error, "no server is as wanted yet");
+        }
+    }
+
+    /// Has the pool connect to the server that is wanted, where there are several.
+    pub(crate) async fn reach(&self) -> Result<(), sqlx::Error> {
+        if self.servers.is_some() {
+            drop(self.acquire().await?);
+        }
+        Ok(())
+    }
+
+    /// Returns once connections are made to another server than now.
+    pub(crate) async fn moved(&self) {
+        match &self.servers {
+            Some(servers) => servers.moved().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Returns once the server that is now connected to has given way to another, for good.
+    async fn deposed(&self) {
+        match &self.servers {
+            Some(servers) => servers.deposed().await,
+            None => std::future::pending().await,
+        }
     }
 
     pub(crate) fn schema(&self) -> &Schema {
@@ -91,6 +139,9 @@ impl Database {
     /// A connection, which goes back to the pool when dropped. Never ask for one while holding
     /// another: on a pool of three that can wait for itself.
     pub(crate) async fn acquire(&self) -> Result<PoolConnection<Postgres>, sqlx::Error> {
+        if let Some(servers) = &self.servers {
+            return servers.acquire(&self.pool).await;
+        }
         match self.pool.acquire().await {
             Err(sqlx::Error::PoolTimedOut) if self.pool.size() == 0 => Err(self.refusal().await),
             outcome => outcome,
@@ -103,7 +154,8 @@ impl Database {
         mut connection: PoolConnection<Postgres>,
         since: Instant,
     ) -> Option<PoolConnection<Postgres>> {
-        if since.elapsed() >= Self::FRESH_TIME && connection.ping().await.is_err() {
+        let (servers, ago) = (self.servers.as_deref(), since.elapsed());
+        if ago >= Self::FRESH_TIME && !is_of_use(servers, &mut connection, ago).await {
             connection.close_on_drop();
             return None;
         }
@@ -144,14 +196,21 @@ impl Database {
         AssertSqlSafe(begin).into_sql_str()
     }
 
-    /// The outcome of a conversation with the server. If none comes in time, the connection counts as
-    /// lost: a server that froze or vanished would otherwise be waited for indefinitely.
+    /// The outcome of a conversation with the server. If none comes in time, or another server has taken
+    /// its place, the connection counts as lost: one that froze or vanished would otherwise be waited for
+    /// indefinitely.
     pub(crate) async fn answered<T, E: From<sqlx::Error>>(
         &self,
         conversation: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let silent = |_| sqlx::Error::from(io::Error::from(io::ErrorKind::TimedOut));
-        timeout(self.answer_timeout, conversation).await.map_err(silent)?
+        let lost = |kind| sqlx::Error::from(io::Error::from(kind));
+        tokio::select! {
+            biased;
+            outcome = timeout(self.answer_timeout, conversation) => {
+                outcome.map_err(|_| lost(io::ErrorKind::TimedOut))?
+            }
+            () = self.deposed() => Err(lost(io::ErrorKind::ConnectionAborted).into()),
+        }
     }
 
     /// The outcome of a conversation over a connection of the pool, which is closed if it is lost.
@@ -183,10 +242,7 @@ impl Database {
         &self,
         begin: &'static str,
     ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-        match self.pool.begin_with(begin).await {
-            Err(sqlx::Error::PoolTimedOut) if self.pool.size() == 0 => Err(self.refusal().await),
-            outcome => outcome,
-        }
+        Transaction::begin(self.acquire().await?, Some(begin.into_sql_str())).await
     }
 
     /// Begins a short transaction on a connection, whatever the defaults of its session are. The
@@ -203,6 +259,18 @@ impl Database {
              SET LOCAL idle_in_transaction_session_timeout = '5s'"
         );
         connection.begin_with(AssertSqlSafe(begin)).await
+    }
+}
+
+/// Whether a connection that was kept, and of use so long ago, still is.
+async fn is_of_use(
+    servers: Option<&Servers>,
+    connection: &mut PgConnection,
+    ago: Duration,
+) -> bool {
+    match servers {
+        Some(servers) => servers.is_of_use(connection, ago).await,
+        None => connection.ping().await.is_ok(),
     }
 }
 
@@ -251,6 +319,7 @@ const PARAMETERS: [&[&str]; 2] = [
         "password",
         "application_name",
         "options",
+        "target_session_attrs",
     ],
     &["ssl-mode", "ssl-root-cert", "ssl-ca", "ssl-cert", "ssl-key", "statement-cache-capacity"],
 ];
@@ -291,8 +360,26 @@ fn check_tls(mode: PgSslMode) -> Result<(), OpenError> {
     Err(OpenError::NoTls { mode })
 }
 
-fn parse_url(url: &str) -> Result<PgConnectOptions, OpenError> {
+/// Where a URL leads: the server that is connected to first, and the servers to choose from, where there
+/// are several or it says what the one has to be.
+fn parse_url(
+    url: &str,
+    is_read_only: bool,
+) -> Result<(PgConnectOptions, Option<Servers>), OpenError> {
     check_parameters(url)?;
+    let named = hosts::parse(url)?;
+    let mut list = Vec::with_capacity(named.urls.len());
+    for url in &named.urls {
+        list.push(parse_one(url)?);
+    }
+    let is_settled = list.len() == 1 && named.target.is_none_or(|target| target == Target::Any);
+    let own = if is_read_only { Target::Any } else { Target::ReadWrite };
+    let first = list[0].clone();
+    let servers = (!is_settled).then(|| Servers::new(list, named.target.unwrap_or(own)));
+    Ok((first, servers))
+}
+
+fn parse_one(url: &str) -> Result<PgConnectOptions, OpenError> {
     let options = PgConnectOptions::from_str(url).map_err(|error| {
         let reason = match error {
             sqlx::Error::Configuration(source) => source.to_string(),
@@ -389,8 +476,9 @@ mod tests {
             "?sslmode=prefer&&host=%2Frun&",
             "?options=-c%20jit%3Doff&options%5Bsearch_path%5D=a&options[jit]=off",
             "?password=a?b&statement-cache-capacity=9#secret=1",
+            "?target_session_attrs=primary&host=a,b",
         ] {
-            assert!(parse_url(&format!("postgres://app@db/ops{query}")).is_ok(), "{query}");
+            assert!(parse_url(&format!("postgres://app@db/ops{query}"), false).is_ok(), "{query}");
         }
         for (url, nth) in [
             ("postgres://app@db/ops?sslpassword=secret", 1),
@@ -400,7 +488,7 @@ mod tests {
             ("postgres://app:?secret@db/ops", 1),
             ("postgres://app:?secret=secret@db/ops?sslmode=require", 1),
         ] {
-            match parse_url(url).unwrap_err() {
+            match parse_url(url, false).unwrap_err() {
                 OpenError::BadUrl { reason } => {
                     assert!(reason.starts_with(&format!("parameter {nth} ")), "{url}: {reason}");
                     assert!(!reason.contains("secret"), "{url}: {reason}");
@@ -413,7 +501,7 @@ mod tests {
     #[test]
     fn a_url_that_asks_for_tls_gets_it_or_hears_of_the_feature() {
         for mode in ["require", "verify-ca", "verify-full"] {
-            let parsed = parse_url(&format!("postgres://app:secret@db/ops?sslmode={mode}"));
+            let parsed = parse_url(&format!("postgres://app:secret@db/ops?sslmode={mode}"), false);
             if cfg!(feature = "tls") {
                 assert!(parsed.is_ok(), "{mode}");
                 continue;
@@ -425,7 +513,10 @@ mod tests {
             assert!(!said.contains("secret") && !refused.is_transient(), "{said}");
         }
         for mode in ["disable", "allow", "prefer"] {
-            assert!(parse_url(&format!("postgres://app@db/ops?sslmode={mode}")).is_ok(), "{mode}");
+            assert!(
+                parse_url(&format!("postgres://app@db/ops?sslmode={mode}"), false).is_ok(),
+                "{mode}"
+            );
         }
     }
 }

@@ -42,6 +42,12 @@ pub struct PostgresOptions {
     /// found out over another one. 30 s by default. A projector waits for twenty times its lease. Locks
     /// are waited for half as long.
     pub answer_timeout: Duration,
+    /// How long an append goes on looking for a server that it can write to, across as many attempts as
+    /// fit, before it fails with a transient error: a failover takes as long as it takes to notice that
+    /// the primary is gone and to promote a standby, half a minute with Patroni's defaults. 60 s by
+    /// default, counted from where the outage began, for whoever appends during it; an import is made
+    /// of appends. A caller with less time drops the future, as ever.
+    pub outage_patience: Duration,
     /// Upper bound on the entries of waiting appends that share one transaction. 4,096 by default. An
     /// append is never split, so a longer one has a transaction of its own.
     pub group_entries: usize,
@@ -83,6 +89,7 @@ guildhall_core::setters!(PostgresOptions {
     max_connections: u32,
     acquire_timeout: Duration,
     answer_timeout: Duration,
+    outage_patience: Duration,
     group_entries: usize,
     group_bytes: usize,
     payload_limit_bytes: usize,
@@ -95,10 +102,17 @@ impl PostgresOptions {
     /// The defaults, with a pool of the store's own for this URL, as libpq writes it:
     /// `postgres://user:password@host:port/database?sslmode=verify-full`.
     ///
+    /// A server with standbys is named with them: `postgres://user@h1,h2:5433/database`, or
+    /// `?host=h1,h2&port=5432,5433`, with as many ports as hosts, one for all or none. Connections go to
+    /// the one that `target_session_attrs` asks for (`any`, `read-write`, `read-only`, `primary`,
+    /// `standby`, `prefer-standby`): if it does not say, to the one that can be written to, and for a store
+    /// that is opened for reading to the first that answers. After a failover they go to the next; of two
+    /// that could be written to, to the one that was promoted last.
+    ///
     /// Of the parameters after its `?`, `sslmode`, `sslrootcert`, `sslcert`, `sslkey`, `host` (a
     /// folder for a Unix socket), `hostaddr`, `port`, `dbname`, `user`, `password`,
-    /// `application_name` and `options` are understood; a URL with others is refused rather than
-    /// half obeyed. What it leaves out is taken from `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`,
+    /// `application_name`, `options` and `target_session_attrs` are understood; a URL with others is
+    /// refused rather than half obeyed. What it leaves out is taken from `PGHOST`, `PGPORT`, `PGUSER`, `PGPASSWORD`,
     /// `PGDATABASE`, `PGSSLMODE` and the like. Without the feature `tls`, a URL that insists on TLS
     /// (`require`, `verify-ca`, `verify-full`) is refused, and any other is plain text. In a user name
     /// and a password, characters with a meaning in URLs have to be escaped (`%3F` for `?`).
@@ -122,6 +136,7 @@ impl PostgresOptions {
             max_connections: 8,
             acquire_timeout: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(30),
+            outage_patience: Duration::from_secs(60),
             group_entries: 4096,
             group_bytes: 16 << 20,
             payload_limit_bytes: MAX_PAYLOAD_BYTES,

@@ -76,6 +76,7 @@ impl PostgresStore {
     async fn open_as(options: PostgresOptions, is_read_only: bool) -> Result<Self, OpenError> {
         options.check()?;
         let database = Database::new(&options, is_read_only)?;
+        database.look_around().await;
         prepare(&database, &[Family::Chronicle, Family::Ops]).await?;
         let signal = Arc::new(Signal::default());
         let chronicle = PostgresChronicle::start(&database, &signal, &options);

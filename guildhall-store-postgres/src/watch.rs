@@ -130,7 +130,14 @@ async fn listen(database: Database, news: watch::Sender<News>) {
     const LONGEST_PAUSE: Duration = Duration::from_secs(5);
     let mut pause = FIRST_PAUSE;
     loop {
-        match listen_once(&database, &news, &mut pause, FIRST_PAUSE).await {
+        let listening = async {
+            tokio::select! {
+                outcome = listen_once(&database, &news, &mut pause, FIRST_PAUSE) => outcome,
+                // Whatever is heard from the server before is not what is written to now.
+                () = database.moved() => Ok(()),
+            }
+        };
+        match listening.await {
             Err(sqlx::Error::PoolClosed) => return,
             Err(error) if has_sqlstate(&error, "25006") => {
                 tracing::debug!("a standby sends no notifications");
@@ -140,8 +147,10 @@ async fn listen(database: Database, news: watch::Sender<News>) {
             Ok(()) => tracing::debug!("the listener lost its connection"),
         }
         // Meanwhile the waiters poll.
-        sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        tokio::select! {
+            () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+            () = database.moved() => pause = FIRST_PAUSE,
+        }
     }
 }
 
@@ -156,6 +165,7 @@ async fn listen_once(
     const SILENCE: Duration = Duration::from_secs(60);
     const ANSWER_TIME: Duration = Duration::from_secs(10);
     let (appended, projected) = (database.schema().channel(), database.schema().ops_channel());
+    database.reach().await?;
     let mut listener = PgListener::connect_with(database.pool()).await?;
     listener.eager_reconnect(false);
     listener.listen_all([appended.as_str(), projected.as_str()]).await?;

@@ -115,6 +115,7 @@ async fn a_server_that_falls_silent_is_a_transient_error_and_then_none() {
     let mut options = PostgresOptions::at(proxy.url(database.name()));
     options.answer_timeout = Duration::from_secs(2);
     options.acquire_timeout = Duration::from_secs(2);
+    options.outage_patience = Duration::ZERO;
     let chronicle = PostgresStore::open_with(options).await.unwrap().chronicle();
     append_one(&chronicle, 1).await;
     proxy.fall_silent();

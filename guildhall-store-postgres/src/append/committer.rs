@@ -33,6 +33,9 @@ pub(super) struct Committer {
     group_entries: usize,
     group_bytes: usize,
     payload_limit_bytes: usize,
+    outage_patience: Duration,
+    /// Since when no server was written to, although somebody wanted to.
+    outage_since: Option<Instant>,
     /// Kept while there is work, and a moment longer, unless others may be waiting for one.
     connection: Option<PoolConnection<Postgres>>,
     /// What the log holds, unless somebody else appended since.
@@ -54,8 +57,9 @@ impl Committer {
     /// How long to look for whoever is in the way.
     const LOOK: Duration = Duration::from_secs(2);
 
-    /// How often a group is tried while its connections break, the first time included.
-    const ATTEMPTS: u32 = 4;
+    /// How often a group is tried at least while its connections break, the first time included. An
+    /// outage that lasted longer than anybody wants to wait costs those who come later no more.
+    const LEAST_ATTEMPTS: u32 = 4;
 
     /// A committer of what is in this queue.
     pub(super) fn new(
@@ -74,6 +78,8 @@ impl Committer {
             group_entries: options.group_entries,
             group_bytes: options.group_bytes,
             payload_limit_bytes: options.payload_limit_bytes,
+            outage_patience: options.outage_patience,
+            outage_since: None,
             last_group: (0, Duration::ZERO),
             connection: None,
             log: None,
@@ -153,18 +159,27 @@ impl Committer {
         let mut attempt = 1;
         loop {
             let failure = match self.try_commit(group, &mut sent).await {
-                Ok(outcomes) => return Ok(outcomes),
+                Ok(outcomes) => {
+                    self.outage_since = None;
+                    return Ok(outcomes);
+                }
                 Err(failure) => failure,
             };
             self.log = None;
-            // Silence has one attempt more, which finds out what became of the first.
-            let is_late = attempt > 1 && began.elapsed() >= self.database.answer_timeout();
-            let is_last = attempt >= Self::ATTEMPTS || is_late;
-            if !failure.is_broken_connection() || is_last {
+            if !failure.is_broken_connection() {
+                self.outage_since = None;
                 return Err(self.explain(failure).await);
             }
-            tracing::debug!(attempt, "an append lost its connection");
-            sleep(Duration::from_millis(25) * 4u32.pow(attempt)).await;
+            let outage = self.outage_since.get_or_insert(began).elapsed();
+            // Silence has one attempt more, which finds out what became of the first.
+            let is_late = attempt > 1 && began.elapsed() >= self.database.answer_timeout();
+            let is_tried = attempt >= Self::LEAST_ATTEMPTS || is_late;
+            let is_wanted = !group.iter().all(Request::is_abandoned);
+            if !is_wanted || (is_tried && outage >= self.outage_patience) {
+                return Err(self.explain(failure).await);
+            }
+            tracing::debug!(attempt, ?outage, "an append lost its connection");
+            sleep(Duration::from_millis(25) * 4u32.pow(attempt.min(3))).await;
             attempt += 1;
         }
     }

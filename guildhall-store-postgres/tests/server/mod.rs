@@ -73,7 +73,18 @@ impl Server {
         let (programs, user) = (self.programs.clone(), self.user);
         let standby = Self { folder, programs, user, port: self.port, guard: Mutex::new(None) };
         *standby.guard.lock().unwrap() = Some(standby.stand_guard());
-        run(standby
+        standby.copy(self);
+        standby
+    }
+
+    /// Throws away what this server held, and starts it as a hot standby of another. It must be down.
+    pub(crate) fn start_over_as_standby_of(&self, primary: &Self) {
+        fs::remove_dir_all(self.data()).unwrap();
+        self.copy(primary);
+    }
+
+    fn copy(&self, primary: &Self) {
+        run(self
             .program("pg_basebackup")
             .args([
                 "--username=guildhall",
@@ -81,13 +92,38 @@ impl Server {
                 "--no-sync",
                 "--write-recovery-conf",
             ])
-            .args(["--wal-method=stream", &format!("--port={}", self.port), "--host"])
-            .arg(&self.folder)
+            .args(["--wal-method=stream", &format!("--port={}", primary.port), "--host"])
+            .arg(&primary.folder)
             .arg("--pgdata")
-            .arg(standby.data()));
-        standby.configure(&Settings::for_standbys());
-        standby.boot();
-        standby
+            .arg(self.data()));
+        self.configure(&Settings::for_standbys());
+        self.boot();
+    }
+
+    /// Has this standby follow another server from now on.
+    pub(crate) fn follow(&self, primary: &Self) {
+        let (folder, port) = (primary.folder.display(), primary.port);
+        self.set("primary_conninfo", &format!("user=guildhall port={port} host={folder}"));
+    }
+
+    /// Kills the server's first process, whose children end when they notice.
+    pub(crate) fn kill(&self) {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        let pid = file.lines().next().expect("its first line");
+        run(Command::new("kill").args(["-KILL", pid]));
+    }
+
+    /// How to reach a database through the sockets of several servers, with more parameters.
+    pub(crate) fn url_of(servers: &[&Self], database: &str, more: &str) -> String {
+        let host = |server: &&Self| {
+            let url = server.url(database);
+            let (_, host) = url.split_once("host=").unwrap();
+            host.split_once('&').unwrap().0.to_owned()
+        };
+        let hosts: Vec<_> = servers.iter().map(host).collect();
+        let ports: Vec<_> = servers.iter().map(|server| server.port.to_string()).collect();
+        let (hosts, ports) = (hosts.join(","), ports.join(","));
+        format!("postgres:///{database}?host={hosts}&port={ports}&user=guildhall{more}")
     }
 
     /// Changes a setting, at once.

@@ -26,7 +26,7 @@ impl Settings {
     /// Of a server that others replicate, physically or logically.
     pub(crate) fn for_standbys() -> Self {
         Self {
-            lines: vec!["wal_level = logical".to_owned()],
+            lines: vec!["wal_level = logical".to_owned(), "wal_keep_size = '256MB'".to_owned()],
             access: vec!["local replication all trust".to_owned()],
             ..Self::default()
         }
