@@ -164,6 +164,13 @@ async fn about_store(
                     "turn both on in postgresql.conf",
                 ));
             }
+            if facts.standbys > 0 && !facts.is_synchronous && !facts.is_standby {
+                findings.push(Finding::warning(
+                    "standbys",
+                    "no standby is synchronous: when one takes over, what was acknowledged may be lost",
+                    "set synchronous_standby_names (under Patroni, synchronous_mode: true)",
+                ));
+            }
             if facts.is_superuser {
                 findings.push(Finding::warning(
                     "role",

@@ -16,6 +16,7 @@ use sqlx::{Decode, Postgres, Row, SqlStr, Type, ValueRef};
 use crate::database::Database;
 use crate::error::{fault, has_sqlstate};
 use crate::holder::LockedByOther;
+use crate::standbys::NoStandby;
 
 /// The server is a standby that has not yet received what was acknowledged or read elsewhere.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -38,6 +39,8 @@ pub(crate) enum Failure {
     Log(LogFault),
     /// The log may still become what it was.
     Lags(Lags),
+    /// What is appended would be on one server alone.
+    NoStandby(NoStandby),
 }
 
 impl Failure {
@@ -51,6 +54,7 @@ impl Failure {
             Self::Locked(locked) => StoreError::transient(doing, locked.clone()),
             Self::Log(fault) => StoreError::log(doing, fault.clone()),
             Self::Lags(lags) => StoreError::transient(doing, lags.clone()),
+            Self::NoStandby(missing) => StoreError::transient(doing, missing.clone()),
         }
     }
 
@@ -63,7 +67,11 @@ impl Failure {
                 }),
                 error => fault(error) == Fault::Transient,
             },
-            Self::BadRow(_) | Self::Locked(_) | Self::Log(_) | Self::Lags(_) => false,
+            Self::BadRow(_)
+            | Self::Locked(_)
+            | Self::Log(_)
+            | Self::Lags(_)
+            | Self::NoStandby(_) => false,
         }
     }
 
@@ -74,7 +82,11 @@ impl Failure {
                 sqlx::Error::Io(error) => error.kind() == io::ErrorKind::TimedOut,
                 error => has_sqlstate(error, "55P03"),
             },
-            Self::BadRow(_) | Self::Locked(_) | Self::Log(_) | Self::Lags(_) => false,
+            Self::BadRow(_)
+            | Self::Locked(_)
+            | Self::Log(_)
+            | Self::Lags(_)
+            | Self::NoStandby(_) => false,
         }
     }
 }

@@ -69,6 +69,7 @@ mod seals;
 mod servers;
 mod settings;
 mod snapshot;
+mod standbys;
 mod store;
 mod watch;
 

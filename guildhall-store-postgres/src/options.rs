@@ -48,6 +48,11 @@ pub struct PostgresOptions {
     /// default, counted from where the outage began, for whoever appends during it; an import is made
     /// of appends. A caller with less time drops the future, as ever.
     pub outage_patience: Duration,
+    /// Whether an append is refused, with a transient error, while the server has no synchronous standby:
+    /// what is acknowledged is on two servers then, or not acknowledged. Off by default. It costs a round
+    /// trip a commit to ask. `synchronous_standby_names` must not be empty, nor `synchronous_commit` be
+    /// `local`.
+    pub require_synchronous_standby: bool,
     /// Upper bound on the entries of waiting appends that share one transaction. 4,096 by default. An
     /// append is never split, so a longer one has a transaction of its own.
     pub group_entries: usize,
@@ -90,6 +95,7 @@ guildhall_core::setters!(PostgresOptions {
     acquire_timeout: Duration,
     answer_timeout: Duration,
     outage_patience: Duration,
+    require_synchronous_standby: bool,
     group_entries: usize,
     group_bytes: usize,
     payload_limit_bytes: usize,
@@ -137,6 +143,7 @@ impl PostgresOptions {
             acquire_timeout: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(30),
             outage_patience: Duration::from_secs(60),
+            require_synchronous_standby: false,
             group_entries: 4096,
             group_bytes: 16 << 20,
             payload_limit_bytes: MAX_PAYLOAD_BYTES,

@@ -11,6 +11,7 @@ use crate::error::{Doing, OpenError};
 use crate::facts::ServerFacts;
 use crate::migrate::prepare;
 use crate::options::PostgresOptions;
+use crate::standbys::Standbys;
 use crate::watch::Signal;
 
 /// An open store: its Chronicle and its Ops DB, in a schema of a database. Clones are cheap and
@@ -78,6 +79,12 @@ impl PostgresStore {
         let database = Database::new(&options, is_read_only)?;
         database.look_around().await;
         prepare(&database, &[Family::Chronicle, Family::Ops]).await?;
+        if !is_read_only {
+            match database.ask(Standbys::load).await {
+                Ok(standbys) => standbys.warn(),
+                Err(error) => tracing::debug!(%error, "the server does not say who follows it"),
+            }
+        }
         let signal = Arc::new(Signal::default());
         let chronicle = PostgresChronicle::start(&database, &signal, &options);
         Ok(Self { shared: Arc::new(Shared { options, database, signal, chronicle }) })

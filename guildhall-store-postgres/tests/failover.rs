@@ -135,12 +135,6 @@ async fn nothing_acknowledged_is_lost_or_doubled_however_often_the_primary_is_ki
     assert_projected(&url, &chronicle).await;
 }
 
-/// Another each time; which one is printed.
-fn rand_seed() -> u64 {
-    std::env::var("GUILDHALL_SEED")
-        .map_or_else(|_| u64::from(std::process::id()), |seed| seed.parse().unwrap())
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_waiter_hears_of_what_is_appended_to_the_next_primary() {
     let mut cluster = Cluster::start(true).await;
@@ -200,8 +194,11 @@ async fn each_store_finds_the_server_that_it_wants() {
         .acquire_timeout(Duration::from_secs(1));
     let refused = PostgresStore::open_read_only_with(options).await.unwrap_err();
     assert!(refused.is_transient(), "{refused:?}");
-    let causes = std::iter::successors(Some(&refused as &dyn Error), |it| it.source());
-    let said = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+    let (mut said, mut cause) = (refused.to_string(), refused.source());
+    while let Some(error) = cause {
+        said += &format!(": {error}");
+        cause = error.source();
+    }
     assert!(said.contains("no server is standby") && said.contains("is a primary"), "{said}");
     let store = PostgresStore::open_read_only(url("&target_session_attrs=prefer-standby"));
     assert!(!store.await.unwrap().facts().await.unwrap().is_standby);

@@ -17,6 +17,7 @@ use crate::error::has_sqlstate;
 use crate::holder::find_head_holder;
 use crate::log::{LogState, Repeated, append_entries, insert_origin, is_recorded, lock_head};
 use crate::options::PostgresOptions;
+use crate::standbys::{NoStandby, Standbys};
 use crate::watch::Signal;
 
 /// The task's own.
@@ -33,6 +34,7 @@ pub(super) struct Committer {
     group_entries: usize,
     group_bytes: usize,
     payload_limit_bytes: usize,
+    requires_standby: bool,
     outage_patience: Duration,
     /// Since when no server was written to, although somebody wanted to.
     outage_since: Option<Instant>,
@@ -78,6 +80,7 @@ impl Committer {
             group_entries: options.group_entries,
             group_bytes: options.group_bytes,
             payload_limit_bytes: options.payload_limit_bytes,
+            requires_standby: options.require_synchronous_standby,
             outage_patience: options.outage_patience,
             outage_since: None,
             last_group: (0, Duration::ZERO),
@@ -234,6 +237,9 @@ impl Committer {
         group: &[Request],
         sent: &mut Option<Judged>,
     ) -> Result<Vec<Outcome>, Failure> {
+        if self.requires_standby && !Standbys::load(connection).await?.is_synchronous {
+            return Err(Failure::NoStandby(NoStandby));
+        }
         if sent.is_none() && self.is_alone {
             if let Some(outcomes) = self.commit_alone(connection, group, sent).await? {
                 return Ok(outcomes);
