@@ -93,7 +93,7 @@ async fn nothing_acknowledged_is_lost_or_doubled_however_often_the_primary_is_ki
     /// How many are appended while one primary gives way to the next.
     const EACH: usize = 400;
     let seed = u64::from(std::process::id());
-    println!("seed {seed}");
+    eprintln!("seed {seed}");
     let mut random = Random::seeded(seed);
     let mut cluster = Cluster::start(true).await;
     let (store, other) = (open(&cluster.url("")).await, open(&cluster.url("")).await);
