@@ -8,15 +8,18 @@ use sqlx::{Arguments as _, Encode, Postgres, QueryBuilder, Type};
 
 use crate::database::Schema;
 
-/// Whether a `verdict` stands; asked of each by itself, so that a page ends where it is full.
-pub(super) const STANDS: &str = "verdict.position = (SELECT later.position \
+/// Whether a `verdict` stands: no later one follows it in its series. OFFSET keeps PostgreSQL from joining
+/// all verdicts with all later ones, so that each is looked up by itself and a page ends where it is full;
+/// of the two conditions on the time, partitions are chosen by the first.
+pub(super) const STANDS: &str = "NOT EXISTS (SELECT 1 \
     FROM {schema}.verification_results AS later \
     WHERE later.artifact_id = verdict.artifact_id AND later.verifier = verdict.verifier \
     AND later.target IS NOT DISTINCT FROM verdict.target \
     AND pg_catalog.left(later.verifier, 128) = pg_catalog.left(verdict.verifier, 128) \
     AND coalesce(pg_catalog.left(later.target, 128), '') \
         = coalesce(pg_catalog.left(verdict.target, 128), '') \
-    ORDER BY later.verified_at DESC, later.position DESC LIMIT 1)";
+    AND later.verified_at >= verdict.verified_at \
+    AND (later.verified_at, later.position) > (verdict.verified_at, verdict.position) OFFSET 0)";
 
 /// The tables as they were, in the place of those that are, for the statement that follows.
 fn as_they_were(schema: &Schema, moment: AsOf) -> QueryBuilder<Postgres> {
