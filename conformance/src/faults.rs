@@ -73,6 +73,12 @@ impl<S: Projector> Projector for Faulty<S> {
         Ok(unless_lost(is_lost, applied)?)
     }
 
+    async fn gather(&self, batch: Batch) -> Result<Applied, ApplyError> {
+        let is_lost = self.meet()?;
+        let applied = self.inner.gather(batch).await?;
+        Ok(unless_lost(is_lost, applied)?)
+    }
+
     async fn hold_lease(&self) -> Result<Lease, StoreError> {
         self.inner.hold_lease().await
     }

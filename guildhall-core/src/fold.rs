@@ -109,9 +109,15 @@ impl Fold {
         check(event, self.heads.context(event, &self.policy))
     }
 
-    /// About how many bytes the heads and the changes hold.
+    /// About how many bytes the heads hold, and the changes that go on coalescing.
     pub fn weight_bytes(&self) -> usize {
-        self.heads.weight_bytes() + self.changes.weight_bytes()
+        self.heads.weight_bytes() + self.changes.held_bytes
+    }
+
+    /// Whether the heads hold more than `memory_bytes`, or the changes more than `transaction_bytes`.
+    pub(crate) fn is_full(&self, memory_bytes: usize, transaction_bytes: usize) -> bool {
+        let Changes { held_bytes, final_bytes, .. } = &self.changes;
+        self.heads.weight_bytes() > memory_bytes || held_bytes + final_bytes > transaction_bytes
     }
 
     /// The changes so far, leaving none.
@@ -123,6 +129,7 @@ impl Fold {
     /// The rows so far that no later entry can change: accords, revisions, links, changes of targets,
     /// verifications and quarantine. What is left goes on coalescing.
     pub fn take_final_rows(&mut self) -> Changes {
+        self.changes.final_bytes = 0;
         Changes {
             accords: std::mem::take(&mut self.changes.accords),
             revisions: std::mem::take(&mut self.changes.revisions),
@@ -174,6 +181,7 @@ impl Fold {
             if self.on_violation == OnViolation::Halt {
                 return Ok(Some(Halt { position: entry.position, violation }));
             }
+            self.changes.count_final(0);
             self.changes.quarantined.push(QuarantinedEntry {
                 position: entry.position,
                 event_id: entry.event_id,
@@ -200,6 +208,7 @@ impl Fold {
 
     fn accord_bound(&mut self, event: AccordBound, at: At) {
         self.heads.insert_accord(event.accord_id);
+        self.changes.count_final(event.accord_terms.as_str().len());
         self.changes.accords.push(AccordBinding {
             id: event.accord_id,
             name: event.name,
@@ -213,6 +222,7 @@ impl Fold {
     fn artifact_registered(&mut self, event: ArtifactRegistered, at: At) {
         let head = ArtifactHead { cid: event.cid, chain: None, ratified: Vec::new() };
         self.heads.insert_artifact(event.artifact_id, head, self.changes.artifacts.len());
+        self.changes.count_final(event.content.as_str().len());
         self.changes.revisions.push(ArtifactRevision {
             artifact_id: event.artifact_id,
             revision: Revision::FIRST,
@@ -244,6 +254,7 @@ impl Fold {
         known.head.cid = event.cid;
         // No artifact comes near the last number.
         *known.revision = known.revision.next().unwrap_or(Revision::MAX);
+        self.changes.count_final(event.content.as_str().len());
         self.changes.revisions.push(ArtifactRevision {
             artifact_id: event.artifact_id,
             revision: *known.revision,
@@ -271,6 +282,7 @@ impl Fold {
         self.changes.update_artifact(link.artifact_id, known.slot, at.position, |artifact| {
             artifact.set_custody(custody);
         });
+        self.changes.count_final(link.evidence.as_str().len());
         self.changes.transitions.push(CustodyTransition {
             artifact_id: link.artifact_id,
             seq: link.seq,
@@ -310,6 +322,7 @@ impl Fold {
         };
         *known.head = Some(head);
         if before.is_none_or(|before| !before.shows_what(head)) {
+            self.changes.count_final(0);
             self.changes.deployment_changes.push(DeploymentChange {
                 artifact_id: event.artifact_id,
                 target: event.target.clone(),
@@ -337,6 +350,7 @@ impl Fold {
     }
 
     fn verification_recorded(&mut self, event: VerificationRecorded, at: At) {
+        self.changes.count_final(event.evidence.as_str().len());
         self.changes.verifications.push(VerificationResult {
             id: at.event_id,
             artifact_id: event.artifact_id,

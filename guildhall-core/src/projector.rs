@@ -296,6 +296,20 @@ pub trait Projector: Send + Sync {
     /// [`ApplyError`].
     async fn apply(&self, batch: Batch) -> Result<Applied, ApplyError>;
 
+    /// Takes in a batch that others follow at once. It may be held back in memory, so that one
+    /// transaction applies many batches: until memory is full, or [`apply`](Self::apply) applies the
+    /// last of them (an empty one does as well). [`Applied::position`] says how far everything is
+    /// applied. What is held back is lost with the projector, and forgotten where a batch does not go on
+    /// from it; the checkpoint says where to go on from. Takes or renews the lease.
+    ///
+    /// A store that holds nothing back applies it.
+    ///
+    /// # Errors
+    /// [`ApplyError`].
+    async fn gather(&self, batch: Batch) -> Result<Applied, ApplyError> {
+        self.apply(batch).await
+    }
+
     /// Takes the lease if it is free or lapsed, renews it if it is held.
     ///
     /// # Errors

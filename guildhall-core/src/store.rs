@@ -29,7 +29,10 @@ mod versions;
 pub use crate::chronicle::LeafRecord;
 pub use crate::ops::{Column, Kind};
 pub use append::{Admitted, AppendState, Recorded};
-pub use apply::{Applier, Folded, Loading, News, Projecting, ProjectorSettings, Standby, Turn};
+pub use apply::{
+    Applier, Folded, Gathered, HeldBack, Loading, News, Projecting, ProjectorSettings, Standby,
+    Turn,
+};
 pub use entries::BadRow;
 pub use family::{Family, Migration};
 pub use heads::{CHAIN_HEAD, TARGET_HEAD, read_artifact_head, read_target_head};

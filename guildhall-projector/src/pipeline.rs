@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use guildhall_core::store::Mark;
 use guildhall_core::{
-    Batch, Checkpoint, Chronicle, ContinuityError, DecodedEntry, LogFault, Origin, Position,
-    ReadLimit, StoreError,
+    Batch, Checkpoint, Chronicle, ContinuityError, DecodedEntry, LogFault, NotConsecutive, Origin,
+    Position, ReadLimit, StoreError,
 };
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -21,6 +21,16 @@ const DOING: &str = "reading the Chronicle";
 pub(crate) struct ReadBatch {
     pub(crate) batch: Batch,
     pub(crate) head: Position,
+    /// Whether another follows at once: there is a whole read's worth of entries.
+    pub(crate) is_followed: bool,
+}
+
+impl ReadBatch {
+    /// What ends a transaction where there is nothing more to read.
+    pub(crate) fn nothing(origin: Origin) -> Result<Self, NotConsecutive> {
+        let batch = Batch::new(origin, Vec::new())?;
+        Ok(Self { batch, head: Position::ZERO, is_followed: false })
+    }
 }
 
 /// What one read answered: the entry that ended the one before, and what follows it.
@@ -30,6 +40,7 @@ struct Chunk {
     /// The first entry that the chunk before did not hold.
     first_new: usize,
     head: Position,
+    is_followed: bool,
 }
 
 /// The reading side; it ends when this is dropped.
@@ -87,12 +98,12 @@ impl ReadAhead {
                 _ => Ok(None),
             };
         };
-        let Chunk { origin, mut entries, mut head, .. } = first?;
+        let Chunk { origin, mut entries, mut head, mut is_followed, .. } = first?;
         for _ in 1..self.batch_reads {
             match self.chunks.try_recv() {
                 Ok(Ok(more)) => {
                     entries.extend(more.entries.into_iter().skip(more.first_new));
-                    head = more.head;
+                    (head, is_followed) = (more.head, more.is_followed);
                 }
                 Ok(Err(failure)) => {
                     self.failure = Some(failure);
@@ -101,7 +112,7 @@ impl ReadAhead {
                 Err(_) => break,
             }
         }
-        Ok(Some(ReadBatch { batch: Batch::new(origin, entries)?, head }))
+        Ok(Some(ReadBatch { batch: Batch::new(origin, entries)?, head, is_followed }))
     }
 }
 
@@ -179,7 +190,10 @@ impl Reader {
                     Some(origin) => Origin::clone(origin),
                     None => origin.insert(self.origin(at).await?).clone(),
                 };
-                let chunk = Chunk { origin, entries, first_new, head };
+                let left =
+                    self.end.map_or(head, |end| end.min(head)).get().saturating_sub(at.get());
+                let is_followed = left >= most.entries as u64;
+                let chunk = Chunk { origin, entries, first_new, head, is_followed };
                 if self.sender.send(Ok(chunk)).await.is_err() {
                     return Ok(());
                 }

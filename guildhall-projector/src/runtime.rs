@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use guildhall_core::{
-    ApplyError, Checkpoint, Chronicle, HolderId, Lease, Position, Projector, Timestamp,
+    Applied, ApplyError, Checkpoint, Chronicle, HolderId, Lease, Origin, Position, Projector,
+    Timestamp,
 };
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -14,7 +15,7 @@ use tracing::Instrument;
 use crate::backoff::Backoff;
 use crate::continuity;
 use crate::error::RuntimeError;
-use crate::pipeline::{ReadAhead, check_head};
+use crate::pipeline::{ReadAhead, ReadBatch, check_head};
 use crate::settings::Settings;
 use crate::status::{LastError, Rate, ReadModelStatus, State, Status, chain};
 use crate::telemetry;
@@ -140,7 +141,7 @@ impl Runtime {
         }
     }
 
-    /// Stops after the batch under way, releases the lease and waits for that.
+    /// Applies what it has taken in, stops, releases the lease and waits for that.
     ///
     /// # Errors
     /// [`RuntimeError::Stopped`]: it had failed before.
@@ -241,6 +242,16 @@ enum Ended {
     Standby { holder: HolderId, until: Timestamp },
 }
 
+impl Ended {
+    /// Why it ended where a batch was not applied.
+    fn of(error: ApplyError) -> Result<Self, RuntimeError> {
+        match error {
+            ApplyError::Standby { holder, until, .. } => Ok(Self::Standby { holder, until }),
+            error => Err(error.into()),
+        }
+    }
+}
+
 struct Supervisor {
     chronicle: Arc<dyn Chronicle>,
     projector: Arc<dyn Projector>,
@@ -316,11 +327,13 @@ impl Supervisor {
         let third = (self.projector.lease_time() / 3).max(Duration::from_millis(1));
         let mut renewal = interval(third);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // Of the entries that the projector took in and holds back, if there are any.
+        let mut held_back: Option<Origin> = None;
         loop {
             let read = tokio::select! {
                 biased;
-                () = stop_requested(&mut self.stopping) => return Ok(Ended::Done),
-                read = ahead.next() => read?,
+                () = stop_requested(&mut self.stopping) => Ok(None),
+                read = ahead.next() => read,
                 _ = renewal.tick() => {
                     if let Lease::Standby { holder, until } = self.projector.hold_lease().await? {
                         return Ok(Ended::Standby { holder, until });
@@ -334,32 +347,54 @@ impl Supervisor {
                     continue;
                 }
             };
-            let Some(read) = read else { return Ok(Ended::Done) };
-            let began = Instant::now();
-            let applied = match self.projector.apply(read.batch).await {
-                Ok(applied) => applied,
-                Err(ApplyError::Standby { holder, until, .. }) => {
-                    return Ok(Ended::Standby { holder, until });
+            let read = match read {
+                Ok(Some(read)) => read,
+                end => {
+                    // All that was taken in is applied before it ends.
+                    if let Some(origin) = held_back
+                        && let Err(error) = self.take_in(ReadBatch::nothing(origin)?).await
+                    {
+                        return Ended::of(error);
+                    }
+                    return end.map(|_| Ended::Done);
                 }
-                Err(error @ ApplyError::Halted { position, .. }) => {
-                    // What stands before it is applied.
-                    self.change(|status| status.position = position.previous());
-                    return Err(error.into());
-                }
-                Err(error) => return Err(error.into()),
             };
-            // A batch that was applied has renewed the lease.
-            renewal.reset();
-            if applied.entries > 0 {
-                self.backoff.reset();
+            let (origin, last) = (read.batch.origin().clone(), read.batch.last_position());
+            match self.take_in(read).await {
+                Ok(applied) => {
+                    // A batch that was taken in has renewed the lease.
+                    renewal.reset();
+                    held_back = (Some(applied.position) < last).then_some(origin);
+                }
+                Err(error) => return Ended::of(error),
             }
-            telemetry::batch_applied(&applied, began.elapsed());
-            let rate = self.rate.update(Instant::now(), applied.entries);
-            self.change(|status| {
-                status.count(&applied, read.head);
-                status.rate = rate;
-            });
         }
+    }
+
+    /// Has the projector take a batch in, and reports what is applied by then.
+    async fn take_in(&mut self, read: ReadBatch) -> Result<Applied, ApplyError> {
+        let began = Instant::now();
+        let taking = if read.is_followed {
+            self.projector.gather(read.batch)
+        } else {
+            self.projector.apply(read.batch)
+        };
+        let applied = taking.await.inspect_err(|error| {
+            if let ApplyError::Halted { position, .. } = error {
+                // What stands before it is applied.
+                self.change(|status| status.position = position.previous());
+            }
+        })?;
+        if applied.entries > 0 {
+            self.backoff.reset();
+        }
+        telemetry::batch_applied(&applied, began.elapsed());
+        let rate = self.rate.update(Instant::now(), applied.entries);
+        self.change(|status| {
+            status.count(&applied, read.head);
+            status.rate = rate;
+        });
+        Ok(applied)
     }
 
     fn stand_by(&self, holder: HolderId, until: Timestamp) {

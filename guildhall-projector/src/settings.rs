@@ -21,10 +21,11 @@ pub struct Settings {
     pub read_entries: usize,
     /// Upper bound on the bytes of payload of one read (and one entry more). 4 MiB by default.
     pub read_bytes: usize,
-    /// How many reads share a transaction at most; as many wait for it at most. 8 by default.
-    /// Transactions adapt: live, one holds whatever has come; the slower the writer, the more it
-    /// finds waiting, and the less each entry costs it. With the reads under way, this bounds
-    /// memory: at the defaults to some 95,000 entries.
+    /// How many reads share a batch at most; as many wait for it at most. 8 by default. Live, a batch
+    /// holds whatever has come, and is a transaction. As long as a whole read is to follow, the projector
+    /// gathers batches for a longer one, within a bound of its own
+    /// ([`gather`](guildhall_core::Projector::gather)). With the reads under way, this bounds the memory
+    /// for entries: at the defaults to some 95,000.
     pub batch_reads: usize,
     /// How long to wait for the log to grow before looking again, whatever happened to the
     /// wake-up. One second by default.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use guildhall_core::store::{Applier, Deployments};
+use guildhall_core::store::{Applier, Deployments, Gathered};
 use guildhall_core::{
     Applied, ApplyError, Batch, Checkpoint, Generation, Lease, Projector, Rebuild, StoreError,
 };
@@ -85,6 +85,28 @@ impl fmt::Debug for PostgresProjector {
     }
 }
 
+impl PostgresProjector {
+    async fn take_in(&self, batch: Batch, is_followed: bool) -> Result<Applied, ApplyError> {
+        let projecting = Arc::clone(&self.projecting);
+        // A task of its own: a caller that goes away leaves no half of a transaction.
+        let mut applying =
+            tokio::spawn(async move { projecting.lock().await.apply(batch, is_followed).await });
+        let patience = long_silence(self.settings.projector.lease_time);
+        let Ok(applied) = timeout(patience, &mut applying).await else {
+            applying.abort();
+            return Err(StoreError::transient(DOING, Silent(patience)).into());
+        };
+        applied.map_err(|error| {
+            if error.is_panic() {
+                // What panicked, here or in a read model, would panic again.
+                StoreError::permanent(DOING, error)
+            } else {
+                StoreError::transient(DOING, NoAnswer)
+            }
+        })?
+    }
+}
+
 #[async_trait]
 impl Projector for PostgresProjector {
     async fn checkpoint(&self) -> Result<Checkpoint, StoreError> {
@@ -107,23 +129,11 @@ impl Projector for PostgresProjector {
     }
 
     async fn apply(&self, batch: Batch) -> Result<Applied, ApplyError> {
-        const DOING: &str = "projecting";
-        let projecting = Arc::clone(&self.projecting);
-        // A task of its own: a caller that goes away leaves no half of a transaction.
-        let mut applying = tokio::spawn(async move { projecting.lock().await.apply(batch).await });
-        let patience = long_silence(self.settings.projector.lease_time);
-        let Ok(applied) = timeout(patience, &mut applying).await else {
-            applying.abort();
-            return Err(StoreError::transient(DOING, Silent(patience)).into());
-        };
-        applied.map_err(|error| {
-            if error.is_panic() {
-                // What panicked, here or in a read model, would panic again.
-                StoreError::permanent(DOING, error)
-            } else {
-                StoreError::transient(DOING, NoAnswer)
-            }
-        })?
+        self.take_in(batch, false).await
+    }
+
+    async fn gather(&self, batch: Batch) -> Result<Applied, ApplyError> {
+        self.take_in(batch, true).await
     }
 
     async fn hold_lease(&self) -> Result<Lease, StoreError> {
@@ -179,10 +189,11 @@ impl Projecting {
     /// kind of row that it has not met before; more of them are copied faster.
     const AT_ONCE: usize = 32;
 
-    async fn apply(&mut self, batch: Batch) -> Result<Applied, ApplyError> {
+    /// Applies a batch, or holds it back where others follow and memory is not full.
+    async fn apply(&mut self, batch: Batch, is_followed: bool) -> Result<Applied, ApplyError> {
         match self.apply_at_once(&batch).await? {
             Some(applied) => Ok(applied),
-            None => self.apply_in_turn(batch).await,
+            None => self.apply_in_turn(batch, is_followed).await,
         }
     }
 
@@ -240,7 +251,11 @@ impl Projecting {
         folded.committed().map(Some)
     }
 
-    async fn apply_in_turn(&mut self, batch: Batch) -> Result<Applied, ApplyError> {
+    async fn apply_in_turn(
+        &mut self,
+        batch: Batch,
+        is_followed: bool,
+    ) -> Result<Applied, ApplyError> {
         let Self { tables, own, applier, read_models, months_ahead, teller, left, connection } =
             self;
         // Whoever has one asks for no other.
@@ -264,7 +279,18 @@ impl Projecting {
             let rows = load_quarantined(&mut transaction, database, &positions).await;
             loading.know_quarantined(rows.doing("loading verdicts")?);
         }
-        let folded = loading.fold()?;
+        let gathered =
+            if is_followed { loading.gather()? } else { Gathered::Folded(loading.fold()?) };
+        let mut folded = match gathered {
+            Gathered::Folded(folded) => folded,
+            Gathered::HeldBack(held_back) => {
+                let row = held_back.row();
+                save_row(&mut transaction, database, &own.projector, row).await.doing(DOING)?;
+                transaction.commit().await.doing(DOING)?;
+                return Ok(held_back.committed());
+            }
+        };
+        folded.changes_mut().sort_by_artifact();
         tables
             .write(&mut transaction, folded.changes(), Deployments::Upserted)
             .await

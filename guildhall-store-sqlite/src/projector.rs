@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use guildhall_core::store::{
-    Applier, CheckpointRow, Deployments, ProjectorSettings, Standby, Turn,
+    Applier, CheckpointRow, Deployments, Gathered, ProjectorSettings, Standby, Turn,
 };
 use guildhall_core::{
     Applied, ApplyError, Batch, Checkpoint, CustodyPolicy, Generation, HolderId, Lease,
@@ -14,7 +14,7 @@ use guildhall_core::{
 };
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::changes::{Statements, sort_by_artifact};
+use crate::changes::Statements;
 use crate::connection::{DatabaseFile, Role};
 use crate::crew::Crew;
 use crate::error::{Doing, disagreement};
@@ -72,6 +72,14 @@ impl ProjectorBuilder {
     /// for some 50,000 artifacts. What is forgotten is loaded again.
     pub fn memory_bytes(mut self, memory_bytes: usize) -> Self {
         self.settings.memory_bytes = memory_bytes;
+        self
+    }
+
+    /// Approximate upper bound on the rows that a projector which is far behind gathers for one
+    /// transaction, in bytes; 32 MiB by default, those of some 100,000 entries. Appends to the same
+    /// file wait while it is written: a second or so.
+    pub fn transaction_bytes(mut self, transaction_bytes: usize) -> Self {
+        self.settings.transaction_bytes = transaction_bytes;
         self
     }
 
@@ -212,7 +220,11 @@ impl Projector for SqliteProjector {
 
     async fn apply(&self, batch: Batch) -> Result<Applied, ApplyError> {
         // What a panic left is whole: heads are kept only after a commit.
-        self.worker.run("projecting", move |projecting| projecting.apply(batch)).await
+        self.worker.run("projecting", move |projecting| projecting.apply(batch, false)).await
+    }
+
+    async fn gather(&self, batch: Batch) -> Result<Applied, ApplyError> {
+        self.worker.run("projecting", move |projecting| projecting.apply(batch, true)).await
     }
 
     async fn hold_lease(&self) -> Result<Lease, StoreError> {
@@ -267,7 +279,8 @@ struct Projecting {
 }
 
 impl Projecting {
-    fn apply(&mut self, batch: Batch) -> Result<Applied, ApplyError> {
+    /// Applies a batch, or holds it back where others follow and memory is not full.
+    fn apply(&mut self, batch: Batch, is_followed: bool) -> Result<Applied, ApplyError> {
         const DOING: &str = "projecting";
         let Self { connection, place, file, name, applier, presence, statements, read_models } =
             self;
@@ -283,8 +296,18 @@ impl Projecting {
             let rows = load_quarantined(&transaction, &positions).doing("loading verdicts")?;
             loading.know_quarantined(rows);
         }
-        let mut folded = loading.fold()?;
-        sort_by_artifact(folded.changes_mut());
+        let gathered =
+            if is_followed { loading.gather()? } else { Gathered::Folded(loading.fold()?) };
+        let mut folded = match gathered {
+            Gathered::Folded(folded) => folded,
+            Gathered::HeldBack(held_back) => {
+                save_row(&transaction, name, held_back.row()).doing(DOING)?;
+                transaction.commit().doing(DOING)?;
+                place.check().doing(DOING)?;
+                return Ok(held_back.committed());
+            }
+        };
+        folded.changes_mut().sort_by_artifact();
         statements
             .write(&transaction, folded.changes(), Deployments::Upserted)
             .map_err(|error| disagreement(DOING, error, stands))?;

@@ -28,18 +28,17 @@ const CASES: u32 = 12;
 /// What happens to a projection.
 #[derive(Debug, Clone)]
 enum Step {
-    /// One of two rivals applies a batch that reaches back so far and on so far.
-    Apply { rival: usize, back: u64, count: usize },
+    /// One of two rivals takes in a batch that reaches back so far and on so far, from what it took in last;
+    /// and may hold it back, where others follow.
+    Apply { rival: usize, back: u64, count: usize, is_followed: bool },
     /// The process ends and starts again.
     Restart,
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let apply = (0..2_usize, 0..40_u64, 0..80_usize).prop_map(|(rival, back, count)| Step::Apply {
-        rival,
-        back,
-        count,
-    });
+    let apply = (0..2_usize, 0..40_u64, 0..80_usize, any::<bool>()).prop_map(
+        |(rival, back, count, is_followed)| Step::Apply { rival, back, count, is_followed },
+    );
     prop::collection::vec(prop_oneof![9 => apply, 1 => Just(Step::Restart)], 1..16)
 }
 
@@ -95,20 +94,40 @@ async fn replay<H: Harness>(
 ) -> Result<(), TestCaseError> {
     let mut harness = H::fresh().await;
     let mut projectors = rivals(&harness, memory_bytes).await;
+    // How far each took the log in, applied or not.
+    let mut taken = [Position::ZERO; 2];
     for step in steps {
         match step {
-            Step::Apply { rival, back, count } => {
+            Step::Apply { rival, back, count, is_followed } => {
                 let at = projectors[rival].checkpoint().await.unwrap().position;
-                let from = at.saturating_sub(back);
-                projectors[rival].apply(log.batch(from, count)).await.unwrap();
-                let reached = projectors[1 - rival].checkpoint().await.unwrap().position.get();
-                let expected = (from.get() + count as u64).clamp(at.get(), log.head().get());
-                prop_assert_eq!(reached, expected.max(at.get()));
+                let from = taken[rival].max(at).saturating_sub(back);
+                let batch = log.batch(from, count);
+                let last = batch.last_position();
+                let taking = if is_followed {
+                    projectors[rival].gather(batch).await
+                } else {
+                    projectors[rival].apply(batch).await
+                };
+                taken[rival] = Position::ZERO;
+                match taking {
+                    Ok(applied) => {
+                        let reached = projectors[1 - rival].checkpoint().await.unwrap().position;
+                        prop_assert_eq!(reached, applied.position);
+                        prop_assert_eq!(reached.get() - at.get(), applied.entries);
+                        if let Some(last) = last {
+                            prop_assert!(is_followed || reached == last.max(at));
+                            taken[rival] = last;
+                        }
+                    }
+                    // What it held back was forgotten, and the log goes on at the checkpoint.
+                    Err(error) => prop_assert!(error.is_transient() && from > at, "{}", error),
+                }
             }
             Step::Restart => {
                 drop(projectors);
                 harness = harness.reopened().await;
                 projectors = rivals(&harness, memory_bytes).await;
+                taken = [Position::ZERO; 2];
             }
         }
     }
@@ -117,7 +136,11 @@ async fn replay<H: Harness>(
     if at > Position::ZERO {
         same(&harness.tables().await.without_reasons(), &expected)?;
     }
-    projectors[0].apply(log.rest(at)).await.unwrap();
+    for entries in (index(at)..log.entries().len()).step_by(50) {
+        let from = Position::try_from(entries as u64).unwrap();
+        projectors[0].gather(log.batch(from, 50)).await.unwrap();
+    }
+    projectors[0].apply(log.rest(log.head())).await.unwrap();
     projectors[1].apply(log.rest(Position::ZERO)).await.unwrap();
     let tables = harness.tables().await;
     same(&tables, &at_once::<H>(&log).await)?;

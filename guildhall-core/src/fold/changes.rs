@@ -36,7 +36,9 @@ pub struct Changes {
     pub quarantined: Vec<QuarantinedEntry>,
     /// How many entries have a type that this version does not know.
     pub skipped: u64,
+    /// About how many bytes the rows hold that go on coalescing, and those that no later entry changes.
     pub(super) held_bytes: usize,
+    pub(super) final_bytes: usize,
 }
 
 /// Is shown rows of whichever table ([`Changes::visit`]).
@@ -141,6 +143,7 @@ impl Changes {
             quarantined,
             skipped: _,
             held_bytes: _,
+            final_bytes: _,
         } = self;
         accords.iter().for_each(|row| visitor.row(row));
         artifacts.iter().for_each(|row| visitor.row(row));
@@ -152,9 +155,31 @@ impl Changes {
         quarantined.iter().for_each(|row| visitor.row(row));
     }
 
-    /// About how many bytes the rows that go on coalescing hold.
-    pub(super) fn weight_bytes(&self) -> usize {
-        self.held_bytes
+    /// Puts the rows of each table in the order of its key, or of the artifacts that they are about, so
+    /// that those who write them touch each page of an index by artifact once.
+    pub fn sort_by_artifact(&mut self) {
+        self.artifacts.sort_unstable_by_key(|row| row.id);
+        self.artifact_updates.sort_unstable_by_key(|row| row.id);
+        self.revisions.sort_unstable_by_key(|row| (row.artifact_id, row.revision));
+        self.transitions.sort_unstable_by_key(|row| (row.artifact_id, row.seq));
+        self.deployments.sort_unstable_by(|one, other| {
+            (one.artifact_id, &one.target).cmp(&(other.artifact_id, &other.target))
+        });
+        self.deployment_changes.sort_unstable_by(|one, other| {
+            let key = |row: &DeploymentChange| (row.observed_at, row.position);
+            (one.artifact_id, &one.target, key(one)).cmp(&(
+                other.artifact_id,
+                &other.target,
+                key(other),
+            ))
+        });
+        self.verifications
+            .sort_unstable_by_key(|row| (row.artifact_id, row.verified_at, row.position));
+    }
+
+    /// Counts a row that no later entry changes, and what its JSON takes.
+    pub(super) fn count_final(&mut self, json_bytes: usize) {
+        self.final_bytes += ROW_BYTES + json_bytes;
     }
 
     pub(super) fn push_artifact(&mut self, row: &GovernedArtifact) {

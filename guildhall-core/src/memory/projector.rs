@@ -16,7 +16,7 @@ use crate::fold::OnViolation;
 use crate::ids::{HolderId, Position};
 use crate::ops::{Difference, Table};
 use crate::projector::{Applied, ApplyError, Batch, Generation, Lease, Projector, Rebuild};
-use crate::store::{Applier, Filler, ProjectorSettings};
+use crate::store::{Applier, Filler, Folded, Gathered, Projecting, ProjectorSettings};
 use crate::time::now;
 
 /// Projects into a [`MemoryOpsDb`] (see [`Projector`] for what it promises). Clones are one
@@ -78,11 +78,23 @@ impl Projector for MemoryProjector {
         if let Some((keys, heads)) = loading.missing() {
             database.rows.load_heads(keys, heads);
         }
-        let folded = loading.fold()?;
-        // Nothing fails from here on.
-        Arc::make_mut(&mut database.rows).write(folded.changes().clone());
-        database.projector = Some(folded.row().clone());
-        folded.committed()
+        commit(&mut database, loading.fold()?)
+    }
+
+    async fn gather(&self, batch: Batch) -> Result<Applied, ApplyError> {
+        let (mut database, mut applier) = (lock(&self.database), lock(&self.applier));
+        let turn = applier.take_turn(database.row(), now())?;
+        let mut loading = turn.begin(batch, Vec::new())?;
+        if let Some((keys, heads)) = loading.missing() {
+            database.rows.load_heads(keys, heads);
+        }
+        match loading.gather()? {
+            Gathered::Folded(folded) => commit(&mut database, folded),
+            Gathered::HeldBack(held_back) => {
+                database.projector = Some(held_back.row().clone());
+                Ok(held_back.committed())
+            }
+        }
     }
 
     async fn hold_lease(&self) -> Result<Lease, StoreError> {
@@ -107,6 +119,13 @@ impl Projector for MemoryProjector {
     fn lease_time(&self) -> Duration {
         self.settings.lease_time
     }
+}
+
+/// Nothing fails here.
+fn commit(database: &mut Database, folded: Folded<Projecting<'_>>) -> Result<Applied, ApplyError> {
+    Arc::make_mut(&mut database.rows).write(folded.changes().clone());
+    database.projector = Some(folded.row().clone());
+    folded.committed()
 }
 
 #[async_trait]

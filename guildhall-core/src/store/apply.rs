@@ -27,13 +27,16 @@ pub struct ProjectorSettings {
     pub lease_time: Duration,
     /// How many bytes the heads may hold between batches, about.
     pub memory_bytes: usize,
+    /// How many bytes of rows a projector that is far behind gathers for one transaction, about.
+    pub transaction_bytes: usize,
     /// How many bytes of rows and heads a rebuild may hold back, about.
     pub rebuild_memory_bytes: usize,
 }
 
 impl ProjectorSettings {
     /// Those of the Ops DB: the standard policy, quarantine, 32 MiB of heads between batches (some
-    /// 50,000 artifacts), 96 MiB in a rebuild (some 30,000 artifacts with three targets each).
+    /// 50,000 artifacts), 32 MiB of rows for one transaction (those of some 100,000 entries), 96 MiB in
+    /// a rebuild (some 30,000 artifacts with three targets each).
     pub fn new(lease_time: Duration) -> Self {
         Self {
             name: OPS_DB.to_owned(),
@@ -41,6 +44,7 @@ impl ProjectorSettings {
             on_violation: OnViolation::Quarantine,
             lease_time,
             memory_bytes: 32 << 20,
+            transaction_bytes: 32 << 20,
             rebuild_memory_bytes: 96 << 20,
         }
     }
@@ -59,6 +63,10 @@ impl ProjectorSettings {
 /// 4. [`Loading::fold`], then write [`Folded::changes`], [`Folded::row`] and, for each read model,
 ///    [`Folded::news`];
 /// 5. commit, and only then [`Folded::committed`].
+///
+/// Where more follows at once, [`Loading::gather`] takes the place of the fold and what comes after it: it
+/// says to write, or to hold back what was folded ([`HeldBack`]) until memory is full or a batch is
+/// applied. A batch that does not go on from what is held back makes it forgotten.
 ///
 /// Whatever is dropped on the way forgets the heads, as they may be ahead of the tables then; the
 /// next batch loads them again. So a store that fails need only return.
@@ -99,8 +107,30 @@ pub struct Applier {
     holder: HolderId,
     /// Under which it last held the lease.
     fence: Option<i64>,
-    /// How it left its row, and the heads that go with that.
-    kept: Option<(Left, Fold)>,
+    kept: Option<Kept>,
+}
+
+/// What it keeps from batch to batch.
+#[derive(Debug)]
+struct Kept {
+    /// How it left its row.
+    left: Left,
+    /// The heads that go with that, or with what is held back.
+    fold: Fold,
+    /// How far the entries reach that were folded and whose rows are held back; none where none are.
+    held_back: Option<Checkpoint>,
+}
+
+impl Kept {
+    /// What is to take a batch, and from where on: after what is held back, if the batch goes on from
+    /// there. One that does not reach as far may be of a log that went back meanwhile.
+    fn taking(self, batch: &Batch, row: &CheckpointRow) -> Option<(Fold, Checkpoint)> {
+        let Some(reached) = self.held_back else {
+            return Some((self.fold, row.checkpoint.clone()));
+        };
+        let reaches = batch.last_position().is_none_or(|last| last >= reached.position);
+        (reaches && batch.after(&reached).is_ok()).then_some((self.fold, reached))
+    }
 }
 
 /// How a projector left its row: as nobody but it may move the checkpoint for as long as it only
@@ -169,11 +199,13 @@ impl Applier {
         self.fence.is_some()
     }
 
-    /// Whether it has every head that a batch needs, for as long as its row is as it left it: a store may
-    /// then fold the batch before it knows whether that is so, if nothing is written where it is not.
+    /// Whether it has every head that a batch needs, and holds nothing back, for as long as its row is
+    /// as it left it: a store may then fold the batch before it knows whether that is so, if nothing is
+    /// written where it is not.
     pub fn has_heads_of(&self, batch: &Batch) -> bool {
-        let kept = self.kept.as_ref();
-        kept.is_some_and(|(_, fold)| fold.missing(batch.entries()).is_empty())
+        self.kept.as_ref().is_some_and(|kept| {
+            kept.held_back.is_none() && kept.fold.missing(batch.entries()).is_empty()
+        })
     }
 
     /// Takes or renews the lease in its row, as found and locked in the transaction.
@@ -237,11 +269,15 @@ impl<'a> Turn<'a> {
     ) -> Result<Loading<Projecting<'a>>, ApplyError> {
         let Self { applier, row } = self;
         // Taken out: whatever fails from here on, the heads may be ahead of the tables.
-        let fold = match applier.kept.take() {
-            Some((left, fold)) if left.is_what(&row)? => fold,
-            _ => Fold::new(applier.settings.policy.clone(), applier.settings.on_violation),
+        let kept = match applier.kept.take() {
+            Some(kept) if kept.left.is_what(&row)? => kept.taking(&batch, &row),
+            _ => None,
         };
-        let step = Step::new(fold, batch, row.checkpoint.clone())?;
+        let (fold, from) = kept.unwrap_or_else(|| {
+            let ProjectorSettings { policy, on_violation, .. } = &applier.settings;
+            (Fold::new(policy.clone(), *on_violation), row.checkpoint.clone())
+        });
+        let step = Step::new(fold, batch, from)?;
         for model in &read_models {
             step.batch.after(&model.checkpoint)?;
         }
@@ -327,6 +363,9 @@ impl<'a> Loading<Projecting<'a>> {
     /// entries that were judged in an earlier batch. None where there are no such entries.
     pub fn judged_before(&self) -> Option<RangeInclusive<Position>> {
         let Step { batch, from, .. } = &self.step;
+        if self.by.read_models.is_empty() {
+            return None;
+        }
         let first = self.by.furthest_behind(|it| it.from).next()?;
         let first = first.max(batch.entries().first()?.position);
         let last = batch.last_position()?.min(from.position);
@@ -345,10 +384,69 @@ impl<'a> Loading<Projecting<'a>> {
     /// [`ApplyError::Disagrees`] where the tables are ahead of the checkpoint; permanent where the
     /// store did not load what was missing.
     pub fn fold(self) -> Result<Folded<Projecting<'a>>, ApplyError> {
-        let Self { step, mut by } = self;
+        let Self { step, by } = self;
         let last = step.batch.last_position();
         let has_news = by.read_models.iter().any(|model| last > Some(model.from));
-        let mut step = step.fold(has_news)?;
+        let step = step.fold(has_news)?;
+        Ok(Folded::of(step, by, last))
+    }
+
+    /// Folds the batch, which others follow at once, and says whether to write what was gathered so
+    /// far. It is to be written where memory is full, where an entry halts the fold, and where a read
+    /// model is to be shown the batch.
+    ///
+    /// # Errors
+    /// Those of [`fold`](Self::fold).
+    pub fn gather(self) -> Result<Gathered<'a>, ApplyError> {
+        if !self.by.read_models.is_empty() {
+            return self.fold().map(Gathered::Folded);
+        }
+        let Self { step, by } = self;
+        let step = step.fold(false)?;
+        let ProjectorSettings { memory_bytes, transaction_bytes, .. } = by.applier.settings;
+        if step.halt.is_some() || step.fold.is_full(memory_bytes, transaction_bytes) {
+            return Ok(Gathered::Folded(Folded::of(step, by, None)));
+        }
+        Ok(Gathered::HeldBack(HeldBack { step, by }))
+    }
+}
+
+/// What became of a batch that others follow at once.
+#[derive(Debug)]
+pub enum Gathered<'a> {
+    /// It is to be written, with all that was held back before it.
+    Folded(Folded<Projecting<'a>>),
+    /// It is held back with what follows.
+    HeldBack(HeldBack<'a>),
+}
+
+/// A batch that was folded, and whose rows are held back. Its turn renews the lease alone.
+#[derive(Debug)]
+#[must_use = "write the row, commit, and report that"]
+pub struct HeldBack<'a> {
+    step: FoldedStep,
+    by: Projecting<'a>,
+}
+
+impl HeldBack<'_> {
+    /// The projector's row to write: the lease is renewed, and the checkpoint stays where it is.
+    pub fn row(&self) -> &CheckpointRow {
+        &self.by.ops_db.row
+    }
+
+    /// Reports that the row was committed. Nothing is applied yet.
+    pub fn committed(self) -> Applied {
+        let Self { step, by: Projecting { applier, ops_db: Moving { row, .. }, .. } } = self;
+        applier.fence = Some(row.lease.fence);
+        let (left, held_back) = (Left::of(&row), Some(step.checkpoint));
+        applier.kept = Some(Kept { left, fold: step.fold, held_back });
+        Applied { position: row.checkpoint.position, ..Applied::default() }
+    }
+}
+
+impl<'a> Folded<Projecting<'a>> {
+    /// All that was gathered up to a step, whose batch ends with `last` where read models are shown it.
+    fn of(mut step: FoldedStep, mut by: Projecting<'a>, last: Option<Position>) -> Self {
         if let Some(batch) = &step.batch {
             let upto = last.unwrap_or_default().min(step.checkpoint.position);
             for model in by.read_models.iter_mut().filter(|model| model.from < upto) {
@@ -357,7 +455,7 @@ impl<'a> Loading<Projecting<'a>> {
         }
         by.ops_db.row.checkpoint = step.checkpoint.clone();
         let changes = step.fold.take_changes();
-        Ok(Folded { step, changes, by })
+        Self { step, changes, by }
     }
 }
 
@@ -403,7 +501,8 @@ impl Folded<Projecting<'_>> {
         let after = by.furthest_behind(|it| it.row.checkpoint.position);
         let Projecting { applier, ops_db: Moving { row, .. }, .. } = by;
         applier.fence = Some(row.lease.fence);
-        applier.kept = Some((Left::of(&row), step.fold.within(applier.settings.memory_bytes)));
+        let (left, fold) = (Left::of(&row), step.fold.within(applier.settings.memory_bytes));
+        applier.kept = Some(Kept { left, fold, held_back: None });
         applied(before, after, &changes, step.halt)
     }
 }

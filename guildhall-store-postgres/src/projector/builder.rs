@@ -67,6 +67,13 @@ impl ProjectorBuilder {
         self
     }
 
+    /// Approximate upper bound on the rows that a projector which is far behind gathers for one
+    /// transaction, in bytes; 32 MiB by default, those of some 100,000 entries.
+    pub fn transaction_bytes(mut self, transaction_bytes: usize) -> Self {
+        self.settings.projector.transaction_bytes = transaction_bytes;
+        self
+    }
+
     /// Approximate upper bound on the rows and heads that a rebuild holds back, in bytes; 96 MiB by
     /// default, enough for some 30,000 artifacts with three targets each. A rebuild that needs more
     /// goes on at the pace of a catch-up.

@@ -55,9 +55,10 @@ pub(crate) fn settings() -> Settings {
         .backoff_most(Duration::from_millis(200))
 }
 
-/// Starts a projector of this store over the log of another, or of itself.
+/// Starts a projector of this store over the log of another, or of itself. Each batch has a transaction
+/// of its own, so that there are many to go wrong.
 pub(crate) fn project(log: &PostgresStore, store: &PostgresStore, settings: Settings) -> Runtime {
-    let projector = store.projector().start().unwrap();
+    let projector = store.projector().transaction_bytes(0).start().unwrap();
     Runtime::spawn(std::sync::Arc::new(log.chronicle()), std::sync::Arc::new(projector), settings)
 }
 

@@ -177,6 +177,86 @@ fn a_takeover_that_a_crash_forgot_is_no_takeover() {
     assert_eq!(disk.tables(), in_one_go(&story));
 }
 
+fn gather(applier: &mut Applier, disk: &mut Disk, batch: Batch) -> Result<Applied, ApplyError> {
+    let turn = applier.take_turn(disk.row.clone(), at(0))?;
+    let mut loading = turn.begin(batch, Vec::new())?;
+    if let Some((keys, heads)) = loading.missing() {
+        disk.rows.load_heads(keys, heads);
+    }
+    match loading.gather()? {
+        Gathered::Folded(folded) => {
+            *disk = disk.written(&folded);
+            folded.committed()
+        }
+        Gathered::HeldBack(held_back) => {
+            disk.row = held_back.row().clone();
+            Ok(held_back.committed())
+        }
+    }
+}
+
+#[test]
+fn what_follows_each_other_is_applied_at_once() {
+    let (story, mut disk, mut applier) = (story(), Disk::empty(), applier(settings()));
+    for nth in 0..9 {
+        let applied = gather(&mut applier, &mut disk, batch(&story[nth..=nth])).unwrap();
+        assert_eq!(applied, Applied::default());
+        assert_eq!(disk.tables(), in_one_go(&[]));
+        assert!(
+            !applier.has_heads_of(&batch(&story[nth..=nth])),
+            "another way would leave rows out"
+        );
+    }
+    let applied = apply(&mut applier, &mut disk, batch(&[])).unwrap();
+    assert_eq!((applied.position.get(), applied.entries, applied.quarantined), (9, 9, 2));
+    assert_eq!(disk.tables(), in_one_go(&story[..9]));
+}
+
+#[test]
+fn what_fills_the_memory_is_applied() {
+    let story = story();
+    let fills = [
+        ProjectorSettings { memory_bytes: 0, ..settings() },
+        ProjectorSettings { transaction_bytes: 0, ..settings() },
+    ];
+    for settings in fills {
+        let (mut disk, mut applier) = (Disk::empty(), applier(settings));
+        let applied = gather(&mut applier, &mut disk, batch(&story[..6])).unwrap();
+        assert_eq!((applied.position.get(), applied.entries), (6, 6));
+        assert_eq!(disk.tables(), in_one_go(&story[..6]));
+    }
+}
+
+/// The log was restored from an older copy: what was held back is not in it.
+#[test]
+fn what_was_held_back_is_forgotten_where_a_batch_does_not_reach_it() {
+    let story = story();
+    for (first, last) in [(2, 4), (3, 4), (4, 4)] {
+        let (mut disk, mut applier) = (Disk::empty(), applier(settings()));
+        apply(&mut applier, &mut disk, batch(&story[..4])).unwrap();
+        gather(&mut applier, &mut disk, batch(&story[4..8])).unwrap();
+        if first < last {
+            apply(&mut applier, &mut disk, batch(&story[first..last])).unwrap();
+            assert_eq!(disk.tables(), in_one_go(&story[..4]));
+            // It goes on from the checkpoint.
+            let gap = apply(&mut applier, &mut disk, batch(&story[8..])).unwrap_err();
+            assert!(matches!(gap, ApplyError::Continuity(ContinuityError::Gap { .. })), "{gap}");
+        }
+        apply(&mut applier, &mut disk, batch(&story[4..])).unwrap();
+        assert_eq!(disk.tables(), in_one_go(&story));
+    }
+}
+
+#[test]
+fn a_halt_applies_what_was_held_back() {
+    let (story, mut disk) = (story(), Disk::empty());
+    let mut applier = applier(ProjectorSettings { on_violation: OnViolation::Halt, ..settings() });
+    gather(&mut applier, &mut disk, batch(&story[..1])).unwrap();
+    let halted = gather(&mut applier, &mut disk, batch(&story[1..8])).unwrap_err();
+    assert!(matches!(halted, ApplyError::Halted { position, .. } if position.get() == 3));
+    assert_eq!(disk.tables(), in_one_go(&story[..2]));
+}
+
 #[test]
 fn a_halt_commits_what_came_before_it() {
     let (story, mut disk) = (story(), Disk::empty());
@@ -280,11 +360,12 @@ enum End {
 
 #[derive(Debug, Clone)]
 enum Step {
-    /// So many entries from so many before the checkpoint, by this projector, after so many seconds.
+    /// So many entries from so many before what this projector took in last, after so many seconds.
     Apply {
         projector: usize,
         back: usize,
         entries: usize,
+        is_followed: bool,
         end: End,
         seconds: i64,
     },
@@ -305,8 +386,10 @@ fn any_step() -> impl Strategy<Value = Step> {
     let end =
         prop_oneof![3 => Just(End::Committed), 1 => Just(End::RolledBack), 1 => Just(End::Unheard)];
     prop_oneof![
-        8 => (0..2usize, 0..4usize, 0..5usize, end, 0..20i64).prop_map(
-            |(projector, back, entries, end, seconds)| Step::Apply { projector, back, entries, end, seconds }
+        8 => (0..2usize, 0..4usize, 0..5usize, any::<bool>(), end, 0..20i64).prop_map(
+            |(projector, back, entries, is_followed, end, seconds)| {
+                Step::Apply { projector, back, entries, is_followed, end, seconds }
+            }
         ),
         1 => (0..2usize).prop_map(|projector| Step::Restart { projector }),
         1 => (1..4usize).prop_map(|commits| Step::Crash { commits }),
@@ -320,10 +403,14 @@ proptest! {
     fn any_order_of_failures_makes_the_tables_of_one_go(
         steps in prop::collection::vec(any_step(), 0..40),
         memory_bytes in prop::sample::select(vec![0, 700, 1 << 20]),
+        transaction_bytes in prop::sample::select(vec![0, 3000, 1 << 20]),
     ) {
         let story = story();
-        let new = || applier(ProjectorSettings { memory_bytes, ..settings() });
+        let new =
+            || applier(ProjectorSettings { memory_bytes, transaction_bytes, ..settings() });
         let mut projectors = [new(), new()];
+        // How far each has taken entries in, applied or not.
+        let mut taken = [0, 0];
         let (mut commits, mut second) = (vec![Disk::empty()], 0);
         for step in steps {
             let disk = commits.last().unwrap().clone();
@@ -338,26 +425,48 @@ proptest! {
                     let row = disk.row.swapped(&checkpoint, None).unwrap();
                     commits.push(Disk { rows, row });
                 }
-                Step::Apply { projector, back, entries, end, seconds } => {
+                Step::Apply { projector, back, entries, is_followed, end, seconds } => {
                     second += seconds;
-                    let first = stands.saturating_sub(back);
-                    let batch = batch(&story[first..(stands + entries).min(story.len())]);
+                    let from = taken[projector].max(stands);
+                    let first = from.saturating_sub(back);
+                    let last = (from + entries).min(story.len());
+                    let batch = batch(&story[first..last]);
                     let applier = &mut projectors[projector];
                     let turn = match applier.take_turn(disk.row.clone(), at(second)) {
                         Ok(turn) => turn,
                         Err(_) => continue,
                     };
-                    let mut loading = turn.begin(batch, Vec::new()).unwrap();
+                    taken[projector] = 0;
+                    let mut loading = match turn.begin(batch, Vec::new()) {
+                        Ok(loading) => loading,
+                        Err(error) => {
+                            // What was held back is forgotten, and the batch goes on from there.
+                            prop_assert!(error.is_transient() && first > stands, "{error}");
+                            continue;
+                        }
+                    };
                     if let Some((keys, heads)) = loading.missing() {
                         disk.rows.load_heads(keys, heads);
                     }
-                    let folded = loading.fold().unwrap();
-                    match end {
-                        End::RolledBack => drop(folded),
-                        End::Unheard => commits.push(disk.written(&folded)),
-                        End::Committed => {
-                            commits.push(disk.written(&folded));
-                            folded.committed().unwrap();
+                    let gathered = if is_followed {
+                        loading.gather().unwrap()
+                    } else {
+                        Gathered::Folded(loading.fold().unwrap())
+                    };
+                    let next = match &gathered {
+                        Gathered::Folded(folded) => disk.written(folded),
+                        Gathered::HeldBack(held_back) => {
+                            Disk { row: held_back.row().clone(), ..disk.clone() }
+                        }
+                    };
+                    if !matches!(end, End::RolledBack) {
+                        commits.push(next);
+                    }
+                    if matches!(end, End::Committed) {
+                        taken[projector] = last;
+                        match gathered {
+                            Gathered::Folded(folded) => drop(folded.committed().unwrap()),
+                            Gathered::HeldBack(held_back) => drop(held_back.committed()),
                         }
                     }
                 }
