@@ -129,7 +129,8 @@ async fn each_question_to_what_was_is_answered_from_an_index() {
 
         let (plan, decided) = plans(&server, ops_db.decided(id, target)).await;
         assert!(decided.unwrap().is_some());
-        assert_found_by(&plan, partitions, &["deployment_states_key"], 50);
+        // By its key, or by the index that has the same columns turned round.
+        assert_found_by(&plan, partitions, &["using deployment_states_"], 50);
 
         // The log is half a day long: since the day after, nothing has happened.
         let after = Timestamp::from_micros(end.as_micros() + 24 * hour).unwrap();
