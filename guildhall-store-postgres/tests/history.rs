@@ -17,10 +17,11 @@ use read_tables::read_tables;
 use server::{Database, execute};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-/// Takes out what the migration to history put in.
+/// Takes out what the migration to history, and those after it, put in and cannot make again.
 const BEFORE: &str = "DROP TABLE guildhall.artifact_revisions; DROP TABLE guildhall.deployment_changes; \
     DROP FUNCTION guildhall.artifact_revisions_refuse; \
     DROP FUNCTION guildhall.deployment_changes_refuse; \
+    DROP FUNCTION guildhall.extend_change_months; \
     ALTER TABLE guildhall.projector_checkpoints DROP COLUMN history_from; \
     DELETE FROM guildhall.guildhall_migrations WHERE family = 'ops' AND number >= 10";
 

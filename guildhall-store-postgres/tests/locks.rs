@@ -67,7 +67,8 @@ async fn a_migration_that_does_not_end_is_named_to_those_who_open() {
     PostgresStore::open(database.url()).await.unwrap();
     execute(
         database.url(),
-        "DELETE FROM guildhall.guildhall_migrations WHERE family = 'ops' AND number >= 11",
+        "DROP FUNCTION guildhall.extend_change_months;
+         DELETE FROM guildhall.guildhall_migrations WHERE family = 'ops' AND number >= 11",
     );
     let lock = "BEGIN; LOCK TABLE guildhall.guildhall_migrations IN SHARE ROW EXCLUSIVE MODE";
     let (holder, pid) = culprit(database.url(), lock).await;
