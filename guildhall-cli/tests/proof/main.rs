@@ -1,5 +1,5 @@
 //! What an auditor runs, on databases that are in order and on databases that their owner has changed.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 #[path = "../common/mod.rs"]
 mod common;

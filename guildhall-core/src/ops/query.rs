@@ -60,6 +60,7 @@ words!(
 
 /// What is [counted](super::OpsDb::count). Of a query, neither the order nor the page matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "one lives as long as its question")]
 pub enum Counted {
     /// Artifacts.
     Artifacts(ArtifactQuery),

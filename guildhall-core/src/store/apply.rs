@@ -413,6 +413,7 @@ impl<'a> Loading<Projecting<'a>> {
 
 /// What became of a batch that others follow at once.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "one lives as long as its batch is written")]
 pub enum Gathered<'a> {
     /// It is to be written, with all that was held back before it.
     Folded(Folded<Projecting<'a>>),

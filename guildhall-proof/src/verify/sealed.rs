@@ -150,7 +150,7 @@ impl SealsSeen {
         let mut refuse = |reason: String| {
             report.add(VerifyFinding::Seal { size, from: from.map(str::to_owned), reason });
         };
-        let is_signed = match &self.known.keys {
+        match &self.known.keys {
             None => {
                 if seal.seal().origin != self.origin {
                     refuse(format!("it is of {}, expected {}", seal.seal().origin, self.origin));
@@ -167,8 +167,7 @@ impl SealsSeen {
                     false
                 }
             },
-        };
-        is_signed
+        }
     }
 
     /// Checks who cosigned it. Answers why that is no quorum, where it is none.
