@@ -65,7 +65,10 @@ impl Appending {
                     let nth = next.fetch_add(1, Ordering::Relaxed);
                     let Some(entry) = entries.get(nth) else { return positions };
                     // Nobody hears of a failover.
-                    let appended = chronicle.append(Append::of([entry.clone()])).await.unwrap();
+                    let appended = chronicle.append(Append::of([entry.clone()])).await;
+                    let appended = appended.unwrap_or_else(|error| {
+                        panic!("{error:?}, {} acknowledged", *count.borrow())
+                    });
                     positions.push((entry.event_id, appended[0].position));
                     count.send_modify(|count| *count += 1);
                 }

@@ -19,6 +19,7 @@ const DATABASE: &str = "guildhall_test";
 pub(crate) struct Cluster {
     servers: Vec<Server>,
     primary: usize,
+    is_synchronous: bool,
 }
 
 impl Cluster {
@@ -29,10 +30,13 @@ impl Cluster {
         execute(&primary.url("postgres"), &format!("CREATE DATABASE {DATABASE}"));
         let standbys = [primary.start_standby(), primary.start_standby()];
         if is_synchronous {
-            primary.set("synchronous_standby_names", "ANY 1 (*)");
+            // Each holds it for itself, and it matters on the one that is promoted.
+            for server in standbys.iter().chain([&primary]) {
+                server.set("synchronous_standby_names", "ANY 1 (*)");
+            }
         }
         let [one, two] = standbys;
-        let cluster = Self { servers: vec![primary, one, two], primary: 0 };
+        let cluster = Self { servers: vec![primary, one, two], primary: 0, is_synchronous };
         cluster.is_whole().await;
         cluster
     }
@@ -93,6 +97,8 @@ impl Cluster {
     pub(crate) async fn promote(&mut self, nth: usize) {
         assert!(ask::<bool>(&self.servers[nth], "SELECT pg_promote(true, 300)").await);
         self.primary = nth;
+        const SYNCHRONOUS: &str = "SELECT current_setting('synchronous_standby_names') <> ''";
+        assert_eq!(ask::<bool>(self.primary(), SYNCHRONOUS).await, self.is_synchronous);
     }
 
     /// Makes a former primary a standby, at its old address.

@@ -80,6 +80,12 @@ impl Server {
     /// Throws away what this server held, and starts it as a hot standby of another. It must be down.
     pub(crate) fn start_over_as_standby_of(&self, primary: &Self) {
         fs::remove_dir_all(self.data()).unwrap();
+        // Where nobody has taken in yet that the process ended, it counts as one that uses the socket.
+        let lock = self.folder.join(format!(".s.PGSQL.{}.lock", self.port));
+        match fs::remove_file(lock) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => panic!("{error}"),
+            _ => {}
+        }
         self.copy(primary);
     }
 
@@ -106,11 +112,16 @@ impl Server {
         self.set("primary_conninfo", &format!("user=guildhall port={port} host={folder}"));
     }
 
-    /// Kills the server's first process, whose children end when they notice.
+    /// Kills the server, as if its machine went down: the first process is stopped until all the others are
+    /// gone, or those would notice its end, and let others see commits that no standby has.
     pub(crate) fn kill(&self) {
         let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
-        let pid = file.lines().next().expect("its first line");
-        run(Command::new("kill").args(["-KILL", pid]));
+        let first = file.lines().next().expect("its first line");
+        let signal = |name: &str, pids: &[&str]| run(Command::new("kill").arg(name).args(pids));
+        signal("-STOP", &[first]);
+        let others = fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap();
+        signal("-KILL", &others.split_whitespace().collect::<Vec<_>>());
+        signal("-KILL", &[first]);
     }
 
     /// How to reach a database through the sockets of several servers, with more parameters.

@@ -26,7 +26,15 @@ impl Settings {
     /// Of a server that others replicate, physically or logically.
     pub(crate) fn for_standbys() -> Self {
         Self {
-            lines: vec!["wal_level = logical".to_owned(), "wal_keep_size = '256MB'".to_owned()],
+            lines: [
+                "wal_level = logical",
+                "wal_keep_size = '256MB'",
+                // A query on a standby is not ended for what the standby has to replay.
+                "max_standby_streaming_delay = -1",
+                "max_standby_archive_delay = -1",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
             access: vec!["local replication all trust".to_owned()],
             ..Self::default()
         }
