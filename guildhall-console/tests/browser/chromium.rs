@@ -246,6 +246,24 @@ impl Browser {
         self.devtools("Emulation.setEmulatedMedia", media).await;
     }
 
+    /// Whoever opens the page can use it, with everything that it hides opened: no rule of axe-core is
+    /// broken, and nothing is wider than the window, `width`. A phone's viewport grows with what is.
+    pub(crate) async fn is_usable(&self, width: u32, what: &str) {
+        let axe = include_str!("../vendor/axe-core/axe.min.js");
+        let open = "document.querySelectorAll('details').forEach((one) => (one.open = true))";
+        self.run(open).await;
+        let found = self
+            .run(&format!(
+                "{axe}; const {{ violations }} = await axe.run({{ rules: {{ 'target-size': {{ enabled: true }} }} }}); \
+                 return violations.map((one) => one.id + ': ' + one.help + ' ' + \
+                     one.nodes.map((node) => node.html + ' ' + node.failureSummary).slice(0, 3).join(' / ')).join('\\n')"
+            ))
+            .await;
+        assert_eq!(found, "", "{what}:\n{}", found.as_str().unwrap());
+        let sideways = self.run("return document.documentElement.scrollWidth").await;
+        assert_eq!(sideways, width, "{what} scrolls sideways");
+    }
+
     /// From now on the page looks as it does on paper.
     pub(crate) async fn on_paper(&self) {
         self.devtools("Emulation.setEmulatedMedia", json!({ "media": "print" })).await;

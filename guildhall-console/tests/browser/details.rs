@@ -8,7 +8,6 @@ use super::url;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everyone_can_use_the_page_of_one_thing() {
-    let axe = include_str!("../vendor/axe-core/axe.min.js");
     let guild = Guild::with_story().await;
     let url = url(&guild).await;
     let browser = Browser::start().await;
@@ -27,18 +26,7 @@ async fn everyone_can_use_the_page_of_one_thing() {
         browser.open(&format!("{url}{page}")).await;
         for (width, scheme) in [(1360, "light"), (390, "dark")] {
             browser.look(width, 844, scheme).await;
-            let open = "document.querySelectorAll('details').forEach((one) => (one.open = true))";
-            browser.run(open).await;
-            let found = browser
-                .run(&format!(
-                    "{axe}; const {{ violations }} = await axe.run({{ rules: {{ 'target-size': {{ enabled: true }} }} }}); \
-                     return violations.map((one) => one.id + ': ' + one.help + ' ' + \
-                         one.nodes.map((node) => node.html + ' ' + node.failureSummary).slice(0, 3).join(' / ')).join('\\n')"
-                ))
-                .await;
-            assert_eq!(found, "", "{page} {width} {scheme}:\n{}", found.as_str().unwrap());
-            let sideways = browser.run("return document.documentElement.scrollWidth").await;
-            assert_eq!(sideways, width, "{page} scrolls sideways");
+            browser.is_usable(width, &format!("{page} {width} {scheme}")).await;
         }
         // Every line that changed has its sign, and its word for who listens.
         let unsigned = "return [...document.querySelectorAll('.diff > .added, .diff > .removed')] \

@@ -50,7 +50,6 @@ async fn the_console_is_used_by_keyboard() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn everyone_can_search_and_read_what_keys_do() {
-    let axe = include_str!("../vendor/axe-core/axe.min.js");
     let guild = Guild::with_story().await;
     let (browser, url) = (Browser::start().await, url(&guild).await);
     for (page, has_keys) in
@@ -62,16 +61,7 @@ async fn everyone_can_search_and_read_what_keys_do() {
             if has_keys {
                 browser.run("const keys = document.getElementById('keys'); keys.open || keys.showModal()").await;
             }
-            let found = browser
-                .run(&format!(
-                    "{axe}; const {{ violations }} = await axe.run({{ rules: {{ 'target-size': {{ enabled: true }} }} }}); \
-                     return violations.map((one) => one.id + ': ' + one.help + ' ' + \
-                         one.nodes.map((node) => node.html + ' ' + node.failureSummary).slice(0, 3).join(' / ')).join('\\n')"
-                ))
-                .await;
-            assert_eq!(found, "", "{page} {width} {scheme}:\n{}", found.as_str().unwrap());
-            let sideways = browser.run("return document.documentElement.scrollWidth").await;
-            assert_eq!(sideways, width, "{page} scrolls sideways");
+            browser.is_usable(width, &format!("{page} {width} {scheme}")).await;
         }
     }
 }
