@@ -105,6 +105,20 @@ pub(crate) async fn artifact(ops_db: &dyn OpsDb, text: &str) -> Result<ArtifactD
     ops_db.artifact(id).await?.ok_or_else(|| absent("artifact", text))
 }
 
+/// The id of the artifact that a filter names, where it names one.
+///
+/// # Errors
+/// There is none of that name, or several; or the store's own.
+pub(crate) async fn artifact_id(
+    ops_db: &dyn OpsDb,
+    text: Option<&str>,
+) -> Result<Option<ArtifactId>> {
+    match text {
+        Some(text) => Ok(Some(artifact(ops_db, text).await?.artifact.id)),
+        None => Ok(None),
+    }
+}
+
 /// The accord that a text names: its id or its name.
 ///
 /// # Errors

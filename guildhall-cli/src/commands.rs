@@ -213,7 +213,7 @@ impl Command {
             #[cfg(feature = "witness")]
             Self::Witness(command) => command.run(context).await,
             #[cfg(feature = "kube")]
-            Self::Kube(command) => command.run(context).await,
+            Self::Kube(command) => Box::pin(command.run(context)).await,
             #[cfg(feature = "proof")]
             Self::Audit(command) => command.run(context).await,
             #[cfg(feature = "proof")]

@@ -18,9 +18,6 @@ use crate::error::RequestError;
 const MAX_VALUES: usize = 64;
 const MAX_VALUE_BYTES: usize = 4096;
 
-/// The period that is meant where none is given.
-const THIRTY_DAYS_MICROS: i64 = 30 * 86_400 * 1_000_000;
-
 /// The parameters as they came, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Params(Vec<(String, String)>);
@@ -254,10 +251,7 @@ impl Params {
         limit: u32,
     ) -> Result<PeriodQuery, RequestError> {
         let before = self.one::<Timestamp>("before")?.unwrap_or(end);
-        let since = self.one::<Timestamp>("since")?.unwrap_or_else(|| {
-            Timestamp::from_micros(before.as_micros() - THIRTY_DAYS_MICROS)
-                .unwrap_or(Timestamp::MIN)
-        });
+        let since = self.one::<Timestamp>("since")?.unwrap_or(PeriodQuery::beginning(before));
         if since >= before {
             let reason = format!("{since} is not before the end of the period, {before}");
             return Err(RequestError::BadParameter { name: "since", reason });

@@ -57,10 +57,8 @@ impl Changes {
                 None => stands(&*database.ops_db).await?,
             };
             let mut query = ChangeQuery::between(from, to).after(after);
-            if let Some(artifact) = &self.artifact {
-                let found = asking::artifact(&*database.ops_db, artifact).await?;
-                query.artifact_id = Some(found.artifact.id);
-            }
+            query.artifact_id =
+                asking::artifact_id(&*database.ops_db, self.artifact.as_deref()).await?;
             Ok(database.ops_db.changes(&query.limit(self.paging.limit)).await?)
         });
         let page = asked.await?;

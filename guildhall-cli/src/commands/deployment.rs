@@ -14,9 +14,6 @@ use crate::asking::{self, Moment, Paging};
 use crate::error::{Problem, Verdict};
 use crate::output::{Row, field, print_document, print_rows};
 
-/// The period that is meant where no `--since` is given.
-const THIRTY_DAYS_MICROS: i64 = 30 * 86_400 * 1_000_000;
-
 /// What runs on targets: list it, show who decided it; how healthy they were, and when they drifted
 #[derive(Debug, Args)]
 pub struct Deployment {
@@ -148,10 +145,7 @@ impl Period {
     /// What is asked about it.
     fn query(&self) -> Result<PeriodQuery> {
         let before = self.before.unwrap_or_else(|| self.moment.time());
-        let since = self.since.unwrap_or_else(|| {
-            let micros = before.as_micros() - THIRTY_DAYS_MICROS;
-            Timestamp::from_micros(micros).unwrap_or(Timestamp::MIN)
-        });
+        let since = self.since.unwrap_or(PeriodQuery::beginning(before));
         if since >= before {
             let what = format!("--since {since} is not before the end of the period, {before}");
             return Err(Problem::usage(what, "give an earlier --since, or a later --before").into());
@@ -168,10 +162,7 @@ impl Period {
     ) -> Result<T> {
         let asked = context.reading(async |database| {
             let ops_db = self.moment.of(&database.ops_db).await?;
-            if let Some(artifact) = &self.artifact {
-                let found = asking::artifact(&*ops_db, artifact).await?;
-                query.artifact_id = Some(found.artifact.id);
-            }
+            query.artifact_id = asking::artifact_id(&*ops_db, self.artifact.as_deref()).await?;
             Ok(ask(&*ops_db, &query).await?)
         });
         asked.await
@@ -224,10 +215,7 @@ impl List {
         }
         let asked = context.reading(async |database| {
             let ops_db = self.moment.of(&database.ops_db).await?;
-            if let Some(artifact) = &self.artifact {
-                let found = asking::artifact(&*ops_db, artifact).await?;
-                query.artifact_id = Some(found.artifact.id);
-            }
+            query.artifact_id = asking::artifact_id(&*ops_db, self.artifact.as_deref()).await?;
             Ok(ops_db.deployments(&query).await?)
         });
         let page = asked.await?;

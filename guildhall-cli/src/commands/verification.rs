@@ -71,10 +71,7 @@ impl Verification {
             .limit(list.paging.limit);
         let asked = context.reading(async |database| {
             let ops_db = list.moment.of(&database.ops_db).await?;
-            if let Some(artifact) = &list.artifact {
-                let found = asking::artifact(&*ops_db, artifact).await?;
-                query.artifact_id = Some(found.artifact.id);
-            }
+            query.artifact_id = asking::artifact_id(&*ops_db, list.artifact.as_deref()).await?;
             Ok(ops_db.verifications(&query).await?)
         });
         let page = asked.await?;

@@ -210,6 +210,11 @@ impl PeriodQuery {
         Self { artifact_id: None, target: None, since, before, after: None, limit: 100 }
     }
 
+    /// Where a period begins that ends so and has no beginning of its own: thirty days earlier.
+    pub fn beginning(before: Timestamp) -> Timestamp {
+        Timestamp::from_micros(before.as_micros() - 30 * DAY_MICROS).unwrap_or(Timestamp::MIN)
+    }
+
     /// Which page of drifts it asks for.
     pub fn paging(&self) -> Paging<MomentKey> {
         Paging::of(self.after.as_ref(), self.limit)
