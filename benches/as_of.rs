@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
-use guildhall_benches::as_of::{MOST, Postgres, Question, SAMPLES, fill, measure};
+use guildhall_benches::as_of::{MOST, Postgres, Question, SAMPLES, measure};
 use guildhall_benches::cluster::Cluster;
 use guildhall_benches::machine;
+use guildhall_benches::recorded::fill;
 use guildhall_benches::report::{at_most, table};
 use guildhall_benches::rounds::{Asked, asked, number};
 use guildhall_core::OpsDb;

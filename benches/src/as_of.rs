@@ -8,16 +8,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use guildhall_core::{
-    Append, ArtifactId, ArtifactQuery, AsOf, ChangeQuery, Chronicle, CustodyState, DeploymentQuery,
-    Drift, Health, NewEntry, OPS_DB, OpsDb, Outcome, PeriodQuery, Position, PostureBy,
-    PostureQuery, Projector, Timestamp, VerificationQuery,
+    ArtifactId, ArtifactQuery, AsOf, ChangeQuery, CustodyState, DeploymentQuery, Drift, Health,
+    OPS_DB, OpsDb, Outcome, PeriodQuery, Position, PostureBy, PostureQuery, Timestamp,
+    VerificationQuery,
 };
-use guildhall_projector::{Settings, catch_up};
 use guildhall_store_postgres::PostgresStore;
-use guildhall_workload::{Mix, Workload};
 use sqlx::{Connection as _, PgConnection};
 
 use crate::cluster::{Cluster, Database};
+use crate::recorded::fill;
 use crate::report::median;
 
 /// How much dearer a question may be as of yesterday (DESIGN section 10).
@@ -27,27 +26,6 @@ pub const MOST: f64 = 3.0;
 pub const SAMPLES: usize = 21;
 
 const DAY: i64 = 86_400_000_000;
-
-/// Records so many entries and projects them.
-///
-/// # Errors
-/// The stores'.
-pub async fn fill<C: Chronicle + 'static, P: Projector + 'static>(
-    chronicle: Arc<C>,
-    projector: Arc<P>,
-    entries: usize,
-) -> anyhow::Result<()> {
-    let mut workload = Workload::new(7, Mix::CUSTODY).take(entries);
-    loop {
-        let chunk: Vec<NewEntry> = workload.by_ref().take(4096).collect();
-        if chunk.is_empty() {
-            break;
-        }
-        chronicle.append(Append::of(chunk)).await?;
-    }
-    catch_up(chronicle, projector, &Settings::default(), |_| {}).await?;
-    Ok(())
-}
 
 /// A database that is filled, for as long as this is kept.
 #[derive(Debug)]

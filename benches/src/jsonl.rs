@@ -7,11 +7,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{bail, ensure};
 use futures::TryStreamExt;
+use guildhall_core::Chronicle;
 use guildhall_core::jsonl::{self, ImportOptions, Imported, Work};
-use guildhall_core::{Append, Chronicle, NewEntry};
 use guildhall_store_postgres::PostgresStore;
 use guildhall_store_sqlite::SqliteStore;
-use guildhall_workload::{Mix, Workload};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 use serde::{Deserialize, Serialize};
@@ -19,6 +18,7 @@ use sqlx::PgConnection;
 
 use crate::cluster::{Cluster, Database};
 use crate::machine::peak_bytes;
+use crate::recorded::record;
 use crate::rounds::Turn;
 
 /// Guildhall's import into an empty Chronicle on SQLite.
@@ -83,14 +83,7 @@ impl Logs {
         let place = Place { folder: folder.to_owned(), entries, admin_url, filled: name };
         let store = SqliteStore::open(place.filled()).await?;
         let chronicle = store.chronicle();
-        let mut workload = Workload::new(7, Mix::CUSTODY).take(entries);
-        loop {
-            let chunk: Vec<NewEntry> = workload.by_ref().take(4096).collect();
-            if chunk.is_empty() {
-                break;
-            }
-            chronicle.append(Append::of(chunk)).await?;
-        }
+        record(&chronicle, entries).await?;
         export(&chronicle, &place.log()).await?;
         store.close().await?;
         let store = PostgresStore::open(filled.url()).await?;

@@ -14,6 +14,7 @@ pub mod postgres_append;
 pub mod postgres_latency;
 #[cfg(feature = "proof")]
 pub mod proving;
+pub mod recorded;
 pub mod report;
 pub mod rounds;
 #[cfg(feature = "proof")]

@@ -5,15 +5,14 @@ use std::time::Instant;
 
 use anyhow::bail;
 use futures::TryStreamExt;
-use guildhall_core::{Append, Chronicle, NewEntry};
 use guildhall_projector::{Settings, catch_up, rebuild};
 use guildhall_store_postgres::PostgresStore;
-use guildhall_workload::{Mix, Workload};
 use serde::{Deserialize, Serialize};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::cluster::{Cluster, Database};
 use crate::machine::peak_bytes;
+use crate::recorded::record;
 use crate::rounds::Turn;
 
 /// Guildhall's projector, from nothing.
@@ -62,14 +61,7 @@ impl Databases {
         let log = Database::create_on(cluster.url());
         let store = PostgresStore::open(log.url()).await?;
         let chronicle = store.chronicle();
-        let mut workload = Workload::new(7, Mix::CUSTODY).take(entries);
-        loop {
-            let chunk: Vec<NewEntry> = workload.by_ref().take(4096).collect();
-            if chunk.is_empty() {
-                break;
-            }
-            chronicle.append(Append::of(chunk)).await?;
-        }
+        record(&chronicle, entries).await?;
         let mut connection = PgConnection::connect(log.url()).await?;
         sqlx::raw_sql("VACUUM (FREEZE, ANALYZE)").execute(&mut connection).await?;
         connection.close().await?;

@@ -7,12 +7,11 @@ use std::time::Instant;
 
 use anyhow::{bail, ensure};
 use futures::TryStreamExt;
-use guildhall_core::{Append, Chronicle, CustodyPolicy, NewEntry, OpsDb, Rebuild, Seals};
-use guildhall_projector::{Settings, catch_up, proof, rebuild};
+use guildhall_core::{CustodyPolicy, OpsDb, Rebuild, Seals};
+use guildhall_projector::{Settings, proof, rebuild};
 use guildhall_proof::verify::{Known, Verdict};
 use guildhall_store_postgres::PostgresStore;
 use guildhall_store_sqlite::SqliteStore;
-use guildhall_workload::{Mix, Workload};
 use rusqlite::{Connection, OpenFlags};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -20,6 +19,7 @@ use sqlx::{Connection as _, PgConnection, Row as _};
 
 use crate::cluster::Database;
 use crate::machine::peak_bytes;
+use crate::recorded::fill;
 use crate::rounds::Turn;
 
 /// The floor: the driver alone reads every entry in order, and two threads hash the payloads.
@@ -58,7 +58,7 @@ impl OnServer {
     pub async fn make(url: &str, entries: usize) -> anyhow::Result<Self> {
         let database = Database::create_on(url);
         let store = PostgresStore::open(database.url()).await?;
-        fill(&store.chronicle(), Arc::new(store.projector().start()?), entries).await?;
+        fill(Arc::new(store.chronicle()), Arc::new(store.projector().start()?), entries).await?;
         let mut connection = PgConnection::connect(database.url()).await?;
         sqlx::raw_sql("VACUUM (FREEZE, ANALYZE)").execute(&mut connection).await?;
         connection.close().await?;
@@ -85,7 +85,7 @@ impl Place {
     /// The store's.
     pub async fn in_file(path: &Path, entries: usize) -> anyhow::Result<Self> {
         let store = SqliteStore::open(path).await?;
-        fill(&store.chronicle(), Arc::new(store.projector().start()?), entries).await?;
+        fill(Arc::new(store.chronicle()), Arc::new(store.projector().start()?), entries).await?;
         store.close().await?;
         Ok(Self::File(path.to_owned()))
     }
@@ -189,23 +189,6 @@ fn turn(entries: u64, began: Instant) -> Turn {
     #[expect(clippy::cast_precision_loss, reason = "a log has fewer than 2^53 entries")]
     let rate = entries as f64 / began.elapsed().as_secs_f64();
     Turn { rate, peak_bytes: peak_bytes(), digest: None, latency: None }
-}
-
-async fn fill(
-    chronicle: &(impl Chronicle + Clone + 'static),
-    projector: Arc<dyn Rebuild>,
-    entries: usize,
-) -> anyhow::Result<()> {
-    let mut workload = Workload::new(7, Mix::CUSTODY).take(entries);
-    loop {
-        let chunk: Vec<NewEntry> = workload.by_ref().take(4096).collect();
-        if chunk.is_empty() {
-            break;
-        }
-        chronicle.append(Append::of(chunk)).await?;
-    }
-    catch_up(Arc::new(chronicle.clone()), projector, &Settings::default(), |_| {}).await?;
-    Ok(())
 }
 
 /// Two threads that hash what they are sent, in turns.

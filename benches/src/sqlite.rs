@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::bail;
-use guildhall_core::{Append, Chronicle, NewEntry};
+use guildhall_core::Chronicle;
 use guildhall_projector::{Settings, catch_up, rebuild};
 use guildhall_store_sqlite::{SqliteOptions, SqliteStore};
-use guildhall_workload::{Mix, Workload};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 use sha2::{Digest, Sha256};
 
 use crate::machine::peak_bytes;
+use crate::recorded::record;
 use crate::rounds::Turn;
 
 /// Guildhall's projector, from nothing.
@@ -67,14 +67,7 @@ impl Files {
     pub async fn make(&self, entries: usize) -> anyhow::Result<()> {
         let store = self.open(&self.filled).await?;
         let chronicle = store.chronicle();
-        let mut log = Workload::new(7, Mix::CUSTODY).take(entries);
-        loop {
-            let chunk: Vec<NewEntry> = log.by_ref().take(4096).collect();
-            if chunk.is_empty() {
-                break;
-            }
-            chronicle.append(Append::of(chunk)).await?;
-        }
+        record(&chronicle, entries).await?;
         project(&store).await?;
         drop(store);
         fold_in_log(&self.chronicle)?;
