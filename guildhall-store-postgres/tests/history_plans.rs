@@ -1,35 +1,19 @@
 //! How the server finds what the questions to what was ask for, as it says it itself (auto_explain).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod explaining;
 mod server;
 
+use explaining::{plans, start_explaining};
 use guildhall_conformance::workload::{Mix, Workload};
 use guildhall_core::{
     Append, Batch, ChangeQuery, Chronicle, DeploymentQuery, NewEntry, OpsDb, PeriodQuery, Position,
     PostureBy, PostureQuery, ReadLimit, Rebuild, Timestamp,
 };
 use guildhall_store_postgres::{Partitions, PostgresOpsDb, PostgresStore};
-use server::{Database, Server, Settings};
+use server::Database;
 
 const ENTRIES: usize = 20_000;
-
-/// A server that logs the plan of every statement as it was executed.
-fn start_explaining() -> Server {
-    let lines = [
-        "session_preload_libraries = 'auto_explain'",
-        "auto_explain.log_min_duration = 0",
-        "auto_explain.log_analyze = on",
-        "auto_explain.log_timing = off",
-    ];
-    Server::start(Settings { lines: lines.map(str::to_owned).to_vec(), ..Settings::default() })
-}
-
-/// The plans of the statements that `work` makes the server execute.
-async fn plans<T>(server: &Server, work: impl Future<Output = T>) -> (String, T) {
-    let before = server.log().len();
-    let answer = work.await;
-    (server.log()[before..].to_owned(), answer)
-}
 
 async fn filled(url: &str, partitions: Partitions) -> PostgresOpsDb {
     let store = PostgresStore::open(url).await.unwrap();

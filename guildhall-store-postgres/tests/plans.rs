@@ -1,39 +1,23 @@
 //! How the server answers what the library asks, as it says it itself (auto_explain).
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod explaining;
 mod server;
 
 use chrono::{DateTime, Datelike as _, Months, Utc};
+use explaining::{plans, start_explaining};
 use guildhall_core::{
     AccordBound, Append, ArtifactId, ArtifactQuery, ArtifactRegistered, Batch, Chronicle, Event,
     Json, NewEntry, OpsDb, Outcome, Page, Position, ReadLimit, Rebuild, Tier, Timestamp,
     VerificationQuery, VerificationRecorded,
 };
 use guildhall_store_postgres::{Partitions, PostgresOptions, PostgresStore};
-use server::{Database, Server, Settings};
+use server::Database;
 
 const ACCORDS: usize = 2000;
 const ARTIFACTS: usize = 3000;
 const MONTHS: u32 = 36;
 const VERDICTS_A_MONTH: usize = 60;
-
-/// A server that logs the plan of every statement as it was executed.
-fn start_explaining() -> Server {
-    let lines = [
-        "session_preload_libraries = 'auto_explain'",
-        "auto_explain.log_min_duration = 0",
-        "auto_explain.log_analyze = on",
-        "auto_explain.log_timing = off",
-    ];
-    Server::start(Settings { lines: lines.map(str::to_owned).to_vec(), ..Settings::default() })
-}
-
-/// The plans of the statements that `work` makes the server execute.
-async fn plans<T>(server: &Server, work: impl Future<Output = T>) -> (String, T) {
-    let before = server.log().len();
-    let answer = work.await;
-    (server.log()[before..].to_owned(), answer)
-}
 
 /// The month that lies so many before the present one.
 fn month_ago(months: u32) -> DateTime<Utc> {
