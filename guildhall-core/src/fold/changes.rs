@@ -166,12 +166,10 @@ impl Changes {
             (one.artifact_id, &one.target).cmp(&(other.artifact_id, &other.target))
         });
         self.deployment_changes.sort_unstable_by(|one, other| {
-            let key = |row: &DeploymentChange| (row.observed_at, row.position);
-            (one.artifact_id, &one.target, key(one)).cmp(&(
-                other.artifact_id,
-                &other.target,
-                key(other),
-            ))
+            let moment = |row: &DeploymentChange| (row.observed_at, row.position);
+            (one.artifact_id, &one.target)
+                .cmp(&(other.artifact_id, &other.target))
+                .then_with(|| moment(one).cmp(&moment(other)))
         });
         self.verifications
             .sort_unstable_by_key(|row| (row.artifact_id, row.verified_at, row.position));
