@@ -202,11 +202,14 @@ pub(crate) fn scrolling(label: &str, table: &Markup) -> Markup {
     html! { div.scroll role="region" aria-label=(label) tabindex="0" { (table) } }
 }
 
+/// Names of artifacts.
+pub(crate) type Names = BTreeMap<ArtifactId, String>;
+
 /// The names of artifacts, at most a page of them, for rows that only have their ids.
 pub(crate) async fn names_of(
     ops_db: &dyn OpsDb,
     ids: impl IntoIterator<Item = ArtifactId>,
-) -> Result<BTreeMap<ArtifactId, String>, StoreError> {
+) -> Result<Names, StoreError> {
     let ids: BTreeSet<_> = ids.into_iter().collect();
     if ids.is_empty() {
         return Ok(BTreeMap::new());

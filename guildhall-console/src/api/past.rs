@@ -1,14 +1,19 @@
 //! Questions about the past as JSON.
 
+use std::marker::PhantomData;
+use std::sync::Arc;
+
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{FromRequestParts, Path, RawQuery, State};
+use axum::http::request::Parts;
 use guildhall_core::diff::{Diff, Operation};
 use guildhall_core::ops::{MomentKey, Paging, PositionKey, RevisionKey, TargetKey};
 use guildhall_core::{
-    ArtifactId, ArtifactRevision, Change, Cid, Cursor, MAX_POSTURE_DAYS, OpsDb, Page, Position,
-    PostureBy, PostureDay, PostureQuery, Revision, Timestamp,
+    ArtifactId, ArtifactRevision, Change, Cid, Cursor, MAX_POSTURE_DAYS, OpsDb, Page, PeriodQuery,
+    Position, PostureBy, PostureDay, PostureQuery, Revision, Timestamp,
 };
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::{Answer, Id, Named, ROWS};
 use crate::app::Shared;
@@ -141,34 +146,33 @@ pub(crate) async fn ceremonies(then: Then, RawQuery(query): RawQuery) -> Answer 
     Ok(json(&then.ops_db.ceremonies_of(&actor, after, limit).await?))
 }
 
-pub(crate) async fn health_times(
-    State(app): State<Shared>,
-    then: Then,
-    RawQuery(query): RawQuery,
-) -> Answer {
-    let params = Params::parse(query.as_deref());
-    let query = params.period::<TargetKey>(then.time(&app), ROWS)?;
-    Ok(json(&then.ops_db.health_times(&query).await?))
+/// A question about a period, to a list of which `K` is the key: the Ops DB of the moment that `as_of` names.
+pub(crate) struct OfPeriod<K> {
+    ops_db: Arc<dyn OpsDb>,
+    query: PeriodQuery,
+    key: PhantomData<fn() -> K>,
 }
 
-pub(crate) async fn drifts(
-    State(app): State<Shared>,
-    then: Then,
-    RawQuery(query): RawQuery,
-) -> Answer {
-    let params = Params::parse(query.as_deref());
-    let query = params.period::<MomentKey>(then.time(&app), ROWS)?;
-    Ok(json(&then.ops_db.drifts(&query).await?))
+impl<K: DeserializeOwned> FromRequestParts<Shared> for OfPeriod<K> {
+    type Rejection = RequestError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, RequestError> {
+        let then = Then::from_request_parts(parts, app).await?;
+        let query = Params::parse(parts.uri.query()).period::<K>(then.time(app), ROWS)?;
+        Ok(Self { ops_db: then.ops_db, query, key: PhantomData })
+    }
 }
 
-pub(crate) async fn recovery(
-    State(app): State<Shared>,
-    then: Then,
-    RawQuery(query): RawQuery,
-) -> Answer {
-    let params = Params::parse(query.as_deref());
-    let query = params.period::<MomentKey>(then.time(&app), ROWS)?;
-    Ok(json(&then.ops_db.recovery(&query).await?))
+pub(crate) async fn health_times(asked: OfPeriod<TargetKey>) -> Answer {
+    Ok(json(&asked.ops_db.health_times(&asked.query).await?))
+}
+
+pub(crate) async fn drifts(asked: OfPeriod<MomentKey>) -> Answer {
+    Ok(json(&asked.ops_db.drifts(&asked.query).await?))
+}
+
+pub(crate) async fn recovery(asked: OfPeriod<MomentKey>) -> Answer {
+    Ok(json(&asked.ops_db.recovery(&asked.query).await?))
 }
 
 /// Days, and the groups of each, in that order.

@@ -6,7 +6,7 @@ use guildhall_core::{AccordBinding, AccordQuery, AccordSort, Counted, Page};
 use maud::{Markup, html};
 
 use super::lists::{COUNTED, Chip, List, Order, total};
-use super::{Place, Seen, heading, nothing, scrolling, shown, whole};
+use super::{Place, Seen, heading, shown, whole};
 use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::format::{ago, short, text};
@@ -45,28 +45,17 @@ fn chips(params: &Params) -> Vec<Chip> {
 
 fn table(app: &App, list: List<'_>, query: &AccordQuery, page: &Page<AccordBinding>) -> Markup {
     let seen = Seen { base: &app.base, now: app.now() };
-    let head = |sort: AccordSort, name| {
+    let column = |sort: AccordSort, name| {
         let (current, is_descending) = (query.sort.as_str(), query.is_descending);
         let default = AccordSort::Name.as_str();
         let order = Order { word: sort.as_str(), default, current, is_descending };
         list.column(order, name, "")
     };
-    html! {
-        @if page.rows.is_empty() { (nothing("No accord is bound.")) }
-        @else {
-            (scrolling("Accords", &html! {
-                table {
-                    thead { tr {
-                        (head(AccordSort::Name, "Name")) th scope="col" { "Bound by" }
-                        (head(AccordSort::EffectiveAt, "In force")) th scope="col" { "Governs" } th scope="col" { "Id" }
-                    } }
-                    tbody { @for row in &page.rows { (line(seen, row)) } }
-                }
-            }))
-        }
-        (list.paging(page))
-        (list.files())
-    }
+    let head = html! {
+        (column(AccordSort::Name, "Name")) th scope="col" { "Bound by" }
+        (column(AccordSort::EffectiveAt, "In force")) th scope="col" { "Governs" } th scope="col" { "Id" }
+    };
+    list.table("Accords", "No accord is bound.", page, &head, |row| line(seen, row))
 }
 
 fn line(Seen { base, now }: Seen<'_>, row: &AccordBinding) -> Markup {

@@ -12,7 +12,7 @@ use guildhall_core::{
 use maud::{Markup, html};
 
 use super::lists::{COUNTED, Chip, List, Order, choices, total, words};
-use super::{Place, Seen, heading, nothing, scrolling, shown, whole};
+use super::{Place, Seen, heading, shown, whole};
 use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::format::{self, artifact, cid, since};
@@ -117,33 +117,22 @@ fn chips(params: &Params, query: &ArtifactQuery, accords: &[AccordBinding]) -> V
 
 fn table(app: &App, list: List<'_>, query: &ArtifactQuery, page: &Page<ArtifactSummary>) -> Markup {
     let seen = Seen { base: &app.base, now: app.now() };
-    let head = |sort: ArtifactSort, name, class| {
+    let column = |sort: ArtifactSort, name, class| {
         let (current, is_descending) = (query.sort.as_str(), query.is_descending);
         let default = ArtifactSort::Name.as_str();
         let order = Order { word: sort.as_str(), default, current, is_descending };
         list.column(order, name, class)
     };
-    html! {
-        @if page.rows.is_empty() { (nothing("No artifact matches.")) }
-        @else {
-            (scrolling("Artifacts", &html! {
-                table.artifacts {
-                    thead { tr {
-                        (head(ArtifactSort::Name, "Name", ""))
-                        (head(ArtifactSort::ArtifactType, "Type", ""))
-                        (head(ArtifactSort::Tier, "Tier", "number"))
-                        (head(ArtifactSort::Cid, "CID", ""))
-                        (head(ArtifactSort::CustodyState, "Custody", ""))
-                        (head(ArtifactSort::Drift, "Posture", ""))
-                        (head(ArtifactSort::Position, "Position", "number"))
-                    } }
-                    tbody { @for row in &page.rows { (line(seen, row)) } }
-                }
-            }))
-        }
-        (list.paging(page))
-        (list.files())
-    }
+    let head = html! {
+        (column(ArtifactSort::Name, "Name", ""))
+        (column(ArtifactSort::ArtifactType, "Type", ""))
+        (column(ArtifactSort::Tier, "Tier", "number"))
+        (column(ArtifactSort::Cid, "CID", ""))
+        (column(ArtifactSort::CustodyState, "Custody", ""))
+        (column(ArtifactSort::Drift, "Posture", ""))
+        (column(ArtifactSort::Position, "Position", "number"))
+    };
+    list.table("Artifacts", "No artifact matches.", page, &head, |row| line(seen, row))
 }
 
 fn line(Seen { base, now }: Seen<'_>, row: &ArtifactSummary) -> Markup {

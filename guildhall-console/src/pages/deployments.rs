@@ -1,17 +1,13 @@
 //! What runs where: every target of every artifact.
 
-use std::collections::BTreeMap;
-
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use guildhall_core::{
-    ArtifactId, Counted, DeploymentQuery, DeploymentSort, DeploymentState, Health, Page,
-};
+use guildhall_core::{Counted, DeploymentQuery, DeploymentSort, DeploymentState, Health, Page};
 use maud::{Markup, html};
 
 use super::content::on_demand;
 use super::lists::{COUNTED, Chip, List, Order, choices, total, words};
-use super::{Place, Seen, heading, names_of, nothing, scrolling, shown, whole};
+use super::{Names, Place, Seen, heading, names_of, shown, whole};
 use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::format::{self, ago, artifact, cid, key, since, text};
@@ -52,13 +48,8 @@ pub(crate) async fn page(
     Ok(shown(whole(&app, Place::Deployments, "Deployments", Some(&standing), &content)))
 }
 
-type Names = BTreeMap<ArtifactId, String>;
-
 fn chips(params: &Params, query: &DeploymentQuery, names: &Names) -> Vec<Chip> {
-    let name = query.artifact_id.and_then(|id| names.get(&id)).cloned().unwrap_or_default();
-    let mut chips = Chip::of_each(params, "artifact", |id| {
-        format!("artifact: {}", if name.is_empty() { id } else { &name })
-    });
+    let mut chips = Chip::of_artifact(params, query.artifact_id, names);
     chips.extend(Chip::of_each(params, "target", |target| format!("target: {target}")));
     chips.extend(Chip::of_each(params, "target_begins", |text| {
         format!("target begins with {text:?}")
@@ -75,29 +66,18 @@ fn table(
     names: &Names,
 ) -> Markup {
     let seen = Seen { base: &app.base, now: app.now() };
-    let head = |sort: DeploymentSort, name| {
+    let column = |sort: DeploymentSort, name| {
         let (current, is_descending) = (query.sort.as_str(), query.is_descending);
         let default = DeploymentSort::Artifact.as_str();
         let order = Order { word: sort.as_str(), default, current, is_descending };
         list.column(order, name, "")
     };
-    html! {
-        @if page.rows.is_empty() { (nothing("No deployment matches.")) }
-        @else {
-            (scrolling("Deployments", &html! {
-                table {
-                    thead { tr {
-                        (head(DeploymentSort::Artifact, "Artifact")) (head(DeploymentSort::Target, "Target"))
-                        (head(DeploymentSort::HealthSince, "Health, since"))
-                        th scope="col" { "Desired" } th scope="col" { "Observed" } th scope="col" { "Seen" }
-                    } }
-                    tbody { @for row in &page.rows { (line(seen, row, names)) } }
-                }
-            }))
-        }
-        (list.paging(page))
-        (list.files())
-    }
+    let head = html! {
+        (column(DeploymentSort::Artifact, "Artifact")) (column(DeploymentSort::Target, "Target"))
+        (column(DeploymentSort::HealthSince, "Health, since"))
+        th scope="col" { "Desired" } th scope="col" { "Observed" } th scope="col" { "Seen" }
+    };
+    list.table("Deployments", "No deployment matches.", page, &head, |row| line(seen, row, names))
 }
 
 fn line(Seen { base, now }: Seen<'_>, row: &DeploymentState, names: &Names) -> Markup {

@@ -1,9 +1,10 @@
 //! What every list has: orders, the filters that are chosen, how many rows, pages in both directions,
 //! files of it.
 
-use guildhall_core::{MAX_PAGE_ROWS, Page, Total};
+use guildhall_core::{ArtifactId, MAX_PAGE_ROWS, Page, Total};
 use maud::{Markup, html};
 
+use super::{Names, nothing, scrolling};
 use crate::format::{self, count};
 use crate::params::Params;
 
@@ -49,6 +50,14 @@ impl Chip {
         let chip = |value: &str| Self { name, value: value.to_owned(), label: label(value) };
         params.all(name).map(chip).collect()
     }
+
+    /// The chips of the artifact that rows are about, by its name where that is known.
+    pub(crate) fn of_artifact(params: &Params, id: Option<ArtifactId>, names: &Names) -> Vec<Self> {
+        let name = id.and_then(|id| names.get(&id));
+        Self::of_each(params, "artifact", |id| {
+            format!("artifact: {}", name.map_or(id, |name| name))
+        })
+    }
 }
 
 impl List<'_> {
@@ -85,6 +94,31 @@ impl List<'_> {
                 }
                 @if chips.len() > 1 { li { a.clear href={ (self.base) (self.path) } { "Clear all" } } }
             }
+        }
+    }
+
+    /// The rows of a page as a table with this head, or a word that there are none; and the links that
+    /// lead on from them.
+    pub(crate) fn table<T>(
+        &self,
+        label: &str,
+        none: &str,
+        page: &Page<T>,
+        head: &Markup,
+        line: impl Fn(&T) -> Markup,
+    ) -> Markup {
+        html! {
+            @if page.rows.is_empty() { (nothing(none)) }
+            @else {
+                (scrolling(label, &html! {
+                    table {
+                        thead { tr { (head) } }
+                        tbody { @for row in &page.rows { (line(row)) } }
+                    }
+                }))
+            }
+            (self.paging(page))
+            (self.files())
         }
     }
 

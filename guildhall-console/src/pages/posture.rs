@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use guildhall_core::{
-    AccordId, ArtifactId, DriftSpan, MAX_PAGE_ROWS, MAX_POSTURE_DAYS, OPS_DB, OpsDb, PeriodQuery,
-    PostureBy, PostureDay, PostureQuery, Recovery, StoreError, Timestamp,
+    AccordId, DriftSpan, MAX_PAGE_ROWS, MAX_POSTURE_DAYS, OPS_DB, OpsDb, PeriodQuery, PostureBy,
+    PostureDay, PostureQuery, Recovery, StoreError, Timestamp,
 };
 use maud::{Markup, html};
 
-use super::{Place, heading, names_of, nothing, scrolling, shown, whole};
+use super::{Names, Place, heading, names_of, nothing, scrolling, shown, whole};
 use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::format::{artifact, cid, count, exact, key, lasted, plural, span, text};
@@ -326,7 +326,7 @@ fn recovered(recovery: Recovery) -> Markup {
 }
 
 /// The drifts that lasted longest, or last still.
-fn longest(app: &App, mut drifts: Vec<DriftSpan>, names: &BTreeMap<ArtifactId, String>) -> Markup {
+fn longest(app: &App, mut drifts: Vec<DriftSpan>, names: &Names) -> Markup {
     let now = app.now();
     let micros = |row: &DriftSpan| {
         row.ended_at.unwrap_or(now).as_micros().saturating_sub(row.drifted_at.as_micros())

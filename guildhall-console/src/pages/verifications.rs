@@ -1,15 +1,13 @@
 //! What verifiers found: every verdict.
 
-use std::collections::BTreeMap;
-
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
-use guildhall_core::{ArtifactId, Counted, Outcome, Page, VerificationQuery, VerificationResult};
+use guildhall_core::{Counted, Outcome, Page, VerificationQuery, VerificationResult};
 use maud::{Markup, html};
 
 use super::content::on_demand;
 use super::lists::{COUNTED, Chip, List, choices, total, words};
-use super::{Place, Seen, heading, names_of, nothing, scrolling, shown, whole};
+use super::{Names, Place, Seen, heading, names_of, shown, whole};
 use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::format::{self, ago, artifact, exact, text};
@@ -53,13 +51,8 @@ pub(crate) async fn page(
     Ok(shown(whole(&app, Place::Verifications, "Verifications", Some(&standing), &content)))
 }
 
-type Names = BTreeMap<ArtifactId, String>;
-
 fn chips(params: &Params, query: &VerificationQuery, names: &Names) -> Vec<Chip> {
-    let name = query.artifact_id.and_then(|id| names.get(&id)).cloned().unwrap_or_default();
-    let mut chips = Chip::of_each(params, "artifact", |id| {
-        format!("artifact: {}", if name.is_empty() { id } else { &name })
-    });
+    let mut chips = Chip::of_artifact(params, query.artifact_id, names);
     chips.extend(Chip::of_each(params, "target", |target| format!("target: {target}")));
     chips.extend(Chip::of_each(params, "verifier", |verifier| format!("verifier: {verifier}")));
     chips.extend(Chip::of_each(params, "outcome", str::to_owned));
@@ -87,24 +80,15 @@ fn table(
     let seen = Seen { base: &app.base, now: app.now() };
     let (state, sign, turned) =
         if query.is_ascending { ("ascending", "↑", "") } else { ("descending", "↓", "true") };
-    html! {
-        @if page.rows.is_empty() { (nothing("No verification matches.")) }
-        @else {
-            (scrolling("Verifications", &html! {
-                table {
-                    thead { tr {
-                        th scope="col" { "Artifact" } th scope="col" { "Outcome" } th scope="col" { "Verifier" } th scope="col" { "Target" }
-                        th scope="col" aria-sort=(state) {
-                            a #by-verified_at href=(list.link(&[("ascending", turned), ("after", "")])) { "Judged " span aria-hidden="true" { (sign) } }
-                        }
-                    } }
-                    tbody { @for row in &page.rows { (line(seen, list, row, names)) } }
-                }
-            }))
+    let head = html! {
+        th scope="col" { "Artifact" } th scope="col" { "Outcome" } th scope="col" { "Verifier" } th scope="col" { "Target" }
+        th scope="col" aria-sort=(state) {
+            a #by-verified_at href=(list.link(&[("ascending", turned), ("after", "")])) { "Judged " span aria-hidden="true" { (sign) } }
         }
-        (list.paging(page))
-        (list.files())
-    }
+    };
+    list.table("Verifications", "No verification matches.", page, &head, |row| {
+        line(seen, list, row, names)
+    })
 }
 
 fn line(
