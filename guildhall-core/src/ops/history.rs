@@ -211,6 +211,15 @@ impl PeriodQuery {
     }
 
     /// Where a period begins that ends so and has no beginning of its own: thirty days earlier.
+    ///
+    /// ```
+    /// use guildhall_core::{PeriodQuery, Timestamp};
+    ///
+    /// let before: Timestamp = "2026-11-30T12:00:00.000000Z".parse()?;
+    /// assert_eq!(PeriodQuery::beginning(before), "2026-10-31T12:00:00.000000Z".parse()?);
+    /// assert_eq!(PeriodQuery::beginning(Timestamp::MIN), Timestamp::MIN);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn beginning(before: Timestamp) -> Timestamp {
         Timestamp::from_micros(before.as_micros() - 30 * DAY_MICROS).unwrap_or(Timestamp::MIN)
     }
