@@ -7,6 +7,7 @@
 //! and their rows, which later entries may change.
 
 mod hash;
+mod history;
 mod report;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use guildhall_core::{
 };
 
 use self::hash::{Hashed, is_wording};
+use self::history::History;
 pub use self::report::{AuditFinding, AuditReport, ColumnDifference, RowKey, TableReport};
 
 /// How many rows of one table are named of each kind; all are counted.
@@ -64,16 +66,20 @@ impl Refold {
 #[derive(Debug)]
 pub struct Folding<'p> {
     policy: &'p CustodyPolicy,
+    history_from: Position,
     log: Refold,
     skipped: u64,
     rows: Vec<Expected>,
 }
 
 impl<'p> Folding<'p> {
-    /// Nothing is folded so far. Custody is judged by this policy, which is to be the projector's.
-    pub fn new(policy: &'p CustodyPolicy) -> Self {
+    /// Nothing is folded so far. Custody is judged by this policy, which is to be the projector's, and the
+    /// tables that say what was have all of it from this position on ([`Scan::history_from`]).
+    ///
+    /// [`Scan::history_from`]: guildhall_core::Scan::history_from
+    pub fn new(policy: &'p CustodyPolicy, history_from: Position) -> Self {
         let rows = Table::ALL.map(|_| Expected::default()).into();
-        Self { policy, log: Refold::new(policy), skipped: 0, rows }
+        Self { policy, history_from, log: Refold::new(policy), skipped: 0, rows }
     }
 
     /// How far it is.
@@ -88,8 +94,13 @@ impl<'p> Folding<'p> {
     pub fn fold(&mut self, entries: Vec<DecodedEntry>) -> Result<(), FoldError> {
         let changes = self.log.fold(entries)?;
         self.skipped += changes.skipped;
-        changes.visit(&mut Hashes(&mut self.rows));
+        self.hash(&changes);
         Ok(())
+    }
+
+    fn hash(&mut self, changes: &Changes) {
+        let history = History::from(self.history_from);
+        changes.visit(&mut Hashes { tables: &mut self.rows, history });
     }
 
     /// The log cannot be read further, for this reason, and so nothing is said of the tables.
@@ -103,19 +114,27 @@ impl<'p> Folding<'p> {
     /// Holds the tables against what was folded, as they are at a moment whose checkpoint is where the
     /// folding has come to.
     pub fn compare(mut self) -> Comparing<'p> {
-        self.log.finish().visit(&mut Hashes(&mut self.rows));
+        let changes = self.log.finish();
+        self.hash(&changes);
         self.rows.iter_mut().for_each(Expected::sort);
-        let Self { policy, log: Refold { entries, .. }, skipped, rows } = self;
-        Comparing { entries, skipped, tables: rows, chains: Chains::new(policy) }
+        let Self { policy, history_from, log: Refold { entries, .. }, skipped, rows } = self;
+        let chains = Chains::new(policy);
+        Comparing { entries, skipped, history_from, uncompared: 0, tables: rows, chains }
     }
 }
 
-struct Hashes<'r>(&'r mut [Expected]);
+struct Hashes<'r> {
+    tables: &'r mut [Expected],
+    history: History,
+}
 
 impl RowVisitor for Hashes<'_> {
     fn row<R: Row>(&mut self, row: &R) {
-        let hashed = Hashed::of(row);
-        let expected = &mut self.0[nth_of(&R::TABLE)];
+        if self.history.leaves_out(&R::TABLE, || TableRow::of(row).position()) {
+            return;
+        }
+        let hashed = Hashed::of(row, self.history);
+        let expected = &mut self.tables[nth_of(&R::TABLE)];
         expected.wordings.extend(hashed.wording.map(|wording| (hashed.key, wording)));
         expected.rows.push((hashed.key, hashed.row));
     }
@@ -151,9 +170,9 @@ impl Expected {
         self.rows.binary_search_by_key(&key, |row| row.0).ok()
     }
 
-    fn take(&mut self, row: TableRow) {
+    fn take(&mut self, row: TableRow, history: History) {
         self.found += 1;
-        let hashed = Hashed::of_read(&row);
+        let hashed = Hashed::of_read(&row, history);
         let Some(nth) = self.find(hashed.key).filter(|nth| !self.is_found[*nth]) else {
             self.added += 1;
             if self.extra.len() < NAMED_ROWS {
@@ -184,6 +203,8 @@ impl Expected {
 pub struct Comparing<'p> {
     entries: u64,
     skipped: u64,
+    history_from: Position,
+    uncompared: u64,
     tables: Vec<Expected>,
     chains: Chains<'p>,
 }
@@ -192,8 +213,13 @@ impl<'p> Comparing<'p> {
     /// Takes the next rows.
     pub fn rows(&mut self, rows: Vec<TableRow>) {
         for row in rows {
+            let history = History::from(self.history_from);
+            if history.leaves_out(row.table(), || row.position()) {
+                self.uncompared += 1;
+                continue;
+            }
             self.chains.take(&row);
-            self.tables[nth_of(row.table())].take(row);
+            self.tables[nth_of(row.table())].take(row, history);
         }
     }
 
@@ -256,11 +282,14 @@ impl Naming<'_> {
     }
 
     fn name(&mut self, changes: &Changes) {
-        changes.visit(&mut Names { tables: &self.compared.tables, named: &mut self.named });
+        let history = History::from(self.compared.history_from);
+        let tables = &self.compared.tables;
+        changes.visit(&mut Names { tables, history, named: &mut self.named });
     }
 
     fn report(self) -> AuditReport {
-        let Self { compared: Comparing { entries, skipped, tables, chains }, named, .. } = self;
+        let Self { compared, named, .. } = self;
+        let Comparing { entries, skipped, history_from, uncompared, tables, chains } = compared;
         let mut findings = named.findings;
         let mut wrong = chains.broken;
         let mut reports = Vec::with_capacity(tables.len());
@@ -290,6 +319,8 @@ impl Naming<'_> {
             checkpoint: Checkpoint::ZERO,
             entries,
             skipped,
+            history_from: (history_from > Position::ZERO).then_some(history_from),
+            uncompared,
             tables: reports,
             chains: chains.judged,
             links: chains.links,
@@ -302,19 +333,25 @@ impl Naming<'_> {
 
 struct Names<'n> {
     tables: &'n [Expected],
+    history: History,
     named: &'n mut Named,
 }
 
 impl RowVisitor for Names<'_> {
     fn row<R: Row>(&mut self, row: &R) {
         let nth = nth_of(&R::TABLE);
-        let (table, key) = (&self.tables[nth], Hashed::of(row).key);
+        if self.history.leaves_out(&R::TABLE, || TableRow::of(row).position()) {
+            return;
+        }
+        let (table, key) = (&self.tables[nth], Hashed::of(row, self.history).key);
         let name = R::TABLE.name;
         if let Some(found) = table.differing.get(&key) {
             let row = TableRow::of(row);
             let pairs = row.columns().zip(found.columns());
             let differ = |((column, expected), (_, found))| {
-                let is_same = expected == found || is_wording(name, column);
+                let is_same = expected == found
+                    || is_wording(name, column)
+                    || self.history.is_number(&R::TABLE, column);
                 (!is_same).then(|| ColumnDifference::of(column, expected, found))
             };
             let columns = pairs.filter_map(differ).collect();

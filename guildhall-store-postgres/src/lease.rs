@@ -237,12 +237,21 @@ pub(crate) async fn load_row(
     database: &Database,
     projector: &str,
 ) -> Result<CheckpointRow, sqlx::Error> {
+    Ok(find_row(connection, database, projector).await?.unwrap_or(CheckpointRow::NONE))
+}
+
+/// The row of this projector; none of one that never ran.
+pub(crate) async fn find_row(
+    connection: &mut PgConnection,
+    database: &Database,
+    projector: &str,
+) -> Result<Option<CheckpointRow>, sqlx::Error> {
     let row = sqlx::query(database.sql(include_str!("sql/load_checkpoint.sql")))
         .bind([projector.to_owned()])
         .fetch_optional(connection)
         .await?;
     let row = row.map(|row| read_row(&mut Columns::of(&row))).transpose()?;
-    Ok(row.map_or(CheckpointRow::NONE, |(_, row)| row))
+    Ok(row.map(|(_, row)| row))
 }
 
 /// Every row, by projector.

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use guildhall_core::ops::SCANNED_ROWS;
 use guildhall_core::store::Kind;
-use guildhall_core::{Checkpoint, OPS_DB, Scan, StoreError, Table, TableRow};
+use guildhall_core::{Checkpoint, OPS_DB, Position, Scan, StoreError, Table, TableRow};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::database::Database;
 use crate::error::Doing;
-use crate::lease::load_checkpoints;
+use crate::lease::find_row;
 use crate::ops_rows::Columns;
 use crate::snapshot::Session;
 
@@ -19,6 +19,7 @@ const DOING: &str = "reading the tables of the Ops DB";
 #[derive(Debug)]
 pub(crate) struct PostgresScan {
     checkpoint: Option<Checkpoint>,
+    history_from: Position,
     session: Session,
     database: Database,
     /// Which of [`Table::ALL`].
@@ -30,18 +31,19 @@ pub(crate) struct PostgresScan {
 impl PostgresScan {
     pub(crate) async fn begin(database: &Database) -> Result<Self, StoreError> {
         let mut session = Session::begin(DOING, database).await?;
-        let projector = [OPS_DB.to_owned()];
         let found = session.ask(async |connection| {
             // Whoever reads the rows may take long over some. Rows come from the first on, by the index
             // of the key, rather than after all of them were sorted.
             let settings =
                 "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL enable_sort = off";
             sqlx::raw_sql(settings).execute(&mut *connection).await?;
-            load_checkpoints(connection, database, &projector).await
+            find_row(connection, database, OPS_DB).await
         });
-        let checkpoint = found.await.doing(DOING)?.pop().map(|(_, checkpoint)| checkpoint);
+        let row = found.await.doing(DOING)?;
+        let history_from = row.as_ref().map_or(Position::ZERO, |row| row.history_from);
+        let checkpoint = row.map(|row| row.checkpoint);
         let database = database.clone();
-        Ok(Self { checkpoint, session, database, table: 0, is_open: false })
+        Ok(Self { checkpoint, history_from, session, database, table: 0, is_open: false })
     }
 
     /// The next rows of a table; fewer than could be read where it ends.
@@ -72,6 +74,10 @@ impl PostgresScan {
 impl Scan for PostgresScan {
     fn checkpoint(&self) -> Option<&Checkpoint> {
         self.checkpoint.as_ref()
+    }
+
+    fn history_from(&self) -> Position {
+        self.history_from
     }
 
     async fn next_rows(&mut self) -> Result<Option<Vec<TableRow>>, StoreError> {

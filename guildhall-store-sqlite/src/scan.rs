@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use guildhall_core::ops::SCANNED_ROWS;
-use guildhall_core::{Checkpoint, OPS_DB, Scan, SnapshotEnded, StoreError, Table, TableRow};
+use guildhall_core::{
+    Checkpoint, OPS_DB, Position, Scan, SnapshotEnded, StoreError, Table, TableRow,
+};
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
@@ -22,6 +24,7 @@ const DOING: &str = "reading the tables of the Ops DB";
 #[derive(Debug)]
 pub(crate) struct SqliteScan {
     checkpoint: Option<Checkpoint>,
+    history_from: Position,
     readers: Workers<Scanning>,
 }
 
@@ -36,7 +39,9 @@ impl SqliteScan {
             })?;
             let scanning = Scanning { reader, table: 0, after: None };
             let readers = Workers::spawn(&crew, "guildhall-scan", vec![scanning])?;
-            Ok::<_, StoreError>(Self { checkpoint: row.map(|row| row.checkpoint), readers })
+            let history_from = row.as_ref().map_or(Position::ZERO, |row| row.history_from);
+            let checkpoint = row.map(|row| row.checkpoint);
+            Ok::<_, StoreError>(Self { checkpoint, history_from, readers })
         });
         opened.await?
     }
@@ -46,6 +51,10 @@ impl SqliteScan {
 impl Scan for SqliteScan {
     fn checkpoint(&self) -> Option<&Checkpoint> {
         self.checkpoint.as_ref()
+    }
+
+    fn history_from(&self) -> Position {
+        self.history_from
     }
 
     async fn next_rows(&mut self) -> Result<Option<Vec<TableRow>>, StoreError> {

@@ -100,6 +100,15 @@ fn to_text(report: &AuditReport, head: Position, style: Style) -> String {
             "rows of the quarantine give their reason in other words than this version would";
         field(&mut text, "note", &format!("{} {said}", report.reworded));
     }
+    if let Some(from) = report.history_from {
+        let said = format!(
+            "artifact_revisions and deployment_changes have their history from position {from} on: {} of \
+             their rows are of entries up to there and were not compared, nor was how revisions are \
+             numbered; `guildhall rebuild` brings in the rest",
+            report.uncompared
+        );
+        field(&mut text, "note", &said);
+    }
     for finding in &report.findings {
         field(&mut text, "wrong", &finding.to_string());
     }

@@ -31,6 +31,7 @@ mod each {
         changed_content_is_found
         a_moved_checkpoint_is_found
         many_differences_are_counted_and_some_named
+        history_that_begins_later_is_compared_from_there_on
     }
 }
 
@@ -189,4 +190,39 @@ fn many_differences_are_counted_and_some_named(audited: &Audited) {
     assert!((1..=rows).contains(&named), "{named} of {rows}");
     let position = report["findings"][0]["position"].as_u64().unwrap();
     assert!((1..=150).contains(&position));
+}
+
+/// As a database that was made before there were tables of history has them, without what no entry brought.
+fn history_that_begins_later_is_compared_from_there_on(audited: &Audited) {
+    let before = audited.json(0, &["audit"]);
+    assert_eq!((&before["history_from"], &before["uncompared"]), (&Value::Null, &0.into()));
+    audited.tamper(
+        "UPDATE projector_checkpoints SET history_from = 100;
+         DELETE FROM artifact_revisions WHERE position <= 100 AND position <> 93;
+         DELETE FROM deployment_changes WHERE position <= 100;
+         UPDATE artifact_revisions SET revision = revision + 5",
+    );
+    let report = audited.json(0, &["audit"]);
+    assert_eq!((&report["holds"], &report["history_from"]), (&true.into(), &100.into()));
+    assert_eq!(report["uncompared"], 1, "{report}");
+    let revisions = table_of(&report, "artifact_revisions");
+    assert_eq!((&revisions["rows"], &revisions["expected"]), (&1.into(), &1.into()), "{revisions}");
+    let text = audited.succeed(&["audit"]);
+    let note =
+        "have their history from position 100 on: 1 of their rows are of entries up to there";
+    assert!(text.contains(note), "{text}");
+
+    // What came after is compared as ever.
+    audited.tamper("UPDATE artifact_revisions SET content_schema = 'urn:x' WHERE position > 100");
+    let text = audited.ends_with(1, &["audit"]);
+    assert!(text.contains("of position 145: content_schema is \"urn:x\", expected"), "{text}");
+    audited.tamper("DELETE FROM artifact_revisions WHERE position > 100");
+    let report = audited.json(1, &["audit"]);
+    assert_eq!(table_of(&report, "artifact_revisions")["missing"], 1, "{report}");
+
+    // A rebuild makes them whole.
+    audited.succeed(&["rebuild"]);
+    let report = audited.json(0, &["audit"]);
+    assert_eq!((&report["history_from"], &report["uncompared"]), (&Value::Null, &0.into()));
+    assert_eq!(report["tables"], before["tables"]);
 }

@@ -82,7 +82,8 @@ impl OpsDb for MemoryOpsDb {
     async fn scan(&self) -> Result<Box<dyn Scan>, StoreError> {
         let database = lock(&self.database);
         let checkpoint = database.projector.as_ref().map(|row| row.checkpoint.clone());
-        Ok(Box::new(MemoryScan::of(&database.rows, checkpoint)))
+        let history_from = database.row().history_from;
+        Ok(Box::new(MemoryScan::of(&database.rows, checkpoint, history_from)))
     }
 
     async fn overview(&self) -> Result<Overview, StoreError> {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::tables::Rows;
 use crate::checkpoint::Checkpoint;
 use crate::error::StoreError;
+use crate::ids::Position;
 use crate::ops::{SCANNED_ROWS, Scan, TableRow};
 use crate::store::Row;
 
@@ -14,12 +15,13 @@ use crate::store::Row;
 #[derive(Debug)]
 pub(super) struct MemoryScan {
     checkpoint: Option<Checkpoint>,
+    history_from: Position,
     /// Each of one table.
     chunks: VecDeque<Vec<TableRow>>,
 }
 
 impl MemoryScan {
-    pub(super) fn of(rows: &Rows, checkpoint: Option<Checkpoint>) -> Self {
+    pub(super) fn of(rows: &Rows, checkpoint: Option<Checkpoint>, history_from: Position) -> Self {
         let Rows {
             accord_bindings,
             governed_artifacts,
@@ -39,7 +41,7 @@ impl MemoryScan {
             .chain(chunks_of(deployment_changes))
             .chain(chunks_of(verification_results))
             .chain(chunks_of(quarantined_entries));
-        Self { checkpoint, chunks: chunks.collect() }
+        Self { checkpoint, history_from, chunks: chunks.collect() }
     }
 }
 
@@ -53,6 +55,10 @@ fn chunks_of<K, R: Row>(table: &BTreeMap<K, R>) -> impl Iterator<Item = Vec<Tabl
 impl Scan for MemoryScan {
     fn checkpoint(&self) -> Option<&Checkpoint> {
         self.checkpoint.as_ref()
+    }
+
+    fn history_from(&self) -> Position {
+        self.history_from
     }
 
     async fn next_rows(&mut self) -> Result<Option<Vec<TableRow>>, StoreError> {

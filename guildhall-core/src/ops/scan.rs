@@ -31,6 +31,10 @@ pub trait Scan: Send {
     /// How far the Ops DB was at that moment; none where it was never projected.
     fn checkpoint(&self) -> Option<&Checkpoint>;
 
+    /// From which position on the tables that say what was ([`Table::is_history`]) had all that the log
+    /// makes; [`Position::ZERO`] where they had all of it.
+    fn history_from(&self) -> Position;
+
     /// The next rows, all of one table; none at the end.
     ///
     /// # Errors

@@ -197,11 +197,14 @@ impl Table {
     /// Those of which a rebuilt one is compared with the live one, whose history begins at
     /// `history_from`: without the two that say what was where that is not the log's beginning.
     pub fn compared(history_from: Position) -> impl Iterator<Item = Self> {
-        let is_history = |table: &Self| {
-            [ArtifactRevision::TABLE.name, DeploymentChange::TABLE.name].contains(&table.name)
-        };
         let has_all = history_from == Position::ZERO;
-        Self::ALL.into_iter().filter(move |table| has_all || !is_history(table))
+        Self::ALL.into_iter().filter(move |table| has_all || !table.is_history())
+    }
+
+    /// Whether it says what was: rows of entries before a database had such tables came in by no
+    /// entry.
+    pub fn is_history(&self) -> bool {
+        [ArtifactRevision::TABLE.name, DeploymentChange::TABLE.name].contains(&self.name)
     }
 
     /// A statement in which every `{table.*}` became the columns of that table, in order, and every

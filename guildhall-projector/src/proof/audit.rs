@@ -78,16 +78,17 @@ pub async fn audit(
     mut progress: impl FnMut(AuditProgress) + Send,
 ) -> Result<AuditReport, AuditError> {
     let reading = Reading { chronicle, settings };
-    let mut until = checkpoint(ops_db).await?;
+    let (mut until, mut history_from) = stands(ops_db).await?;
     for _ in 0..ROUNDS {
-        let mut folding = Folding::new(policy);
+        let mut folding = Folding::new(policy, history_from);
         // Almost everything is folded before the tables are held at a moment, which costs whoever
         // writes them.
         let fault = reading.fold(&mut folding, until.position, &mut progress).await?;
         let scan = ops_db.scan().await?;
         let now = scan.checkpoint().cloned().unwrap_or(Checkpoint::ZERO);
-        if now.position < folding.position() {
-            until = now;
+        // A rebuild that was swapped in meanwhile has all of the history.
+        if now.position < folding.position() || scan.history_from() != history_from {
+            (until, history_from) = (now, scan.history_from());
             continue;
         }
         let fault = match fault {
@@ -108,8 +109,13 @@ pub async fn audit(
     Err(AuditError::Unsteady { checkpoint: until.position })
 }
 
-async fn checkpoint(ops_db: &dyn OpsDb) -> Result<Checkpoint, StoreError> {
-    Ok(ops_db.checkpoint(OPS_DB).await?.unwrap_or(Checkpoint::ZERO))
+/// How far the tables are, and from where on they have their history.
+async fn stands(ops_db: &dyn OpsDb) -> Result<(Checkpoint, Position), StoreError> {
+    let all = ops_db.checkpoints().await?;
+    let own = all.into_iter().find(|row| row.projector == OPS_DB);
+    Ok(own.map_or((Checkpoint::ZERO, Position::ZERO), |row| {
+        (row.checkpoint, row.history_from.unwrap_or(Position::ZERO))
+    }))
 }
 
 /// What takes decoded entries, in order and without a gap.

@@ -7,6 +7,8 @@ use guildhall_core::{Cid, Json, Table, TableRow, Timestamp};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::history::History;
+
 /// The first 16 bytes of the SHA-256 of a row's key, and of the whole row. What a forger would have to
 /// find is a second row of the same hash, which takes 2^128 attempts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,15 +27,15 @@ pub(super) fn is_wording(table: &str, column: &str) -> bool {
 
 impl Hashed {
     /// Of a row that the fold made.
-    pub(super) fn of<R: Row>(row: &R) -> Self {
-        let mut hashing = Hashing::new(&R::TABLE);
+    pub(super) fn of<R: Row>(row: &R, history: History) -> Self {
+        let mut hashing = Hashing::new(&R::TABLE, history);
         let Ok(()) = row.write(&mut hashing);
         hashing.finish()
     }
 
     /// Of a row that was read.
-    pub(super) fn of_read(row: &TableRow) -> Self {
-        let mut hashing = Hashing::new(row.table());
+    pub(super) fn of_read(row: &TableRow, history: History) -> Self {
+        let mut hashing = Hashing::new(row.table(), history);
         let Ok(()) = row.write(&mut hashing);
         hashing.finish()
     }
@@ -41,6 +43,7 @@ impl Hashed {
 
 struct Hashing<'t> {
     table: &'t Table,
+    history: History,
     at: usize,
     key: Sha256,
     row: Sha256,
@@ -48,8 +51,8 @@ struct Hashing<'t> {
 }
 
 impl<'t> Hashing<'t> {
-    fn new(table: &'t Table) -> Self {
-        Self { table, at: 0, key: Sha256::new(), row: Sha256::new(), wording: None }
+    fn new(table: &'t Table, history: History) -> Self {
+        Self { table, history, at: 0, key: Sha256::new(), row: Sha256::new(), wording: None }
     }
 
     fn finish(self) -> Hashed {
@@ -64,11 +67,14 @@ impl<'t> Hashing<'t> {
             self.wording = Some(half(Sha256::new_with_prefix(bytes)));
             return Ok(());
         }
+        if self.history.is_number(self.table, name) {
+            return Ok(());
+        }
         let mut head = [kind; 9];
         head[1..].copy_from_slice(&(bytes.len() as u64).to_be_bytes());
         self.row.update(head);
         self.row.update(bytes);
-        if self.table.key.contains(&name) {
+        if self.history.is_key(self.table, name) {
             self.key.update(head);
             self.key.update(bytes);
         }

@@ -23,6 +23,12 @@ pub struct AuditReport {
     pub entries: u64,
     /// How many of them have a type that this version does not know.
     pub skipped: u64,
+    /// From which position on the tables that say what was, `artifact_revisions` and
+    /// `deployment_changes`, were compared; none where that is the log's beginning. Of the first, how rows
+    /// are numbered was not compared then.
+    pub history_from: Option<Position>,
+    /// How many of their rows are of entries up to there, and were not compared.
+    pub uncompared: u64,
     /// Each table.
     pub tables: Vec<TableReport>,
     /// How many custody chains the tables have, and were judged anew.
@@ -47,6 +53,8 @@ impl Default for AuditReport {
             checkpoint: Checkpoint::ZERO,
             entries: 0,
             skipped: 0,
+            history_from: None,
+            uncompared: 0,
             tables: Vec::new(),
             chains: 0,
             links: 0,
@@ -72,7 +80,7 @@ impl AuditReport {
 pub struct TableReport {
     /// The table.
     pub table: &'static str,
-    /// How many rows it has.
+    /// How many rows it has, without those that were not compared.
     pub rows: u64,
     /// How many the log makes.
     pub expected: u64,
