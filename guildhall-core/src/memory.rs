@@ -33,6 +33,7 @@ mod as_of;
 mod chronicle;
 mod database;
 mod history;
+mod matching;
 mod ops_db;
 mod projector;
 mod scan;

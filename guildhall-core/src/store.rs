@@ -24,15 +24,14 @@ mod past;
 mod rebuild;
 mod rows;
 mod seen;
+mod settings;
+mod step;
 mod versions;
 
 pub use crate::chronicle::LeafRecord;
 pub use crate::ops::{Column, Kind};
 pub use append::{Admitted, AppendState, Recorded};
-pub use apply::{
-    Applier, Folded, Gathered, HeldBack, Loading, News, Projecting, ProjectorSettings, Standby,
-    Turn,
-};
+pub use apply::{Applier, Gathered, HeldBack, News, Projecting, Standby, Turn};
 pub use entries::BadRow;
 pub use family::{Family, Migration};
 pub use heads::{CHAIN_HEAD, TARGET_HEAD, read_artifact_head, read_target_head};
@@ -41,4 +40,6 @@ pub use past::{read_change, read_content, read_drift_span, read_posture, read_po
 pub use rebuild::{Deployments, Filler, Filling, Held};
 pub use rows::{ColumnReader, ColumnWriter, Misread, Row, Value};
 pub use seen::{Mark, Seen};
+pub use settings::ProjectorSettings;
+pub use step::{Folded, Loading};
 pub use versions::Versions;

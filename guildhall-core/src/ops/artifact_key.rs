@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Drift;
 use super::answer::ArtifactSummary;
+use super::artifact_query::{ArtifactQuery, ArtifactSort};
 use super::cursor::Cursor;
 use super::page::Paging;
-use super::query::{ArtifactQuery, ArtifactSort};
 use crate::custody::CustodyState;
 use crate::ids::ArtifactId;
 

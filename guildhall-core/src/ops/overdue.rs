@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::answer::{ArtifactDetail, ArtifactSummary};
+use super::artifact_query::{ArtifactQuery, ArtifactSort};
 use super::cursor::Cursor;
 use super::page::MAX_PAGE_ROWS;
-use super::query::{AccordQuery, ArtifactQuery, ArtifactSort, Counted, VerificationQuery};
+use super::query::{AccordQuery, Counted, VerificationQuery};
 use super::{AccordBinding, Drift, OpsDb};
 use crate::custody::CustodyState;
 use crate::error::StoreError;

@@ -4,7 +4,8 @@ use crate::checkpoint::Checkpoint;
 use crate::error::StoreError;
 use crate::fold::{Changes, Fold};
 use crate::projector::{Applied, ApplyError, Batch};
-use crate::store::apply::{Folded, Loading, ProjectorSettings, Step, applied};
+use crate::store::settings::ProjectorSettings;
+use crate::store::step::{Folded, Loading, Step, applied};
 
 /// A rebuild's part of the work without the I/O: where the next generation stands, and the rows that
 /// may still change, which are held back so that each is written once.

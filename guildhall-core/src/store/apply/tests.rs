@@ -1,16 +1,24 @@
 //! The machine, driven by a store that fails wherever it can.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use std::time::Duration;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::checkpoint::ContinuityError;
+use crate::chronicle::DecodedEntry;
 use crate::custody::CustodyState::{CeremonyOpen, Deployed, Drafted, Ratified};
 use crate::event::{CustodyTransitioned, Event, Outcome};
 use crate::fixtures::{at, bound, chain, entries, observed, origin, registered, revised, verified};
+use crate::fold::OnViolation;
 use crate::invariant::Code;
 use crate::memory::tables::Rows;
 use crate::ops::Tables;
+use crate::projector::{Applied, OPS_DB};
+use crate::store::step::Folded;
 use crate::store::{Deployments, Filler};
+use crate::verdict::{Judged, Verdict};
 
 const LEASE: Duration = Duration::from_secs(10);
 
