@@ -4,30 +4,29 @@
 //! fragment. Those are searched for row by row, in the query's order, until the page is full.
 
 mod artifacts;
+mod ceremonies;
 mod history;
+mod overview;
+mod posture;
 mod select;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use guildhall_core::ops::{AccordKey, DeploymentKey, MomentKey, Paging, PositionKey, SeqKey};
+use guildhall_core::ops::{AccordKey, Paging, PositionKey, SeqKey};
 use guildhall_core::{
     AccordBinding, AccordId, AccordQuery, AccordSort, ArtifactDetail, ArtifactId, ArtifactQuery,
     ArtifactRevision, ArtifactSummary, AsOf, AsOfError, Ceremony, CeremonyId, Change, ChangeQuery,
     Checkpoint, ClosedCeremony, Counted, Cursor, CustodyTransition, Decided, DeploymentQuery,
-    DeploymentSort, DeploymentState, DriftSpan, Health, HealthTimes, OPS_DB, OpenCeremony, OpsDb,
-    Overview, Page, PeriodQuery, Position, PostureDay, PostureQuery, ProjectorCheckpoint,
-    QuarantinedEntry, Recovery, Scan, SnapshotEnded, StoreError, TargetChange, Tier, Total,
-    VerificationQuery, VerificationResult,
+    DeploymentState, DriftSpan, HealthTimes, OPS_DB, OpenCeremony, OpsDb, Overview, Page,
+    PeriodQuery, Position, PostureDay, PostureQuery, ProjectorCheckpoint, QuarantinedEntry,
+    Recovery, Scan, SnapshotEnded, StoreError, TargetChange, Total, VerificationQuery,
+    VerificationResult,
 };
-use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::Connection;
 
-use self::select::{
-    Asked, STANDS, Select, bytes, left_or_in_state, left_or_of_health, moment, outcome_condition,
-    texts, words,
-};
+use self::select::{Asked, Select, bytes, texts};
 use crate::connection::DatabaseFile;
 use crate::error::Doing;
 use crate::lease::{find_row, load_row};
@@ -123,7 +122,7 @@ impl OpsDb for SqliteOpsDb {
     }
 
     async fn overview(&self) -> Result<Overview, StoreError> {
-        self.load(load_overview).await
+        self.load(overview::load).await
     }
 
     async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactSummary>, StoreError> {
@@ -178,7 +177,7 @@ impl OpsDb for SqliteOpsDb {
     ) -> Result<Page<Ceremony>, StoreError> {
         let paging = Paging::of(after.as_ref(), limit);
         self.load(move |asked| {
-            let rows = select_ceremony(id, &paging).load(asked, ceremony)?;
+            let rows = ceremonies::select(id, &paging).load(asked, ceremonies::whole)?;
             Ok(paging.page(rows, |row| (row.opened.position,)))
         })
         .await
@@ -191,22 +190,8 @@ impl OpsDb for SqliteOpsDb {
     ) -> Result<Page<OpenCeremony>, StoreError> {
         let paging = Paging::of(after.as_ref(), limit);
         self.load(move |asked| {
-            let columns = ["link.occurred_at", "link.position"];
-            let select = open_ceremonies(asked.as_of).paged(&columns, false, &paging, moment);
-            let rows = select.load(asked, |row| {
-                let mut columns = Columns::of(row);
-                let (name, artifact_type) = (columns.value()?, columns.value()?);
-                let (tier, accord) = (columns.value()?, columns.value()?);
-                let opened = columns.row::<CustodyTransition>()?;
-                Ok(OpenCeremony {
-                    ceremony_id: opened.ceremony_id,
-                    name,
-                    artifact_type,
-                    tier,
-                    accord,
-                    opened,
-                })
-            })?;
+            let select = ceremonies::select_open(asked.as_of, &paging);
+            let rows = select.load(asked, ceremonies::open)?;
             Ok(paging.page(rows, |row| (row.opened.occurred_at, row.opened.position)))
         })
         .await
@@ -219,23 +204,7 @@ impl OpsDb for SqliteOpsDb {
     ) -> Result<Page<ClosedCeremony>, StoreError> {
         let paging = Paging::of(after.as_ref(), limit);
         self.load(move |asked| {
-            let rows = select_closed_ceremonies(&paging).load(asked, |row| {
-                let mut columns = Columns::of(row);
-                let (name, artifact_type) = (columns.value()?, columns.value()?);
-                let (tier, accord) = (columns.value()?, columns.value()?);
-                let (opened_by, opened_at) = (columns.value()?, columns.value()?);
-                let closed = columns.row::<CustodyTransition>()?;
-                Ok(ClosedCeremony {
-                    ceremony_id: closed.ceremony_id,
-                    name,
-                    artifact_type,
-                    tier,
-                    accord,
-                    opened_by,
-                    opened_at,
-                    closed,
-                })
-            })?;
+            let rows = ceremonies::select_closed(&paging).load(asked, ceremonies::closed)?;
             Ok(paging.page(rows, |row| (row.closed.occurred_at, row.closed.position)))
         })
         .await
@@ -247,7 +216,7 @@ impl OpsDb for SqliteOpsDb {
     ) -> Result<Page<DeploymentState>, StoreError> {
         let query = query.clone();
         self.load(move |asked| {
-            let rows = select_deployments(&query, asked.as_of)
+            let rows = posture::select_deployments(&query, asked.as_of)
                 .load(asked, |row| Columns::of(row).row::<DeploymentState>())?;
             Ok(query.paging().page(rows, |row| query.key_of(row)))
         })
@@ -261,8 +230,7 @@ impl OpsDb for SqliteOpsDb {
         let query = query.clone();
         self.load(move |asked| {
             let paging = Paging::of(query.after.as_ref(), query.limit);
-            let rows = select_verifications(&query)
-                .paged(VERDICT_ORDER, !query.is_ascending, &paging, moment)
+            let rows = posture::select_verifications(&query, &paging)
                 .load(asked, |row| Columns::of(row).row::<VerificationResult>())?;
             Ok(paging.page(rows, |row| (row.verified_at, row.position)))
         })
@@ -297,7 +265,8 @@ impl OpsDb for SqliteOpsDb {
     ) -> Result<Page<Ceremony>, StoreError> {
         let (actor, paging) = (actor.to_owned(), Paging::of(after.as_ref(), limit));
         self.load(move |asked| {
-            let rows = history::select_ceremonies_of(&actor, &paging).load(asked, ceremony)?;
+            let rows =
+                history::select_ceremonies_of(&actor, &paging).load(asked, ceremonies::whole)?;
             Ok(paging.page(rows, |row| (row.opened.position,)))
         })
         .await
@@ -363,11 +332,15 @@ impl OpsDb for SqliteOpsDb {
                 Counted::Artifacts(query) => artifacts::count(asked, query, bound)?,
                 Counted::Accords(query) => filter_accords(query).count(asked, bound)?,
                 Counted::Deployments(query) => {
-                    filter_deployments(query, asked.as_of).count(asked, bound)?
+                    posture::filter_deployments(query, asked.as_of).count(asked, bound)?
                 }
-                Counted::Verifications(query) => select_verifications(query).count(asked, bound)?,
-                Counted::OpenCeremonies => open_ceremonies(asked.as_of).count(asked, bound)?,
-                Counted::ClosedCeremonies => closed_ceremonies().count(asked, bound)?,
+                Counted::Verifications(query) => {
+                    posture::filter_verifications(query).count(asked, bound)?
+                }
+                Counted::OpenCeremonies => {
+                    ceremonies::those_open(asked.as_of).count(asked, bound)?
+                }
+                Counted::ClosedCeremonies => ceremonies::those_closed().count(asked, bound)?,
                 Counted::Quarantined => {
                     Select::from(include_str!("sql/select_quarantined.sql")).count(asked, bound)?
                 }
@@ -400,16 +373,6 @@ impl OpsDb for SqliteOpsDb {
     }
 }
 
-fn ceremony(row: &rusqlite::Row<'_>) -> rusqlite::Result<Ceremony> {
-    let mut columns = Columns::of(row);
-    let (name, artifact_type) = (columns.value()?, columns.value()?);
-    let (tier, accord) = (columns.value()?, columns.value()?);
-    let opened = columns.row::<CustodyTransition>()?;
-    let closed = columns.row_if_any()?;
-    let ceremony_id = opened.ceremony_id;
-    Ok(Ceremony { ceremony_id, name, artifact_type, tier, accord, opened, closed })
-}
-
 /// Begins a transaction that sees this moment, which SQLite settles with the first row that it reads.
 fn begin(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN")?;
@@ -438,147 +401,6 @@ fn select_accords(query: &AccordQuery) -> Select {
         at.into_iter().chain([name.clone().into(), bytes(id.as_uuid())]).collect()
     };
     filter_accords(query).paged(columns, query.is_descending, &query.paging(), values)
-}
-
-fn select_ceremony(id: CeremonyId, paging: &Paging<PositionKey>) -> Select {
-    Select::from(include_str!("sql/select_ceremonies.sql"))
-        .and("link.to_state = 'ceremony_open'", [])
-        .and("link.ceremony_id = ?", [bytes(id.as_uuid())])
-        .paged(&["link.position"], false, paging, |(position,)| vec![position.as_i64().into()])
-}
-
-fn open_ceremonies(as_of: Option<AsOf>) -> Select {
-    let select = Select::from(include_str!("sql/select_open_ceremonies.sql"));
-    match as_of {
-        None => select,
-        Some(moment) => {
-            let those = left_or_in_state("'ceremony_open'", moment);
-            select.and(&format!("artifact.{those}"), [])
-        }
-    }
-}
-
-fn closed_ceremonies() -> Select {
-    Select::from(include_str!("sql/select_closed_ceremonies.sql"))
-        .and("link.from_state = 'ceremony_open'", [])
-}
-
-fn select_closed_ceremonies(paging: &Paging<MomentKey>) -> Select {
-    closed_ceremonies().paged(&["link.occurred_at", "link.position"], true, paging, moment)
-}
-
-fn filter_deployments(query: &DeploymentQuery, as_of: Option<AsOf>) -> Select {
-    let mut select = Select::from(include_str!("sql/select_deployments.sql"));
-    if let Some(id) = query.artifact_id {
-        select = select.and("artifact_id = ?", [bytes(id.as_uuid())]);
-    }
-    // Written out, because that is how SQLite knows a partial index to fit.
-    select = match query.healths.as_slice() {
-        [Health::Drifted] => select.and("health = 'drifted'", []),
-        [Health::Unknown] => select.and("health = 'unknown'", []),
-        healths => select.and_any("health", words(healths, Health::as_str)),
-    };
-    if let (Some(moment), [health @ (Health::Drifted | Health::Unknown)]) =
-        (as_of, query.healths.as_slice())
-    {
-        select = select.and(&left_or_of_health(health.as_str(), moment), []);
-    }
-    select
-        .and_any("target", texts(&query.targets))
-        .and_begins("target", query.target_begins.as_slice())
-}
-
-fn select_deployments(query: &DeploymentQuery, as_of: Option<AsOf>) -> Select {
-    let columns: &[_] = match query.sort {
-        DeploymentSort::Artifact => &["artifact_id", "target"],
-        DeploymentSort::Target => &["target", "artifact_id"],
-        DeploymentSort::HealthSince => &["health_since", "artifact_id", "target"],
-    };
-    let values = |(sort, at, id, target): &DeploymentKey| {
-        let (id, target) = (bytes(id.as_uuid()), Value::from(target.clone()));
-        match sort {
-            DeploymentSort::Target => vec![target, id],
-            _ => at.map(|at| at.to_string().into()).into_iter().chain([id, target]).collect(),
-        }
-    };
-    filter_deployments(query, as_of).paged(columns, query.is_descending, &query.paging(), values)
-}
-
-const VERDICT_ORDER: &[&str] = &["verified_at", "position"];
-
-fn select_verifications(query: &VerificationQuery) -> Select {
-    let mut select = Select::from(include_str!("sql/select_verifications.sql"));
-    if let Some(id) = query.artifact_id {
-        select = select.and("artifact_id = ?", [bytes(id.as_uuid())]);
-    }
-    // An artifact's verdicts are few, a target's fewer than a verifier's. The plus keeps SQLite from the
-    // wider index.
-    let has_artifact = query.artifact_id.is_some();
-    let target = if has_artifact { "+target" } else { "target" };
-    let is_narrow = has_artifact || !query.targets.is_empty();
-    let verifier = if is_narrow { "+verifier" } else { "verifier" };
-    select =
-        select.and_any(target, texts(&query.targets)).and_any(verifier, texts(&query.verifiers));
-    if !query.outcomes.is_empty() {
-        let (condition, values) = outcome_condition(&query.outcomes);
-        select = select.and(&condition, values);
-    }
-    if let Some(since) = query.verified_since {
-        select = select.and("verified_at >= ?", [since.to_string().into()]);
-    }
-    if let Some(before) = query.verified_before {
-        select = select.and("verified_at < ?", [before.to_string().into()]);
-    }
-    if query.is_standing {
-        select = select.and(STANDS, []);
-    }
-    select
-}
-
-fn load_overview(asked: &Asked<'_>) -> rusqlite::Result<Overview> {
-    let mut overview = Overview::default();
-    let (mut by_tier, mut counts, mut ceremonies) = match asked.as_of {
-        None => (
-            asked.prepare("SELECT tier, count(*) FROM governed_artifacts GROUP BY tier")?,
-            asked.prepare(include_str!("sql/overview.sql"))?,
-            asked.prepare(include_str!("sql/count_ceremonies.sql"))?,
-        ),
-        Some(moment) => {
-            let count = include_str!("sql/count_ceremonies.sql").trim_end();
-            let those = left_or_in_state("'ceremony_open'", moment);
-            (
-                asked.prepare_bounded(include_str!("sql/tiers_as_of.sql"), moment)?,
-                asked.prepare_bounded(include_str!("sql/overview_as_of.sql"), moment)?,
-                asked.prepare(&format!("{count} AND artifact.{those}"))?,
-            )
-        }
-    };
-    let values = asked.values([]);
-    let mut rows = by_tier.query(params_from_iter(&values))?;
-    while let Some(row) = rows.next()? {
-        let mut columns = Columns::of(row);
-        let tier = usize::from(columns.value::<Tier>()?.get());
-        overview.artifacts_by_tier[tier] = columns.count()?;
-    }
-    counts.query_row(params_from_iter(&values), |row| {
-        let mut columns = Columns::of(row);
-        overview.accords = columns.count()?;
-        overview.drifted_deployments = columns.count()?;
-        overview.unknown_deployments = columns.count()?;
-        let others = overview.drifted_deployments + overview.unknown_deployments;
-        overview.healthy_deployments = columns.count()?.saturating_sub(others);
-        overview.custody_transitions = columns.count()?;
-        overview.verifications = columns.count()?;
-        overview.quarantined = columns.count()?;
-        Ok(())
-    })?;
-    ceremonies.query_row(params_from_iter(&values), |row| {
-        let mut columns = Columns::of(row);
-        overview.open_ceremonies = columns.count()?;
-        overview.oldest_ceremony_opened_at = columns.value()?;
-        Ok(())
-    })?;
-    Ok(overview)
 }
 
 #[cfg(test)]

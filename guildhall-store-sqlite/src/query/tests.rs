@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use guildhall_core::ops::ArtifactKey;
-use guildhall_core::{ArtifactSort, CustodyState, Drift, Outcome, Seq, Table, Tier, Timestamp};
+use guildhall_core::{
+    ArtifactSort, CustodyState, DeploymentSort, Drift, Health, Outcome, Seq, Table, Tier, Timestamp,
+};
 use rusqlite::params_from_iter;
 use rusqlite::types::Value;
 
@@ -33,7 +35,7 @@ fn plan_of(select: &Select) -> Vec<String> {
 
 fn verifications(query: &VerificationQuery) -> Select {
     let paging = Paging::of(query.after.as_ref(), 10);
-    select_verifications(query).paged(VERDICT_ORDER, !query.is_ascending, &paging, moment)
+    posture::select_verifications(query, &paging)
 }
 
 /// No table is read whole, and nothing is sorted.
@@ -128,7 +130,7 @@ fn deployments_and_verifications_come_from_their_indexes() {
         (beyond(DeploymentSort::HealthSince, Some(Timestamp::MIN)), "deployment_states_by_since"),
         (DeploymentQuery::default().targets(["eu".to_owned()]), "deployment_states_by_target"),
     ] {
-        let plan = plan_of(&select_deployments(&query, None));
+        let plan = plan_of(&posture::select_deployments(&query, None));
         assert_indexed(&plan);
         assert!(plan[0].contains(index), "{plan:#?}");
     }
@@ -165,7 +167,7 @@ fn open_ceremonies_are_found_among_the_open_ones_alone() {
 fn closed_ceremonies_and_the_age_of_verdicts_come_from_their_indexes() {
     let next = Cursor::from_key(&(Timestamp::MAX, Position::MAX));
     for after in [None, Some(&next)] {
-        let plan = plan_of(&select_closed_ceremonies(&Paging::of(after, 10)));
+        let plan = plan_of(&ceremonies::select_closed(&Paging::of(after, 10)));
         assert_indexed(&plan);
         assert!(plan[0].contains("custody_transitions_closing"), "{plan:#?}");
     }
@@ -248,7 +250,7 @@ fn look_ups_search_the_index_of_what_they_look_for() {
             "governed_artifacts_by_cid",
         ),
         (
-            select_deployments(
+            posture::select_deployments(
                 &DeploymentQuery::default()
                     .target_begins("e".to_owned())
                     .sort(DeploymentSort::Target),
@@ -258,8 +260,8 @@ fn look_ups_search_the_index_of_what_they_look_for() {
         ),
         (select_accords(&AccordQuery::default().name_begins(one("De"))), "accord_bindings_by_name"),
         (select_accords(&effective), "accord_bindings_by_effect"),
-        (select_ceremony(CeremonyId::new(), &first), "custody_transitions_opening"),
-        (select_ceremony(CeremonyId::new(), &next), "custody_transitions_opening"),
+        (ceremonies::select(CeremonyId::new(), &first), "custody_transitions_opening"),
+        (ceremonies::select(CeremonyId::new(), &next), "custody_transitions_opening"),
         (verifications(&by_target), "verification_results_by_target"),
         (verifications(&by_verifier), "verification_results_by_verifier"),
         (verifications(&by_both), "verification_results_by_target"),
