@@ -1,22 +1,24 @@
 //! The database of a store: its pool, and its schema in the text of every statement.
 
 use std::io;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions, PgSslMode};
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, PgConnection, PgPool, Postgres, SqlSafeStr, SqlStr,
-    Transaction,
+    AssertSqlSafe, Connection, PgConnection, PgPool, Postgres, SqlSafeStr, SqlStr, Transaction,
 };
 use tokio::time::timeout;
 
 use crate::error::OpenError;
-use crate::hosts::{self, Target};
 use crate::options::{PostgresOptions, Source};
 use crate::servers::Servers;
+
+mod schema_name;
+mod url;
+
+pub(crate) use schema_name::Schema;
 
 /// A pool and a schema. Clones are cheap and share the pool.
 #[derive(Debug, Clone)]
@@ -47,7 +49,7 @@ impl Database {
         let (pool, servers) = match &options.source {
             Source::Pool(pool) => (pool.clone(), None),
             Source::Url(url) => {
-                let (first, servers) = parse_url(url, is_read_only)?;
+                let (first, servers) = url::parse(url, is_read_only)?;
                 let servers = servers.map(Arc::new);
                 let (checking, connecting) = (servers.clone(), servers.clone());
                 let defaults = session_defaults(options, is_read_only);
@@ -302,221 +304,4 @@ fn lock_patience(answer_timeout: Duration) -> Duration {
 pub(crate) fn setting(duration: Duration) -> String {
     let millis = i32::try_from(duration.as_millis()).unwrap_or(i32::MAX);
     format!("{millis}ms")
-}
-
-/// The parameters that the driver understands in a URL: libpq's names, and names of its own.
-const PARAMETERS: [&[&str]; 2] = [
-    &[
-        "sslmode",
-        "sslrootcert",
-        "sslcert",
-        "sslkey",
-        "host",
-        "hostaddr",
-        "port",
-        "dbname",
-        "user",
-        "password",
-        "application_name",
-        "options",
-        "target_session_attrs",
-    ],
-    &["ssl-mode", "ssl-root-cert", "ssl-ca", "ssl-cert", "ssl-key", "statement-cache-capacity"],
-];
-
-/// Refuses a parameter that the driver would ignore: it logs those, with their values.
-///
-/// Neither its value is shown nor its name, which can be a secret too: what follows a `?` or a `&`
-/// in a password that was not escaped.
-fn check_parameters(url: &str) -> Result<(), OpenError> {
-    let url = url.split_once('#').map_or(url, |(url, _)| url);
-    let (_, query) = url.split_once('?').unwrap_or_default();
-    let is_understood = |parameter: &str| {
-        let (name, _) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let is_option =
-            ["options[", "options%5B", "options%5b"].iter().any(|it| name.starts_with(it));
-        is_option || PARAMETERS.concat().contains(&name)
-    };
-    let mut parameters = query.split('&');
-    match parameters.position(|it| !it.is_empty() && !is_understood(it)) {
-        None => Ok(()),
-        Some(nth) => {
-            let (nth, known) = (nth + 1, PARAMETERS[0].join(", "));
-            let reason = format!("parameter {nth} after its ? is not one of {known}");
-            Err(OpenError::BadUrl { reason })
-        }
-    }
-}
-
-/// Refuses what asks for TLS where there is none to be had, before anything is connected.
-fn check_tls(mode: PgSslMode) -> Result<(), OpenError> {
-    let mode = match mode {
-        _ if cfg!(feature = "tls") => return Ok(()),
-        PgSslMode::Disable | PgSslMode::Allow | PgSslMode::Prefer => return Ok(()),
-        PgSslMode::Require => "sslmode=require",
-        PgSslMode::VerifyCa => "sslmode=verify-ca",
-        PgSslMode::VerifyFull => "sslmode=verify-full",
-    };
-    Err(OpenError::NoTls { mode })
-}
-
-/// Where a URL leads: the server that is connected to first, and the servers to choose from, where there
-/// are several or it says what the one has to be.
-fn parse_url(
-    url: &str,
-    is_read_only: bool,
-) -> Result<(PgConnectOptions, Option<Servers>), OpenError> {
-    check_parameters(url)?;
-    let named = hosts::parse(url)?;
-    let mut list = Vec::with_capacity(named.urls.len());
-    for url in &named.urls {
-        list.push(parse_one(url)?);
-    }
-    let is_settled = list.len() == 1 && named.target.is_none_or(|target| target == Target::Any);
-    let own = if is_read_only { Target::Any } else { Target::ReadWrite };
-    let first = list[0].clone();
-    let servers = (!is_settled).then(|| Servers::new(list, named.target.unwrap_or(own)));
-    Ok((first, servers))
-}
-
-fn parse_one(url: &str) -> Result<PgConnectOptions, OpenError> {
-    let options = PgConnectOptions::from_str(url).map_err(|error| {
-        let reason = match error {
-            sqlx::Error::Configuration(source) => source.to_string(),
-            other => other.to_string(),
-        };
-        OpenError::BadUrl { reason }
-    })?;
-    check_tls(options.get_ssl_mode())?;
-    // The driver would tell every statement, and every one over a second as a warning. And it asks for
-    // digits of floating-point numbers, which nothing here is, when connecting; PgBouncer refuses that.
-    Ok(options.extra_float_digits(None).disable_statement_logging())
-}
-
-/// The name of a schema, checked, and quoted for SQL.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Schema {
-    name: Arc<str>,
-    quoted: Arc<str>,
-}
-
-impl Schema {
-    /// How long a name may be, so that what is derived from it stays within PostgreSQL's 63 bytes.
-    const MAX_BYTES: usize = 48;
-
-    /// As it is written in the catalogue.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// A statement, with the quoted name in the place of each `{schema}`, and the name as a text in
-    /// that of each `{schema_literal}`.
-    pub(crate) fn sql(&self, template: &str) -> SqlStr {
-        let literal = format!("'{}'", self.name.replace('\'', "''"));
-        let parts =
-            template.split("{schema_literal}").map(|it| it.replace("{schema}", &self.quoted));
-        AssertSqlSafe(parts.collect::<Vec<_>>().join(&literal)).into_sql_str()
-    }
-
-    /// The channel that announces commits of the schema's Chronicle.
-    pub(crate) fn channel(&self) -> String {
-        format!("guildhall:{}", self.name)
-    }
-
-    /// The channel that announces commits of the schema's projectors.
-    pub(crate) fn ops_channel(&self) -> String {
-        format!("guildhall_ops:{}", self.name)
-    }
-}
-
-impl FromStr for Schema {
-    type Err = OpenError;
-
-    fn from_str(name: &str) -> Result<Self, OpenError> {
-        // A `$` could end the quoting of a function's body; `pg_` is PostgreSQL's own.
-        let is_good = (1..=Self::MAX_BYTES).contains(&name.len())
-            && !name.chars().any(|character| character.is_control() || character == '$')
-            && !name.starts_with("pg_");
-        if is_good {
-            let quoted = format!("\"{}\"", name.replace('"', "\"\""));
-            Ok(Self { name: name.into(), quoted: quoted.into() })
-        } else {
-            Err(OpenError::BadSchema { found: name.chars().take(64).collect() })
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-    use super::*;
-
-    #[test]
-    fn a_schema_is_quoted_wherever_it_stands() {
-        let schema: Schema = r#"Odd "one"; DROP"#.parse().unwrap();
-        let sql = schema.sql("SELECT 1 FROM {schema}.a, {schema}.b");
-        assert_eq!(sql.as_str(), r#"SELECT 1 FROM "Odd ""one""; DROP".a, "Odd ""one""; DROP".b"#);
-    }
-
-    #[test]
-    fn what_cannot_name_a_schema_is_refused() {
-        for name in ["", "pg_toast", "a$b", "a\0b", "a\nb", &"x".repeat(49)] {
-            assert!(name.parse::<Schema>().is_err(), "{name:?}");
-        }
-        for name in ["guildhall", "{schema}", "Überseebrücke", &"x".repeat(48)] {
-            assert!(name.parse::<Schema>().is_ok(), "{name:?}");
-        }
-    }
-
-    #[test]
-    fn a_parameter_is_understood_or_refused_without_a_word_of_it() {
-        for query in [
-            "",
-            "?",
-            "?sslmode=prefer&&host=%2Frun&",
-            "?options=-c%20jit%3Doff&options%5Bsearch_path%5D=a&options[jit]=off",
-            "?password=a?b&statement-cache-capacity=9#secret=1",
-            "?target_session_attrs=primary&host=a,b",
-        ] {
-            assert!(parse_url(&format!("postgres://app@db/ops{query}"), false).is_ok(), "{query}");
-        }
-        for (url, nth) in [
-            ("postgres://app@db/ops?sslpassword=secret", 1),
-            ("postgres://app@db/ops?sslmode=require&pasword=secret", 2),
-            ("postgres://app@db/ops?password=some&secret", 2),
-            ("postgres://app@db/ops?&=secret", 2),
-            ("postgres://app:?secret@db/ops", 1),
-            ("postgres://app:?secret=secret@db/ops?sslmode=require", 1),
-        ] {
-            match parse_url(url, false).unwrap_err() {
-                OpenError::BadUrl { reason } => {
-                    assert!(reason.starts_with(&format!("parameter {nth} ")), "{url}: {reason}");
-                    assert!(!reason.contains("secret"), "{url}: {reason}");
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn a_url_that_asks_for_tls_gets_it_or_hears_of_the_feature() {
-        for mode in ["require", "verify-ca", "verify-full"] {
-            let parsed = parse_url(&format!("postgres://app:secret@db/ops?sslmode={mode}"), false);
-            if cfg!(feature = "tls") {
-                assert!(parsed.is_ok(), "{mode}");
-                continue;
-            }
-            let refused = parsed.unwrap_err();
-            let said = refused.to_string();
-            assert!(said.contains(&format!("sslmode={mode}")), "{said}");
-            assert!(said.contains("the feature \"tls\""), "{said}");
-            assert!(!said.contains("secret") && !refused.is_transient(), "{said}");
-        }
-        for mode in ["disable", "allow", "prefer"] {
-            assert!(
-                parse_url(&format!("postgres://app@db/ops?sslmode={mode}"), false).is_ok(),
-                "{mode}"
-            );
-        }
-    }
 }

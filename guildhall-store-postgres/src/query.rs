@@ -4,7 +4,11 @@
 //! for row by row.
 
 mod artifacts;
+mod ceremonies;
+mod count;
 mod history;
+mod overview;
+mod posture;
 mod select;
 
 use std::sync::Arc;
@@ -16,15 +20,15 @@ use guildhall_core::{
     AccordBinding, AccordId, AccordQuery, AccordSort, ArtifactDetail, ArtifactId, ArtifactQuery,
     ArtifactRevision, ArtifactSummary, AsOf, AsOfError, Ceremony, CeremonyId, Change, ChangeQuery,
     Checkpoint, ClosedCeremony, Counted, Cursor, CustodyState, CustodyTransition, Decided,
-    DeploymentChange, DeploymentQuery, DeploymentSort, DeploymentState, DriftSpan, Health,
-    HealthTimes, OPS_DB, OpenCeremony, OpsDb, Overview, Page, PeriodQuery, Position, PostureDay,
-    PostureQuery, ProjectorCheckpoint, QuarantinedEntry, Recovery, Scan, StoreError, TargetChange,
-    Timestamp, Total, VerificationQuery, VerificationResult, Wakeup,
+    DeploymentChange, DeploymentQuery, DeploymentState, DriftSpan, HealthTimes, OPS_DB,
+    OpenCeremony, OpsDb, Overview, Page, PeriodQuery, Position, PostureDay, PostureQuery,
+    ProjectorCheckpoint, QuarantinedEntry, Recovery, Scan, StoreError, TargetChange, Timestamp,
+    Total, VerificationQuery, VerificationResult, Wakeup,
 };
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
 
-use self::select::{STANDS, Select};
+use self::select::Select;
 use crate::database::Database;
 use crate::error::Doing;
 use crate::lease::{list_checkpoints, load_checkpoints, load_row};
@@ -35,13 +39,6 @@ use crate::store::PostgresStore;
 use crate::watch::Signal;
 
 const DOING: &str = "reading the Ops DB";
-
-/// Where a statement begins that counts rows, up to a bound.
-macro_rules! counting {
-    ($table:literal) => {
-        concat!("SELECT pg_catalog.count(*) FROM (SELECT 1 FROM {schema}.", $table)
-    };
-}
 
 /// The Ops DB in a schema (see [`OpsDb`] for its queries). Clones are cheap.
 #[derive(Debug, Clone)]
@@ -123,15 +120,7 @@ impl OpsDb for PostgresOpsDb {
     }
 
     async fn overview(&self) -> Result<Overview, StoreError> {
-        let select = match self.as_of {
-            None => self.select(include_str!("sql/overview.sql")),
-            Some(moment) => Select::of_moment(
-                self.database.schema(),
-                moment,
-                include_str!("sql/overview_as_of.sql"),
-            ),
-        };
-        let found = self.load(select, overview).await?;
+        let found = self.load(overview::select(self), overview::read).await?;
         Ok(found.into_iter().next().unwrap_or_default())
     }
 
@@ -218,7 +207,7 @@ impl OpsDb for PostgresOpsDb {
         select.page(&["link.position"], false, &paging, |select, (position,)| {
             select.value(position.as_i64());
         });
-        let rows = self.load(select, ceremony).await?;
+        let rows = self.load(select, ceremonies::whole).await?;
         Ok(paging.page(rows, |row| (row.opened.position,)))
     }
 
@@ -231,7 +220,7 @@ impl OpsDb for PostgresOpsDb {
         let mut select = self.select_where(include_str!("sql/select_open_ceremonies.sql"));
         select.left_or_in_state("artifact.id", &[CustodyState::CeremonyOpen]);
         select.page(&["link.occurred_at", "link.position"], false, &paging, Select::moment);
-        let rows = self.load(select, open_ceremony).await?;
+        let rows = self.load(select, ceremonies::open).await?;
         Ok(paging.page(rows, |row| (row.opened.occurred_at, row.opened.position)))
     }
 
@@ -243,7 +232,7 @@ impl OpsDb for PostgresOpsDb {
         let paging = Paging::<MomentKey>::of(after.as_ref(), limit);
         let mut select = self.select_where(include_str!("sql/select_closed_ceremonies.sql"));
         select.page(&["link.occurred_at", "link.position"], true, &paging, Select::moment);
-        let rows = self.load(select, closed_ceremony).await?;
+        let rows = self.load(select, ceremonies::closed).await?;
         Ok(paging.page(rows, |row| (row.closed.occurred_at, row.closed.position)))
     }
 
@@ -253,24 +242,7 @@ impl OpsDb for PostgresOpsDb {
     ) -> Result<Page<DeploymentState>, StoreError> {
         let Some(query) = query.without_nul() else { return Ok(Page::EMPTY) };
         let paging = query.paging();
-        let mut select =
-            self.select("SELECT {deployment_states.*} FROM {schema}.deployment_states");
-        filter_deployments(&mut select, &query);
-        let columns: &[_] = match query.sort {
-            DeploymentSort::Artifact => &["artifact_id", "target"],
-            DeploymentSort::Target => &["target", "artifact_id"],
-            DeploymentSort::HealthSince => &["health_since", "artifact_id", "target"],
-        };
-        select.page(columns, query.is_descending, &paging, |select, (sort, at, id, target)| {
-            if *sort == DeploymentSort::Target {
-                select.value(target.clone()).text(", ").value(*id.as_uuid());
-                return;
-            }
-            if let Some(at) = at {
-                select.time(*at).text(", ");
-            }
-            select.value(*id.as_uuid()).text(", ").value(target.clone());
-        });
+        let select = posture::select_deployments(self.select(posture::DEPLOYMENTS), &query);
         let rows = self.load(select, |columns| columns.row::<DeploymentState>()).await?;
         Ok(paging.page(rows, |row| query.key_of(row)))
     }
@@ -281,18 +253,8 @@ impl OpsDb for PostgresOpsDb {
     ) -> Result<Page<VerificationResult>, StoreError> {
         let Some(query) = query.without_nul() else { return Ok(Page::EMPTY) };
         let paging = Paging::<MomentKey>::of(query.after.as_ref(), query.limit);
-        let mut select = self.select(
-            "SELECT {verification_results.*} \
-             FROM {schema}.verification_results AS verdict",
-        );
-        filter_verifications(&mut select, &query);
-        if let Some((at, _)) = paging.key {
-            // Said twice: only of the first the planner concludes which months are beside the page.
-            let is_later = query.is_ascending != paging.is_turned;
-            select.and(if is_later { "verified_at >= " } else { "verified_at <= " }).time(at);
-        }
-        let order = ["verified_at", "position"];
-        select.page(&order, !query.is_ascending, &paging, Select::moment);
+        let select = self.select(posture::VERIFICATIONS);
+        let select = posture::select_verifications(select, &query, &paging);
         let rows = self.load(select, |columns| columns.row::<VerificationResult>()).await?;
         Ok(paging.page(rows, |row| (row.verified_at, row.position)))
     }
@@ -348,7 +310,7 @@ impl OpsDb for PostgresOpsDb {
         select.page(&["link.position"], false, &paging, |select, (position,)| {
             select.value(position.as_i64());
         });
-        let rows = self.load(select, ceremony).await?;
+        let rows = self.load(select, ceremonies::whole).await?;
         Ok(paging.page(rows, |row| (row.opened.position,)))
     }
 
@@ -429,43 +391,7 @@ impl OpsDb for PostgresOpsDb {
     }
 
     async fn count(&self, counted: &Counted, bound: u32) -> Result<Total, StoreError> {
-        const NONE: Total = Total { rows: 0, has_more: false };
-        let mut select = match counted {
-            Counted::Artifacts(query) => {
-                let Some(query) = query.without_nul() else { return Ok(NONE) };
-                artifacts::filter(self.select(artifacts::COUNT), &query)
-            }
-            Counted::Accords(query) => {
-                let Some(query) = query.without_nul() else { return Ok(NONE) };
-                let mut select = self.select(counting!("accord_bindings"));
-                filter_accords(&mut select, &query);
-                select
-            }
-            Counted::Deployments(query) => {
-                let Some(query) = query.without_nul() else { return Ok(NONE) };
-                let mut select = self.select(counting!("deployment_states"));
-                filter_deployments(&mut select, &query);
-                select
-            }
-            Counted::Verifications(query) => {
-                let Some(query) = query.without_nul() else { return Ok(NONE) };
-                let mut select = self.select(counting!("verification_results AS verdict"));
-                filter_verifications(&mut select, &query);
-                select
-            }
-            Counted::OpenCeremonies => {
-                let mut select = self.select(counting!("governed_artifacts"));
-                select.and("coalesce(custody_state, '') = 'ceremony_open'");
-                select.left_or_in_state("id", &[CustodyState::CeremonyOpen]);
-                select
-            }
-            Counted::ClosedCeremonies => {
-                let mut select = self.select(counting!("custody_transitions"));
-                select.and("from_state = 'ceremony_open'");
-                select
-            }
-            Counted::Quarantined => self.select(counting!("quarantined_entries")),
-        };
+        let Some(mut select) = count::select(self, counted) else { return Ok(Total::of(0, bound)) };
         select.count_to(bound);
         let found = self.load(select, |columns| columns.count()).await?;
         Ok(Total::of(found.into_iter().next().unwrap_or(0), bound))
@@ -502,89 +428,8 @@ fn filter_accords(select: &mut Select<'_>, query: &AccordQuery) {
     select.and_begins("name", &query.name_begins);
 }
 
-fn filter_deployments(select: &mut Select<'_>, query: &DeploymentQuery) {
-    if let Some(id) = query.artifact_id {
-        select.and("artifact_id = ").value(*id.as_uuid());
-    }
-    select.and_any("target", &query.targets, String::clone);
-    select.and_begins("target", query.target_begins.as_slice());
-    select.and_any("health", &query.healths, |health| health.as_str().to_owned());
-    if let [health @ (Health::Drifted | Health::Unknown)] = query.healths.as_slice() {
-        select.left_or_of_health(*health);
-    }
-}
-
-fn filter_verifications(select: &mut Select<'_>, query: &VerificationQuery) {
-    if let Some(id) = query.artifact_id {
-        select.and("artifact_id = ").value(*id.as_uuid());
-    }
-    select.and_any_long("target", &query.targets);
-    select.and_any_long("verifier", &query.verifiers);
-    select.and_any("outcome", &query.outcomes, |outcome| outcome.as_str().to_owned());
-    if let Some(since) = query.verified_since {
-        select.and("verified_at >= ").time(since);
-    }
-    if let Some(before) = query.verified_before {
-        select.and("verified_at < ").time(before);
-    }
-    if query.is_standing {
-        select.and(STANDS);
-    }
-}
-
 const ACCORDS: &str = "SELECT {accord_bindings.*} \
     FROM {schema}.accord_bindings";
 
 const QUARANTINED: &str = "SELECT {quarantined_entries.*} \
     FROM {schema}.quarantined_entries";
-
-fn overview(columns: &mut Columns<'_>) -> Result<Overview, sqlx::Error> {
-    let mut overview = Overview::default();
-    for count in &mut overview.artifacts_by_tier {
-        *count = columns.count()?;
-    }
-    overview.accords = columns.count()?;
-    overview.drifted_deployments = columns.count()?;
-    overview.unknown_deployments = columns.count()?;
-    let others = overview.drifted_deployments + overview.unknown_deployments;
-    overview.healthy_deployments = columns.count()?.saturating_sub(others);
-    overview.custody_transitions = columns.count()?;
-    overview.verifications = columns.count()?;
-    overview.quarantined = columns.count()?;
-    overview.open_ceremonies = columns.count()?;
-    overview.oldest_ceremony_opened_at = columns.value()?;
-    Ok(overview)
-}
-
-fn open_ceremony(columns: &mut Columns<'_>) -> Result<OpenCeremony, sqlx::Error> {
-    let (name, artifact_type) = (columns.value()?, columns.value()?);
-    let (tier, accord) = (columns.value()?, columns.value()?);
-    let opened = columns.row::<CustodyTransition>()?;
-    Ok(OpenCeremony { ceremony_id: opened.ceremony_id, name, artifact_type, tier, accord, opened })
-}
-
-fn ceremony(columns: &mut Columns<'_>) -> Result<Ceremony, sqlx::Error> {
-    let (name, artifact_type) = (columns.value()?, columns.value()?);
-    let (tier, accord) = (columns.value()?, columns.value()?);
-    let opened = columns.row::<CustodyTransition>()?;
-    let closed = columns.row_if_any()?;
-    let ceremony_id = opened.ceremony_id;
-    Ok(Ceremony { ceremony_id, name, artifact_type, tier, accord, opened, closed })
-}
-
-fn closed_ceremony(columns: &mut Columns<'_>) -> Result<ClosedCeremony, sqlx::Error> {
-    let (name, artifact_type) = (columns.value()?, columns.value()?);
-    let (tier, accord) = (columns.value()?, columns.value()?);
-    let (opened_by, opened_at) = (columns.value()?, columns.value()?);
-    let closed = columns.row::<CustodyTransition>()?;
-    Ok(ClosedCeremony {
-        ceremony_id: closed.ceremony_id,
-        name,
-        artifact_type,
-        tier,
-        accord,
-        opened_by,
-        opened_at,
-        closed,
-    })
-}
