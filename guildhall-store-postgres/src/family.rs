@@ -120,6 +120,7 @@ const OPS: &[Migration] = &[
         name: "orders",
         sql: include_str!("../migrations/ops/0015_orders.sql"),
     },
+    Migration { number: 16, name: "since", sql: include_str!("../migrations/ops/0016_since.sql") },
 ];
 
 /// The statements of all migrations, in order.

@@ -88,4 +88,5 @@ const OPS: &[Migration] = &[
         name: "orders",
         sql: include_str!("../migrations/ops/0014_orders.sql"),
     },
+    Migration { number: 15, name: "since", sql: include_str!("../migrations/ops/0015_since.sql") },
 ];

@@ -31,7 +31,7 @@ impl AsOf {
     /// The column of a table by which a row was there at the moment: it is not beyond it. None where
     /// every row is: accords and quarantined entries have no time of an event, and an artifact was
     /// there at a position that its first content was.
-    pub fn column(self, table: &str) -> Option<&'static str> {
+    fn column(self, table: &str) -> Option<&'static str> {
         match (self, table) {
             (Self::Position(_), "governed_artifacts") => None,
             (Self::Position(_), _) => Some("position"),
@@ -42,6 +42,47 @@ impl AsOf {
             (Self::Time(_), "verification_results") => Some("verified_at"),
             (Self::Time(_), _) => None,
         }
+    }
+
+    /// A statement in which `{shown table}` became the condition that a row of the table was there at the
+    /// moment, and `{after table}` the condition that it came later; `{shown alias: table}` where the table
+    /// has an alias. `parameter` is what binds the moment. Whatever else stands in braces stays.
+    ///
+    /// ```
+    /// use guildhall_core::{AsOf, Position};
+    ///
+    /// let sql = "SELECT count(*) FROM deployment_changes AS seen WHERE {after seen: deployment_changes}";
+    /// let since = AsOf::Position(Position::new(7)).expand(sql, "?1");
+    /// assert!(since.ends_with("WHERE seen.position > ?1"));
+    /// ```
+    pub fn expand(self, sql: &str, parameter: &str) -> String {
+        let mut expanded = String::with_capacity(sql.len());
+        let mut rest = sql;
+        while let Some((before, part)) = rest.split_once('{') {
+            expanded.push_str(before);
+            let (inside, after) = part.split_once('}').unwrap_or((part, ""));
+            rest = after;
+            let (is_shown, what) = match inside.split_once(' ') {
+                Some(("shown", what)) => (true, what),
+                Some(("after", what)) => (false, what),
+                _ => {
+                    expanded.extend(["{", inside, "}"]);
+                    continue;
+                }
+            };
+            let (alias, table) = match what.split_once(": ") {
+                Some((alias, table)) => ([alias, "."], table),
+                None => (["", ""], what),
+            };
+            match self.column(table) {
+                Some(column) => {
+                    expanded.extend(alias);
+                    expanded.extend([column, if is_shown { " <= " } else { " > " }, parameter]);
+                }
+                None => expanded.push_str(if is_shown { "true" } else { "false" }),
+            }
+        }
+        expanded + rest
     }
 
     /// Whether a row was there at the moment that an entry of this position wrote, and that tells of
@@ -153,6 +194,20 @@ mod tests {
         for text in ["", "-1", "9007199254740992", "2026-11-23", "yesterday"] {
             assert!(text.parse::<AsOf>().is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn what_stands_in_braces_becomes_a_condition_of_the_moment_or_stays() {
+        let sql = "{shown accord_bindings} {after governed_artifacts} {shown it: artifact_revisions} {its.*} {";
+        let expanded = |moment: AsOf| moment.expand(sql, "$1");
+        assert_eq!(
+            expanded(AsOf::Position(Position::new(7))),
+            "position <= $1 false it.position <= $1 {its.*} {}"
+        );
+        assert_eq!(
+            expanded(AsOf::Time(Timestamp::MIN)),
+            "true registered_at > $1 it.recorded_at <= $1 {its.*} {}"
+        );
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub(super) const STANDS: &str = "NOT EXISTS (SELECT 1 \
     AND later.verified_at >= verdict.verified_at \
     AND (later.verified_at, later.position) > (verdict.verified_at, verdict.position) OFFSET 0)";
 
+/// What binds the moment that a statement is about.
+const MOMENT: &str = "$1";
+
 /// The tables as they were, in the place of those that are, for the statement that follows.
 fn as_they_were(schema: &Schema, moment: AsOf) -> QueryBuilder<Postgres> {
     moment_bound(schema, moment, include_str!("../sql/as_of.sql"))
@@ -28,7 +31,7 @@ fn as_they_were(schema: &Schema, moment: AsOf) -> QueryBuilder<Postgres> {
 
 /// A statement that binds the moment as $1.
 fn moment_bound(schema: &Schema, moment: AsOf, sql: &str) -> QueryBuilder<Postgres> {
-    let sql = bounded(sql, moment);
+    let sql = moment.expand(sql, MOMENT);
     let mut arguments = PgArguments::default();
     // Numbers and times can be encoded.
     let _ = match moment {
@@ -36,37 +39,6 @@ fn moment_bound(schema: &Schema, moment: AsOf, sql: &str) -> QueryBuilder<Postgr
         AsOf::Time(at) => arguments.add(DateTime::<Utc>::from(at)),
     };
     QueryBuilder::with_arguments(schema.sql(&sql).as_str(), arguments)
-}
-
-/// A statement in which `{shown table}` became the condition that a row of the table was there at the
-/// moment, which is $1, and `{after table}` the condition that it came later; `{shown alias: table}` where the
-/// table has an alias.
-fn bounded(sql: &str, moment: AsOf) -> String {
-    let mut bounded = String::with_capacity(sql.len());
-    let mut rest = sql;
-    while let Some((before, part)) = rest.split_once('{') {
-        bounded.push_str(before);
-        let (inside, after) = part.split_once('}').unwrap_or((part, ""));
-        rest = after;
-        let (is_shown, what) = match inside.split_once(' ') {
-            Some(("shown", what)) => (true, what),
-            Some(("after", what)) => (false, what),
-            // Not of a moment: it is for whoever comes next.
-            _ => {
-                bounded.extend(["{", inside, "}"]);
-                continue;
-            }
-        };
-        let (alias, table) = what.split_once(": ").unwrap_or(("", what));
-        match moment.column(table) {
-            Some(column) => {
-                let alias = if alias.is_empty() { "" } else { &format!("{alias}.") };
-                bounded.extend([alias, column, if is_shown { " <= $1" } else { " > $1" }]);
-            }
-            None => bounded.push_str(if is_shown { "true" } else { "false" }),
-        }
-    }
-    bounded + rest
 }
 
 const LEFT_OR_OF_HEALTH: &str = "(artifact_id, target) IN (\
@@ -92,7 +64,7 @@ pub(super) struct Select<'d> {
 }
 
 impl<'d> Select<'d> {
-    /// A statement about the moment itself ([`bounded`]), on the tables as they are.
+    /// A statement about the moment itself ([`AsOf::expand`]), on the tables as they are.
     pub(super) fn of_moment(schema: &'d Schema, moment: AsOf, sql: &str) -> Self {
         let parts = moment_bound(schema, moment, sql);
         Self { schema, as_of: Some(moment), parts, has_where: true }
@@ -122,11 +94,11 @@ impl<'d> Select<'d> {
         self
     }
 
-    /// A condition on the tables as they are, which is about the moment itself ([`bounded`]); nothing where
+    /// A condition on the tables as they are, which is about the moment itself ([`AsOf::expand`]); nothing where
     /// there is none.
     fn and_of_moment(&mut self, condition: &str) {
         let Some(moment) = self.as_of else { return };
-        let condition = bounded(condition, moment);
+        let condition = moment.expand(condition, MOMENT);
         self.parts.push(if self.has_where { " AND " } else { " WHERE " });
         self.has_where = true;
         self.parts.push(self.schema.sql(&condition).as_str());
@@ -165,7 +137,7 @@ impl<'d> Select<'d> {
         {
             let end = at + "WHERE health = ''".len() + health.len();
             self.text(&rest[..end]).parts.push(" AND ");
-            let few = bounded(&LEFT_OR_OF_HEALTH.replace("HEALTH", health), moment);
+            let few = moment.expand(&LEFT_OR_OF_HEALTH.replace("HEALTH", health), MOMENT);
             self.parts.push(self.schema.sql(&few).as_str());
             rest = &rest[end..];
         }

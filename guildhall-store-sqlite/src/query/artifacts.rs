@@ -8,7 +8,7 @@ use guildhall_core::{
     CustodyState, Drift, Json, Page, Table, Timestamp,
 };
 use rusqlite::types::Value;
-use rusqlite::{OptionalExtension, params_from_iter};
+use rusqlite::{CachedStatement, OptionalExtension, params_from_iter};
 
 use super::select::{
     Asked, STANDS, Select, bytes, left_or_in_state, left_or_of_health, outcome_condition, texts,
@@ -151,10 +151,11 @@ pub(super) fn load_page(
 ) -> rusqlite::Result<Page<ArtifactSummary>> {
     let paging = query.paging();
     let wanted = usize::try_from(paging.wanted()).unwrap_or(usize::MAX);
+    let mut load_drift = LoadDrift::prepare(asked)?;
     let mut rows = Vec::new();
     for part in query.parts() {
         visit(asked, query, &select_page(&part, asked.as_of), |mut summary| {
-            (summary.drift, summary.drift_since) = load_drift(asked, summary.id)?;
+            (summary.drift, summary.drift_since) = load_drift.of(summary.id)?;
             rows.push(summary);
             Ok(rows.len() < wanted)
         })?;
@@ -239,16 +240,27 @@ fn load_accords_containing(
     Ok(found)
 }
 
-/// An artifact's health over all its targets, and since when.
-fn load_drift(asked: &Asked<'_>, id: ArtifactId) -> rusqlite::Result<(Drift, Option<Timestamp>)> {
-    let mut load = asked
-        .prepare("SELECT health, health_since FROM deployment_states WHERE artifact_id = ?")?;
-    let values = asked.values([bytes(id.as_uuid())]);
-    let targets = load.query_map(params_from_iter(values), |row| {
-        let mut columns = Columns::of(row);
-        Ok((columns.value()?, columns.value()?))
-    })?;
-    Ok(Drift::of(targets.collect::<rusqlite::Result<Vec<_>>>()?))
+/// Looks up artifacts' health over all their targets; prepared once for all of a page.
+struct LoadDrift<'c> {
+    asked: Asked<'c>,
+    statement: CachedStatement<'c>,
+}
+
+impl<'c> LoadDrift<'c> {
+    fn prepare(asked: &Asked<'c>) -> rusqlite::Result<Self> {
+        let sql = "SELECT health, health_since FROM deployment_states WHERE artifact_id = ?";
+        Ok(Self { asked: *asked, statement: asked.prepare(sql)? })
+    }
+
+    /// The health, and since when.
+    fn of(&mut self, id: ArtifactId) -> rusqlite::Result<(Drift, Option<Timestamp>)> {
+        let values = self.asked.values([bytes(id.as_uuid())]);
+        let targets = self.statement.query_map(params_from_iter(values), |row| {
+            let mut columns = Columns::of(row);
+            Ok((columns.value()?, columns.value()?))
+        })?;
+        Ok(Drift::of(targets.collect::<rusqlite::Result<Vec<_>>>()?))
+    }
 }
 
 /// One artifact, and its accord.
@@ -265,6 +277,6 @@ pub(super) fn load_detail(
         Ok((columns.row()?, columns.row()?))
     });
     let Some((artifact, accord)) = found.optional()? else { return Ok(None) };
-    let (drift, drift_since) = load_drift(asked, id)?;
+    let (drift, drift_since) = LoadDrift::prepare(asked)?.of(id)?;
     Ok(Some(ArtifactDetail { artifact, accord, drift, drift_since }))
 }

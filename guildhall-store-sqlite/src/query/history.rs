@@ -5,14 +5,14 @@ use guildhall_core::store::{
     read_change, read_content, read_drift_span, read_posture, read_posture_moves,
 };
 use guildhall_core::{
-    ArtifactId, ArtifactRevision, Change, ChangeQuery, CustodyTransition, Decided,
+    ArtifactId, ArtifactRevision, AsOf, Change, ChangeQuery, CustodyTransition, Decided,
     DeploymentChange, DeploymentState, DriftSpan, HealthTimes, Page, PeriodQuery, PostureBy,
     PostureDay, PostureQuery, Recovery, TargetChange, Timestamp, What,
 };
 use rusqlite::Row;
 use rusqlite::types::Value;
 
-use super::select::{Asked, Select, bytes, moment, ordered};
+use super::select::{Asked, Select, bytes, expanded, moment, ordered};
 use crate::ops_rows::Columns;
 
 pub(super) fn select_revisions(id: ArtifactId, paging: &Paging<RevisionKey>) -> Select {
@@ -208,20 +208,26 @@ fn drift_span(row: &Row<'_>) -> rusqlite::Result<DriftSpan> {
     read_drift_span(&mut Columns::of_table(row, "deployment_changes"))
 }
 
-/// How the estate is divided: the column of the artifact, and the join that it takes.
-fn division(by: PostureBy) -> (&'static str, &'static str) {
-    const JOIN: &str = "CROSS JOIN governed_artifacts AS artifact ON artifact.id = it.artifact_id";
+/// How the estate is divided: the column of the artifact, and the join that it takes. What divides artifacts
+/// never changes, so that it is read from the table as it is.
+fn division(by: PostureBy, as_of: Option<AsOf>) -> (&'static str, String) {
+    let join = |column| {
+        let join = "CROSS JOIN main.governed_artifacts AS artifact ON artifact.id = it.artifact_id";
+        let was_there =
+            as_of.map(|moment| expanded(" AND {shown artifact: governed_artifacts}", moment));
+        (column, join.to_owned() + &was_there.unwrap_or_default())
+    };
     match by {
-        PostureBy::Estate => ("NULL", ""),
-        PostureBy::Tier => ("artifact.tier", JOIN),
-        PostureBy::ArtifactType => ("artifact.artifact_type", JOIN),
-        PostureBy::Accord => ("artifact.accord_binding_id", JOIN),
+        PostureBy::Estate => ("NULL", String::new()),
+        PostureBy::Tier => join("artifact.tier"),
+        PostureBy::ArtifactType => join("artifact.artifact_type"),
+        PostureBy::Accord => join("artifact.accord_binding_id"),
     }
 }
 
-/// How many targets have each health now, and how many changed theirs since; both by group.
-pub(super) fn posture_statements(by: PostureBy) -> [String; 2] {
-    let (column, join) = division(by);
+/// How many targets have each health, and how many changed theirs since; both by group.
+pub(super) fn posture_statements(by: PostureBy, as_of: Option<AsOf>) -> [String; 2] {
+    let (column, join) = division(by, as_of);
     [
         format!(
             "SELECT {column}, it.health, count(*) FROM deployment_states AS it {join} GROUP BY 1, 2"
@@ -239,7 +245,7 @@ pub(super) fn load_posture(
     query: &PostureQuery,
 ) -> rusqlite::Result<Vec<PostureDay>> {
     let load = |sql: String, values: Vec<Value>| Select { sql, values, has_where: true };
-    let [now, moves] = posture_statements(query.by);
+    let [now, moves] = posture_statements(query.by, asked.as_of);
     let now =
         load(now, Vec::new()).load(asked, |row| read_posture(query.by, &mut Columns::of(row)))?;
     let first = query.days().first().copied().unwrap_or(Timestamp::MAX);

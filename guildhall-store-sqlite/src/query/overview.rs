@@ -3,27 +3,23 @@
 use guildhall_core::{Overview, Tier};
 use rusqlite::params_from_iter;
 
-use super::select::{Asked, left_or_in_state};
+use super::select::Asked;
 use crate::ops_rows::Columns;
 
 pub(super) fn load(asked: &Asked<'_>) -> rusqlite::Result<Overview> {
     let mut overview = Overview::default();
-    let (mut by_tier, mut counts, mut ceremonies) = match asked.as_of {
-        None => (
-            asked.prepare("SELECT tier, count(*) FROM governed_artifacts GROUP BY tier")?,
-            asked.prepare(include_str!("../sql/overview.sql"))?,
-            asked.prepare(include_str!("../sql/count_ceremonies.sql"))?,
-        ),
-        Some(moment) => {
-            let count = include_str!("../sql/count_ceremonies.sql").trim_end();
-            let those = left_or_in_state("'ceremony_open'", moment);
-            (
-                asked.prepare_bounded(include_str!("../sql/tiers_as_of.sql"), moment)?,
-                asked.prepare_bounded(include_str!("../sql/overview_as_of.sql"), moment)?,
-                asked.prepare(&format!("{count} AND artifact.{those}"))?,
-            )
-        }
-    };
+    let mut by_tier = asked.prepare_one_of(
+        "SELECT tier, count(*) FROM governed_artifacts GROUP BY tier",
+        include_str!("../sql/tiers_as_of.sql"),
+    )?;
+    let mut counts = asked.prepare_one_of(
+        include_str!("../sql/overview.sql"),
+        include_str!("../sql/overview_as_of.sql"),
+    )?;
+    let mut ceremonies = asked.prepare_one_of(
+        include_str!("../sql/count_ceremonies.sql"),
+        include_str!("../sql/count_ceremonies_as_of.sql"),
+    )?;
     let values = asked.values([]);
     let mut rows = by_tier.query(params_from_iter(&values))?;
     while let Some(row) = rows.next()? {

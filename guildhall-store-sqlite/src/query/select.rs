@@ -8,6 +8,9 @@ use uuid::Uuid;
 
 use crate::ops_rows::Columns;
 
+/// What binds the moment that a statement is about.
+const MOMENT: &str = "?1";
+
 /// The tables that are asked: as they are, or as they were.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'c> {
@@ -24,13 +27,17 @@ impl<'c> Asked<'c> {
         }
     }
 
-    /// A statement that is about the moment itself, which it binds as ?1, on the tables as they are.
-    pub(super) fn prepare_bounded(
+    /// One of two statements on the tables as they are: the one about them, or the one about the moment
+    /// ([`AsOf::expand`]).
+    pub(super) fn prepare_one_of(
         &self,
-        sql: &str,
-        moment: AsOf,
+        now: &str,
+        then: &str,
     ) -> rusqlite::Result<CachedStatement<'c>> {
-        self.connection.prepare_cached(&bounded(sql, moment))
+        match self.as_of {
+            None => self.connection.prepare_cached(now),
+            Some(moment) => self.connection.prepare_cached(&expanded(then, moment)),
+        }
     }
 
     /// What such a statement binds.
@@ -43,32 +50,14 @@ impl<'c> Asked<'c> {
     }
 }
 
-/// The tables as they were, in the place of those that are, for the statement that follows.
-fn as_they_were(moment: AsOf) -> String {
-    bounded(include_str!("../sql/as_of.sql"), moment)
+/// A part of a statement about a moment ([`AsOf::expand`]).
+pub(super) fn expanded(sql: &str, moment: AsOf) -> String {
+    moment.expand(sql, MOMENT)
 }
 
-/// A statement in which `{shown table}` became the condition that a row of the table was there at the
-/// moment, which is ?1, and `{after table}` the condition that it came later.
-pub(super) fn bounded(sql: &str, moment: AsOf) -> String {
-    let mut bounded = String::with_capacity(sql.len());
-    let mut parts = sql.split('{');
-    bounded.push_str(parts.next().unwrap_or_default());
-    for part in parts {
-        let (inside, rest) = part.split_once('}').unwrap_or((part, ""));
-        let (is_shown, table) = match inside.split_once(' ') {
-            Some((word, table)) => (word == "shown", table),
-            None => (true, inside),
-        };
-        match (moment.column(table), is_shown) {
-            (Some(column), true) => bounded.extend([column, " <= ?1"]),
-            (Some(column), false) => bounded.extend([column, " > ?1"]),
-            (None, true) => bounded.push_str("true"),
-            (None, false) => bounded.push_str("false"),
-        }
-        bounded.push_str(rest);
-    }
-    bounded
+/// The tables as they were, in the place of those that are, for the statement that follows.
+fn as_they_were(moment: AsOf) -> String {
+    expanded(include_str!("../sql/as_of.sql"), moment)
 }
 
 /// The artifacts that may have been in one of so many states, whose marks stand in it twice: those that are
@@ -78,7 +67,7 @@ pub(super) fn left_or_in_state(marks: &str, moment: AsOf) -> String {
          WHERE coalesce(custody_state, '') IN (MARKS) UNION ALL \
          SELECT artifact_id FROM main.custody_transitions \
          WHERE {after custody_transitions} AND from_state IN (MARKS))";
-    bounded(those, moment).replace("MARKS", marks)
+    expanded(those, moment).replace("MARKS", marks)
 }
 
 /// The targets that may have been of a health, `drifted` or `unknown`: those that are, and those that
@@ -88,7 +77,7 @@ pub(super) fn left_or_of_health(health: &str, moment: AsOf) -> String {
          SELECT artifact_id, target FROM main.deployment_states WHERE health = 'HEALTH' UNION ALL \
          SELECT artifact_id, target FROM main.deployment_changes \
          WHERE {after deployment_changes} AND previous_health = 'HEALTH')";
-    bounded(&those.replace("HEALTH", health), moment)
+    expanded(&those.replace("HEALTH", health), moment)
 }
 
 /// A statement that is put together from fixed parts, and the values that it binds, in order.

@@ -1,10 +1,12 @@
 //! That the questions to what was are served by indexes.
 
 use guildhall_core::ops::Paging;
-use guildhall_core::{ArtifactId, ChangeQuery, PeriodQuery, Position, PostureBy, Timestamp};
+use guildhall_core::{ArtifactId, AsOf, ChangeQuery, PeriodQuery, Position, PostureBy, Timestamp};
+use rusqlite::types::Value;
 
 use super::{assert_indexed, plan, plan_of};
 use crate::query::history;
+use crate::query::select::{expanded, left_or_in_state, left_or_of_health};
 
 /// Whether some step of the plan searches this index.
 fn searches(plan: &[String], index: &str) -> bool {
@@ -88,9 +90,38 @@ fn drifts_begin_in_the_index_of_beginnings_and_end_by_the_key() {
 #[test]
 fn the_days_of_a_posture_are_taken_back_by_the_index_of_times() {
     for by in PostureBy::ALL {
-        let [_, moves] = history::posture_statements(*by);
+        let [_, moves] = history::posture_statements(*by, None);
         let plan = plan(&moves, &[Timestamp::MIN.to_string().into()]);
         assert!(searches(&plan[..1], "deployment_changes_by_time (observed_at>?)"), "{plan:#?}");
         assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{plan:#?}");
+    }
+}
+
+#[test]
+fn what_came_since_a_moment_is_taken_back_from_an_index_alone() {
+    for (moment, value, beyond) in [
+        (AsOf::Position(Position::new(7)), Value::from(7), "by_position (position>?)"),
+        (AsOf::Time(Timestamp::MIN), Timestamp::MIN.to_string().into(), "by_time (TIME>?)"),
+    ] {
+        let covering = |table: &str, time: &str| {
+            format!("COVERING INDEX {table}_{}", beyond.replace("TIME", time))
+        };
+        let changes = covering("deployment_changes", "observed_at");
+        let links = covering("custody_transitions", "occurred_at");
+        let drifted = left_or_of_health("drifted", moment);
+        let suspended = left_or_in_state("'suspended'", moment);
+        for (sql, index) in [
+            (expanded(include_str!("../../sql/overview_as_of.sql"), moment), &changes),
+            (format!("SELECT 1 FROM deployment_states WHERE {drifted}"), &changes),
+            (format!("SELECT 1 FROM governed_artifacts WHERE {suspended}"), &links),
+        ] {
+            let plan = plan(&sql, std::slice::from_ref(&value));
+            assert!(searches(&plan, index), "{index}: {plan:#?}");
+        }
+        let ceremonies = expanded(include_str!("../../sql/count_ceremonies_as_of.sql"), moment);
+        let plan = plan(&ceremonies, &[value]);
+        assert!(searches(&plan, "governed_artifacts_by_state"), "{plan:#?}");
+        let scans: Vec<_> = plan.iter().filter(|step| step.starts_with("SCAN")).collect();
+        assert_eq!(scans, ["SCAN opened"], "{plan:#?}");
     }
 }
