@@ -168,6 +168,17 @@ pub trait Seals: Chronicle {
     /// The store's own.
     async fn seals(&self, after: Position, limit: usize) -> Result<Vec<StoredSeal>, StoreError>;
 
+    /// The seals of fewer than `before` entries, the largest first; of [`Position::MAX`], from the last
+    /// on.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn seals_before(
+        &self,
+        before: Position,
+        limit: usize,
+    ) -> Result<Vec<StoredSeal>, StoreError>;
+
     /// The cosignatures of the seal of this size, by the names of their keys: as many as a note takes,
     /// 100.
     ///

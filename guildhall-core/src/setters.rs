@@ -5,7 +5,7 @@
 #[doc(hidden)]
 #[macro_export]
 macro_rules! setters {
-    ($name:ident { $($field:ident: $from:ty,)+ }) => {
+    ($name:ident { $($field:ident: $from:ty),+ $(,)? }) => {
         impl $name {
             $(
                 #[doc = concat!("The same with this [`", stringify!($field), "`](Self#structfield.", stringify!($field), ").")]

@@ -2,8 +2,9 @@
 //! section 9).
 //!
 //! [`key_file`] keeps a private key where nobody else can read it. [`verify()`] says whether a log is what
-//! was sealed, [`audit()`] whether the tables are what the log says, [`digest()`] what they hash to;
-//! [`collect()`] makes the evidence of one artifact, [`collect_entry()`] that of one entry. The decisions are `guildhall-proof`'s.
+//! was sealed, [`audit()`] whether the tables are what the log says, and an [`Auditor`] asks both again and
+//! again; [`digest()`] says what the tables hash to. [`collect()`] makes the evidence of one artifact,
+//! [`collect_entry()`] that of one entry. The decisions are `guildhall-proof`'s.
 //!
 //! # Seals as they are made
 //!
@@ -20,6 +21,7 @@
 //! [`FolderSink`] keeps a log as files that any web server serves (C2SP tlog-tiles).
 
 mod audit;
+mod auditor;
 mod collect;
 mod digest;
 mod edge;
@@ -36,7 +38,8 @@ mod verify;
 mod work;
 
 pub use audit::{AuditError, AuditProgress, audit};
-pub use collect::{CollectError, collect, collect_entry};
+pub use auditor::{Auditor, AuditorSettings, AuditorStatus, Round};
+pub use collect::{CollectError, collect, collect_entry, collect_within};
 pub use digest::{DigestError, digest};
 pub use error::SealerError;
 pub use folder::{FolderError, FolderSink};

@@ -309,6 +309,12 @@ impl NoteSignature {
     }
 
     /// Whether it states this key.
+    /// The time that a cosignature states, in seconds since 1970-01-01T00:00:00Z; none of what has not the
+    /// form of one. Nothing is verified: anybody can state anything.
+    pub(crate) fn stated_unix_seconds(&self) -> Option<u64> {
+        timestamped::split(&self.bytes).map(|(unix_seconds, _)| unix_seconds)
+    }
+
     pub(crate) fn is_named(&self, key: &VerifierKey) -> bool {
         self.name == *key.name() && self.id == key.id()
     }

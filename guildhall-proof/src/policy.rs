@@ -357,18 +357,35 @@ impl Policy {
     /// # Errors
     /// [`Unsatisfied::Witness`] and [`Unsatisfied::Quorum`].
     pub fn check_witnesses(&self, seal: &SignedSeal) -> Result<Vec<Verified<'_>>, Unsatisfied> {
+        let cosigned = self.cosigned(seal)?;
+        self.check_quorum(&cosigned)?;
+        Ok(cosigned)
+    }
+
+    /// Which of the witnesses cosigned, whether or not they are a quorum.
+    ///
+    /// # Errors
+    /// [`Unsatisfied::Witness`].
+    pub fn cosigned(&self, seal: &SignedSeal) -> Result<Vec<Verified<'_>>, Unsatisfied> {
         let keys = self.witnesses.iter().map(|witness| &witness.key);
-        let cosigned = match seal.note().verify(keys) {
-            Err(VerifyError::Unsigned) => Vec::new(),
-            verified => verified.map_err(Unsatisfied::Witness)?,
-        };
+        match seal.note().verify(keys) {
+            Err(VerifyError::Unsigned) => Ok(Vec::new()),
+            verified => verified.map_err(Unsatisfied::Witness),
+        }
+    }
+
+    /// Whether these witnesses are a quorum.
+    ///
+    /// # Errors
+    /// [`Unsatisfied::Quorum`].
+    pub fn check_quorum(&self, cosigned: &[Verified<'_>]) -> Result<(), Unsatisfied> {
         let has_cosigned = |nth: usize| {
             self.witnesses
                 .get(nth)
                 .is_some_and(|witness| cosigned.iter().any(|verified| *verified.key == witness.key))
         };
         if self.quorum.is_reached(&has_cosigned) {
-            Ok(cosigned)
+            Ok(())
         } else {
             Err(Unsatisfied::Quorum { found: cosigned.len(), known: self.witnesses.len() })
         }

@@ -6,6 +6,7 @@
 //! megabytes, whatever the log.
 
 mod entry;
+mod judged;
 mod report;
 mod sealed;
 mod streams;
@@ -16,6 +17,7 @@ use guildhall_core::{ChronicleIndexed, LeafHash, Origin, Position, TreeHash};
 
 pub use self::entry::CheckedEntry;
 use self::entry::Fault;
+pub use self::judged::{Cosigned, JudgedSeal};
 pub use self::report::{Unknown, Verdict, VerifyFinding, VerifyReport};
 use self::sealed::SealsSeen;
 use self::streams::StreamsSeen;

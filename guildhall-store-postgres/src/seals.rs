@@ -250,6 +250,16 @@ impl Seals for PostgresChronicle {
         self.load_proof(query, "chronicle_seals", |cells| cells.seal()).await
     }
 
+    async fn seals_before(
+        &self,
+        before: Position,
+        limit: usize,
+    ) -> Result<Vec<StoredSeal>, StoreError> {
+        let sql = with(SELECT_SEALS, "WHERE size < $1 ORDER BY size DESC LIMIT $2");
+        let query = self.query(&sql).bind(before.as_i64()).bind(count(proof_limit(limit)));
+        self.load_proof(query, "chronicle_seals", |cells| cells.seal()).await
+    }
+
     async fn cosignatures(&self, size: Position) -> Result<Vec<StoredCosignature>, StoreError> {
         let sql = "SELECT size, key_name, line FROM {schema}.chronicle_cosignatures
                    WHERE size = $1 ORDER BY key_name COLLATE \"C\" LIMIT 100";

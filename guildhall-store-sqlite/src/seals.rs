@@ -263,6 +263,19 @@ impl Seals for SqliteChronicle {
         .await
     }
 
+    async fn seals_before(
+        &self,
+        before: Position,
+        limit: usize,
+    ) -> Result<Vec<StoredSeal>, StoreError> {
+        self.load(move |view| {
+            let sql = with(SELECT_SEALS, "WHERE size < ?1 ORDER BY size DESC LIMIT ?2");
+            let parameters = (before.as_i64(), count(proof_limit(limit)));
+            load(view.connection(), &sql, parameters, SEALS, |cells| cells.seal())
+        })
+        .await
+    }
+
     async fn cosignatures(&self, size: Position) -> Result<Vec<StoredCosignature>, StoreError> {
         self.load(move |view| {
             let sql = "SELECT size, key_name, line FROM chronicle_cosignatures

@@ -113,6 +113,22 @@ impl Guild {
         guildhall_projector::proof::Sealer::builder(self.seals(), signer)
     }
 
+    /// What verifies this log and audits its tables again and again, by the guild's policy and settings:
+    /// `every` says how long it rests in between. Drop it before the guild is [closed](Self::close).
+    #[cfg(feature = "proof")]
+    pub fn auditor(
+        &self,
+        known: guildhall_proof::verify::Known,
+        every: std::time::Duration,
+    ) -> guildhall_projector::proof::Auditor {
+        let SetUp { policy, settings, .. } = &self.inner.set_up;
+        let settings = guildhall_projector::proof::AuditorSettings::default()
+            .every(every)
+            .reading(settings.clone());
+        let (log, ops_db) = (self.seals(), self.ops_db());
+        guildhall_projector::proof::Auditor::start(log, ops_db, policy.clone(), known, settings)
+    }
+
     /// The questions to the Ops DB.
     pub fn ops_db(&self) -> Arc<dyn OpsDb> {
         Arc::clone(&self.inner.parts.ops_db)

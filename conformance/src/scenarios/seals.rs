@@ -72,6 +72,7 @@ pub async fn a_fresh_log_has_no_proof<H: Harness>(harness: H) {
     let log = harness.seals();
     assert_eq!(log.last_seal().await.unwrap(), None);
     assert_eq!(log.seals(Position::ZERO, 10).await.unwrap(), []);
+    assert_eq!(log.seals_before(Position::MAX, 10).await.unwrap(), []);
     assert_eq!(log.cosignatures(position(1)).await.unwrap(), []);
     assert_eq!(log.tiles(1, 0, 10).await.unwrap(), []);
     assert_eq!(log.leaf_hashes(Position::ZERO, 10).await.unwrap(), []);
@@ -102,6 +103,10 @@ pub async fn a_seal_is_saved_with_its_tiles_and_streams<H: Harness>(harness: H) 
         assert_eq!(log.seals(position(9), 1).await.unwrap(), [seal(10)]);
         assert_eq!(log.seals(position(10), 10).await.unwrap(), [seal(30)]);
         assert_eq!(log.seals(position(30), 10).await.unwrap(), []);
+        assert_eq!(log.seals_before(Position::MAX, 10).await.unwrap(), [seal(30), seal(10)]);
+        assert_eq!(log.seals_before(Position::MAX, 1).await.unwrap(), [seal(30)]);
+        assert_eq!(log.seals_before(position(30), 10).await.unwrap(), [seal(10)]);
+        assert_eq!(log.seals_before(position(10), 10).await.unwrap(), []);
         let level_1 = [tiles[0].clone(), tiles[1].clone(), tile(1, 2, 4)];
         assert_eq!(log.tiles(1, 0, 10).await.unwrap(), level_1);
         assert_eq!(log.tiles(2, 0, 10).await.unwrap(), tiles[2..]);

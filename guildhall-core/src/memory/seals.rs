@@ -53,6 +53,16 @@ impl Seals for MemoryChronicle {
         Ok(seals.take(proof_limit(limit)).cloned().collect())
     }
 
+    async fn seals_before(
+        &self,
+        before: Position,
+        limit: usize,
+    ) -> Result<Vec<StoredSeal>, StoreError> {
+        let log = lock(&self.shared.log);
+        let seals = log.proof.seals.values().rev().filter(|seal| seal.size < before);
+        Ok(seals.take(proof_limit(limit)).cloned().collect())
+    }
+
     async fn cosignatures(&self, size: Position) -> Result<Vec<StoredCosignature>, StoreError> {
         let log = lock(&self.shared.log);
         let of_seal = log.proof.cosignatures.range((size, String::new())..);

@@ -19,8 +19,15 @@ use super::log::{SealedLog, SealedLogError};
 /// How many entries of a stream are read at a time.
 const READ_ENTRIES: usize = 1_000;
 
+/// And bytes of payload, and one entry more.
+const READ_BYTES: usize = 8 << 20;
+
 /// How many rows of the proof's tables are read at a time.
 const READ_ROWS: usize = 10_000;
+
+/// What an entry weighs in evidence beside its payload: its record, and the hashes of its proof, which are
+/// 20 of 64 digits in a log of a million.
+const ENTRY_BYTES: usize = 2_048;
 
 /// How often the log may be sealed again while its evidence is collected.
 const ROUNDS: u32 = 20;
@@ -77,6 +84,12 @@ pub enum CollectError {
     /// The entries do not follow one another: verify the log.
     #[error(transparent)]
     Fold(#[from] FoldError),
+    /// The entries would take more memory than the caller allows.
+    #[error("its entries make evidence of more than {most_bytes} bytes")]
+    TooLarge {
+        /// How many bytes are allowed.
+        most_bytes: usize,
+    },
     /// The log was sealed again and again meanwhile. Try again.
     #[error("the log was sealed again each time before the evidence was collected")]
     Unsteady,
@@ -92,8 +105,21 @@ pub async fn collect(
     artifact_id: ArtifactId,
     policy: &CustodyPolicy,
 ) -> Result<Evidence, CollectError> {
+    collect_within(log, artifact_id, policy, usize::MAX).await
+}
+
+/// The same where memory is bounded: of each entry its payload counts, and 2 KiB for what proves it.
+///
+/// # Errors
+/// [`CollectError`]; [`TooLarge`](CollectError::TooLarge) before more than that is read.
+pub async fn collect_within(
+    log: Arc<dyn Seals>,
+    artifact_id: ArtifactId,
+    policy: &CustodyPolicy,
+    most_bytes: usize,
+) -> Result<Evidence, CollectError> {
     for _ in 0..ROUNDS {
-        let sealed = Sealed::load(Arc::clone(&log)).await?;
+        let sealed = Sealed::load(Arc::clone(&log), most_bytes).await?;
         let size = sealed.size;
         let collected = sealed.collect(artifact_id, policy).await;
         // The records of streams are those of the last seal, whichever that is by now.
@@ -112,7 +138,7 @@ pub async fn collect_entry(
     log: Arc<dyn Seals>,
     position: Position,
 ) -> Result<EntryEvidence, CollectError> {
-    let sealed = Sealed::load(Arc::clone(&log)).await?;
+    let sealed = Sealed::load(Arc::clone(&log), usize::MAX).await?;
     let size = sealed.size;
     if position > size || position == Position::ZERO {
         return Err(CollectError::NotSealedThere { position, size });
@@ -133,10 +159,11 @@ struct Sealed {
     /// The entry that the seal ends with, and what it says.
     last: Entry,
     indexed: ChronicleIndexed,
+    most_bytes: usize,
 }
 
 impl Sealed {
-    async fn load(log: Arc<dyn Seals>) -> Result<Self, CollectError> {
+    async fn load(log: Arc<dyn Seals>, most_bytes: usize) -> Result<Self, CollectError> {
         let stored = log.last_seal().await?.ok_or(CollectError::NeverSealed)?;
         let size = stored.size;
         let mut seal = SignedSeal::parse(&stored.note)?;
@@ -152,7 +179,7 @@ impl Sealed {
             return Err(inconsistent("it does not end with an index of the streams"));
         };
         let log = SealedLog::load(log, seal).await?;
-        Ok(Self { log, size, last, indexed })
+        Ok(Self { log, size, last, indexed, most_bytes })
     }
 
     async fn collect(
@@ -161,13 +188,14 @@ impl Sealed {
         policy: &CustodyPolicy,
     ) -> Result<Evidence, CollectError> {
         let own = StreamId::from(artifact_id);
-        let mut streams = vec![(own, self.entries(own).await?)];
+        let mut room = self.most_bytes;
+        let mut streams = vec![(own, self.entries(own, &mut room).await?)];
         if streams[0].1.is_empty() {
             let tree_size = self.indexed.tree_size;
             return Err(CollectError::NotSealed { artifact_id, tree_size });
         }
         for accord in evidence::accords_in(own, &streams[0].1) {
-            streams.push((accord, self.entries(accord).await?));
+            streams.push((accord, self.entries(accord, &mut room).await?));
         }
         let (index, buckets) = self.index(streams.iter().map(|(stream, _)| *stream)).await?;
         if index.root() != self.indexed.index_root {
@@ -205,13 +233,20 @@ impl Sealed {
         ProvenEntry::prove(entry, &self.log.seal().seal().origin, tiles, self.size.get())
     }
 
-    /// The entries of a stream that the index speaks of.
-    async fn entries(&self, stream: StreamId) -> Result<Vec<Entry>, CollectError> {
+    /// The entries of a stream that the index speaks of, as long as there is room for them.
+    async fn entries(
+        &self,
+        stream: StreamId,
+        room: &mut usize,
+    ) -> Result<Vec<Entry>, CollectError> {
         let (mut entries, mut after) = (Vec::new(), Version::ZERO);
         loop {
-            let limit = ReadLimit::entries(READ_ENTRIES);
+            let limit = ReadLimit { entries: READ_ENTRIES, bytes: READ_BYTES };
             let next = self.log.chronicle().read_stream(stream, after, limit).await?;
             let Some(last) = next.last() else { return Ok(entries) };
+            let bytes = next.iter().map(|entry| entry.payload.len() + ENTRY_BYTES).sum();
+            let too_large = CollectError::TooLarge { most_bytes: self.most_bytes };
+            *room = room.checked_sub(bytes).ok_or(too_large)?;
             after = last.version;
             let is_beyond = last.position > self.indexed.tree_size;
             entries.extend(next.into_iter().filter(|it| it.position <= self.indexed.tree_size));

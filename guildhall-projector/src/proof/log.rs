@@ -7,7 +7,8 @@ use std::sync::Arc;
 use guildhall_core::{Seals, StoreError, TreeHash};
 use guildhall_proof::SignedSeal;
 use guildhall_proof::merkle::{
-    ConsistencyProof, InclusionProof, Node, ProveError, consistency_nodes, inclusion_nodes,
+    ConsistencyProof, InclusionProof, Node, ProofError, ProveError, consistency_nodes,
+    inclusion_nodes,
 };
 use guildhall_proof::tile::{TILE_WIDTH, Tile, TileId, TileLevel, Tiles};
 
@@ -189,6 +190,27 @@ impl SealedLog {
     pub async fn consistency(&self, old: u64) -> Result<ConsistencyProof, SealedLogError> {
         let tiles = self.tiles(consistency_nodes(old, self.size())?).await?;
         Ok(ConsistencyProof::make(&tiles, old, self.size())?)
+    }
+
+    /// Whether the sealed tree grew out of each of these earlier ones, of so many entries, 1 at least, and with
+    /// that root. Trees that one tree grew out of grew out of each other too.
+    ///
+    /// # Errors
+    /// [`SealedLogError`]: nothing can be said.
+    pub async fn grew_from(
+        &self,
+        earlier: &[(u64, TreeHash)],
+    ) -> Result<Vec<Result<(), ProofError>>, SealedLogError> {
+        let (size, root) = (self.size(), self.seal.seal().root);
+        let mut nodes = Vec::new();
+        for (old, _) in earlier {
+            nodes.extend(consistency_nodes(*old, size)?);
+        }
+        let tiles = self.tiles(nodes).await?;
+        let grew = |(old, old_root): &(u64, TreeHash)| {
+            Ok(ConsistencyProof::make(&tiles, *old, size)?.verify(old_root, &root))
+        };
+        earlier.iter().map(grew).collect()
     }
 
     /// The root of the tree over the first `size` entries, of which there are as many sealed at least.

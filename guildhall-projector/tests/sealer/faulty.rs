@@ -130,6 +130,14 @@ impl Seals for Faulty {
         self.log.seals(after, limit).await
     }
 
+    async fn seals_before(
+        &self,
+        before: Position,
+        limit: usize,
+    ) -> Result<Vec<StoredSeal>, StoreError> {
+        self.log.seals_before(before, limit).await
+    }
+
     async fn cosignatures(&self, size: Position) -> Result<Vec<StoredCosignature>, StoreError> {
         self.log.cosignatures(size).await
     }

@@ -4,10 +4,9 @@ use std::collections::BTreeSet;
 
 use guildhall_core::{Origin, Position, TreeHash};
 
+use super::judged::JudgedSeal;
 use super::report::{Unknown, VerifyFinding, VerifyReport};
 use super::{Known, NAMED};
-use crate::note::parse_signature_lines;
-use crate::policy::Unsatisfied;
 use crate::seal::SignedSeal;
 
 /// What one seal says, and where it is from.
@@ -108,24 +107,9 @@ impl SealsSeen {
         report: &mut VerifyReport,
     ) {
         report.seals += 1;
-        let refuse = |reason: String| VerifyFinding::Seal { size: size.get(), from: None, reason };
-        let mut seal = match SignedSeal::parse(note) {
-            Ok(seal) => seal,
-            Err(reason) => return report.add(refuse(format!("its note is none: {reason}"))),
-        };
-        if seal.seal().size != size.get() || seal.seal().root != root {
-            report.add(refuse("its row states another size or root than its note".to_owned()));
-        }
-        for line in cosignatures {
-            let line = format!("{}\n", line.trim_end_matches('\n'));
-            let added = parse_signature_lines(line.as_bytes())
-                .and_then(|lines| lines.into_iter().try_for_each(|line| seal.add(line)));
-            if let Err(reason) = added {
-                report.add(refuse(format!("a cosignature is none: {reason}")));
-            }
-        }
-        let is_signed = self.check(&seal, None, report);
-        let lacking = self.check_witnesses(&seal, None, report);
+        let judged = self.known.judge_stored(&self.origin, (size.get(), root), note, cosignatures);
+        let is_signed = judged.is_signed();
+        let Some((seal, lacking)) = self.take(judged, size.get(), None, report) else { return };
         if self.known.witnesses.is_some() {
             self.quorum.take(size.get(), lacking);
         }
@@ -136,60 +120,31 @@ impl SealsSeen {
 
     pub(super) fn take_outside(&mut self, name: &str, seal: SignedSeal, report: &mut VerifyReport) {
         report.outside += 1;
-        let is_signed = self.check(&seal, Some(name), report);
         let (size, root) = (seal.seal().size, seal.seal().root);
-        if let Some(reason) = self.check_witnesses(&seal, Some(name), report) {
+        let judged = self.known.judge(&self.origin, seal);
+        let is_signed = judged.is_signed();
+        if let Some((_, Some(reason))) = self.take(judged, size, Some(name), report) {
             report.add(VerifyFinding::Seal { size, from: Some(name.to_owned()), reason });
         }
         self.stated.push(Stated { size, root, outside: Some(name.to_owned()), is_signed });
     }
 
-    /// Whether a key of the log signed it. Without keys nobody can tell.
-    fn check(&mut self, seal: &SignedSeal, from: Option<&str>, report: &mut VerifyReport) -> bool {
-        let size = seal.seal().size;
-        let mut refuse = |reason: String| {
-            report.add(VerifyFinding::Seal { size, from: from.map(str::to_owned), reason });
-        };
-        match &self.known.keys {
-            None => {
-                if seal.seal().origin != self.origin {
-                    refuse(format!("it is of {}, expected {}", seal.seal().origin, self.origin));
-                }
-                false
-            }
-            Some(keys) => match keys.verify(seal) {
-                Ok(signed) => {
-                    self.signers.extend(signed.iter().map(|by| by.key.name().to_string()));
-                    true
-                }
-                Err(reason) => {
-                    refuse(reason.to_string());
-                    false
-                }
-            },
-        }
-    }
-
-    /// Checks who cosigned it. Answers why that is no quorum, where it is none.
-    fn check_witnesses(
+    /// Reports what is wrong with a seal, and notes who signed it. Returns the seal, and why its
+    /// cosignatures are no quorum, where they are none.
+    fn take(
         &mut self,
-        seal: &SignedSeal,
+        judged: JudgedSeal,
+        size: u64,
         from: Option<&str>,
         report: &mut VerifyReport,
-    ) -> Option<String> {
-        match self.known.witnesses.as_ref()?.check_witnesses(seal) {
-            Ok(signed) => {
-                self.witnesses.extend(signed.iter().map(|by| by.key.name().to_string()));
-                None
-            }
-            Err(reason @ Unsatisfied::Quorum { .. }) => Some(reason.to_string()),
-            Err(reason) => {
-                let (size, from, reason) =
-                    (seal.seal().size, from.map(str::to_owned), reason.to_string());
-                report.add(VerifyFinding::Seal { size, from, reason });
-                None
-            }
+    ) -> Option<(SignedSeal, Option<String>)> {
+        self.witnesses.extend(judged.witnesses().map(str::to_owned));
+        let JudgedSeal { seal, signers, quorum, faults, .. } = judged;
+        self.signers.extend(signers);
+        for reason in faults {
+            report.add(VerifyFinding::Seal { size, from: from.map(str::to_owned), reason });
         }
+        Some((seal?, quorum.and_then(Result::err)))
     }
 
     /// All are known.
