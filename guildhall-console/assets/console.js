@@ -240,7 +240,7 @@ document.addEventListener("click", async (event) => {
 // Keys, where nobody types. What has the focus keeps it while parts are exchanged, since it is a link.
 const search = document.getElementById("search");
 const keys = document.getElementById("keys");
-const places = { d: "/", h: "/changes", c: "/ceremonies", a: "/artifacts", t: "/deployments", v: "/verifications", o: "/accords", q: "/quarantine" };
+const places = { d: "/", h: "/changes", c: "/ceremonies", a: "/artifacts", t: "/deployments", v: "/verifications", o: "/accords", q: "/quarantine", p: "/proof" };
 const rows = () => [...document.querySelectorAll("main tbody tr, main .list li, main .group li")].map((row) => row.querySelector("a")).filter(Boolean);
 function go(step) {
   const links = rows();

@@ -25,6 +25,8 @@ pub(crate) struct App {
     pub(crate) stale_after: Duration,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) progress: Progress,
+    #[cfg(feature = "proof")]
+    pub(crate) proof: crate::proof::Proof,
     pub(crate) assets: String,
 }
 

@@ -52,6 +52,8 @@ impl Console {
                 stale_after: STALE_AFTER,
                 streams: Arc::new(Semaphore::new(MAX_STREAMS)),
                 progress: Progress::default(),
+                #[cfg(feature = "proof")]
+                proof: crate::proof::Proof::default(),
                 assets: assets::version(),
             },
         }
@@ -67,6 +69,28 @@ impl Console {
     /// projector's.
     pub fn policy(mut self, policy: CustodyPolicy) -> Self {
         self.app.policy = policy;
+        self
+    }
+
+    /// The log with its seals, to be shown and to make evidence of: the Chronicle that the orchestrator
+    /// follows. Without, pages say that this console has none.
+    #[cfg(feature = "proof")]
+    pub fn seals(mut self, log: Arc<dyn guildhall_core::Seals>) -> Self {
+        self.app.proof.log = Some(log);
+        self
+    }
+
+    /// The keys and witnesses by which seals are judged; without, no signature is verified.
+    #[cfg(feature = "proof")]
+    pub fn known(mut self, known: guildhall_proof::verify::Known) -> Self {
+        self.app.proof.known = known;
+        self
+    }
+
+    /// What verifies this log and audits its tables in this process, to show what it found last.
+    #[cfg(feature = "proof")]
+    pub fn auditor(mut self, auditor: &guildhall_projector::proof::Auditor) -> Self {
+        self.app.proof.auditor = Some(auditor.watch_status());
         self
     }
 

@@ -39,6 +39,9 @@ pub(crate) enum RequestError {
         /// Why.
         reason: String,
     },
+    /// The console was set up without what it takes.
+    #[error("this console was set up without {0}")]
+    Without(&'static str),
     /// Too many streams are open.
     #[error("too many event streams are open; try again later")]
     Crowded,
@@ -92,6 +95,7 @@ impl RequestError {
             Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::BadParameter { .. } | Self::UnknownParameter { .. } => StatusCode::BAD_REQUEST,
             Self::Refused { status, .. } => *status,
+            Self::Without(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Crowded | Self::NotLive | Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }

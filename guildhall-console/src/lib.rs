@@ -14,6 +14,8 @@
 //! | `/deployments`, `/verifications`, `/accords` | what runs where; what verifiers found; under which terms |
 //! | `/ceremonies/{id}` | who opened and who decided it, what it would change, what the terms ask beside it |
 //! | `/accords/{id}` | its terms in words, its artifacts |
+//! | `/proof` | the seals of the log, who cosigned them, and what the last verification and audit found |
+//! | `/artifacts/{id}/evidence.json`, `/log/{position}/entry.tlog-proof` | what proves an artifact's whole history, or one entry, offline |
 //! | `/search` | what begins with a text, by kind |
 //! | `/quarantine`, `/quarantine/{position}` | what was refused, and why |
 //! | `/log/{position}` | an entry as it was recorded, and what became of it |
@@ -62,11 +64,17 @@ mod moment;
 mod pages;
 mod params;
 mod progress;
+#[cfg(feature = "proof")]
+mod proof;
 mod routes;
 mod search;
 mod server;
 mod standing;
 mod visit;
+
+#[cfg(not(feature = "proof"))]
+#[path = "no_proof.rs"]
+mod proof;
 
 pub use access::Access;
 pub use console::{Console, MAX_STREAMS};

@@ -10,7 +10,7 @@ pub(crate) mod changes;
 mod content;
 pub(crate) mod dashboard;
 pub(crate) mod deployments;
-mod lists;
+pub(crate) mod lists;
 pub(crate) mod log;
 pub(crate) mod posture;
 pub(crate) mod quarantine;
@@ -41,12 +41,13 @@ pub(crate) enum Place {
     Posture,
     Accords,
     Quarantine,
+    Proof,
     Log,
     Search,
     Elsewhere,
 }
 
-const PLACES: [(Place, &str, &str); 9] = [
+const PLACES: [(Place, &str, &str); 10] = [
     (Place::Dashboard, "/", "Dashboard"),
     (Place::Changes, "/changes", "Changes"),
     (Place::Ceremonies, "/ceremonies", "Ceremonies"),
@@ -56,6 +57,7 @@ const PLACES: [(Place, &str, &str); 9] = [
     (Place::Posture, "/posture", "Posture"),
     (Place::Accords, "/accords", "Accords"),
     (Place::Quarantine, "/quarantine", "Quarantine"),
+    (Place::Proof, "/proof", "Proof"),
 ];
 
 /// What keys do, where scripts run.
@@ -65,7 +67,7 @@ const KEYS: [(&str, &str); 8] = [
     ("Enter", "open what has the focus"),
     ("n, p", "to the next page of a list, to the one before"),
     ("g then d, h, c, a", "to the dashboard, changes, ceremonies, artifacts"),
-    ("g then t, v, o, q", "to deployments, verifications, accords, quarantine"),
+    ("g then t, v, o, q, p", "to deployments, verifications, accords, quarantine, proof"),
     ("Esc", "close a filter, or this; leave the search"),
     ("?", "these keys"),
 ];

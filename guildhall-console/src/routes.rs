@@ -18,7 +18,7 @@ use crate::api::past;
 use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::params::{self, Names};
-use crate::{api, assets, export, feed, health, live, pages, search};
+use crate::{api, assets, export, feed, health, live, pages, proof, search};
 
 /// The routes under the path of an application.
 pub(crate) fn under(app: &Arc<App>) -> Router<Shared> {
@@ -95,6 +95,7 @@ routes! {
     "/ceremonies/{id}" ["after"] => pages::ceremony::page;
     "/artifacts" ArtifactQuery::WORDS => pages::artifacts::page;
     "/artifacts/{id}" ["links", "targets_after"] => pages::artifact::page;
+    "/artifacts/{id}/evidence.json" [] => proof::evidence;
     "/deployments" DeploymentQuery::WORDS => pages::deployments::page;
     "/verifications" VerificationQuery::WORDS => pages::verifications::page;
     "/posture" PostureQuery::WORDS => pages::posture::page;
@@ -103,6 +104,8 @@ routes! {
     "/quarantine" ["after"] => pages::quarantine::page;
     "/quarantine/{position}" [] => pages::log::quarantined;
     "/log/{position}" [] => pages::log::position;
+    "/log/{position}/entry.tlog-proof" [] => proof::entry;
+    "/proof" ["after"] => proof::page;
     "/search" ["q"] => pages::search::page;
     "/assets/{name}" ["v"] => assets::asset;
     "/events" ["topic"] => live::events;
@@ -142,6 +145,7 @@ routes! {
     "/api/v1/quarantine" PAGE, MOMENT => api::quarantined;
     "/api/v1/quarantine/{position}" [] => api::quarantined_at;
     "/api/v1/log/{position}" [] => api::entry;
+    "/api/v1/seals" [], PAGE => proof::seals;
 }
 
 #[cfg(test)]

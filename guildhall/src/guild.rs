@@ -235,11 +235,14 @@ impl Guild {
 
     /// A console over this guild, kept up to date by its orchestrator: say who has
     /// [access](guildhall_console::Console::access), then [serve](guildhall_console::serve) or mount
-    /// it. Where the guild [runs](Self::run) already, it shows how the projector is doing.
+    /// it. Where the guild [runs](Self::run) already, it shows how the projector is doing. With the feature
+    /// `proof` it shows the log's seals and makes evidence.
     #[cfg(feature = "console")]
     pub fn console(&self) -> guildhall_console::Console {
         let console = guildhall_console::Console::new(self.ops_db(), self.orchestrator())
             .policy(self.policy().clone());
+        #[cfg(feature = "proof")]
+        let console = console.seals(self.seals());
         match self.at_work().runtime() {
             Some(runtime) => console.projector(runtime),
             None => console,

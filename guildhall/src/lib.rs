@@ -50,11 +50,11 @@
 )]
 #![cfg_attr(
     feature = "proof",
-    doc = "| `proof` | [`Guild::sealer`]: what is recorded is signed, so that others can check it |"
+    doc = "| `proof` | [`Guild::sealer`]: what is recorded is signed, so that others can check it, also in the console |"
 )]
 #![cfg_attr(
     not(feature = "proof"),
-    doc = "| `proof` | `Guild::sealer`: what is recorded is signed, so that others can check it |"
+    doc = "| `proof` | `Guild::sealer`: what is recorded is signed, so that others can check it, also in the console |"
 )]
 //! | `kube` | a [feed](Builder::feed) of the ceremonies that a Kubernetes cluster holds |
 //! | `witness` | a witness of other logs, and what has seals cosigned by witnesses |

@@ -1,3 +1,6 @@
+#[cfg(feature = "proof")]
+mod proof;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -7,12 +10,17 @@ use guildhall::console::{Access, Console, serve, serve_probes};
 use guildhall_projector::Runtime;
 use guildhall_projector::ceremony::CeremonyOrchestrator;
 
+use self::proof::Proof;
 use super::Context;
 use crate::address::Address;
 use crate::ending::Ending;
 use crate::error::{Problem, Verdict};
 use crate::logs::LogFormat;
 use crate::service::{Watchdog, tell_ready, tell_stopping};
+
+#[cfg(not(feature = "proof"))]
+#[path = "serve/no_proof.rs"]
+mod proof;
 
 /// How short a token may be, in bytes.
 const LEAST_TOKEN_BYTES: usize = 16;
@@ -23,7 +31,7 @@ const LEAST_TOKEN_BYTES: usize = 16;
 /// on it has access; elsewhere a token is needed, from GUILDHALL_TOKEN or --token-file. It runs until
 /// Ctrl-C or SIGTERM, and notifies a service manager that it is ready and alive (sd_notify). /healthz,
 /// /readyz and /metrics are for machines; /changes.atom and /changes.json for feed readers, which give the
-/// token as a password.
+/// token as a password. /proof shows the log's seals, and hands out evidence.
 #[derive(Debug, Args)]
 pub struct Serve {
     /// Where to listen: ADDRESS:PORT, localhost:PORT or :PORT, which is this machine's own
@@ -47,6 +55,9 @@ pub struct Serve {
     #[arg(long)]
     project: bool,
 
+    #[command(flatten)]
+    proof: Proof,
+
     /// The form of logs
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(super) log_format: LogFormat,
@@ -54,27 +65,31 @@ pub struct Serve {
 
 impl Serve {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
-        let access = self.access()?;
+        let (access, known) = (self.access()?, self.proof.load()?);
         self.address.check_is_free()?;
         if let Some(probes) = &self.probes {
             probes.check_is_free()?;
         }
+        let policy = context.policy.clone();
         if self.project {
             let set_up = |guild| guild;
             let served = context.writing(set_up, async |guild, ending| {
                 let runtime = guild.run();
                 let orchestrator = guild.orchestrator();
-                let console = || guild.console();
+                let proven = self.proof.start(known, guild.seals(), guild.ops_db(), policy);
+                let console = || proven.given_to(guild.console());
                 self.show(console, access, orchestrator, Some(runtime), ending).await
             });
             served.await?;
         } else {
-            let policy = context.policy.clone();
             let served = context.looking(async |database, ending| {
                 let orchestrator = database.orchestrator();
+                let (log, ops_db) = (Arc::clone(&database.seals), Arc::clone(&database.ops_db));
+                let proven = self.proof.start(known, log, ops_db, policy.clone());
                 let console = || {
                     let ops_db = Arc::clone(&database.ops_db);
-                    Console::new(ops_db, orchestrator.clone()).policy(policy.clone())
+                    let console = Console::new(ops_db, orchestrator.clone()).policy(policy.clone());
+                    proven.given_to(console)
                 };
                 let shown = self.show(console, access, orchestrator.clone(), None, ending).await;
                 orchestrator.shutdown().await;

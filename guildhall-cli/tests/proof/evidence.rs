@@ -27,7 +27,7 @@ mod each {
     }
 }
 
-fn artifacts(audited: &Audited) -> Vec<String> {
+pub(crate) fn artifacts(audited: &Audited) -> Vec<String> {
     let listed = audited.json(0, &["artifact", "list"]);
     let rows = listed["rows"].as_array().unwrap().iter();
     rows.map(|row| row["id"].as_str().unwrap().to_owned()).collect()

@@ -3,6 +3,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[cfg(feature = "console")]
+mod console;
 mod databases;
 mod digests;
 mod evidence;

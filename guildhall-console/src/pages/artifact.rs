@@ -26,6 +26,7 @@ use crate::format::{
     self, Tone, ago, badge, cid, key, linked, plural, position, short, since, text, verifier,
 };
 use crate::params::Params;
+use crate::proof;
 use crate::standing::Standing;
 
 /// How many links of the chain are shown, unless all are asked for.
@@ -45,6 +46,7 @@ pub(crate) async fn page(
     let Found { standing, detail, chain, deployments, verdicts, clocks, desired } = &found;
     let seen = Seen { base: &app.base, now: app.now() };
     let here = format!("{}/artifacts/{}", app.base, detail.artifact.id);
+    let sealed = proof::of_artifact(&app, id).await;
     let content = html! {
         (heading(&text(&detail.artifact.name), &html! {
             span #badges .badges data-live { (format::custody(detail.artifact.custody_state)) (format::posture(detail.artifact.custody_state, detail.drift)) }
@@ -61,6 +63,7 @@ pub(crate) async fn page(
             div.column {
                 (about(seen, detail))
                 (due(seen, clocks))
+                (sealed)
                 (targets(seen, &params, &here, deployments, desired))
                 (verified(seen, verdicts))
                 section #content-json .panel data-live aria-labelledby="json-title" {

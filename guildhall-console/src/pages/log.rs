@@ -15,6 +15,7 @@ use crate::api::Named;
 use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::format::{self, Tone, ago, artifact, badge, count, short, text};
+use crate::proof;
 use crate::standing::Standing;
 
 /// What a stream is about, where there is a page of it.
@@ -69,9 +70,11 @@ pub(crate) async fn position(
     let seen = Seen { base: &app.base, now: app.now() };
     let title = format!("Position {}", count(position.get()));
     let (before, after) = (position.previous(), position.next().filter(|it| *it <= found.head));
+    let sealed = proof::of_entry(&app, position).await;
     let content = html! {
         (heading(&html! { (title) }, &html! {}))
         (recorded(seen, entry, &found))
+        (sealed)
         nav.paging aria-label="Positions" {
             @if before > Position::ZERO { a href={ (app.base) "/log/" (before) } rel="prev" { "‹ Position " (count(before.get())) } }
             @if let Some(after) = after { a href={ (app.base) "/log/" (after) } rel="next" { "Position " (count(after.get())) " ›" } }

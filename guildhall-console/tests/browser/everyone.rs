@@ -18,6 +18,8 @@ const MISNAMED: &str = "
 #[tokio::test(flavor = "multi_thread")]
 async fn everyone_can_use_every_page() {
     let (full, empty) = (Guild::with_story().await, Guild::empty().await);
+    #[cfg(feature = "proof")]
+    full.seal().await;
     let browser = Browser::start().await;
     for (guild, is_full) in [(&full, true), (&empty, false)] {
         let url = url(guild).await;
@@ -56,6 +58,8 @@ async fn each_page_is_pictured() {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("console");
     std::fs::create_dir_all(&folder).unwrap();
     let guild = Guild::with_story().await;
+    #[cfg(feature = "proof")]
+    guild.seal().await;
     let (browser, url) = (Browser::start().await, url(&guild).await);
     for (name, page) in PAGES {
         let path = path(&guild, page).await;

@@ -20,7 +20,7 @@ use common::Guild;
 use guildhall_console::Access;
 use guildhall_core::ArtifactQuery;
 
-const PAGES: [(&str, &str); 7] = [
+const PAGES: [(&str, &str); 8] = [
     ("dashboard", "/"),
     ("changes", "/changes?from=0"),
     ("ceremonies", "/ceremonies"),
@@ -28,6 +28,7 @@ const PAGES: [(&str, &str); 7] = [
     ("artifact", "/artifacts/"),
     ("quarantine", "/quarantine"),
     ("posture", "/posture?by=tier&days=365"),
+    ("proof", "/proof"),
 ];
 
 /// Whether a page says that it is up to date.

@@ -10,7 +10,7 @@ use guildhall_core::command::{Act, Command, Recorder};
 use guildhall_core::jsonl::{self, ImportOptions};
 use guildhall_core::{
     AccordBound, ArtifactId, ArtifactRegistered, Chronicle, CustodyPolicy, CustodyState, Json,
-    OpsDb, Position, Tier, Timestamp,
+    OpsDb, Position, Seals, Tier, Timestamp,
 };
 use guildhall_projector::ceremony::CeremonyOrchestrator;
 use guildhall_projector::{Runtime, Settings};
@@ -25,6 +25,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 pub(crate) struct Guild {
     pub(crate) chronicle: Arc<dyn Chronicle>,
+    pub(crate) log: Arc<dyn Seals>,
     pub(crate) ops_db: Arc<dyn OpsDb>,
     pub(crate) runtime: Runtime,
     pub(crate) orchestrator: CeremonyOrchestrator,
@@ -37,7 +38,8 @@ impl Guild {
     pub(crate) async fn empty() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path().join("guildhall.db")).await.unwrap();
-        let chronicle: Arc<dyn Chronicle> = Arc::new(store.chronicle());
+        let log: Arc<dyn Seals> = Arc::new(store.chronicle());
+        let chronicle: Arc<dyn Chronicle> = log.clone();
         let ops_db: Arc<dyn OpsDb> = Arc::new(store.ops_db());
         let projector = Arc::new(store.projector().start().unwrap());
         let runtime = Runtime::spawn(Arc::clone(&chronicle), projector, Settings::default());
@@ -45,7 +47,7 @@ impl Guild {
             .woken_by(Arc::new(runtime.clone()))
             .start();
         let recorder = Recorder::new(Arc::clone(&chronicle), CustodyPolicy::standard());
-        Self { chronicle, ops_db, runtime, orchestrator, recorder, folder }
+        Self { chronicle, log, ops_db, runtime, orchestrator, recorder, folder }
     }
 
     /// With the bundled story in it.
@@ -92,12 +94,38 @@ impl Guild {
 
     /// Changes the tables behind everybody's back.
     pub(crate) fn meddle(&self, sql: &str) {
-        let path = self.folder.path().join("guildhall.db");
-        rusqlite::Connection::open(path).unwrap().execute_batch(sql).unwrap();
+        self.connect().execute_batch(sql).unwrap();
+    }
+
+    /// The file, as its owner opens it.
+    pub(crate) fn connect(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.folder.path().join("guildhall.db")).unwrap()
     }
 
     pub(crate) fn console(&self) -> Console {
-        Console::new(Arc::clone(&self.ops_db), self.orchestrator.clone()).projector(&self.runtime)
+        let ops_db = Arc::clone(&self.ops_db);
+        let console = Console::new(ops_db, self.orchestrator.clone()).projector(&self.runtime);
+        #[cfg(feature = "proof")]
+        let console = console.seals(Arc::clone(&self.log));
+        console
+    }
+
+    /// The log's key.
+    #[cfg(feature = "proof")]
+    pub(crate) async fn key(&self) -> guildhall_proof::SigningKey {
+        use guildhall_proof::{KeyType, SigningKey};
+        let origin = self.log.origin().await.unwrap().unwrap();
+        SigningKey::from_seed(origin.as_str().parse().unwrap(), KeyType::Ed25519, &[1; 32]).unwrap()
+    }
+
+    /// Seals what is new; returns how many entries are sealed, all of which can be read.
+    #[cfg(feature = "proof")]
+    pub(crate) async fn seal(&self) -> Position {
+        use guildhall_projector::proof::Sealer;
+        let sealer = Sealer::builder(Arc::clone(&self.log), Arc::new(self.key().await));
+        let size = Position::try_from(sealer.seal().await.unwrap().size).unwrap();
+        self.applied(size).await;
+        size
     }
 
     pub(crate) async fn serve(&self, access: Access) -> Served {

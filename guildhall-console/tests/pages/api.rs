@@ -59,6 +59,13 @@ async fn the_api_answers_what_the_queries_do() {
     }
 }
 
+/// Whether this console was built with what it shows there.
+fn is_there(path: &str) -> bool {
+    let is_proof =
+        ["/evidence.json", "/entry.tlog-proof", "/seals"].iter().any(|it| path.ends_with(it));
+    !is_proof || cfg!(feature = "proof")
+}
+
 /// Follows `$ref` and holds an answer against its schema: every property and no other.
 fn hold(schema: &Value, document: &Value, answer: &Value, path: &str) {
     if let Some(name) = schema["$ref"].as_str() {
@@ -114,6 +121,8 @@ fn hold(schema: &Value, document: &Value, answer: &Value, path: &str) {
 #[tokio::test]
 async fn the_description_of_the_api_is_the_api() {
     let guild = Guild::with_story().await;
+    #[cfg(feature = "proof")]
+    guild.seal().await;
     let router = guild.console().router();
     let document = json(&router, "/api/v1/openapi.json").await;
     let described: BTreeSet<&str> =
@@ -122,7 +131,7 @@ async fn the_description_of_the_api_is_the_api() {
     let artifacts = guild.ops_db.artifacts(&ArtifactQuery::default()).await.unwrap().rows;
     let closed = guild.ops_db.closed_ceremonies(None, 1).await.unwrap().rows.remove(0);
     let refused = guild.ops_db.quarantined(None, 1).await.unwrap().rows.remove(0);
-    for path in PATHS {
+    for path in PATHS.iter().filter(|path| is_there(path)) {
         let id = match *path {
             it if it.contains("/ceremonies/") => closed.ceremony_id.unwrap().to_string(),
             it if it.contains("/accords/") => artifacts[0].accord_binding_id.to_string(),
@@ -176,7 +185,7 @@ async fn errors_are_as_the_description_has_them() {
         PATHS.iter().filter(|path| !document["paths"][path]["get"]["responses"]["400"].is_null())
     {
         let asked = path.replace("{id}", &ArtifactId::new().to_string());
-        if path.starts_with("/api/") {
+        if path.starts_with("/api/") && is_there(path) {
             check(&format!("{asked}?limit=0"), path, 400).await;
         }
     }

@@ -56,3 +56,19 @@ async fn an_embedder_keeps_its_own_routes_and_its_fallback() {
         assert_eq!(response.status(), status, "{path}");
     }
 }
+
+#[cfg(not(feature = "proof"))]
+#[tokio::test]
+async fn a_console_that_is_built_without_the_proof_says_so() {
+    let guild = Guild::with_story().await;
+    let router = guild.console().router();
+    let page = text(get(&router, "/proof").await).await;
+    assert!(page.contains("built without the feature"), "{page}");
+    let id = guild.ops_db.artifacts(&ArtifactQuery::default()).await.unwrap().rows[0].id;
+    let evidence = format!("/artifacts/{id}/evidence.json");
+    for path in ["/api/v1/seals", "/log/1/entry.tlog-proof", &evidence] {
+        let response = get(&router, path).await;
+        assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED, "{path}");
+        assert!(text(response).await.contains("was set up without the feature `proof`"), "{path}");
+    }
+}

@@ -19,6 +19,8 @@ mod lists;
 mod live;
 mod past;
 mod posture;
+#[cfg(feature = "proof")]
+mod proof;
 mod search;
 mod served;
 
