@@ -139,7 +139,7 @@ fn table(listed: &Listed, now: Timestamp) -> Markup {
         return nothing("There is no seal before these.");
     }
     scrolling(
-        "Seals",
+        "Seals, the last first",
         &html! {
             table {
                 thead { tr { th.number scope="col" { "Entries" } th scope="col" { "Sealed" } th scope="col" { "Signed" } th scope="col" { "Witnesses" } th scope="col" { "Root" } } }
