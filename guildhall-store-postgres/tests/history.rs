@@ -85,18 +85,21 @@ async fn no_row_of_history_can_be_changed_or_removed() {
     let rebuilder = store.projector().start().unwrap();
     let chronicle = Arc::new(store.chronicle());
     for _ in ["as the migration made it", "as a rebuild made it"] {
-        for table in ["artifact_revisions", "deployment_changes"] {
+        for (table, row) in
+            [("artifact_revisions", "a content"), ("deployment_changes", "a change")]
+        {
             for role in ["origin", "replica"] {
-                for attack in [
-                    format!("UPDATE guildhall.{table} SET position = position"),
-                    format!("DELETE FROM guildhall.{table}"),
-                    format!("TRUNCATE guildhall.{table}"),
+                for (verb, attack) in [
+                    ("UPDATE", format!("UPDATE guildhall.{table} SET position = position")),
+                    ("DELETE", format!("DELETE FROM guildhall.{table}")),
+                    ("TRUNCATE", format!("TRUNCATE guildhall.{table}")),
                 ] {
                     let mut connection = PgConnection::connect(database.url()).await.unwrap();
                     let attack = format!("SET session_replication_role = {role}; {attack}");
                     let refused = sqlx::raw_sql(AssertSqlSafe(attack.clone()));
                     let refused = refused.execute(&mut connection).await.expect_err(&attack);
-                    assert!(refused.to_string().contains("stays as it is"), "{refused}");
+                    let refusal = format!("{table} refuses {verb}: {row} stays as it is");
+                    assert!(refused.to_string().contains(&refusal), "{attack}: {refused}");
                 }
             }
         }

@@ -260,25 +260,55 @@ async fn links_and_history_are_append_only_whatever_connection_asks() {
     let before = dump(&store);
     let connection = raw(&store);
     connection.pragma_update(None, "foreign_keys", false).unwrap();
-    for attack in [
-        "UPDATE custody_transitions SET actor = 'mallory'",
-        "DELETE FROM custody_transitions",
-        "REPLACE INTO custody_transitions SELECT * FROM custody_transitions LIMIT 1",
-        "INSERT OR IGNORE INTO custody_transitions SELECT * FROM custody_transitions LIMIT 1",
-        "REPLACE INTO custody_transitions (rowid, artifact_id, seq, to_state, cid, actor, reason, \
-         evidence, occurred_at, hash, position) SELECT rowid, artifact_id, 999, to_state, cid, \
-         'mallory', reason, evidence, occurred_at, hash, position FROM custody_transitions LIMIT 1",
-        "UPDATE artifact_revisions SET content = '1'",
-        "DELETE FROM artifact_revisions",
-        "REPLACE INTO artifact_revisions SELECT * FROM artifact_revisions LIMIT 1",
-        "UPDATE deployment_changes SET health = 'healthy'",
-        "DELETE FROM deployment_changes",
-        "REPLACE INTO deployment_changes SELECT * FROM deployment_changes LIMIT 1",
-        "REPLACE INTO deployment_changes (rowid, artifact_id, target, observed_at, desired_cid, health, \
-         health_since, position) SELECT rowid, artifact_id, 'mallory', observed_at, desired_cid, health, \
-         health_since, position FROM deployment_changes LIMIT 1",
+    for (table, known_key, attacks) in [
+        (
+            "custody_transitions",
+            "link",
+            [
+                "UPDATE custody_transitions SET actor = 'mallory'",
+                "REPLACE INTO custody_transitions (rowid, artifact_id, seq, to_state, cid, actor, \
+                 reason, evidence, occurred_at, hash, position) SELECT rowid, artifact_id, 999, \
+                 to_state, cid, 'mallory', reason, evidence, occurred_at, hash, position \
+                 FROM custody_transitions LIMIT 1",
+            ],
+        ),
+        (
+            "artifact_revisions",
+            "revision",
+            [
+                "UPDATE artifact_revisions SET content = '1'",
+                "REPLACE INTO artifact_revisions (rowid, artifact_id, revision, cid, content, \
+                 content_schema, recorded_at, position) SELECT rowid, artifact_id, 999, cid, '1', \
+                 content_schema, recorded_at, position FROM artifact_revisions LIMIT 1",
+            ],
+        ),
+        (
+            "deployment_changes",
+            "change",
+            [
+                "UPDATE deployment_changes SET health = 'healthy'",
+                "REPLACE INTO deployment_changes (rowid, artifact_id, target, observed_at, \
+                 desired_cid, health, health_since, position) SELECT rowid, artifact_id, 'mallory', \
+                 observed_at, desired_cid, health, health_since, position \
+                 FROM deployment_changes LIMIT 1",
+            ],
+        ),
     ] {
-        assert!(connection.execute(attack, []).is_err(), "{attack}");
+        let [update, replace_row] = attacks.map(str::to_owned);
+        let (append_only, known) = ("is append-only", format!("has this {known_key} already"));
+        let known = known.as_str();
+        let again = format!("INTO {table} SELECT * FROM {table} LIMIT 1");
+        for (attack, refusal) in [
+            (update, append_only),
+            (format!("DELETE FROM {table}"), append_only),
+            (format!("INSERT {again}"), known),
+            (format!("REPLACE {again}"), known),
+            (format!("INSERT OR IGNORE {again}"), known),
+            (replace_row, "has this row already"),
+        ] {
+            let refused = connection.execute(&attack, []).expect_err(&attack).to_string();
+            assert_eq!(refused, format!("{table} {refusal}"), "{attack}");
+        }
     }
     assert_eq!(dump(&store), before);
 }
