@@ -38,6 +38,34 @@ async fn a_server_that_falls_silent_is_given_up_and_found_again() {
     assert_projected(database.url(), &log_store.chronicle()).await;
 }
 
+/// Whether it has nothing to do or is at work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_does_not_wait_for_a_server_that_fell_silent() {
+    let server = Server::start(Settings::default());
+    for is_idle in [true, false] {
+        let (database, log_store) = store_on(&server).await;
+        append_all(&log_store.chronicle(), &log(50)).await;
+        let proxy = Proxy::start(&server).await;
+        let mut options = PostgresOptions::at(proxy.url(database.name()));
+        // What is under way is given up after twenty leases of a second, the least that counts.
+        options.lease_time =
+            if is_idle { Duration::from_secs(600) } else { Duration::from_secs(1) };
+        options.answer_timeout = Duration::from_secs(1);
+        options.acquire_timeout = Duration::from_secs(1);
+        let store = PostgresStore::open_with(options).await.unwrap();
+        let runtime = project(&log_store, &store, settings());
+        within(runtime.wait_until(Position::new(50))).await.unwrap();
+        if is_idle {
+            proxy.fall_silent();
+        } else {
+            proxy.fall_silent_in_a_transaction(1);
+            append_all(&log_store.chronicle(), &log(80)).await;
+            within(proxy.is_silent()).await;
+        }
+        within(runtime.shutdown()).await.unwrap();
+    }
+}
+
 /// A process that appends is cut off, and nobody is told, while it has the head of the log locked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_writer_that_falls_silent_does_not_hold_up_the_others() {
