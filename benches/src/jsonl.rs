@@ -149,7 +149,7 @@ impl Place {
                 self.check(&out)?;
                 took
             }
-            other => bail!("{other:?} is no way to import or export"),
+            other => bail!("{other:?} is not a way to import or export"),
         };
         #[expect(clippy::cast_precision_loss, reason = "a log has fewer than 2^53 entries")]
         let rate = self.entries as f64 / took.as_secs_f64();

@@ -141,7 +141,7 @@ impl Place {
                 transaction.commit().await?;
                 began.elapsed()
             }
-            other => bail!("{other:?} is no way to fill the Ops DB"),
+            other => bail!("{other:?} is not a way to fill the Ops DB"),
         };
         let peak_bytes = peak_bytes();
         let digest = digest(&mut connection).await?;

@@ -49,7 +49,7 @@ async fn turn_of(way: &str, admin_url: &str, events: u64) -> anyhow::Result<Turn
     let latencies = match way {
         COMMIT_TO_VISIBLE => commit_to_visible(&database, events).await?,
         NOTIFY => notify(&database, events).await?,
-        other => bail!("{other:?} is no way to hear of an event"),
+        other => bail!("{other:?} is not a way to learn of an event"),
     };
     let latency = Some(Latency::of(latencies));
     Ok(Turn { rate: f64::from(RATE), peak_bytes: peak_bytes(), digest: None, latency })

@@ -122,7 +122,7 @@ impl Place {
                 ensure!(audited.holds, "{audited:?}");
                 audited.entries
             }
-            other => bail!("{other:?} is no way to prove anything"),
+            other => bail!("{other:?} is not a way to prove anything"),
         };
         Ok(turn(entries, began))
     }

@@ -169,7 +169,7 @@ pub fn number(variable: &str, default: usize) -> anyhow::Result<usize> {
 /// How many entries the logs have: `GUILDHALL_BENCH_ENTRIES`, several separated by commas.
 ///
 /// # Errors
-/// Where one is no number.
+/// Where one is not a number.
 pub fn sizes() -> anyhow::Result<Vec<usize>> {
     let text = std::env::var("GUILDHALL_BENCH_ENTRIES");
     let text = text.as_deref().unwrap_or("200_000,2_000_000").replace('_', "");

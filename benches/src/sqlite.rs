@@ -128,7 +128,7 @@ impl Files {
                 fold_in_log(&self.ops)?;
                 began.elapsed()
             }
-            other => bail!("{other:?} is no way to fill the Ops DB"),
+            other => bail!("{other:?} is not a way to fill the Ops DB"),
         };
         let peak_bytes = peak_bytes();
         let digest = digest(&self.ops)?;

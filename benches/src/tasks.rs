@@ -38,7 +38,7 @@ impl<W: Copy + fmt::Display> Appending<W> {
     /// Where there is none.
     pub fn named(name: &str, ways: &[W]) -> anyhow::Result<Self> {
         let known = Self::all(ways).into_iter().find(|known| known.to_string() == name);
-        known.with_context(|| format!("{name:?} is no way to append"))
+        known.with_context(|| format!("{name:?} is not a way to append"))
     }
 }
 

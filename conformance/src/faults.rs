@@ -44,7 +44,7 @@ impl<S> Faulty<S> {
         Self { inner, mishaps, calls: AtomicUsize::new(0) }
     }
 
-    /// What the next call meets; answers whether its answer is to be lost.
+    /// What the next call meets; returns whether its answer is to be lost.
     fn meet(&self) -> Result<bool, StoreError> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         match self.mishaps.lock().unwrap().pop_front().unwrap_or(Mishap::None) {

@@ -7,7 +7,7 @@
 //! guildhall_conformance::suite!(MyHarness);
 //! ```
 //!
-//! What a store answers is compared with the [reference](mod@reference) model, over logs that [`workload`]
+//! What a store returns is compared with the [reference](mod@reference) model, over logs that [`workload`]
 //! makes from a seed. `PROPTEST_CASES` sets how many of them each property is tried on.
 #![deny(missing_docs)]
 #![allow(

@@ -1,7 +1,7 @@
 //! The bundled Chronicle: six weeks of nine artifacts at Calder Harbour, a port that does not
 //! exist, told from typed events with fixed ids and fixed times.
 //!
-//! `data/story.jsonl` is what [`to_jsonl`] answers, kept in the tree so that it can be read and
+//! `data/story.jsonl` is what [`to_jsonl`] returns, kept in the tree so that it can be read and
 //! diffed. After a change here, write it anew and look at the difference:
 //!
 //! ```text

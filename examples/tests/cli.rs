@@ -189,7 +189,7 @@ fn what_cannot_be_opened_exits_with_1() {
     assert!(error.contains("other.db"), "{error}");
     let error = folder.fail(&["--database", "sqlite:absent/guildhall.db"]);
     assert!(error.contains("guildhall.db"), "{error}");
-    // Port 1 answers nobody.
+    // Nothing listens on port 1.
     if cfg!(feature = "postgres") {
         let error = folder.fail(&["--database", "postgres://guildhall:secret@127.0.0.1:1/ops"]);
         assert!(error.contains("refused") && !error.contains("secret"), "{error}");

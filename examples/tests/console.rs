@@ -21,7 +21,7 @@ impl Drop for Running {
     }
 }
 
-/// Starts it and answers the address that it says on standard error.
+/// Starts it and returns the address that it says on standard error.
 fn start(mut command: Command) -> (Running, String) {
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();

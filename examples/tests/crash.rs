@@ -43,7 +43,7 @@ fn ends_within(child: &mut Child, patience: Duration) -> bool {
     false
 }
 
-/// Starts the projector until it comes to its end; answers how often it was killed before.
+/// Starts the projector until it comes to its end; returns how often it was killed before.
 fn run_until_done(
     folder: &Folder,
     arguments: &[&str],

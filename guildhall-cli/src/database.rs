@@ -182,7 +182,7 @@ impl Reading {
         let options = match &self.store {
             #[cfg(feature = "sqlite")]
             Store::Sqlite(_) => options,
-            // The server tells of every commit of a projector.
+            // The server announces every commit of a projector.
             #[cfg(feature = "postgres")]
             Store::Postgres(store) => options.woken_by(Arc::new(store.ops_db())),
         };

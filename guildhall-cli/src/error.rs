@@ -21,7 +21,7 @@ pub enum Verdict {
     Holds,
     /// What was checked does not hold, and the output says why: exit code 1.
     DoesNotHold,
-    /// Whether what was asked holds cannot be told, and the output says why: exit code 3.
+    /// Whether what was asked holds cannot be determined, and the output says why: exit code 3.
     CannotTell,
 }
 
@@ -176,7 +176,7 @@ fn of_io(kind: std::io::ErrorKind) -> &'static str {
 /// What to do where a database does not open or close.
 pub(crate) fn of_guild(error: &GuildError) -> Option<String> {
     match error {
-        GuildError::BadUrl { .. } => Some("mend the URL".to_owned()),
+        GuildError::BadUrl { .. } => Some("correct the URL".to_owned()),
         GuildError::NotBuilt { feature, .. } => {
             Some(format!("build the program with --features {feature}"))
         }

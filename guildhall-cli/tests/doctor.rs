@@ -105,7 +105,7 @@ fn what_cannot_be_looked_at_exits_with_3() {
     let folder = Folder::new();
     let said = folder.fail(3, &["doctor"]);
     assert!(said.contains("there is no database guildhall.db"), "{said}");
-    // Port 1 answers nobody.
+    // Nothing listens on port 1.
     let url = "postgres://guildhall:secret@127.0.0.1:1/ops";
     for command in ["doctor", "status"] {
         let said = folder.fail(3, &["--database", url, command]);

@@ -243,7 +243,7 @@ pub(crate) async fn entry(State(app): State<Shared>, Named(position): Named<Posi
     let found = read.into_iter().find(|entry| entry.position == position);
     let entry = found.ok_or(RequestError::Missing("position of the log"))?;
     let origin = chronicle.origin().await?.ok_or(RequestError::Missing("position of the log"))?;
-    // A payload that is no JSON can be stored by others, and not be shown as an event.
+    // A payload that is not JSON can be stored by others, and not be shown as an event.
     let text = wire::to_line(&entry, &origin).map_err(|error| RequestError::Refused {
         status: StatusCode::UNPROCESSABLE_ENTITY,
         reason: format!("the entry holds no JSON: {error}"),

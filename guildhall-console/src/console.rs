@@ -100,7 +100,7 @@ impl Console {
         self
     }
 
-    /// The path under which the router answers, such as `/guildhall`, with or without a slash after
+    /// The path under which the router serves, such as `/guildhall`, with or without a slash after
     /// it; the root by default.
     pub fn at(mut self, path: &str) -> Self {
         let path = path.trim_matches('/');

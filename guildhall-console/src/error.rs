@@ -130,7 +130,7 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Response {
     match serde_json::to_string(value) {
         Ok(text) => ([(header::CONTENT_TYPE, "application/json")], text + "\n").into_response(),
         Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "an answer is no JSON");
+            tracing::error!(error = &error as &dyn std::error::Error, "a response is not JSON");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

@@ -203,7 +203,7 @@ pub(crate) fn drift(drift: Drift) -> Markup {
     badge(tone, drift.as_str())
 }
 
-/// The posture of an artifact in its state: that what is retired was healthy is no good news.
+/// The posture of an artifact in its state: that what is retired was healthy is not good news.
 pub(crate) fn posture(state: Option<CustodyState>, found: Drift) -> Markup {
     match (state, found) {
         (Some(CustodyState::Retired), Drift::Healthy) => badge(Tone::Quiet, found.as_str()),

@@ -142,7 +142,7 @@ fn refusal(access: &Access, request: &Request) -> Option<Refusal> {
     None
 }
 
-/// The host of an authority, without its port; nothing where what follows the host is no port.
+/// The host of an authority, without its port; nothing where what follows the host is not a port.
 fn host_of(authority: &str) -> Option<&str> {
     let after_address = authority.rfind(']').map_or(0, |at| at + 1);
     let Some(colon) = authority[after_address..].find(':') else { return Some(authority) };

@@ -54,8 +54,7 @@ pub(crate) async fn readyz(State(app): State<Shared>) -> Response {
     }
 }
 
-/// The same for whoever asks, who is told no more than why not; and of what feeds hear, ready is only
-/// what listens.
+/// The same for whoever asks, who learns no more than why not; ready only while every feed listens.
 pub(crate) async fn readyz_of_feeds(State(app): State<Shared>) -> Response {
     let reason = match Standing::load(&app).await {
         Ok(standing) => {

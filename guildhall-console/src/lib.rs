@@ -81,5 +81,5 @@ pub use console::{Console, MAX_STREAMS};
 pub use server::{MAX_CONNECTIONS, ServeError, Served, serve, serve_probes};
 pub use standing::{FeedStanding, LastFailure, Standing};
 
-/// Every path that the router answers, in the form of OpenAPI.
+/// Every path that the router serves, in the form of OpenAPI.
 pub const PATHS: &[&str] = routes::PATHS;

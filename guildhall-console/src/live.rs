@@ -8,7 +8,7 @@
 //! | `missed` | notices that were not sent: how many where that is known, after which position and through which |
 //!
 //! Each event's id is its position, so that `Last-Event-ID` resumes after the last that came: a notice
-//! may come twice, and none is lost unseen. An id that is no position, or one that is not reached, resumes
+//! may come twice, and none is lost unseen. An id that is not a position, or one that is not reached, resumes
 //! nothing: the stream begins now, and its first `moved` says where that is.
 //!
 //! A stream ends after ten minutes, or when nobody takes what it says for two; browsers resume by
@@ -100,7 +100,7 @@ pub(crate) async fn events(
 }
 
 /// Hands over what a stream sends until it ends or is old, or the client is gone or does not read.
-/// It is no part of the body, which nobody may be asking for more.
+/// It is not part of the body, which nobody may be asking for more.
 async fn hand_over(mut stream: Stream, sender: mpsc::Sender<Bytes>) {
     let tells = async {
         while let Some(bytes) = stream.next().await {

@@ -32,7 +32,7 @@ mod tests {
         let (progress, began) = (Progress::default(), Instant::now());
         for (second, position, lag, still) in [
             (0, 5, 0, 0),
-            // An hour of quiet is no standstill, nor is the moment after it.
+            // An hour of quiet is not a standstill, nor is the moment after it.
             (3600, 5, 0, 0),
             (7200, 5, 1, 0),
             (7210, 5, 3, 10),

@@ -74,7 +74,7 @@ impl Json {
 
     /// The canonical form of a text that a database made of a canonical one, as PostgreSQL's
     /// `jsonb` does: it has the same value, with its keys and numbers written in other ways. So a
-    /// long integer is no reason to refuse it.
+    /// long integer is not a reason to refuse it.
     ///
     /// # Errors
     /// As [`parse`](Self::parse), but for [`JsonError::InexactInteger`].

@@ -67,8 +67,8 @@ pub trait OpsDb: Send + Sync {
     async fn scan(&self) -> Result<Box<dyn Scan>, StoreError>;
 
     /// The tables as they were at a moment: every question that is asked of what this returns is about
-    /// that moment, whatever is projected meanwhile. It is no [`snapshot`](Self::snapshot), and one can
-    /// be taken of it.
+    /// that moment, whatever is projected meanwhile. It is not a [`snapshot`](Self::snapshot), but one
+    /// can be taken of it.
     ///
     /// The rows are those that tables made of the log up to that position would hold, but for the last
     /// look at a target that changed nothing, of which no history is kept: the `observed_at` and the

@@ -136,7 +136,7 @@ pub enum SaveSealError {
         /// Until when, unless it is renewed.
         until: Timestamp,
     },
-    /// The store failed. Whether it is saved is unknown; the last seal tells.
+    /// The store failed. Whether it is saved is unknown; the last seal shows.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

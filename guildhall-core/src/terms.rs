@@ -143,7 +143,7 @@ impl Allowances {
     }
 }
 
-/// So many of a unit; nothing where it is no number above zero.
+/// So many of a unit; nothing where it is not a number above zero.
 fn micros(value: &Value, unit: f64) -> Option<i64> {
     /// About ten thousand years, which is more than there are.
     const MOST: f64 = 3.2e17;

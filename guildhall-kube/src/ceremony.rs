@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// The type of the condition that has been true since a ceremony was opened: its last transition
-/// tells when. Creating the object opens nothing.
+/// says when. Creating the object opens nothing.
 pub const OPENED: &str = "Opened";
 
 /// The type of the condition whose message says why a ceremony was decided as it was.

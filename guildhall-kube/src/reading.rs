@@ -187,7 +187,7 @@ fn happened(
     let cid: Cid = field("spec.cid", &spec.cid)?;
     let accord_id: AccordId = field("spec.accord", &spec.accord)?;
     let ceremony_id =
-        ceremony_id.ok_or_else(|| format!("the UID {:?} is no UUID", metadata.uid))?;
+        ceremony_id.ok_or_else(|| format!("the UID {:?} is not a UUID", metadata.uid))?;
     if object.status.is_none_or(|status| status.get() == "null") {
         return Ok(None);
     }

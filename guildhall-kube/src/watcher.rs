@@ -36,7 +36,7 @@ const SHORTEST_WATCH: Duration = Duration::from_secs(1);
 /// namespaces are watched and some of them fail, the others go on all the same.
 ///
 /// An object's phase becomes at most two steps: the opening, by the spec's requester and at the time
-/// that the condition [`Opened`](crate::OPENED) tells; and the closing, as the status tells it.
+/// that the condition [`Opened`](crate::OPENED) reports; and the closing, as the status reports it.
 /// Without that condition, the opening is taken to have happened when the object was created; where
 /// the artifact's chain went on since, when it was decided, or when the API server last took a status
 /// in (`metadata.managedFields`). The chain's head dates nothing. Whatever order statuses come in, a step is
@@ -127,7 +127,7 @@ impl CeremonyWatcher {
     /// objects of those open ceremonies alone that name its cluster; without a name, of those that
     /// name none, so that two watchers without would report each other's as deleted.
     ///
-    /// It is no part of the event ids: what was recorded without it stays as it is, and is looked for
+    /// It is not part of the event ids: what was recorded without it stays as it is, and is looked for
     /// by a watcher without it alone.
     pub fn cluster(self, cluster: impl Into<String>) -> Self {
         Self { cluster: Some(cluster.into()), ..self }
@@ -300,7 +300,7 @@ impl CeremonyWatcher {
         Ok(failed)
     }
 
-    /// Goes once over a list: over the present one, whose version it tells, or again over that of
+    /// Goes once over a list: over the present one, whose version it reports, or again over that of
     /// a version.
     async fn pass(
         &self,
@@ -377,7 +377,7 @@ impl CeremonyWatcher {
         Ok(())
     }
 
-    /// Hears that an object was added or changed.
+    /// Receives an object that was added or changed.
     async fn changed(
         &self,
         object: &RawValue,
@@ -397,8 +397,8 @@ impl CeremonyWatcher {
         Ok(())
     }
 
-    /// Hears that an object was deleted. Its last words count if they close it; one that was never
-    /// heard of before is not opened, only to stay so. That it is gone closes nothing.
+    /// Receives an object that was deleted. Its last words count if they close it; one that was never
+    /// seen before is not opened, only to stay so. That it is gone closes nothing.
     async fn deleted(
         &self,
         object: &RawValue,

@@ -236,7 +236,7 @@ pub(crate) struct Lines<B> {
 
 impl<B: AsyncBufRead + Unpin> Lines<B> {
     /// The next line; none once the watch has ended, wherever its connection was cut: what comes
-    /// after the last whole line is told again.
+    /// after the last whole line is reported again.
     pub(crate) async fn next(&mut self) -> Result<Option<Line>, WatchError> {
         self.text.clear();
         let most = MOST_LINE_BYTES as u64 + 1;

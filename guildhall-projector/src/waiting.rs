@@ -97,7 +97,7 @@ impl ReadModels {
     }
 
     /// What says sooner than a look that they may have moved: a runtime of this process, or a store
-    /// whose database tells of commits. Without one, they are looked at some times a second.
+    /// whose database announces commits. Without one, they are looked at some times a second.
     pub fn woken_by(self, wakeup: Arc<dyn Wakeup>) -> Self {
         Self { wakeup: Some(wakeup), ..self }
     }

@@ -189,7 +189,7 @@ async fn a_log_that_is_rewritten_between_two_reads_is_noticed_by_the_second() {
 #[tokio::test]
 async fn an_entry_larger_than_a_read_is_gone_beyond() {
     let (chronicle, ops_db) = stores(20).await;
-    // Not one entry fits: each read answers one, whatever it begins with.
+    // Not one entry fits: each read returns one, whatever it begins with.
     let settings = settings().read_bytes(1);
     let runtime = Runtime::spawn(chronicle.clone(), Arc::new(ops_db.projector()), settings);
     within(runtime.wait_until(Position::new(20))).await.unwrap();

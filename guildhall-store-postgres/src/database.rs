@@ -285,7 +285,7 @@ pub(crate) const PINNED_PATH: &str = "search_path = pg_catalog, pg_temp";
 const PLAIN_STRINGS: &str = "standard_conforming_strings = on";
 
 /// What the connections of a pool of the store's own begin with: an append is one statement, of which
-/// only the session's defaults say how it runs. Not told when connecting: PgBouncer would refuse it.
+/// only the session's defaults say how it runs. Not sent when connecting: PgBouncer would refuse it.
 fn session_defaults(options: &PostgresOptions, is_read_only: bool) -> String {
     let access = if is_read_only { "READ ONLY" } else { "READ WRITE" };
     let patience = setting(lock_patience(options.answer_timeout));

@@ -14,7 +14,7 @@ pub(crate) enum Target {
     ReadWrite,
     /// One whose transactions may not.
     ReadOnly,
-    /// The one that is no standby.
+    /// The one that is not a standby.
     Primary,
     /// A standby.
     Standby,
@@ -96,7 +96,7 @@ pub(crate) fn parse(url: &str) -> Result<Named, OpenError> {
             return bad(format!("host {} is empty", nth + 1));
         }
         if !port.is_empty() && port.parse::<u16>().is_err() {
-            return bad(format!("the port of host {} is no number up to 65535", nth + 1));
+            return bad(format!("the port of host {} is not a number up to 65535", nth + 1));
         }
         let colon = if port.is_empty() { "" } else { ":" };
         let host = in_authority(host);
@@ -208,8 +208,8 @@ mod tests {
         for (url, reason) in [
             ("postgres:///?host=a,b,c&port=7,8", "2 ports for 3 hosts"),
             ("postgres://a/?port=7,8", "2 ports for 1 hosts"),
-            ("postgres://a,b:secret/", "the port of host 2 is no number up to 65535"),
-            ("postgres://a,b:65536/", "the port of host 2 is no number up to 65535"),
+            ("postgres://a,b:secret/", "the port of host 2 is not a number up to 65535"),
+            ("postgres://a,b:65536/", "the port of host 2 is not a number up to 65535"),
             ("postgres://a,,b/", "host 2 is empty"),
             ("postgres://a,b/?target_session_attrs=secret", "target_session_attrs is not one of"),
         ] {

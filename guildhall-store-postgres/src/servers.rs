@@ -48,7 +48,7 @@ impl Role {
         let timeline: Option<String> = row.try_get(1)?;
         Ok(Self {
             is_read_only: row.try_get(0)?,
-            // What is no number is a server's that counts otherwise: a primary all the same.
+            // What is not a number is a server's that counts otherwise: a primary all the same.
             timeline: timeline.map(|digits| u32::from_str_radix(&digits, 16).unwrap_or(0)),
         })
     }

@@ -23,7 +23,7 @@ use crate::error::has_sqlstate;
 struct News {
     /// How far the newest commit of this process reached.
     head: Position,
-    /// How far the log reaches by what the database tells. Anybody who may connect can tell
+    /// How far the log reaches by what the database reports. Anybody who may connect can tell
     /// anything, so waiters look for themselves.
     heard: Position,
     /// How far the newest commit of a projector reached.
@@ -43,7 +43,7 @@ pub(crate) struct Signal {
 }
 
 impl Signal {
-    /// Tells that a commit made the log reach `head`.
+    /// Announces that a commit made the log reach `head`.
     pub(crate) fn tell(&self, head: Position) {
         self.news.send_modify(|news| news.head = head);
     }
@@ -124,7 +124,7 @@ impl Drop for Signal {
     }
 }
 
-/// Passes on what the database tells, for ever.
+/// Passes on what the database announces, indefinitely.
 async fn listen(database: Database, news: watch::Sender<News>) {
     const FIRST_PAUSE: Duration = Duration::from_millis(50);
     const LONGEST_PAUSE: Duration = Duration::from_secs(5);

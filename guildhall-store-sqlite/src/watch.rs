@@ -45,7 +45,7 @@ impl Signal {
         SIGNALS.of(path)
     }
 
-    /// Tells that a commit of this process made the log reach `head`.
+    /// Announces that a commit of this process made the log reach `head`.
     pub(crate) fn tell(&self, head: Position) {
         self.news.send_modify(|news| news.head = head);
     }
@@ -137,7 +137,7 @@ mod tests {
         let signal = Signal::default();
         let found = Position::new(3);
         let look = || {
-            // Told by a handle of the file that stood there before.
+            // Reported by a handle of the file that stood there before.
             signal.tell(Position::new(9));
             async move { Ok(found) }
         };

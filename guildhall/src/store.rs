@@ -19,7 +19,7 @@ pub(crate) struct Parts {
     pub(crate) chronicle: Arc<dyn Seals>,
     pub(crate) ops_db: Arc<dyn OpsDb>,
     pub(crate) projector: Arc<dyn Rebuild>,
-    /// What tells of the commits of any process, where the database does.
+    /// What announces the commits of any process, where the database does.
     pub(crate) wakeup: Option<Arc<dyn Wakeup>>,
     /// What has to be closed.
     #[cfg(feature = "sqlite")]

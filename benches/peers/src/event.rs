@@ -105,7 +105,7 @@ impl TryFrom<&NewEntry> for Event {
             fields.insert("recorded_at".to_owned(), recorded_at.into());
         }
         let kind = entry.event_type.kind();
-        Ok(match kind.ok_or_else(|| anyhow::anyhow!("{:?} is no event", entry.event_type))? {
+        Ok(match kind.ok_or_else(|| anyhow::anyhow!("{:?} is not an event", entry.event_type))? {
             EventKind::AccordBound => Self::AccordBound(serde_json::from_value(data)?),
             EventKind::ArtifactRegistered => {
                 Self::ArtifactRegistered(serde_json::from_value(data)?)

@@ -84,6 +84,6 @@ impl FromStr for Name {
 
     fn from_str(text: &str) -> anyhow::Result<Self> {
         let name = Self::ALL.into_iter().find(|name| name.as_str() == text);
-        name.with_context(|| format!("{text:?} is no library"))
+        name.with_context(|| format!("{text:?} is not a library"))
     }
 }

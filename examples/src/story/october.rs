@@ -38,7 +38,7 @@ pub(super) struct Cast {
     pub(super) helm: Handle,
 }
 
-/// Tells it, and answers who is left.
+/// Tells it, and returns who is left.
 pub(super) fn tell(t: &mut Teller) -> Cast {
     let accords = accords(t);
     october(t, &accords)

@@ -102,14 +102,14 @@ impl Folder {
         self.projector(arguments).output().unwrap()
     }
 
-    /// Runs, and answers standard output if all went well.
+    /// Runs it, and returns standard output if all went well.
     pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", stderr(&output));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Runs, and answers the one message of the failure.
+    /// Runs it, and returns the one message of the failure.
     pub(crate) fn fail(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let stderr = stderr(&output);
@@ -164,7 +164,7 @@ impl Follower {
         }
     }
 
-    /// Waits for its end; answers its exit code and what it said on standard error.
+    /// Waits for its end; returns its exit code and what it said on standard error.
     pub(crate) fn ended(mut self) -> (Option<i32>, String) {
         let mut said = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();

@@ -17,7 +17,7 @@ use crate::output::{Style, field, print_document};
 /// It folds the whole log again, up to where the tables are, and compares every row and column; what
 /// differs is named, with the position of the entry that should have made it. It only reads. Whether the
 /// log itself is unchanged, `guildhall verify` says. Exit code 0 if the tables hold, 1 if they do not, 3 if
-/// that cannot be told.
+/// that cannot be checked.
 #[derive(Debug, Args)]
 pub struct Audit {}
 

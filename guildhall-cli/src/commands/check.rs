@@ -65,7 +65,7 @@ impl Check {
 
     fn parsed<T>(&self, parsed: Result<T, impl Display>) -> Result<T, Problem> {
         parsed.map_err(|reason| {
-            let what = format!("{} is no evidence: {reason}", self.file.display());
+            let what = format!("{} is not evidence: {reason}", self.file.display());
             Problem::failed(what, "`guildhall evidence` writes such a file")
         })
     }

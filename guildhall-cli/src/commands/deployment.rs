@@ -309,8 +309,7 @@ impl Show {
             let found = asking::artifact(&*ops_db, &self.artifact).await?.artifact;
             let decided = ops_db.decided(found.id, target).await?;
             decided.map(|decided| (found.name, decided)).ok_or_else(|| {
-                let what =
-                    format!("{target:?} is no target that {:?} was observed on", self.artifact);
+                let what = format!("{:?} was never observed on {target:?}", self.artifact);
                 let next = format!("`guildhall artifact show {}` shows its targets", found.id);
                 Problem::failed(what, next).into()
             })

@@ -297,7 +297,7 @@ async fn from_json(path: &Path) -> Result<Command> {
     let name = input.name().to_owned();
     let wrong = |what: &dyn std::fmt::Display| {
         let what = format!("{}: {what}", escape_for_terminal(&name));
-        Problem::usage(what, "mend the JSON; JSON.md says what `guildhall record` takes")
+        Problem::usage(what, "correct the JSON; JSON.md says what `guildhall record` takes")
     };
     let mut bytes = Vec::new();
     let reading = input.into_reader().take(MOST_BYTES + 1).read_to_end(&mut bytes).await;

@@ -19,7 +19,7 @@ use crate::trust::{self, Trust};
 /// table, whose signatures it verifies with the keys that you give, and those that you bring. Only a seal
 /// that was kept elsewhere shows that the end was not cut off, and that the log was not rewritten and
 /// sealed again with its own key; the report says what could not be known. It only reads. Exit code 0 if
-/// the log is what was sealed, 1 if it is not, 3 if that cannot be told: no entry, no seal, no key.
+/// the log is what was sealed, 1 if it is not, 3 if that cannot be checked: no entry, no seal, no key.
 #[derive(Debug, Args)]
 pub struct Verify {
     /// A file with a seal that was kept elsewhere; repeat it for several

@@ -61,14 +61,14 @@ impl Folder {
         self.guildhall(arguments).output().unwrap()
     }
 
-    /// Runs, and answers standard output if all went well.
+    /// Runs it, and returns standard output if all went well.
     pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", stderr(&output));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    /// Runs, and answers the message of a failure that ends with this exit code.
+    /// Runs it, and returns the message of a failure that ends with this exit code.
     pub(crate) fn fail(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
@@ -118,7 +118,7 @@ impl Running {
         assert!(kill.unwrap().success());
     }
 
-    /// Waits for its end; answers its exit code and what it said on standard error besides.
+    /// Waits for its end; returns its exit code and what it said on standard error besides.
     pub(crate) fn ended(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().unwrap().code();
         let said: Vec<_> = self.errors.iter().collect();

@@ -69,7 +69,7 @@ impl Audited {
         self.command(arguments).output().unwrap()
     }
 
-    /// Runs, and answers what is printed if it ends with this exit code.
+    /// Runs it, and returns what is printed if it ends with this exit code.
     pub(crate) fn ends_with(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.run(arguments);
         let stdout = String::from_utf8(output.stdout.clone()).unwrap();

@@ -142,7 +142,7 @@ impl Browser {
         self.post("/url", json!({ "url": url })).await;
     }
 
-    /// Runs a function's body in the page and answers what it returns; it may await.
+    /// Runs a function's body in the page and passes on what it returns; it may await.
     pub(crate) async fn run(&self, script: &str) -> Value {
         let script = format!(
             "const done = arguments[arguments.length - 1]; \

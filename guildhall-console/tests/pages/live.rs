@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Reads events until one of this name comes; answers all of them.
+/// Reads events until one of this name comes; returns all of them.
 async fn events_until(body: &mut Body, name: &str) -> String {
     let mut read = String::new();
     timeout(SOON, async {

@@ -120,7 +120,7 @@ pub enum Unchecked {
     /// An entry. What it states as its leaf hash may be no hash of its fields, and its metadata, of which
     /// no leaf speaks, may be left out.
     Entry(Entry),
-    /// A row that is no entry.
+    /// A row that is not an entry.
     Unreadable {
         /// Its position.
         position: Position,

@@ -93,7 +93,7 @@ pub struct InFuture {
 }
 
 /// When an event says that it happened; none for one that has no time but its entry's. An accord
-/// tells from when it is in effect, which may well be later than it is bound.
+/// says from when it is in effect, which may well be later than it is bound.
 pub(super) fn happened_at(event: &Event) -> Option<(&'static str, Timestamp)> {
     match event {
         Event::CustodyTransitioned(event) => Some(("occurred_at", event.occurred_at)),

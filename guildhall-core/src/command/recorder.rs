@@ -139,7 +139,7 @@ impl Recorder {
     ///
     /// # Errors
     /// [`RecordError`]; nothing is written then, or, after [`RecordError::Store`], the same
-    /// command under the same event id tells whether it was.
+    /// command under the same event id shows whether it was.
     ///
     /// # Cancel safety
     /// As after [`RecordError::Store`].
@@ -160,7 +160,7 @@ impl Recorder {
                 {
                     attempt += 1
                 }
-                // It may have been recorded before what is remembered: the whole stream tells.
+                // It may have been recorded before what is remembered: the whole stream shows.
                 Err(
                     RecordError::Refused { .. }
                     | RecordError::InFuture(_)
@@ -226,8 +226,8 @@ impl Recorder {
         }
         let sought = Some(command.event_id);
         let (fold, version) = match self.load(stream, accords, sought, before).await? {
-            Known::Recorded(entry) => return recorded(command, &entry).map(Prepared::Recorded),
-            Known::State { fold, version } => (fold, version),
+            LogState::Recorded(entry) => return recorded(command, &entry).map(Prepared::Recorded),
+            LogState::State { fold, version } => (fold, version),
         };
         let artifact_id = ArtifactId::from_uuid(*stream.as_uuid());
         let event = command
@@ -264,11 +264,11 @@ impl Recorder {
         let stream = artifact_id.into();
         let before = self.remembered().get(&stream).cloned();
         match self.load(stream, HashSet::new(), None, before).await? {
-            Known::State { fold, version } => {
+            LogState::State { fold, version } => {
                 self.remember(stream, version, &fold);
                 Ok(fold.artifact(artifact_id).cloned())
             }
-            Known::Recorded(_) => Ok(None),
+            LogState::Recorded(_) => Ok(None),
         }
     }
 
@@ -280,7 +280,7 @@ impl Recorder {
         mut accords: HashSet<AccordId>,
         sought: Option<EventId>,
         before: Option<Remembered>,
-    ) -> Result<Known, StoreError> {
+    ) -> Result<LogState, StoreError> {
         let mut fold = Fold::over_empty_tables(self.policy.clone(), OnViolation::Quarantine);
         let mut version = Version::ZERO;
         if let Some(before) = before {
@@ -297,7 +297,7 @@ impl Recorder {
             version = page.last().map_or(version, |entry| entry.version);
             for entry in page {
                 if Some(entry.event_id) == sought {
-                    return Ok(Known::Recorded(entry));
+                    return Ok(LogState::Recorded(entry));
                 }
                 let entry = DecodedEntry::from(entry);
                 match &entry.decoded {
@@ -323,7 +323,7 @@ impl Recorder {
         entries.sort_by_key(|entry| entry.position);
         let halted = fold.apply(entries).map_err(bug)?;
         debug_assert!(halted.is_none(), "the fold is to quarantine");
-        Ok(Known::State { fold: Box::new(fold), version })
+        Ok(LogState::State { fold: Box::new(fold), version })
     }
 
     async fn page(
@@ -350,7 +350,8 @@ impl Recorder {
     }
 }
 
-enum Known {
+/// What the log holds that a command goes by.
+enum LogState {
     /// The entry that was sought.
     Recorded(Entry),
     /// What a command is judged against.

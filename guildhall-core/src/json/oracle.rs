@@ -102,7 +102,7 @@ fn check_number(literal: &str) -> Result<(), JsonError> {
     if is_integer && literal.len() <= 15 {
         return Ok(());
     }
-    // A literal that is no number at all is the grammar's business.
+    // A literal that is not a number at all is the grammar's business.
     let Ok(number) = literal.parse::<f64>() else { return Ok(()) };
     if number.is_infinite() {
         return Err(JsonError::NumberOverflow { literal: literal.chars().take(64).collect() });

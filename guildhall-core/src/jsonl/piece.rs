@@ -24,7 +24,7 @@ pub(super) struct Parsed {
     pub(super) piece: Piece,
     /// Those that are not blank.
     pub(super) lines: Vec<Line>,
-    /// The line that is no entry, counted from 1.
+    /// The line that is not an entry, counted from 1.
     pub(super) fault: Option<(u64, LineError)>,
 }
 

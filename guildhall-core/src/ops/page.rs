@@ -50,7 +50,7 @@ impl<K> Paging<K> {
 }
 
 impl<K: Serialize + DeserializeOwned> Paging<K> {
-    /// The page after this cursor. One that is no cursor of this list begins anew.
+    /// The page after this cursor. One that is not a cursor of this list begins anew.
     pub fn of(after: Option<&Cursor>, limit: u32) -> Self {
         Self::if_any(after, limit, |_| true)
     }

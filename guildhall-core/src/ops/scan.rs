@@ -304,7 +304,7 @@ impl<'r> Reading<'r> {
     ) -> Result<T, Misread> {
         let cell = self.cells.get(self.next).unwrap_or(&Cell::Null);
         self.next += 1;
-        read(cell).ok_or_else(|| format!("{cell} is no {kind}").into())
+        read(cell).ok_or_else(|| format!("{cell} is not a valid {kind}").into())
     }
 }
 
@@ -388,6 +388,9 @@ mod tests {
         cells.cells[1] = Cell::Misread("3 bytes".into());
         assert_eq!(cells.misread(), Some(("event_id", "3 bytes")));
         assert!(serde_json::to_string(&cells).is_err());
-        assert_eq!(cells.to::<QuarantinedEntry>().unwrap_err().to_string(), "3 bytes is no id");
+        assert_eq!(
+            cells.to::<QuarantinedEntry>().unwrap_err().to_string(),
+            "3 bytes is not a valid id"
+        );
     }
 }

@@ -214,7 +214,7 @@ pub(crate) fn feed(orchestrator: &CeremonyOrchestrator) -> FeedStatus {
     orchestrator.status().feeds[0].clone()
 }
 
-/// Waits until the feed is as is wanted, and answers how it is.
+/// Waits until the feed is as is wanted, and returns how it is.
 pub(crate) async fn until(
     orchestrator: &CeremonyOrchestrator,
     what: impl Fn(&FeedStatus) -> bool,

@@ -314,13 +314,13 @@ impl Intake {
         self.note_refused(Refusal { identity, artifact_id, reason, at: Timestamp::now() }, None);
     }
 
-    /// Tells that nothing is wrong any more with what was refused under this identity: it was
+    /// Reports that nothing is wrong any more with what was refused under this identity: it was
     /// mended, or is gone.
     pub fn resolve(&self, identity: &str) {
         self.forget_refused(identity, |_| true);
     }
 
-    /// Tells that the feed tries to reach its source. Each run begins so.
+    /// Reports that the feed tries to reach its source. Each run begins so.
     pub fn connecting(&self) {
         self.set_state(FeedState::Connecting);
     }

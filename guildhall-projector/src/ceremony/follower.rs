@@ -117,7 +117,7 @@ impl Source {
     }
 }
 
-/// Tells what the Ops DB takes in.
+/// Reports what the Ops DB takes in.
 pub(super) struct Follower {
     pub(super) source: Arc<Source>,
     pub(super) hub: Arc<Hub>,

@@ -176,7 +176,7 @@ pub enum Change {
         reason: String,
     },
     /// An observation found another health, or another CID, than the one before. One that found what was
-    /// known, or came late, is no notice: the rule is that of the table `deployment_changes`.
+    /// known, or came late, is not a notice: the rule is that of the table `deployment_changes`.
     DeploymentChanged {
         /// Where.
         target: String,

@@ -136,7 +136,7 @@ impl Hub {
         nobody_listens
     }
 
-    /// Tells what the entries up to `position` had to tell. It never waits for a subscriber.
+    /// Publishes what the entries up to `position` changed. It never waits for a subscriber.
     pub(super) fn publish(&self, notices: &[Arc<Notice>], position: Position) -> Told {
         let mut state = lock(&self.state);
         let mut told = Told { notices: notices.len() as u64, missed: 0 };

@@ -192,7 +192,7 @@ impl Reading<'_> {
         if store.is_transient() {
             return Err(AuditError::Read(error));
         }
-        // A row that is missing or is no entry is reported by each store in words of its own.
+        // A row that is missing or is not an entry is reported by each store in words of its own.
         let mut after = position;
         loop {
             let next = self.chronicle.read_unchecked(after, ReadLimit::entries(1_000)).await?;

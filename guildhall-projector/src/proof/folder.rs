@@ -39,7 +39,7 @@ pub enum FolderError {
         source: io::Error,
     },
     /// The newest seal is not valid.
-    #[error("{} is no seal", path.display())]
+    #[error("{} is not a seal", path.display())]
     Seal {
         /// The file.
         path: PathBuf,

@@ -70,7 +70,7 @@ impl SealerBuilder {
     ///
     /// # Errors
     /// [`SealerError`], above all [`Standby`](SealerError::Standby) where another sealer is at work.
-    /// That a sink did not take the seal is no error here but stands in its status: the seal is made.
+    /// That a sink did not take the seal is not an error here, but stands in its status: the seal is made.
     ///
     /// # Cancel safety
     /// Dropped, the log is sealed or not, and what was told is kept.

@@ -27,18 +27,18 @@ pub struct EntryEvidence {
     pub seal: SignedSeal,
 }
 
-/// Why a text is no evidence of an entry.
+/// Why a text is not evidence of an entry.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EntryEvidenceError {
-    /// It is no proof.
+    /// It is not a proof.
     #[error(transparent)]
     Proof(#[from] TlogProofError),
     /// It is a proof, and does not hold what it is a proof of: another program made it.
     #[error("it does not hold the entry that it is a proof of, a record and a payload as `extra`")]
     NoEntry,
     /// Its first line is not a record.
-    #[error("its `extra` is no entry: {0}")]
+    #[error("its `extra` is not an entry: {0}")]
     Record(#[from] RecordError),
 }
 

@@ -132,7 +132,7 @@ impl StreamsSeen {
     }
 
     /// Takes an entry's place in its stream. One that was altered may name any; where it does not fit, it
-    /// is no entry of that stream.
+    /// is not an entry of that stream.
     pub(super) fn take(
         &mut self,
         position: Position,

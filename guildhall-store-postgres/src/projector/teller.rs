@@ -31,7 +31,7 @@ impl Teller {
     }
 }
 
-/// Tells what is committed, until nobody commits any more.
+/// Announces what is committed, until nobody commits any more.
 async fn tell_all(database: Database, mut news: watch::Receiver<Position>) {
     while news.changed().await.is_ok() {
         let position = *news.borrow_and_update();

@@ -249,7 +249,7 @@ impl NextTables {
             let next = format!("{live}{{next}}");
             let mut comparisons = table.comparisons(&live, &next);
             if let Some(first) = first_month.as_ref().filter(|_| table.name == RETIRED_BY_MONTH) {
-                // A month that was retired comes back: it is no news.
+                // A month that was retired comes back: it is not news.
                 let kept = format!("(SELECT * FROM {next} WHERE verified_at >= {first})");
                 for (comparison, of_kept) in
                     comparisons.iter_mut().zip(table.comparisons(&live, &kept))
