@@ -21,6 +21,7 @@ pub mod replay;
 pub mod scan;
 pub mod seals;
 pub mod snapshots;
+pub mod timeline;
 pub mod together;
 
 /// Runs every scenario on a store, each as a test of its own: `suite!(MyHarness);`.
@@ -36,6 +37,7 @@ macro_rules! suite {
         $crate::__four_eyes!($harness);
         $crate::__lease!($harness);
         $crate::__rebuild!($harness);
+        $crate::__timeline!($harness);
         $crate::__together!($harness);
         $crate::__ops!($harness);
         $crate::__artifacts!($harness);

@@ -105,11 +105,11 @@ pub use ops::{
     ArtifactSort, ArtifactSummary, AsOf, AsOfError, AsOfTextError, Ceremony, Change, ChangeQuery,
     ClosedCeremony, Counted, Cursor, CustodyTransition, Decided, DeploymentChange, DeploymentQuery,
     DeploymentSort, DeploymentState, Difference, DifferenceKind, Drift, DriftSpan,
-    GovernedArtifact, Health, HealthTimes, HeldLease, MAX_PAGE_ROWS, MAX_POSTURE_DAYS, Named,
-    OpenCeremony, OpsDb, Overdue, OverdueArtifact, Overview, Page, PeriodQuery, PostureBy,
+    GovernedArtifact, Happened, Health, HealthTimes, HeldLease, MAX_PAGE_ROWS, MAX_POSTURE_DAYS,
+    Named, OpenCeremony, OpsDb, Overdue, OverdueArtifact, Overview, Page, PeriodQuery, PostureBy,
     PostureDay, PostureMoves, PostureQuery, ProjectorCheckpoint, QuarantinedEntry, Recovery, Scan,
-    SnapshotEnded, Table, TableRow, Tables, TargetChange, Total, VerificationQuery,
-    VerificationResult, Wakeup, What,
+    SnapshotEnded, Table, TableRow, Tables, TargetChange, TimelineEntry, TimelineKind,
+    TimelineQuery, Total, VerificationQuery, VerificationResult, Wakeup, What,
 };
 pub use projector::{
     Applied, ApplyError, Batch, Disagreement, Generation, Lease, NotConsecutive, OPS_DB, Projector,

@@ -21,6 +21,7 @@ mod query;
 mod rows;
 mod scan;
 mod table;
+mod timeline;
 
 pub use answer::*;
 pub use artifact_key::*;
@@ -37,6 +38,7 @@ pub use query::*;
 pub use rows::*;
 pub use scan::{Cell, SCANNED_ROWS, Scan, TableRow};
 pub use table::{Column, Difference, DifferenceKind, Kind, Table};
+pub use timeline::*;
 
 /// What can be asked of the Ops DB. Both backends give the same answers, in the same order; texts
 /// are ordered by their bytes.
@@ -155,6 +157,10 @@ pub trait OpsDb: Send + Sync {
     /// The targets whose health or CIDs became others by the entries between two positions, in the order
     /// of the log; an observation that changed neither, or came late, is none.
     async fn target_changes(&self, query: &ChangeQuery) -> Result<Page<TargetChange>, StoreError>;
+
+    /// Everything that became of an artifact, the latest entry of the log first: its contents, the links of
+    /// its chain, the changes of its targets, its verifications.
+    async fn timeline(&self, query: &TimelineQuery) -> Result<Page<TimelineEntry>, StoreError>;
 
     /// The ceremonies that somebody of this name opened or closed, in the order of the log.
     async fn ceremonies_of(

@@ -36,7 +36,9 @@ pub use entries::BadRow;
 pub use family::{Family, Migration};
 pub use heads::{CHAIN_HEAD, TARGET_HEAD, read_artifact_head, read_target_head};
 pub use lease::{CheckpointRow, LeaseState};
-pub use past::{read_change, read_content, read_drift_span, read_posture, read_posture_moves};
+pub use past::{
+    links_of_timeline, read_change, read_content, read_drift_span, read_posture, read_posture_moves,
+};
 pub use rebuild::{Deployments, Filler, Filling, Held};
 pub use rows::{ColumnReader, ColumnWriter, Misread, Row, Value};
 pub use seen::{Mark, Seen};

@@ -15,15 +15,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use guildhall_core::ops::{ArtifactKey, MomentKey, Paging, PositionKey, RevisionKey, SeqKey};
-use guildhall_core::store::{read_drift_span, read_posture, read_posture_moves};
+use guildhall_core::store::{links_of_timeline, read_drift_span, read_posture, read_posture_moves};
 use guildhall_core::{
     AccordBinding, AccordId, AccordQuery, AccordSort, ArtifactDetail, ArtifactId, ArtifactQuery,
     ArtifactRevision, ArtifactSummary, AsOf, AsOfError, Ceremony, CeremonyId, Change, ChangeQuery,
     Checkpoint, ClosedCeremony, Counted, Cursor, CustodyState, CustodyTransition, Decided,
     DeploymentChange, DeploymentQuery, DeploymentState, DriftSpan, HealthTimes, OPS_DB,
     OpenCeremony, OpsDb, Overview, Page, PeriodQuery, Position, PostureDay, PostureQuery,
-    ProjectorCheckpoint, QuarantinedEntry, Recovery, Scan, StoreError, TargetChange, Timestamp,
-    Total, VerificationQuery, VerificationResult, Wakeup,
+    ProjectorCheckpoint, QuarantinedEntry, Recovery, Scan, StoreError, TargetChange, TimelineEntry,
+    TimelineKind, TimelineQuery, Timestamp, Total, VerificationQuery, VerificationResult, Wakeup,
 };
 use sqlx::PgConnection;
 use sqlx::postgres::PgRow;
@@ -288,11 +288,42 @@ impl OpsDb for PostgresOpsDb {
     }
 
     async fn target_changes(&self, query: &ChangeQuery) -> Result<Page<TargetChange>, StoreError> {
-        let select = self.select(include_str!("sql/select_target_changes.sql"));
-        let rows = self.load(history::in_range(select, query), |columns| {
-            Ok(TargetChange { change: columns.row()?, before: columns.row_if_any()? })
-        });
-        Ok(query.paging().page(rows.await?, |row| (row.change.position,)))
+        let select = history::in_range(self.select(history::TARGETS), query);
+        let rows = self.load(select, history::target_change).await?;
+        Ok(query.paging().page(rows, |row| (row.change.position,)))
+    }
+
+    async fn timeline(&self, query: &TimelineQuery) -> Result<Page<TimelineEntry>, StoreError> {
+        // Several statements, which have to see one moment.
+        let then = self.snapshot_of_own().await?;
+        let mut rows = Vec::new();
+        if query.wants(TimelineKind::Revision) {
+            let range = query.range_of(TimelineKind::Revision);
+            let contents = history::in_range(then.select(history::CONTENTS), &range);
+            let contents = then.load(contents, history::content).await?;
+            rows.extend(contents.into_iter().map(Into::into));
+        }
+        if let Some(condition) = links_of_timeline(query) {
+            let mut links = then.select(history::LINKS);
+            links.and(condition);
+            let links = history::in_range(links, &query.range_of(TimelineKind::Transition));
+            let links = then.load(links, history::link).await?;
+            rows.extend(links.into_iter().map(Into::into));
+        }
+        if query.wants(TimelineKind::Target) {
+            let range = query.range_of(TimelineKind::Target);
+            let changes = history::in_range(then.select(history::TARGETS), &range);
+            let changes = then.load(changes, history::target_change).await?;
+            rows.extend(changes.into_iter().map(Into::into));
+        }
+        if query.wants(TimelineKind::Verification) {
+            let read = |columns: &mut Columns<'_>| columns.row::<VerificationResult>();
+            let range = query.range_of(TimelineKind::Verification);
+            let verdicts = history::in_range(then.select(history::VERDICTS), &range);
+            let verdicts = then.load(verdicts, read).await?;
+            rows.extend(verdicts.into_iter().map(Into::into));
+        }
+        Ok(query.page(rows))
     }
 
     async fn ceremonies_of(

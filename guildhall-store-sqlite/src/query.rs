@@ -21,8 +21,8 @@ use guildhall_core::{
     Checkpoint, ClosedCeremony, Counted, Cursor, CustodyTransition, Decided, DeploymentQuery,
     DeploymentState, DriftSpan, HealthTimes, OPS_DB, OpenCeremony, OpsDb, Overview, Page,
     PeriodQuery, Position, PostureDay, PostureQuery, ProjectorCheckpoint, QuarantinedEntry,
-    Recovery, Scan, SnapshotEnded, StoreError, TargetChange, Total, VerificationQuery,
-    VerificationResult,
+    Recovery, Scan, SnapshotEnded, StoreError, TargetChange, TimelineEntry, TimelineQuery, Total,
+    VerificationQuery, VerificationResult,
 };
 use rusqlite::Connection;
 
@@ -255,6 +255,11 @@ impl OpsDb for SqliteOpsDb {
     async fn target_changes(&self, query: &ChangeQuery) -> Result<Page<TargetChange>, StoreError> {
         let query = query.clone();
         self.load(move |asked| history::load_target_changes(asked, &query)).await
+    }
+
+    async fn timeline(&self, query: &TimelineQuery) -> Result<Page<TimelineEntry>, StoreError> {
+        let query = query.clone();
+        self.load(move |asked| history::load_timeline(asked, &query)).await
     }
 
     async fn ceremonies_of(

@@ -61,8 +61,12 @@ async fn a_failed_verdict_needs_attention_until_its_verifier_finds_otherwise() {
     assert_eq!(stands["rows"].as_array().unwrap().len(), 0);
 }
 
-/// An Ops DB that counts the verdicts that it hands out, and whose pages of artifacts are short.
-struct CountedRows(Arc<dyn OpsDb>, Arc<AtomicUsize>, u32);
+/// An Ops DB that counts the verdicts and the entries of timelines that it hands out, and whose pages of artifacts are short.
+pub(crate) struct CountedRows(
+    pub(crate) Arc<dyn OpsDb>,
+    pub(crate) Arc<AtomicUsize>,
+    pub(crate) u32,
+);
 
 #[async_trait]
 impl OpsDb for CountedRows {
@@ -99,6 +103,12 @@ impl OpsDb for CountedRows {
 
     async fn target_changes(&self, query: &ChangeQuery) -> Result<Page<TargetChange>, StoreError> {
         self.0.target_changes(query).await
+    }
+
+    async fn timeline(&self, query: &TimelineQuery) -> Result<Page<TimelineEntry>, StoreError> {
+        let page = self.0.timeline(query).await?;
+        self.1.fetch_add(page.rows.len(), Ordering::Relaxed);
+        Ok(page)
     }
 
     async fn ceremonies_of(

@@ -47,8 +47,9 @@ use guildhall_core::{
     DeploymentQuery, DeploymentState, DriftSpan, Entry, EventType, Head, HealthTimes, Json, Lease,
     LogFault, NewEntry, OpenCeremony, OpsDb, Origin, Outcome, Overview, Page, PeriodQuery,
     Position, PostureDay, PostureQuery, Projector, ProjectorCheckpoint, QuarantinedEntry,
-    ReadLimit, Recovery, Scan, Seq, StoreError, StreamId, TargetChange, Timestamp, Total,
-    VerificationQuery, VerificationRecorded, VerificationResult, Version,
+    ReadLimit, Recovery, Scan, Seq, StoreError, StreamId, TargetChange, TimelineEntry,
+    TimelineQuery, Timestamp, Total, VerificationQuery, VerificationRecorded, VerificationResult,
+    Version,
 };
 use guildhall_projector::ceremony::{
     CeremonyFeed, CeremonyOrchestrator, CeremonyOutcome, CeremonyReport, FeedError, FeedState,

@@ -8,8 +8,8 @@ use crate::custody::CustodyState;
 use crate::ids::ArtifactId;
 use crate::ops::{
     ArtifactRevision, Ceremony, Change, ChangeQuery, Cursor, Decided, DeploymentChange, DriftSpan,
-    Health, HealthTimes, Named, Page, Paging, PeriodQuery, PostureBy, PostureDay, PostureMoves,
-    PostureQuery, Recovery, TargetChange, What,
+    Happened, Health, HealthTimes, Named, Page, Paging, PeriodQuery, PostureBy, PostureDay,
+    PostureMoves, PostureQuery, Recovery, TargetChange, TimelineEntry, TimelineQuery, What,
 };
 use crate::time::Timestamp;
 
@@ -48,24 +48,51 @@ pub(super) fn changes(rows: &Rows, query: &ChangeQuery) -> Page<Change> {
     query.page(parts)
 }
 
-pub(super) fn target_changes(rows: &Rows, query: &ChangeQuery) -> Page<TargetChange> {
-    let (after, up_to) = query.positions();
+/// Every change of a target with the one before it, target by target.
+fn with_those_before(rows: &Rows) -> impl Iterator<Item = TargetChange> + '_ {
     let mut before: Option<&DeploymentChange> = None;
-    let mut found = Vec::new();
-    for change in rows.deployment_changes.values() {
+    rows.deployment_changes.values().map(move |change| {
         let is_same = |it: &&DeploymentChange| {
             (it.artifact_id, &it.target) == (change.artifact_id, &change.target)
         };
-        let previous = before.filter(is_same).cloned();
-        before = Some(change);
-        if change.position > after
+        let previous = before.replace(change).filter(is_same).cloned();
+        TargetChange { change: change.clone(), before: previous }
+    })
+}
+
+pub(super) fn target_changes(rows: &Rows, query: &ChangeQuery) -> Page<TargetChange> {
+    let (after, up_to) = query.positions();
+    let found = with_those_before(rows).filter(|TargetChange { change, .. }| {
+        change.position > after
             && change.position <= up_to
             && query.artifact_id.is_none_or(|id| change.artifact_id == id)
-        {
-            found.push(TargetChange { change: change.clone(), before: previous });
-        }
-    }
-    page(found.into_iter(), |it| (it.change.position,), false, &query.paging())
+    });
+    page(found, |it| (it.change.position,), false, &query.paging())
+}
+
+pub(super) fn timeline(rows: &Rows, query: &TimelineQuery) -> Page<TimelineEntry> {
+    let id = query.artifact_id;
+    let contents = rows.revisions(id).map(|row| {
+        let what = Happened::Revision { revision: row.revision, cid: row.cid };
+        TimelineEntry { position: row.position, at: row.recorded_at, what }
+    });
+    let links = rows.chain(id).map(|link| {
+        let (position, at, transition) = (link.position, link.occurred_at, link.clone());
+        let what = if link.is_of_ceremony() {
+            Happened::Ceremony { transition }
+        } else {
+            Happened::Transition { transition }
+        };
+        TimelineEntry { position, at, what }
+    });
+    let targets = with_those_before(rows).filter(|it| it.change.artifact_id == id);
+    let verdicts = rows.verification_results.values().filter(|row| row.artifact_id == id);
+    let all = contents
+        .chain(links)
+        .chain(targets.map(TimelineEntry::from))
+        .chain(verdicts.cloned().map(TimelineEntry::from))
+        .filter(|entry| query.wants(entry.what.kind()));
+    page(all, TimelineEntry::key, true, &query.paging())
 }
 
 pub(super) fn ceremonies_of<'r>(

@@ -25,7 +25,8 @@ use crate::ops::{
     Cursor, CustodyTransition, Decided, DeploymentKey, DeploymentQuery, DeploymentSort,
     DeploymentState, DriftSpan, HealthTimes, OpenCeremony, OpsDb, Overview, Page, Paging,
     PeriodQuery, PostureDay, PostureQuery, ProjectorCheckpoint, QuarantinedEntry, Recovery, Scan,
-    Tables, TargetChange, Total, VerificationQuery, VerificationResult,
+    Tables, TargetChange, TimelineEntry, TimelineQuery, Total, VerificationQuery,
+    VerificationResult,
 };
 use crate::projector::OPS_DB;
 
@@ -204,6 +205,10 @@ impl OpsDb for MemoryOpsDb {
 
     async fn target_changes(&self, query: &ChangeQuery) -> Result<Page<TargetChange>, StoreError> {
         Ok(self.read(|rows| history::target_changes(rows, query)))
+    }
+
+    async fn timeline(&self, query: &TimelineQuery) -> Result<Page<TimelineEntry>, StoreError> {
+        Ok(self.read(|rows| history::timeline(rows, query)))
     }
 
     async fn ceremonies_of(

@@ -114,6 +114,14 @@ pub struct CustodyTransition {
     pub position: Position,
 }
 
+impl CustodyTransition {
+    /// Whether it opened a ceremony, or closed one.
+    pub fn is_of_ceremony(&self) -> bool {
+        let open = CustodyState::CeremonyOpen;
+        self.to_state == open || self.from_state == Some(open)
+    }
+}
+
 /// A row of `deployment_states`: the latest observation of one target.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeploymentState {

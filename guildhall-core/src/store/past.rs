@@ -5,7 +5,9 @@ use super::rows::{ColumnReader, Value};
 use crate::cid::Cid;
 use crate::event::Tier;
 use crate::ids::{AccordId, ArtifactId, Position, Revision};
-use crate::ops::{Change, DriftSpan, Health, Named, PostureBy, PostureMoves, What};
+use crate::ops::{
+    Change, DriftSpan, Health, Named, PostureBy, PostureMoves, TimelineKind, TimelineQuery, What,
+};
 use crate::time::Timestamp;
 
 /// Reads a change: its `position` and `artifact_id`, the artifact's `name`, `artifact_type` and `tier`, and
@@ -95,4 +97,22 @@ fn read_group<R: ColumnReader>(by: PostureBy, from: &mut R) -> Result<String, R:
 
 fn read_count<R: ColumnReader>(from: &mut R) -> Result<u64, R::Error> {
     from.integer(|number| u64::try_from(number).ok())
+}
+
+/// Which links of a chain, as `changed`, a timeline asks for, as a condition of both databases; none where it
+/// asks for no link.
+pub fn links_of_timeline(query: &TimelineQuery) -> Option<&'static str> {
+    let wants = |kind| query.wants(kind);
+    match (wants(TimelineKind::Ceremony), wants(TimelineKind::Transition)) {
+        (true, true) => Some("true"),
+        (true, false) => Some(
+            "(changed.to_state = 'ceremony_open' \
+             OR coalesce(changed.from_state, '') = 'ceremony_open')",
+        ),
+        (false, true) => Some(
+            "(changed.to_state <> 'ceremony_open' \
+             AND coalesce(changed.from_state, '') <> 'ceremony_open')",
+        ),
+        (false, false) => None,
+    }
 }

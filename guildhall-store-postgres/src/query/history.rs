@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use guildhall_core::store::{read_change, read_content};
 use guildhall_core::{
     ArtifactId, ArtifactRevision, Change, ChangeQuery, CustodyTransition, Decided, DeploymentState,
-    PeriodQuery, PostureBy, Timestamp, What,
+    PeriodQuery, PostureBy, TargetChange, Timestamp, What,
 };
 
 use super::select::{Select, ordered};
@@ -26,6 +26,11 @@ pub(super) const HEALTHS: &str = "SELECT changed.position, changed.artifact_id, 
     FROM {schema}.deployment_changes AS changed \
     JOIN {schema}.governed_artifacts AS artifact ON artifact.id = changed.artifact_id \
     AND changed.previous_health IS DISTINCT FROM changed.health";
+
+pub(super) const TARGETS: &str = include_str!("../sql/select_target_changes.sql");
+
+pub(super) const VERDICTS: &str =
+    "SELECT {verification_results.*} FROM {schema}.verification_results AS changed";
 
 /// What a table records for a range of positions.
 pub(super) fn in_range<'d>(mut select: Select<'d>, query: &ChangeQuery) -> Select<'d> {
@@ -54,6 +59,10 @@ pub(super) fn link(columns: &mut Columns<'_>) -> Result<Change, sqlx::Error> {
 
 pub(super) fn health(columns: &mut Columns<'_>) -> Result<Change, sqlx::Error> {
     read_change(columns, |columns| Ok(What::Health { change: columns.row()? }))
+}
+
+pub(super) fn target_change(columns: &mut Columns<'_>) -> Result<TargetChange, sqlx::Error> {
+    Ok(TargetChange { change: columns.row()?, before: columns.row_if_any()? })
 }
 
 /// Keeps the ceremonies that this actor opened or closed.

@@ -2,12 +2,13 @@
 
 use guildhall_core::ops::{Paging, PositionKey, RevisionKey};
 use guildhall_core::store::{
-    read_change, read_content, read_drift_span, read_posture, read_posture_moves,
+    links_of_timeline, read_change, read_content, read_drift_span, read_posture, read_posture_moves,
 };
 use guildhall_core::{
     ArtifactId, ArtifactRevision, AsOf, Change, ChangeQuery, CustodyTransition, Decided,
     DeploymentChange, DeploymentState, DriftSpan, HealthTimes, Page, PeriodQuery, PostureBy,
-    PostureDay, PostureQuery, Recovery, TargetChange, Timestamp, What,
+    PostureDay, PostureQuery, Recovery, TargetChange, TimelineEntry, TimelineKind, TimelineQuery,
+    Timestamp, VerificationResult, What,
 };
 use rusqlite::Row;
 use rusqlite::types::Value;
@@ -32,11 +33,10 @@ pub(super) fn load_revisions(
 }
 
 /// What a table records for a range of positions; `changed` is its alias. CROSS JOIN keeps the order.
-fn select_changes(sql: &'static str, query: &ChangeQuery) -> Select {
+fn select_changes(select: Select, query: &ChangeQuery) -> Select {
     let ((after, up_to), paging) = (query.positions(), query.paging());
     let range = [after.as_i64().into(), up_to.as_i64().into()];
     let (is_turned, limit) = (paging.is_turned, paging.wanted().into());
-    let select = Select::from(sql);
     match query.artifact_id {
         None => select
             .and("changed.position > ? AND changed.position <= ?", range)
@@ -54,15 +54,20 @@ pub(super) fn select_contents(query: &ChangeQuery) -> Select {
         artifact.tier, changed.revision, changed.cid, changed.recorded_at \
         FROM artifact_revisions AS changed \
         CROSS JOIN governed_artifacts AS artifact ON artifact.id = changed.artifact_id";
-    select_changes(sql, query)
+    select_changes(Select::from(sql), query)
 }
 
 pub(super) fn select_links(query: &ChangeQuery) -> Select {
-    let sql = "SELECT changed.position, changed.artifact_id, artifact.name, artifact.artifact_type, \
+    select_changes(links(), query)
+}
+
+fn links() -> Select {
+    Select::from(
+        "SELECT changed.position, changed.artifact_id, artifact.name, artifact.artifact_type, \
         artifact.tier, {changed: custody_transitions.*} \
         FROM custody_transitions AS changed \
-        CROSS JOIN governed_artifacts AS artifact ON artifact.id = changed.artifact_id";
-    select_changes(sql, query)
+        CROSS JOIN governed_artifacts AS artifact ON artifact.id = changed.artifact_id",
+    )
 }
 
 pub(super) fn select_healths(query: &ChangeQuery) -> Select {
@@ -71,20 +76,30 @@ pub(super) fn select_healths(query: &ChangeQuery) -> Select {
         FROM deployment_changes AS changed \
         CROSS JOIN governed_artifacts AS artifact ON artifact.id = changed.artifact_id \
         AND changed.previous_health IS NOT changed.health";
-    select_changes(sql, query)
+    select_changes(Select::from(sql), query)
+}
+
+fn content(row: &Row<'_>) -> rusqlite::Result<Change> {
+    read_change(&mut Columns::of(row), read_content)
+}
+
+fn link(row: &Row<'_>) -> rusqlite::Result<Change> {
+    read_change(&mut Columns::of(row), |columns| {
+        Ok(What::of_link(columns.row::<CustodyTransition>()?))
+    })
+}
+
+fn target_change(row: &Row<'_>) -> rusqlite::Result<TargetChange> {
+    let mut columns = Columns::of(row);
+    Ok(TargetChange { change: columns.row()?, before: columns.row_if_any()? })
 }
 
 pub(super) fn load_changes(
     asked: &Asked<'_>,
     query: &ChangeQuery,
 ) -> rusqlite::Result<Page<Change>> {
-    let contents = select_contents(query)
-        .load(asked, |row| read_change(&mut Columns::of(row), read_content))?;
-    let links = select_links(query).load(asked, |row| {
-        read_change(&mut Columns::of(row), |columns| {
-            Ok(What::of_link(columns.row::<CustodyTransition>()?))
-        })
-    })?;
+    let contents = select_contents(query).load(asked, content)?;
+    let links = select_links(query).load(asked, link)?;
     let healths = select_healths(query).load(asked, |row| {
         read_change(&mut Columns::of(row), |columns| {
             Ok(What::Health { change: columns.row::<DeploymentChange>()? })
@@ -94,18 +109,46 @@ pub(super) fn load_changes(
 }
 
 pub(super) fn select_target_changes(query: &ChangeQuery) -> Select {
-    select_changes(include_str!("../sql/select_target_changes.sql"), query)
+    select_changes(Select::from(include_str!("../sql/select_target_changes.sql")), query)
 }
 
 pub(super) fn load_target_changes(
     asked: &Asked<'_>,
     query: &ChangeQuery,
 ) -> rusqlite::Result<Page<TargetChange>> {
-    let rows = select_target_changes(query).load(asked, |row| {
-        let mut columns = Columns::of(row);
-        Ok(TargetChange { change: columns.row()?, before: columns.row_if_any()? })
-    })?;
+    let rows = select_target_changes(query).load(asked, target_change)?;
     Ok(query.paging().page(rows, |row| (row.change.position,)))
+}
+
+pub(super) fn select_verdicts(query: &ChangeQuery) -> Select {
+    let sql = "SELECT {verification_results.*} FROM verification_results AS changed";
+    select_changes(Select::from(sql), query)
+}
+
+pub(super) fn load_timeline(
+    asked: &Asked<'_>,
+    query: &TimelineQuery,
+) -> rusqlite::Result<Page<TimelineEntry>> {
+    let mut rows = Vec::new();
+    if query.wants(TimelineKind::Revision) {
+        let select = select_contents(&query.range_of(TimelineKind::Revision));
+        rows.extend(select.load(asked, content)?.into_iter().map(Into::into));
+    }
+    if let Some(condition) = links_of_timeline(query) {
+        let links = links().and(condition, []);
+        let select = select_changes(links, &query.range_of(TimelineKind::Transition));
+        rows.extend(select.load(asked, link)?.into_iter().map(Into::into));
+    }
+    if query.wants(TimelineKind::Target) {
+        let select = select_target_changes(&query.range_of(TimelineKind::Target));
+        rows.extend(select.load(asked, target_change)?.into_iter().map(Into::into));
+    }
+    if query.wants(TimelineKind::Verification) {
+        let select = select_verdicts(&query.range_of(TimelineKind::Verification));
+        let read = |row: &Row<'_>| Columns::of(row).row::<VerificationResult>();
+        rows.extend(select.load(asked, read)?.into_iter().map(Into::into));
+    }
+    Ok(query.page(rows))
 }
 
 pub(super) fn select_ceremonies_of(actor: &str, paging: &Paging<PositionKey>) -> Select {

@@ -1,7 +1,10 @@
 //! That the questions to what was are served by indexes.
 
 use guildhall_core::ops::Paging;
-use guildhall_core::{ArtifactId, AsOf, ChangeQuery, PeriodQuery, Position, PostureBy, Timestamp};
+use guildhall_core::{
+    ArtifactId, AsOf, ChangeQuery, PeriodQuery, Position, PostureBy, TimelineKind, TimelineQuery,
+    Timestamp,
+};
 use rusqlite::types::Value;
 
 use super::{assert_indexed, plan, plan_of};
@@ -50,6 +53,20 @@ fn what_changed_is_found_by_position_or_by_the_artifacts_key() {
     assert!(searches(&plan, "deployment_changes_by_position (position=?)"), "{plan:#?}");
     let before = "deployment_changes_key (artifact_id=? AND target=? AND observed_at<?)";
     assert!(searches(&plan, before), "{plan:#?}");
+}
+
+#[test]
+fn a_timeline_finds_the_rows_of_its_artifact_by_an_index() {
+    let range = TimelineQuery::of(ArtifactId::new()).range_of(TimelineKind::Target);
+    for (select, index) in [
+        (history::select_contents(&range), "artifact_revisions_key (artifact_id=?)"),
+        (history::select_links(&range), "custody_transitions_key (artifact_id=?)"),
+        (history::select_target_changes(&range), "deployment_changes_key (artifact_id=?)"),
+        (history::select_verdicts(&range), "verification_results_by_"),
+    ] {
+        let plan = plan_of(&select);
+        assert!(searches(&plan[..1], index) && plan[0].contains("(artifact_id=?)"), "{plan:#?}");
+    }
 }
 
 #[test]
