@@ -130,7 +130,7 @@ async fn compare(
     };
     let last = match SignedSeal::parse(&last.note) {
         Ok(last) => last,
-        Err(reason) => return Some(format!("the last seal is none: {reason}")),
+        Err(reason) => return Some(format!("the last seal is not valid: {reason}")),
     };
     let earlier: Vec<_> = found.iter().map(|seal| (seal.size.get(), seal.root)).collect();
     let grew = async { SealedLog::load(log, last).await?.grew_from(&earlier).await };

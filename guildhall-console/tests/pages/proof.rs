@@ -306,7 +306,7 @@ async fn what_was_changed_is_said_and_not_handed_out_as_proof() {
         (
             "chronicle_seals",
             "UPDATE chronicle_seals SET note = 'x' WHERE size = 151",
-            "its note is none",
+            "its note is not valid",
             None,
         ),
     ] {

@@ -11,7 +11,7 @@ use crate::seal::SignedSeal;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct JudgedSeal {
-    /// The seal, with its cosignatures; none where its note is none.
+    /// The seal, with its cosignatures; none where its note is not valid.
     pub seal: Option<SignedSeal>,
     /// The names of the log's keys that signed it; none where no key is known, or none of them did.
     pub signers: Vec<String>,
@@ -47,7 +47,7 @@ impl Known {
     ) -> JudgedSeal {
         let mut seal = match SignedSeal::parse(note) {
             Ok(seal) => seal,
-            Err(reason) => return JudgedSeal::no_seal(format!("its note is none: {reason}")),
+            Err(reason) => return JudgedSeal::no_seal(format!("its note is not valid: {reason}")),
         };
         let mut faults = Vec::new();
         if (seal.seal().size, seal.seal().root) != (size, root) {
@@ -58,7 +58,7 @@ impl Known {
             let added = parse_signature_lines(line.as_bytes())
                 .and_then(|lines| lines.into_iter().try_for_each(|line| seal.add(line)));
             if let Err(reason) = added {
-                faults.push(format!("a cosignature is none: {reason}"));
+                faults.push(format!("a cosignature is not valid: {reason}"));
             }
         }
         let mut judged = self.judge(origin, seal);
