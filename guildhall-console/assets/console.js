@@ -16,6 +16,8 @@ const parts = () => [...document.querySelectorAll("[data-live]")];
 const position = (page) => page.getElementById("pulse")?.dataset.position;
 // What stands there is why there is no page.
 const isFailure = "failure" in document.body.dataset;
+// What was does not move: such a page is fetched again only where another filter is chosen.
+const isLive = "events" in document.body.dataset;
 const needs = (page) => Number(page.getElementById("attention")?.dataset.count ?? 0);
 let isFetching = false;
 let isWanted = false;
@@ -31,6 +33,7 @@ function say(word, kind) {
 
 function tell() {
   if (failure) say(failure, "bad");
+  else if (!isLive) live.hidden = true;
   else if (!isHeard) say("reconnecting", "warn");
   else if (kept) say("paused", "warn");
   else say("up to date", "good");
@@ -177,11 +180,13 @@ function listen() {
     if (events?.readyState === EventSource.CLOSED) setTimeout(listen, RETRY_MS);
   };
 }
-document.addEventListener("visibilitychange", listen);
-listen();
-setInterval(refresh, QUIET_MS);
-// A connection may be dead without an end.
-setInterval(() => document.hidden || performance.now() - heardAt < SILENT_MS || listen(), RETRY_MS);
+if (isLive) {
+  document.addEventListener("visibilitychange", listen);
+  listen();
+  setInterval(refresh, QUIET_MS);
+  // A connection may be dead without an end.
+  setInterval(() => document.hidden || performance.now() - heardAt < SILENT_MS || listen(), RETRY_MS);
+}
 
 // Whether times are exact is kept from page to page.
 const exact = document.getElementById("exact");
@@ -240,13 +245,32 @@ document.addEventListener("click", async (event) => {
 // Keys, where nobody types. What has the focus keeps it while parts are exchanged, since it is a link.
 const search = document.getElementById("search");
 const keys = document.getElementById("keys");
-const places = { d: "/", h: "/changes", c: "/ceremonies", a: "/artifacts", t: "/deployments", v: "/verifications", o: "/accords", q: "/quarantine", p: "/proof" };
+const moment = document.getElementById("as-of");
+const places = new Map([...document.querySelectorAll(".bar nav [data-key]")].map((one) => [one.dataset.key, one]));
 const rows = () => [...document.querySelectorAll("main tbody tr, main .list li, main .group li")].map((row) => row.querySelector("a")).filter(Boolean);
 function go(step) {
   const links = rows();
   const at = links.findIndex((link) => link.closest("tr, li").contains(document.activeElement));
   links[Math.max(0, Math.min(links.length - 1, at < 0 ? 0 : at + step))]?.focus();
 }
+// The field for a moment is behind a word where the page is about now; Escape closes it.
+const asking = moment.closest("details");
+function ask() {
+  if (asking) asking.open = true;
+  moment.select();
+}
+asking?.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  asking.open = false;
+  asking.querySelector("summary").focus();
+});
+// Filters may have been chosen since the form came: the URL says them.
+moment.form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const asked = [...new URLSearchParams(location.search)].filter(([name]) => name !== "as_of" && !name.endsWith("after"));
+  if (moment.value) asked.push(["as_of", moment.value]);
+  location.search = new URLSearchParams(asked);
+});
 let isGoing = false;
 document.getElementById("keys-button").addEventListener("click", () => keys.showModal());
 document.addEventListener("keydown", (event) => {
@@ -256,12 +280,13 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (keys.open) return;
-  const place = isGoing && places[event.key];
+  const place = isGoing && places.get(event.key);
   isGoing = event.key === "g";
   if (place) {
-    document.querySelector(`.bar nav a[href$="${place}"]`)?.click();
+    place.click();
   } else if (event.key === "/") search.focus();
   else if (event.key === "?") keys.showModal();
+  else if (event.key === "m") ask();
   else if (event.key === "j") go(1);
   else if (event.key === "k") go(-1);
   else if (event.key === "n") document.querySelector("main [rel=next]")?.click();

@@ -108,20 +108,22 @@ pub(crate) async fn artifact(then: Then, Named(id): Id) -> Answer {
 }
 
 /// What is due, and overdue, for one artifact.
-pub(crate) async fn due(State(app): State<Shared>, Named(id): Named<ArtifactId>) -> Answer {
+pub(crate) async fn due(State(app): State<Shared>, then: Then, Named(id): Id) -> Answer {
     #[derive(Serialize)]
     struct Body {
         clocks: Vec<Clock>,
     }
-    let moment = app.ops_db.snapshot().await?;
+    let now = then.time(&app).await?;
+    let moment = then.ops_db.snapshot().await?;
     let found = moment.artifact(id).await?.ok_or(RequestError::Missing("artifact"))?;
-    Ok(json(&Body { clocks: found.clocks(&*moment, app.now()).await? }))
+    Ok(json(&Body { clocks: found.clocks(&*moment, now).await? }))
 }
 
 /// What is overdue over all artifacts.
-pub(crate) async fn overdue(State(app): State<Shared>) -> Answer {
-    let moment = app.ops_db.snapshot().await?;
-    Ok(json(&Overdue::load(&*moment, app.now(), ROWS).await?))
+pub(crate) async fn overdue(State(app): State<Shared>, then: Then) -> Answer {
+    let now = then.time(&app).await?;
+    let moment = then.ops_db.snapshot().await?;
+    Ok(json(&Overdue::load(&*moment, now, ROWS).await?))
 }
 
 /// A link and what came of recomputing it; none where that was not done, far down a long chain.

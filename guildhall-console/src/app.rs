@@ -35,11 +35,4 @@ impl App {
     pub(crate) fn now(&self) -> Timestamp {
         Timestamp::now()
     }
-
-    /// Verdicts from before this are stale.
-    pub(crate) fn stale_before(&self) -> Timestamp {
-        let micros = i64::try_from(self.stale_after.as_micros()).unwrap_or(i64::MAX);
-        let before = self.now().as_micros().saturating_sub(micros);
-        Timestamp::from_micros(before).unwrap_or(Timestamp::MIN)
-    }
 }

@@ -7,6 +7,8 @@ use guildhall_core::{
 use guildhall_projector::ceremony::CeremonyOutcome;
 use maud::{Markup, html};
 
+use crate::view::Links;
+
 /// How long something took or has lasted, in its largest unit: `3 h`.
 pub(crate) fn span(micros: i64) -> String {
     let seconds = micros.unsigned_abs() / 1_000_000;
@@ -119,8 +121,8 @@ pub(crate) fn linked(row: &str, name: &str, whole: &str, page: &str) -> Markup {
 }
 
 /// A position of the log, linked.
-pub(crate) fn position(base: &str, position: Position) -> Markup {
-    html! { a.at href={ (base) "/log/" (position) } { (count(position.get())) } }
+pub(crate) fn position(links: Links<'_>, position: Position) -> Markup {
+    html! { a.at href=(links.to(format_args!("/log/{position}"))) { (count(position.get())) } }
 }
 
 /// A CID by both ends, as the terminal has it.
@@ -136,8 +138,8 @@ pub(crate) fn text(text: &str) -> Markup {
 }
 
 /// An artifact's name, linked.
-pub(crate) fn artifact(base: &str, id: ArtifactId, name: &str) -> Markup {
-    html! { a.name href={ (base) "/artifacts/" (id) } { (text(if name.is_empty() { "(no name)" } else { name })) } }
+pub(crate) fn artifact(links: Links<'_>, id: ArtifactId, name: &str) -> Markup {
+    html! { a.name href=(links.to(format_args!("/artifacts/{id}"))) { (text(if name.is_empty() { "(no name)" } else { name })) } }
 }
 
 /// What a badge stands for: its colour and its sign, so that colour is never the only one.
@@ -325,7 +327,8 @@ mod tests {
         let hostile = "<script>alert(1)</script>\" onload=\"x";
         let page = text(hostile).into_string();
         assert!(!page.contains("<script>") && page.contains("&lt;script&gt;"));
-        let link = artifact("/\"><b>", ArtifactId::new(), hostile).into_string();
+        let links = Links { base: "/\"><b>", as_of: None };
+        let link = artifact(links, ArtifactId::new(), hostile).into_string();
         assert!(!link.contains("<b>") && !link.contains("<script>"));
     }
 

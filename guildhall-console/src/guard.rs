@@ -50,7 +50,10 @@ pub(crate) async fn guard(State(app): State<Shared>, request: Request, next: Nex
     let form = Form::at(&app, request.uri().path());
     let mut response = match refusal(&app.access, &request) {
         Some(refusal) => refused(refusal, form),
-        None => told(&app, next.run(request).await, form).await,
+        None => {
+            let query = request.uri().query().map(str::to_owned);
+            told(&app, next.run(request).await, form, query.as_deref()).await
+        }
     };
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
@@ -73,7 +76,7 @@ fn refused(Refusal { status, reason, header }: Refusal, form: Form) -> Response 
 }
 
 /// A response as it is, or what went wrong in the form that is spoken there.
-async fn told(app: &App, mut response: Response, form: Form) -> Response {
+async fn told(app: &Shared, mut response: Response, form: Form, query: Option<&str>) -> Response {
     let error = match response.extensions_mut().remove::<RequestError>() {
         Some(error) => error,
         // What the framework refuses by itself.
@@ -87,7 +90,7 @@ async fn told(app: &App, mut response: Response, form: Form) -> Response {
     error.log();
     let rendered = match form {
         Form::Json => error.to_json(),
-        Form::Page => pages::failure(app, error.status(), &error.to_string()).await.into_response(),
+        Form::Page => pages::failure(app, query, &error).await.into_response(),
     };
     let (parts, body) = rendered.into_parts();
     *response.status_mut() = error.status();

@@ -70,6 +70,7 @@ mod routes;
 mod search;
 mod server;
 mod standing;
+mod view;
 mod visit;
 
 #[cfg(not(feature = "proof"))]

@@ -1,24 +1,23 @@
 //! What stands in the place of the proof of the log in a console that is built without it.
 
-use axum::extract::State;
 use axum::response::Response;
 use guildhall_core::{ArtifactId, Position};
 use maud::{Markup, html};
 
-use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::pages::{Place, heading, nothing, shown, whole};
 use crate::standing::Standing;
+use crate::view::View;
 
 const WITHOUT: RequestError = RequestError::Without("the feature `proof`");
 
-pub(crate) async fn page(State(app): State<Shared>) -> Result<Response, RequestError> {
-    let standing = Standing::load(&app).await?;
+pub(crate) async fn page(view: View) -> Result<Response, RequestError> {
+    let standing = Standing::load(&view.app).await?;
     let content = html! {
         (heading(&html! { "Proof" }, &html! {}))
         div.panel { (nothing("This console was built without the feature “proof”, and shows no seals.")) }
     };
-    Ok(shown(whole(&app, Place::Proof, "Proof", Some(&standing), &content)))
+    Ok(shown(whole(&view, Place::Proof, "Proof", Some(&standing), &content)))
 }
 
 pub(crate) async fn seals() -> RequestError {
@@ -33,10 +32,10 @@ pub(crate) async fn entry() -> RequestError {
     WITHOUT
 }
 
-pub(crate) async fn of_artifact(_: &App, _: ArtifactId) -> Markup {
+pub(crate) async fn of_artifact(_: &View, _: ArtifactId) -> Markup {
     html! {}
 }
 
-pub(crate) async fn of_entry(_: &App, _: Position) -> Markup {
+pub(crate) async fn of_entry(_: &View, _: Position) -> Markup {
     html! {}
 }

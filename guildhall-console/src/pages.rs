@@ -4,6 +4,7 @@ pub(crate) mod accord;
 pub(crate) mod accords;
 pub(crate) mod artifact;
 pub(crate) mod artifacts;
+mod bar;
 pub(crate) mod ceremonies;
 pub(crate) mod ceremony;
 pub(crate) mod changes;
@@ -20,14 +21,16 @@ pub(crate) mod verifications;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Response};
-use guildhall_core::{ArtifactId, ArtifactQuery, MAX_PAGE_ROWS, OpsDb, StoreError, Timestamp};
+use guildhall_core::{ArtifactId, ArtifactQuery, MAX_PAGE_ROWS, OpsDb, StoreError};
 use maud::{DOCTYPE, Markup, html};
 
-use crate::app::App;
+use crate::app::Shared;
+use crate::error::RequestError;
 use crate::format::{Tone, badge, count};
+use crate::moment::AS_OF;
 use crate::standing::Standing;
+use crate::view::View;
 
 /// A page's place among the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,42 +50,48 @@ pub(crate) enum Place {
     Elsewhere,
 }
 
-const PLACES: [(Place, &str, &str); 10] = [
-    (Place::Dashboard, "/", "Dashboard"),
-    (Place::Changes, "/changes", "Changes"),
-    (Place::Ceremonies, "/ceremonies", "Ceremonies"),
-    (Place::Artifacts, "/artifacts", "Artifacts"),
-    (Place::Deployments, "/deployments", "Deployments"),
-    (Place::Verifications, "/verifications", "Verifications"),
-    (Place::Posture, "/posture", "Posture"),
-    (Place::Accords, "/accords", "Accords"),
-    (Place::Quarantine, "/quarantine", "Quarantine"),
-    (Place::Proof, "/proof", "Proof"),
+/// The places that every page leads to, each with the key that follows `g`.
+const PLACES: [(Place, &str, &str, char); 10] = [
+    (Place::Dashboard, "/", "Dashboard", 'd'),
+    (Place::Changes, "/changes", "Changes", 'h'),
+    (Place::Ceremonies, "/ceremonies", "Ceremonies", 'c'),
+    (Place::Artifacts, "/artifacts", "Artifacts", 'a'),
+    (Place::Deployments, "/deployments", "Deployments", 't'),
+    (Place::Verifications, "/verifications", "Verifications", 'v'),
+    (Place::Posture, "/posture", "Posture", 's'),
+    (Place::Accords, "/accords", "Accords", 'o'),
+    (Place::Quarantine, "/quarantine", "Quarantine", 'q'),
+    (Place::Proof, "/proof", "Proof", 'p'),
 ];
 
 /// What keys do, where scripts run.
-const KEYS: [(&str, &str); 8] = [
+const KEYS: [(&str, &str); 10] = [
     ("/", "search"),
     ("j, k", "to the next row, to the one before"),
     ("Enter", "open what has the focus"),
     ("n, p", "to the next page of a list, to the one before"),
     ("g then d, h, c, a", "to the dashboard, changes, ceremonies, artifacts"),
-    ("g then t, v, o, q, p", "to deployments, verifications, accords, quarantine, proof"),
+    ("g then t, v, s", "to deployments, verifications, posture"),
+    ("g then o, q, p", "to accords, quarantine, proof"),
+    ("m", "to another moment: as of a position or a time"),
     ("Esc", "close a filter, or this; leave the search"),
     ("?", "these keys"),
 ];
 
 /// A whole page around its content.
 pub(crate) fn whole(
-    app: &App,
+    view: &View,
     place: Place,
     title: &str,
     standing: Option<&Standing>,
     content: &Markup,
 ) -> Markup {
     let is_failure = place == Place::Elsewhere;
-    let base = &app.base;
-    let asset = |name: &str| format!("{base}/assets/{name}?v={}", app.assets);
+    // Neither assets nor feeds are of a moment.
+    let base = &view.app.base;
+    let asset = |name: &str| format!("{base}/assets/{name}?v={}", view.app.assets);
+    let links = view.links();
+    let is_now = view.moment.is_none();
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -90,38 +99,41 @@ pub(crate) fn whole(
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (title) " · Guildhall" }
+                title { @if let Some(moment) = bar::title(view) { (moment) } (title) " · Guildhall" }
                 link rel="icon" href=(asset("icon.svg"));
                 link rel="stylesheet" href=(asset("console.css"));
                 link rel="alternate" type="application/atom+xml" title="Changes" href={ (base) "/changes.atom" };
                 link rel="alternate" type="application/feed+json" title="Changes" href={ (base) "/changes.json" };
                 script src=(asset("console.js")) defer {}
             }
-            // No topic: the page only needs to know that something moved.
-            body data-events={ (base) "/events?topic=" } data-failure[is_failure] {
+            // No topic: the page only needs to know that something moved. What was does not move.
+            body data-events=[is_now.then(|| format!("{base}/events?topic="))] data-failure[is_failure] {
                 a.skip href="#content" { "Skip to content" }
                 header.bar {
-                    a.brand href={ (base) "/" } { "Guildhall" }
+                    a.brand href=(links.to("/")) { "Guildhall" }
                     nav aria-label="Main" {
                         ul {
-                            @for (there, path, name) in PLACES {
-                                li { a href={ (base) (path) } aria-current=[(there == place).then_some("page")] { (name) } }
+                            @for (there, path, name, key) in PLACES {
+                                li { a href=(links.to(path)) data-key=(key) aria-current=[(there == place).then_some("page")] { (name) } }
                             }
                         }
                     }
                     form.search role="search" method="get" action={ (base) "/search" } {
+                        (links.kept())
                         input #search type="search" name="q" placeholder="Search  /" aria-label="Search names, targets, CIDs, ids and positions" maxlength="200" autocomplete="off";
                     }
                     div.state {
-                        (pulse(standing))
+                        (pulse(view, standing))
                         span #live .live role="status" hidden {}
                         span #worse .hidden role="status" {}
                         span #copied .hidden role="status" {}
+                        (bar::control(view))
                         label.exact { input #exact type="checkbox"; " exact times" }
                     }
                 }
+                (bar::banner(view, place, standing))
                 main #content tabindex="-1" {
-                    (printed(app, title, standing))
+                    (printed(view, title, standing))
                     (content)
                 }
                 dialog #keys aria-labelledby="keys-title" {
@@ -132,7 +144,7 @@ pub(crate) fn whole(
                 footer {
                     p { "Read-only. " a href={ (base) "/api/v1/openapi.json" } { "API" } " · " a href={ (base) "/metrics" } { "metrics" } " · " a href={ (base) "/readyz" } { "readiness" } }
                     button #keys-button .keys type="button" { "Keys: ?" }
-                    noscript { p { "Reload to see changes." } }
+                    @if is_now { noscript { p { "Reload to see changes." } } }
                 }
             }
         }
@@ -140,12 +152,14 @@ pub(crate) fn whole(
 }
 
 /// What paper says of itself: what it is of, of which moment, and what it is not.
-fn printed(app: &App, title: &str, standing: Option<&Standing>) -> Markup {
+fn printed(view: &View, title: &str, standing: Option<&Standing>) -> Markup {
     html! {
         div #printed .printed data-live {
             b { (title) " · Guildhall" }
-            @if let Some(standing) = standing {
-                p { "As the Ops DB stood at position " (standing.position.get()) " of " (standing.head.get()) ", printed " (crate::format::exact(app.now())) "." }
+            @let printed = crate::format::exact(view.app.now());
+            @if view.moment.is_some() { p { "Printed " (printed) "." } }
+            @else if let Some(standing) = standing {
+                p { "As the Ops DB stood at position " (standing.position.get()) " of " (standing.head.get()) ", printed " (printed) "." }
                 @if !standing.is_sound() { p { "The log was not followed then: what is newer may say otherwise." } }
             }
             p { "A print proves nothing by itself; the hashes of the chain, and a seal of the log, do." }
@@ -154,7 +168,10 @@ fn printed(app: &App, title: &str, standing: Option<&Standing>) -> Markup {
 }
 
 /// Where the projector stands, in the bar of every page.
-fn pulse(standing: Option<&Standing>) -> Markup {
+fn pulse(view: &View, standing: Option<&Standing>) -> Markup {
+    if let Some(moment) = view.moment {
+        return bar::pulse(moment);
+    }
     let Some(standing) = standing else {
         return html! { span #pulse .pulse data-live { (badge(Tone::Bad, "Ops DB silent")) } };
     };
@@ -176,17 +193,23 @@ pub(crate) fn shown(page: Markup) -> Response {
 }
 
 /// The page of a request that has no answer.
-pub(crate) async fn failure(app: &App, status: StatusCode, message: &str) -> Html<String> {
+pub(crate) async fn failure(
+    app: &Shared,
+    query: Option<&str>,
+    error: &RequestError,
+) -> Html<String> {
+    let view = View::of_failure(app, query).await;
     let standing = Standing::load(app).await.ok();
-    let title = status.canonical_reason().unwrap_or("It did not work");
+    let title = error.status().canonical_reason().unwrap_or("It did not work");
     let content = html! {
         section.panel.alone {
             h1 { (title) }
-            p { (message) "." }
-            p { a href={ (app.base) "/" } { "To the dashboard" } }
+            p { (error.to_string()) "." }
+            @if matches!(error, RequestError::BadParameter { name: AS_OF, .. }) { p { "It takes " (bar::ACCEPTED) "." } }
+            p { a href=(view.links().to("/")) { "To the dashboard" } }
         }
     };
-    Html(whole(app, Place::Elsewhere, title, standing.as_ref(), &content).into_string())
+    Html(whole(&view, Place::Elsewhere, title, standing.as_ref(), &content).into_string())
 }
 
 /// A heading with what belongs beside it.
@@ -219,11 +242,4 @@ pub(crate) async fn names_of(
     let query = ArtifactQuery::default().ids(Vec::from_iter(ids)).limit(MAX_PAGE_ROWS);
     let found = ops_db.artifacts(&query).await?.rows;
     Ok(found.into_iter().map(|row| (row.id, row.name)).collect())
-}
-
-/// Facts of one moment.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen<'s> {
-    pub(crate) base: &'s str,
-    pub(crate) now: Timestamp,
 }

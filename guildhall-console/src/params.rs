@@ -75,6 +75,17 @@ impl Params {
         Self(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
     }
 
+    /// The same without a name.
+    pub(crate) fn except(self, name: &str) -> Self {
+        Self(self.0.into_iter().filter(|(found, _)| found != name).collect())
+    }
+
+    /// The names and values that are not empty, in order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        let pairs = self.0.iter().filter(|(_, value)| !value.is_empty());
+        pairs.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The values of one name that are not empty.
     pub(crate) fn all<'p>(&'p self, name: &'static str) -> impl Iterator<Item = &'p str> {
         let values = self.0.iter().filter(move |(found, value)| found == name && !value.is_empty());

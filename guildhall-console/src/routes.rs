@@ -30,7 +30,7 @@ pub(crate) fn under(app: &Arc<App>) -> Router<Shared> {
     if base.is_empty() {
         return routes.route("/api/v1/{*rest}", any(missing));
     }
-    let dashboard = routes.route(base, route(pages::dashboard::page, &[]));
+    let dashboard = routes.route(base, route(pages::dashboard::page, &[&MOMENT]));
     dashboard.route(&format!("{base}/{{*rest}}"), any(missing))
 }
 
@@ -87,26 +87,26 @@ macro_rules! routes {
 }
 
 routes! {
-    "/" [] => pages::dashboard::page;
-    "/changes" ChangeQuery::WORDS => pages::changes::page;
+    "/" [], MOMENT => pages::dashboard::page;
+    "/changes" ChangeQuery::WORDS, MOMENT => pages::changes::page;
     "/changes.atom" ["artifact", "limit"] => feed::atom;
     "/changes.json" ["artifact", "limit"] => feed::json;
-    "/ceremonies" ["open_after", "closed_after"] => pages::ceremonies::page;
-    "/ceremonies/{id}" ["after"] => pages::ceremony::page;
-    "/artifacts" ArtifactQuery::WORDS => pages::artifacts::page;
-    "/artifacts/{id}" ["links", "targets_after"] => pages::artifact::page;
+    "/ceremonies" ["open_after", "closed_after"], MOMENT => pages::ceremonies::page;
+    "/ceremonies/{id}" ["after"], MOMENT => pages::ceremony::page;
+    "/artifacts" ArtifactQuery::WORDS, MOMENT => pages::artifacts::page;
+    "/artifacts/{id}" ["links", "targets_after"], MOMENT => pages::artifact::page;
     "/artifacts/{id}/evidence.json" [] => proof::evidence;
-    "/deployments" DeploymentQuery::WORDS => pages::deployments::page;
-    "/verifications" VerificationQuery::WORDS => pages::verifications::page;
-    "/posture" PostureQuery::WORDS => pages::posture::page;
-    "/accords" AccordQuery::WORDS => pages::accords::page;
-    "/accords/{id}" [] => pages::accord::page;
-    "/quarantine" ["after"] => pages::quarantine::page;
-    "/quarantine/{position}" [] => pages::log::quarantined;
-    "/log/{position}" [] => pages::log::position;
+    "/deployments" DeploymentQuery::WORDS, MOMENT => pages::deployments::page;
+    "/verifications" VerificationQuery::WORDS, MOMENT => pages::verifications::page;
+    "/posture" PostureQuery::WORDS, MOMENT => pages::posture::page;
+    "/accords" AccordQuery::WORDS, MOMENT => pages::accords::page;
+    "/accords/{id}" [], MOMENT => pages::accord::page;
+    "/quarantine" ["after"], MOMENT => pages::quarantine::page;
+    "/quarantine/{position}" [], MOMENT => pages::log::quarantined;
+    "/log/{position}" [], MOMENT => pages::log::position;
     "/log/{position}/entry.tlog-proof" [] => proof::entry;
-    "/proof" ["after"] => proof::page;
-    "/search" ["q"] => pages::search::page;
+    "/proof" ["after"], MOMENT => proof::page;
+    "/search" ["q"], MOMENT => pages::search::page;
     "/assets/{name}" ["v"] => assets::asset;
     "/events" ["topic"] => live::events;
     "/healthz" [] => health::healthz;
@@ -121,8 +121,8 @@ routes! {
     "/api/v1/artifacts" ArtifactQuery::WORDS, MOMENT => api::artifacts;
     "/api/v1/artifacts.csv" without_page(&ArtifactQuery::WORDS), MOMENT => export::artifacts;
     "/api/v1/artifacts/{id}" [], MOMENT => api::artifact;
-    "/api/v1/artifacts/{id}/due" [] => api::due;
-    "/api/v1/overdue" [] => api::overdue;
+    "/api/v1/artifacts/{id}/due" [], MOMENT => api::due;
+    "/api/v1/overdue" [], MOMENT => api::overdue;
     "/api/v1/artifacts/{id}/chain" PAGE, MOMENT => api::chain;
     "/api/v1/artifacts/{id}/revisions" PAGE, MOMENT => past::revisions;
     "/api/v1/artifacts/{id}/revisions/{revision}" [] => past::revision;

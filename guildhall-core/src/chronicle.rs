@@ -316,6 +316,16 @@ pub trait Chronicle: Send + Sync {
         patience: Duration,
     ) -> Result<Position, StoreError>;
 
+    /// When the entry at a position was recorded, which is the time of a moment that a position is;
+    /// before the first entry, when that one was. Nothing where the log has no entry there.
+    ///
+    /// # Errors
+    /// The store's own.
+    async fn time_at(&self, position: Position) -> Result<Option<Timestamp>, StoreError> {
+        let read = self.read(position.previous(), ReadLimit::entries(1)).await?;
+        Ok(read.first().map(|entry| entry.recorded_at))
+    }
+
     /// How far the log went at a time: the last entry that had been recorded by then. It is found by
     /// halving, a read of one entry for each doubling of the log. Where the recorded times do not
     /// always grow (a clock was set back, a log was imported), it is an entry that was recorded by

@@ -158,7 +158,7 @@ impl<K: DeserializeOwned> FromRequestParts<Shared> for OfPeriod<K> {
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, RequestError> {
         let then = Then::from_request_parts(parts, app).await?;
-        let query = Params::parse(parts.uri.query()).period::<K>(then.time(app), ROWS)?;
+        let query = Params::parse(parts.uri.query()).period::<K>(then.time(app).await?, ROWS)?;
         Ok(Self { ops_db: then.ops_db, query, key: PhantomData })
     }
 }
@@ -189,7 +189,10 @@ pub(crate) async fn posture(
         let reason = format!("from 1 to {MAX_POSTURE_DAYS}");
         return Err(RequestError::BadParameter { name: "days", reason });
     }
-    let until = params.one::<Timestamp>("until")?.unwrap_or_else(|| then.time(&app));
+    let until = match params.one::<Timestamp>("until")? {
+        Some(until) => until,
+        None => then.time(&app).await?,
+    };
     let by = params.one::<PostureBy>("by")?.unwrap_or(PostureBy::Estate);
     let (after, limit) = (params.cursor::<DayKey>("after")?, params.limit(ROWS)?);
     let query = PostureQuery::last_days(days, until).by(by);

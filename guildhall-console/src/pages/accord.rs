@@ -1,6 +1,5 @@
 //! One accord: its terms in words, and the artifacts that it governs.
 
-use axum::extract::State;
 use axum::response::Response;
 use guildhall_core::terms::Allowances;
 use guildhall_core::{AccordId, ArtifactQuery, ArtifactSort, Counted, OPS_DB, Tier};
@@ -9,30 +8,27 @@ use serde_json::Value;
 
 use super::content::readable;
 use super::lists::{COUNTED, up_to};
-use super::{Place, Seen, heading, nothing, shown, whole};
+use super::{Place, heading, nothing, shown, whole};
 use crate::api::Named;
-use crate::app::Shared;
 use crate::error::RequestError;
 use crate::format::{self, ago, artifact, short, text};
 use crate::standing::Standing;
+use crate::view::{Seen, View};
 
 /// How many of its artifacts are listed.
 const LISTED: u32 = 50;
 
-pub(crate) async fn page(
-    State(app): State<Shared>,
-    Named(id): Named<AccordId>,
-) -> Result<Response, RequestError> {
-    let head = app.orchestrator.head().await?;
-    let moment = app.ops_db.snapshot().await?;
+pub(crate) async fn page(view: View, Named(id): Named<AccordId>) -> Result<Response, RequestError> {
+    let head = view.app.orchestrator.head().await?;
+    let moment = view.ops_db.snapshot().await?;
     let checkpoint = moment.checkpoint(OPS_DB).await?;
     let accord = moment.accord(id).await?.ok_or(RequestError::Missing("accord"))?;
     let governed = ArtifactQuery::default().accords([id]).sort(ArtifactSort::Tier).limit(LISTED);
     let artifacts = moment.artifacts(&governed).await?;
     let counted = moment.count(&Counted::Artifacts(governed), COUNTED).await?;
     drop(moment);
-    let standing = Standing::at(&app, head, checkpoint).await?;
-    let Seen { base, now } = Seen { base: &app.base, now: app.now() };
+    let standing = Standing::at(&view.app, head, checkpoint).await?;
+    let Seen { links, now } = view.seen();
     let terms = accord.accord_terms.to_value();
     let content = html! {
         (heading(&text(&accord.name), &html! {}))
@@ -55,7 +51,7 @@ pub(crate) async fn page(
                         dt { "Bound by" } dd { (text(&accord.bound_by)) }
                         dt { "In force" } dd { (ago(accord.effective_at, now)) }
                         dt { "Id" } dd { (short("about", "id", &accord.id.to_string())) }
-                        dt { "Position" } dd { (format::position(base, accord.position)) }
+                        dt { "Position" } dd { (format::position(links, accord.position)) }
                     }
                 }
                 section #governed .panel data-live aria-labelledby="governed-title" {
@@ -64,17 +60,17 @@ pub(crate) async fn page(
                     ul.list {
                         @for row in &artifacts.rows {
                             li id={ "a" (row.id) } {
-                                (artifact(base, row.id, &row.name)) span.muted { (format::words(&row.artifact_type)) " · tier " (row.tier.get()) }
+                                (artifact(links, row.id, &row.name)) span.muted { (format::words(&row.artifact_type)) " · tier " (row.tier.get()) }
                                 span.end { (format::posture(row.custody_state, row.drift)) }
                             }
                         }
                     }
-                    p.more { a href={ (base) "/artifacts?accord=" (id) } { "As a list" } }
+                    p.more { a href=(links.to(format_args!("/artifacts?accord={id}"))) { "As a list" } }
                 }
             }
         }
     };
-    Ok(shown(whole(&app, Place::Accords, &accord.name, Some(&standing), &content)))
+    Ok(shown(whole(&view, Place::Accords, &accord.name, Some(&standing), &content)))
 }
 
 /// What the terms give time for, as the console counts it.

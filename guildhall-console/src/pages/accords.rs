@@ -1,40 +1,36 @@
 //! The accords that artifacts are governed under.
 
-use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use guildhall_core::{AccordBinding, AccordQuery, AccordSort, Counted, Page};
 use maud::{Markup, html};
 
 use super::lists::{COUNTED, Chip, List, Order, total};
-use super::{Place, Seen, heading, shown, whole};
-use crate::app::{App, Shared};
+use super::{Place, heading, shown, whole};
 use crate::error::RequestError;
 use crate::format::{ago, short, text};
 use crate::params::Params;
 use crate::standing::Standing;
+use crate::view::{Seen, View};
 
 const ROWS: u32 = 100;
 
-pub(crate) async fn page(
-    State(app): State<Shared>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, RequestError> {
-    let params = Params::parse(query.as_deref());
+pub(crate) async fn page(view: View) -> Result<Response, RequestError> {
+    let params = &view.params;
     let loaded = async {
         let query = params.accords(ROWS)?;
-        let standing = Standing::load(&app).await?;
-        let page = app.ops_db.accords(&query).await?;
-        let counted = app.ops_db.count(&Counted::Accords(query.clone()), COUNTED).await?;
+        let standing = Standing::load(&view.app).await?;
+        let page = view.ops_db.accords(&query).await?;
+        let counted = view.ops_db.count(&Counted::Accords(query.clone()), COUNTED).await?;
         Ok::<_, RequestError>((query, standing, page, counted))
     };
     let (query, standing, page, counted) = loaded.await?;
-    let list = List { base: &app.base, path: "/accords", params: &params };
+    let list = List { links: view.links(), path: "/accords", params };
     let content = html! {
         (heading(&html! { "Accords" }, &total(counted)))
-        (list.chips(&chips(&params)))
-        div #accords .panel data-live { (table(&app, list, &query, &page)) }
+        (list.chips(&chips(params)))
+        div #accords .panel data-live { (table(&view, list, &query, &page)) }
     };
-    Ok(shown(whole(&app, Place::Accords, "Accords", Some(&standing), &content)))
+    Ok(shown(whole(&view, Place::Accords, "Accords", Some(&standing), &content)))
 }
 
 fn chips(params: &Params) -> Vec<Chip> {
@@ -43,8 +39,8 @@ fn chips(params: &Params) -> Vec<Chip> {
     chips
 }
 
-fn table(app: &App, list: List<'_>, query: &AccordQuery, page: &Page<AccordBinding>) -> Markup {
-    let seen = Seen { base: &app.base, now: app.now() };
+fn table(view: &View, list: List<'_>, query: &AccordQuery, page: &Page<AccordBinding>) -> Markup {
+    let seen = view.seen();
     let column = |sort: AccordSort, name| {
         let (current, is_descending) = (query.sort.as_str(), query.is_descending);
         let default = AccordSort::Name.as_str();
@@ -58,14 +54,14 @@ fn table(app: &App, list: List<'_>, query: &AccordQuery, page: &Page<AccordBindi
     list.table("Accords", "No accord is bound.", page, &head, |row| line(seen, row))
 }
 
-fn line(Seen { base, now }: Seen<'_>, row: &AccordBinding) -> Markup {
+fn line(Seen { links, now }: Seen<'_>, row: &AccordBinding) -> Markup {
     let id = format!("accord-{}", row.id);
     html! {
         tr id=(id) {
-            th scope="row" { a.name href={ (base) "/accords/" (row.id) } { (text(&row.name)) } }
+            th scope="row" { a.name href=(links.to(format_args!("/accords/{}", row.id))) { (text(&row.name)) } }
             td data-label="bound by" { (text(&row.bound_by)) }
             td data-label="in force" { (ago(row.effective_at, now)) }
-            td { a.name href={ (base) "/artifacts?accord=" (row.id) } { "its artifacts" } }
+            td { a.name href=(links.to(format_args!("/artifacts?accord={}", row.id))) { "its artifacts" } }
             td data-label="id" { (short(&id, "id", &row.id.to_string())) }
         }
     }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use guildhall_core::custody::chain::BrokenChain;
 use guildhall_core::diff::Diff;
@@ -16,9 +15,8 @@ use maud::{Markup, html};
 
 use super::content::{changed, on_demand, readable};
 use super::lists::paging;
-use super::{Place, Seen, heading, nothing, scrolling, shown, verdicts, whole};
+use super::{Place, heading, nothing, scrolling, shown, verdicts, whole};
 use crate::api::{Id, Named};
-use crate::app::{App, Shared};
 use crate::chain::{self, JudgedLink, Kept, MAX_LINKS, Recomputed};
 use crate::contents;
 use crate::error::RequestError;
@@ -28,6 +26,7 @@ use crate::format::{
 use crate::params::Params;
 use crate::proof;
 use crate::standing::Standing;
+use crate::view::{Seen, View};
 
 /// How many links of the chain are shown, unless all are asked for.
 const LINKS: usize = 50;
@@ -36,26 +35,22 @@ const TARGETS: u32 = 50;
 const CHARTED: u32 = 200;
 const VERDICTS: usize = 8;
 
-pub(crate) async fn page(
-    State(app): State<Shared>,
-    Named(id): Id,
-    RawQuery(query): RawQuery,
-) -> Result<Response, RequestError> {
-    let params = Params::parse(query.as_deref());
-    let found = load(&app, id, &params).await?;
+pub(crate) async fn page(view: View, Named(id): Id) -> Result<Response, RequestError> {
+    let found = load(&view, id).await?;
     let Found { standing, detail, chain, deployments, verdicts, clocks, desired } = &found;
-    let seen = Seen { base: &app.base, now: app.now() };
-    let here = format!("{}/artifacts/{}", app.base, detail.artifact.id);
-    let sealed = proof::of_artifact(&app, id).await;
+    let seen = view.seen();
+    let (links, params) = (view.links(), &view.params);
+    let here = format!("/artifacts/{id}");
+    let sealed = proof::of_artifact(&view, id).await;
     let content = html! {
         (heading(&text(&detail.artifact.name), &html! {
             span #badges .badges data-live { (format::custody(detail.artifact.custody_state)) (format::posture(detail.artifact.custody_state, detail.drift)) }
         }))
         div.columns.detail {
             div.column {
-                (custody(seen, &params, &here, chain, standing))
+                (custody(seen, params, &here, chain, standing))
                 section #accord .panel data-live aria-labelledby="accord-title" {
-                    h2 #accord-title { "Accord: " a href={ (app.base) "/accords/" (detail.accord.id) } { (text(&detail.accord.name)) } }
+                    h2 #accord-title { "Accord: " a href=(links.to(format_args!("/accords/{}", detail.accord.id))) { (text(&detail.accord.name)) } }
                     p.muted { "Bound by " (text(&detail.accord.bound_by)) ", in force since " (ago(detail.accord.effective_at, seen.now)) "." }
                     (readable(&detail.accord.accord_terms, "Terms of the accord"))
                 }
@@ -64,7 +59,7 @@ pub(crate) async fn page(
                 (about(seen, detail))
                 (due(seen, clocks))
                 (sealed)
-                (targets(seen, &params, &here, deployments, desired))
+                (targets(seen, params, &here, deployments, desired))
                 (verified(seen, verdicts))
                 section #content-json .panel data-live aria-labelledby="json-title" {
                     h2 #json-title { "Content" }
@@ -75,7 +70,7 @@ pub(crate) async fn page(
         }
     };
     let name = &detail.artifact.name;
-    Ok(shown(whole(&app, Place::Artifacts, name, Some(standing), &content)))
+    Ok(shown(whole(&view, Place::Artifacts, name, Some(standing), &content)))
 }
 
 struct Found {
@@ -89,15 +84,16 @@ struct Found {
     desired: BTreeMap<Cid, Json>,
 }
 
-async fn load(app: &App, id: ArtifactId, params: &Params) -> Result<Found, RequestError> {
+async fn load(view: &View, id: ArtifactId) -> Result<Found, RequestError> {
+    let params = &view.params;
     if params.one::<String>("links")?.is_some_and(|links| links != "all") {
         let reason = "all, or leave it out".to_owned();
         return Err(RequestError::BadParameter { name: "links", reason });
     }
     let shows_all = params.first("links") == Some("all");
     let kept = Kept::Newest(if shows_all { MAX_LINKS } else { LINKS });
-    let head = app.orchestrator.head().await?;
-    let moment = app.ops_db.snapshot().await?;
+    let head = view.app.orchestrator.head().await?;
+    let moment = view.ops_db.snapshot().await?;
     let checkpoint = moment.checkpoint(OPS_DB).await?;
     let detail = moment.artifact(id).await?.ok_or(RequestError::Missing("artifact"))?;
     let deployments = DeploymentQuery::default()
@@ -105,20 +101,20 @@ async fn load(app: &App, id: ArtifactId, params: &Params) -> Result<Found, Reque
         .after(params.cursor::<DeploymentKey>("targets_after")?)
         .limit(TARGETS);
     let verdicts = VerificationQuery::default().artifact_id(id).limit(CHARTED);
-    let chain = chain::recompute(&*moment, &app.policy, &detail.artifact, kept).await?;
+    let chain = chain::recompute(&*moment, &view.app.policy, &detail.artifact, kept).await?;
     let deployments = moment.deployments(&deployments).await?;
     let verdicts = moment.verifications(&verdicts).await?.rows;
-    let clocks = detail.clocks(&*moment, app.now()).await?;
+    let clocks = detail.clocks(&*moment, view.now).await?;
     drop(moment);
-    let standing = Standing::at(app, head, checkpoint).await?;
+    let standing = Standing::at(&view.app, head, checkpoint).await?;
     let carried = deployments.rows.iter().filter(|row| contents::observed(row).is_some());
     let elsewhere = carried.map(|row| row.desired_cid).filter(|cid| *cid != detail.artifact.cid);
-    let mut desired = contents::of(app, id, elsewhere).await?;
+    let mut desired = contents::of(&view.app, id, elsewhere).await?;
     desired.insert(detail.artifact.cid, detail.artifact.content.clone());
     Ok(Found { standing, detail, chain, deployments, verdicts, clocks, desired })
 }
 
-fn about(Seen { base, now }: Seen<'_>, detail: &ArtifactDetail) -> Markup {
+fn about(Seen { links, now }: Seen<'_>, detail: &ArtifactDetail) -> Markup {
     let artifact = &detail.artifact;
     html! {
         section #about .panel data-live aria-labelledby="about-title" {
@@ -132,7 +128,7 @@ fn about(Seen { base, now }: Seen<'_>, detail: &ArtifactDetail) -> Markup {
                 @if let Some(at) = artifact.revised_at { dt { "Revised" } dd { (ago(at, now)) } }
                 dt { "Posture" }
                 dd { (format::posture(artifact.custody_state, detail.drift)) @if let Some(at) = detail.drift_since { " " (since(at, now)) } }
-                dt { "Position" } dd { (position(base, artifact.position)) }
+                dt { "Position" } dd { (position(links, artifact.position)) }
             }
         }
     }
@@ -187,14 +183,14 @@ fn custody(
                     @for judged in links.iter().rev() { (link(seen, judged)) }
                 }
                 @if *judged > links.len() as u64 {
-                    p.more { a href={ (here) "?" (params.with(&[("links", "all")])) } { "All " (judged) " links" } }
+                    p.more { a href=(seen.links.to(format_args!("{here}?{}", params.with(&[("links", "all")])))) { "All " (judged) " links" } }
                 }
             }
         }
     }
 }
 
-fn link(Seen { base, now }: Seen<'_>, JudgedLink { link, violation }: &JudgedLink) -> Markup {
+fn link(Seen { links, now }: Seen<'_>, JudgedLink { link, violation }: &JudgedLink) -> Markup {
     let id = format!("link{}", link.seq);
     html! {
         li id=(id) value=(link.seq.get()) class=[violation.is_some().then_some("broken")] {
@@ -211,8 +207,8 @@ fn link(Seen { base, now }: Seen<'_>, JudgedLink { link, violation }: &JudgedLin
                 }
                 span.muted { "hash" } (short(&id, "hash", &link.hash.to_string()))
                 span.muted { "CID" } (cid(&id, "cid", link.cid))
-                @if let Some(ceremony) = link.ceremony_id { span.muted { "ceremony" } (linked(&id, "ceremony", &ceremony.to_string(), &format!("{base}/ceremonies/{ceremony}"))) }
-                span.muted { "position" } (position(base, link.position))
+                @if let Some(ceremony) = link.ceremony_id { span.muted { "ceremony" } (linked(&id, "ceremony", &ceremony.to_string(), &links.to(format_args!("/ceremonies/{ceremony}")))) }
+                span.muted { "position" } (position(links, link.position))
                 (on_demand(&id, &link.evidence, "evidence"))
             }
         }
@@ -220,7 +216,7 @@ fn link(Seen { base, now }: Seen<'_>, JudgedLink { link, violation }: &JudgedLin
 }
 
 fn targets(
-    Seen { now, .. }: Seen<'_>,
+    Seen { links, now }: Seen<'_>,
     params: &Params,
     here: &str,
     page: &Page<DeploymentState>,
@@ -238,7 +234,7 @@ fn targets(
                     }
                 }))
             }
-            (paging(here, params, "targets_after", page))
+            (paging(links, here, params, "targets_after", page))
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use guildhall_core::event::artifact_type::WELL_KNOWN;
 use guildhall_core::{
@@ -12,24 +11,21 @@ use guildhall_core::{
 use maud::{Markup, html};
 
 use super::lists::{COUNTED, Chip, List, Order, choices, total, words};
-use super::{Place, Seen, heading, shown, whole};
-use crate::app::{App, Shared};
+use super::{Place, heading, shown, whole};
 use crate::error::RequestError;
 use crate::format::{self, artifact, cid, since};
 use crate::params::Params;
 use crate::standing::Standing;
+use crate::view::{Seen, View};
 
 const ROWS: u32 = 100;
 
-pub(crate) async fn page(
-    State(app): State<Shared>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, RequestError> {
-    let params = Params::parse(query.as_deref());
+pub(crate) async fn page(view: View) -> Result<Response, RequestError> {
+    let params = &view.params;
     let loaded = async {
         let query = params.artifacts(ROWS)?;
-        let standing = Standing::load(&app).await?;
-        let moment = app.ops_db.snapshot().await?;
+        let standing = Standing::load(&view.app).await?;
+        let moment = view.ops_db.snapshot().await?;
         let page = moment.artifacts(&query).await?;
         let counted = moment.count(&Counted::Artifacts(query.clone()), COUNTED).await?;
         let all = AccordQuery::default().limit(MAX_PAGE_ROWS);
@@ -37,17 +33,18 @@ pub(crate) async fn page(
         Ok::<_, RequestError>((query, standing, page, counted, accords))
     };
     let (query, standing, page, counted, accords) = loaded.await?;
-    let list = List { base: &app.base, path: "/artifacts", params: &params };
+    let list = List { links: view.links(), path: "/artifacts", params };
     let content = html! {
         (heading(&html! { "Artifacts" }, &total(counted)))
-        (filters(&app, &params, &query, &accords))
-        (list.chips(&chips(&params, &query, &accords)))
-        div #artifacts .panel data-live { (table(&app, list, &query, &page)) }
+        (filters(&view, &query, &accords))
+        (list.chips(&chips(params, &query, &accords)))
+        div #artifacts .panel data-live { (table(&view, list, &query, &page)) }
     };
-    Ok(shown(whole(&app, Place::Artifacts, "Artifacts", Some(&standing), &content)))
+    Ok(shown(whole(&view, Place::Artifacts, "Artifacts", Some(&standing), &content)))
 }
 
-fn filters(app: &App, params: &Params, query: &ArtifactQuery, accords: &[AccordBinding]) -> Markup {
+fn filters(view: &View, query: &ArtifactQuery, accords: &[AccordBinding]) -> Markup {
+    let params = &view.params;
     let tier = |tier: &Tier| {
         let number = tier.get().to_string();
         (number.clone(), format!("tier {number}"), query.tiers.contains(tier))
@@ -71,7 +68,7 @@ fn filters(app: &App, params: &Params, query: &ArtifactQuery, accords: &[AccordB
         })
         .collect();
     html! {
-        form.filters method="get" action={ (app.base) "/artifacts" } role="search" aria-label="Artifacts" {
+        form.filters method="get" action={ (view.app.base) "/artifacts" } role="search" aria-label="Artifacts" {
             label.search { span.hidden { "Name contains" } input type="search" name="name_contains" placeholder="Name contains…" value=[params.first("name_contains")] maxlength="200"; }
             (choices("Tier", "tier", &tiers))
             (choices("Type", "artifact_type", &types))
@@ -81,6 +78,7 @@ fn filters(app: &App, params: &Params, query: &ArtifactQuery, accords: &[AccordB
             @for name in ["id", "name", "cid", "name_begins", "cid_begins", "sort", "descending", "verified_before", "verdict", "content_contains", "terms_contain", "limit"] {
                 @for value in params.all(name) { input type="hidden" name=(name) value=(value); }
             }
+            (view.links().kept())
             button type="submit" { "Apply" }
         }
     }
@@ -115,8 +113,13 @@ fn chips(params: &Params, query: &ArtifactQuery, accords: &[AccordBinding]) -> V
     chips
 }
 
-fn table(app: &App, list: List<'_>, query: &ArtifactQuery, page: &Page<ArtifactSummary>) -> Markup {
-    let seen = Seen { base: &app.base, now: app.now() };
+fn table(
+    view: &View,
+    list: List<'_>,
+    query: &ArtifactQuery,
+    page: &Page<ArtifactSummary>,
+) -> Markup {
+    let seen = view.seen();
     let column = |sort: ArtifactSort, name, class| {
         let (current, is_descending) = (query.sort.as_str(), query.is_descending);
         let default = ArtifactSort::Name.as_str();
@@ -135,17 +138,17 @@ fn table(app: &App, list: List<'_>, query: &ArtifactQuery, page: &Page<ArtifactS
     list.table("Artifacts", "No artifact matches.", page, &head, |row| line(seen, row))
 }
 
-fn line(Seen { base, now }: Seen<'_>, row: &ArtifactSummary) -> Markup {
+fn line(Seen { links, now }: Seen<'_>, row: &ArtifactSummary) -> Markup {
     let id = format!("a{}", row.id);
     html! {
         tr id=(id) {
-            th scope="row" { (artifact(base, row.id, &row.name)) }
+            th scope="row" { (artifact(links, row.id, &row.name)) }
             td { bdi { (format::words(&row.artifact_type)) } }
             td.number data-label="tier" { (row.tier.get()) }
             td data-label="CID" { (cid(&id, "cid", row.cid)) }
             td { (format::custody(row.custody_state)) }
             td { (format::posture(row.custody_state, row.drift)) @if let Some(at) = row.drift_since { " " span.muted { (since(at, now)) } } }
-            td.number data-label="position" { (format::position(base, row.position)) }
+            td.number data-label="position" { (format::position(links, row.position)) }
         }
     }
 }

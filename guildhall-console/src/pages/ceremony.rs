@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use guildhall_core::diff::Diff;
 use guildhall_core::ops::PositionKey;
@@ -16,14 +15,13 @@ use serde_json::Value;
 
 use super::content::{changed, on_demand, readable};
 use super::lists::paging;
-use super::{Place, Seen, heading, nothing, scrolling, shown, whole};
+use super::{Place, heading, nothing, scrolling, shown, whole};
 use crate::api::Named;
-use crate::app::Shared;
 use crate::contents;
 use crate::error::RequestError;
 use crate::format::{self, ago, artifact, cid, decided, exact, short, since, text, took};
-use crate::params::Params;
 use crate::standing::Standing;
+use crate::view::{Links, Seen, View};
 
 /// How many artifacts of one ceremony a page shows.
 const ROWS: u32 = 10;
@@ -38,14 +36,13 @@ struct Held {
 }
 
 pub(crate) async fn page(
-    State(app): State<Shared>,
+    view: View,
     Named(id): Named<CeremonyId>,
-    RawQuery(query): RawQuery,
 ) -> Result<Response, RequestError> {
-    let params = Params::parse(query.as_deref());
+    let params = &view.params;
     let after = params.cursor::<PositionKey>("after")?;
-    let head = app.orchestrator.head().await?;
-    let moment = app.ops_db.snapshot().await?;
+    let head = view.app.orchestrator.head().await?;
+    let moment = view.ops_db.snapshot().await?;
     let checkpoint = moment.checkpoint(OPS_DB).await?;
     let page = moment.ceremony(id, after, ROWS).await?;
     if page.rows.is_empty() && params.first("after").is_none() {
@@ -61,18 +58,17 @@ pub(crate) async fn page(
         let ratified = one.ratified.as_ref().map(|link| link.cid);
         let wanted = [Some(one.row.opened.cid), ratified];
         let of = one.row.opened.artifact_id;
-        one.contents = contents::of(&app, of, wanted.into_iter().flatten()).await?;
+        one.contents = contents::of(&view.app, of, wanted.into_iter().flatten()).await?;
     }
-    let standing = Standing::at(&app, head, checkpoint).await?;
-    let seen = Seen { base: &app.base, now: app.now() };
-    let here = format!("{}/ceremonies/{id}", app.base);
+    let standing = Standing::at(&view.app, head, checkpoint).await?;
+    let seen = view.seen();
     let page = Page::<()> { rows: Vec::new(), next, previous };
     let content = html! {
         (heading(&html! { "Ceremony" }, &html! { (short("ceremony", "id", &id.to_string())) }))
         @for one in &held { (ceremony(seen, one)) }
-        (paging(&here, &params, "after", &page))
+        (paging(view.links(), &format!("/ceremonies/{id}"), params, "after", &page))
     };
-    Ok(shown(whole(&app, Place::Ceremonies, "Ceremony", Some(&standing), &content)))
+    Ok(shown(whole(&view, Place::Ceremonies, "Ceremony", Some(&standing), &content)))
 }
 
 async fn load(moment: &dyn OpsDb, row: Ceremony) -> Result<Held, StoreError> {
@@ -98,25 +94,25 @@ async fn load(moment: &dyn OpsDb, row: Ceremony) -> Result<Held, StoreError> {
 }
 
 fn ceremony(seen: Seen<'_>, held: &Held) -> Markup {
-    let Seen { base, now } = seen;
+    let Seen { links, now } = seen;
     let Ceremony { opened, closed, name, tier, artifact_type, .. } = &held.row;
     let key = format!("c{}", opened.position);
     html! {
         section.ceremony id=(key) data-live aria-labelledby={ (key) "-title" } {
             div.panel {
                 h2 id={ (key) "-title" } {
-                    (artifact(base, opened.artifact_id, name)) " "
+                    (artifact(links, opened.artifact_id, name)) " "
                     @match closed { Some(closed) => (decided(closed.to_state)), None => (format::custody(Some(CustodyState::CeremonyOpen))) }
                 }
                 dl.facts {
                     dt { "Artifact" } dd { (format::words(artifact_type)) ", tier " (tier.get()) }
-                    @if let Some(accord) = &held.accord { dt { "Accord" } dd { a href={ (base) "/accords/" (accord.id) } { (text(&accord.name)) } } }
+                    @if let Some(accord) = &held.accord { dt { "Accord" } dd { a href=(links.to(format_args!("/accords/{}", accord.id))) { (text(&accord.name)) } } }
                     dt { "Opened" }
-                    dd { b { (text(&opened.actor)) } ", " (ago(opened.occurred_at, now)) " · " (position(base, opened)) p.prose { (text(&opened.reason)) } (on_demand(&key, &opened.evidence, "opening-evidence")) }
+                    dd { b { (text(&opened.actor)) } ", " (ago(opened.occurred_at, now)) " · " (position(links, opened)) p.prose { (text(&opened.reason)) } (on_demand(&key, &opened.evidence, "opening-evidence")) }
                     @match closed {
                         Some(closed) => {
                             dt { "Closed" }
-                            dd { b { (text(&closed.actor)) } ", " (ago(closed.occurred_at, now)) ", open " (took(opened.occurred_at, closed.occurred_at)) " · " (position(base, closed)) p.prose { (text(&closed.reason)) } (on_demand(&key, &closed.evidence, "closing-evidence")) }
+                            dd { b { (text(&closed.actor)) } ", " (ago(closed.occurred_at, now)) ", open " (took(opened.occurred_at, closed.occurred_at)) " · " (position(links, closed)) p.prose { (text(&closed.reason)) } (on_demand(&key, &closed.evidence, "closing-evidence")) }
                         }
                         None => { dt { "Open" } dd { (since(opened.occurred_at, now)) } }
                     }
@@ -129,12 +125,12 @@ fn ceremony(seen: Seen<'_>, held: &Held) -> Markup {
     }
 }
 
-fn position(base: &str, link: &CustodyTransition) -> Markup {
-    html! { a href={ (base) "/log/" (link.position) } { "position " (format::count(link.position.get())) } }
+fn position(links: Links<'_>, link: &CustodyTransition) -> Markup {
+    html! { a href=(links.to(format_args!("/log/{}", link.position))) { "position " (format::count(link.position.get())) } }
 }
 
 /// What it would change: the content that it is about, beside what was ratified before.
-fn change(key: &str, Seen { base, .. }: Seen<'_>, held: &Held) -> Markup {
+fn change(key: &str, Seen { links, .. }: Seen<'_>, held: &Held) -> Markup {
     let opened = &held.row.opened;
     let content = held.contents.get(&opened.cid);
     html! {
@@ -146,7 +142,7 @@ fn change(key: &str, Seen { base, .. }: Seen<'_>, held: &Held) -> Markup {
                     p.muted { "Nothing of this artifact was ratified before: all of it is new." }
                     (readable(content, "Content that is decided about"))
                 }
-                (Some(ratified), Some(_)) if ratified.cid == opened.cid => p.muted { "The content is what was ratified before, at " (position(base, ratified)) "." },
+                (Some(ratified), Some(_)) if ratified.cid == opened.cid => p.muted { "The content is what was ratified before, at " (position(links, ratified)) "." },
                 (Some(ratified), Some(content)) => {
                     p.muted { "Against what was ratified " (exact(ratified.occurred_at)) ", " (cid(key, "ratified", ratified.cid)) ":" }
                     @match held.contents.get(&ratified.cid) {

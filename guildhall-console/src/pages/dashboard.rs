@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use axum::extract::State;
 use axum::response::Response;
 use guildhall_core::{
     ArtifactQuery, ArtifactSort, ArtifactSummary, CustodyState, DeploymentQuery, DeploymentState,
@@ -12,11 +11,11 @@ use guildhall_core::{
 };
 use maud::{Markup, html};
 
-use super::{Place, Seen, heading, names_of, nothing, shown, whole};
-use crate::app::{App, Shared};
+use super::{Place, heading, names_of, nothing, shown, whole};
 use crate::error::RequestError;
 use crate::format::{self, Tone, ago, artifact, badge, count, plural, since, text, verifier};
 use crate::standing::{FeedStanding, Standing};
+use crate::view::{Seen, View};
 
 /// How many of a kind are listed; a link leads to the rest.
 const LISTED: usize = 5;
@@ -107,21 +106,21 @@ async fn first_few<T: Ord>(
 }
 
 impl Attention {
-    async fn load(app: &App, moment: &dyn OpsDb) -> Result<Self, StoreError> {
+    async fn load(view: &View, moment: &dyn OpsDb) -> Result<Self, StoreError> {
         Ok(Self {
             drifted: postured(moment, Drift::Drifted, Health::Drifted).await?,
             unknown: postured(moment, Drift::Unknown, Health::Unknown).await?,
             failed: failed(moment).await?,
-            stale: stale(app, moment).await?,
-            overdue: Overdue::load(moment, app.now(), LISTED_ROWS).await?,
+            stale: stale(view, moment).await?,
+            overdue: Overdue::load(moment, view.now, LISTED_ROWS).await?,
             quarantined: moment.quarantined(None, 3).await?,
         })
     }
 
     /// How many things there are to look at.
-    fn count(&self, overview: &Overview, standing: &Standing) -> u64 {
-        let silent = u64::from(!standing.is_sound());
-        let feeds = standing.feeds.iter();
+    fn count(&self, overview: &Overview, at_present: Option<&Standing>) -> u64 {
+        let silent = u64::from(at_present.is_some_and(|standing| !standing.is_sound()));
+        let feeds = at_present.into_iter().flat_map(|standing| &standing.feeds);
         let feeds = feeds.map(|feed| feed.refused + u64::from(feed.deaf_for().is_some()));
         // What is drifted, or open, is counted already where its time has run out too.
         let artifacts = self.overdue.verify
@@ -176,21 +175,21 @@ async fn failed(moment: &dyn OpsDb) -> Result<Group<Page<VerificationResult>>, S
 }
 
 /// Artifacts that run, and that nobody has verified for long; those that were written last first.
-async fn stale(app: &App, moment: &dyn OpsDb) -> Result<Group<()>, StoreError> {
+async fn stale(view: &View, moment: &dyn OpsDb) -> Result<Group<()>, StoreError> {
     let query = attended(
         ArtifactQuery::default()
             .custody_states([CustodyState::Deployed])
-            .verified_before(app.stale_before()),
+            .verified_before(view.stale_before()),
     );
     let (found, count, is_cut) = first_few(moment, &query, |row| row.position).await?;
     let rows = found.into_iter().map(|row| (row, ())).collect();
     Ok(Group { rows, count, is_cut, is_order_cut: is_cut })
 }
 
-pub(crate) async fn page(State(app): State<Shared>) -> Result<Response, RequestError> {
+pub(crate) async fn page(view: View) -> Result<Response, RequestError> {
     let loaded = async {
-        let head = app.orchestrator.head().await?;
-        let moment = app.ops_db.snapshot().await?;
+        let head = view.app.orchestrator.head().await?;
+        let moment = view.ops_db.snapshot().await?;
         let checkpoint = moment.checkpoint(OPS_DB).await?;
         let overview = moment.overview().await?;
         let open = moment.open_ceremonies(None, LISTED_ROWS).await?;
@@ -202,62 +201,63 @@ pub(crate) async fn page(State(app): State<Shared>) -> Result<Response, RequestE
             (name.unwrap_or_else(|| row.artifact_id.to_string()), row)
         });
         let named: Vec<_> = named.collect();
-        let attention = Attention::load(&app, &*moment).await?;
+        let attention = Attention::load(&view, &*moment).await?;
         drop(moment);
-        let standing = Standing::at(&app, head, checkpoint).await?;
+        let standing = Standing::at(&view.app, head, checkpoint).await?;
         Ok::<_, StoreError>((standing, overview, open, named, attention))
     };
     let (standing, overview, open, latest, attention) = loaded.await?;
-    let seen = Seen { base: &app.base, now: app.now() };
+    let (seen, at_present) = (view.seen(), view.at_present(&standing));
     let content = html! {
         (heading(&html! { "Dashboard" }, &html! {}))
-        (tiles(seen, &overview, &standing))
+        (tiles(&view, &overview, &standing))
         div.columns {
-            (needs(seen, &app, &overview, &standing, &attention))
+            (needs(&view, &overview, at_present, &attention))
             div.column {
                 (waiting(seen, &open))
                 (verdicts(seen, &latest))
-                (projector(seen, &standing))
+                @if let Some(standing) = at_present { (projector(seen, standing)) }
             }
         }
     };
-    let title = match attention.count(&overview, &standing) {
+    let title = match attention.count(&overview, at_present) {
         0 => "Dashboard".to_owned(),
         count if attention.is_cut() => format!("({count}+) Dashboard"),
         count => format!("({count}) Dashboard"),
     };
-    Ok(shown(whole(&app, Place::Dashboard, &title, Some(&standing), &content)))
+    Ok(shown(whole(&view, Place::Dashboard, &title, Some(&standing), &content)))
 }
 
-fn tiles(Seen { base, now }: Seen<'_>, overview: &Overview, standing: &Standing) -> Markup {
+fn tiles(view: &View, overview: &Overview, standing: &Standing) -> Markup {
+    let Seen { links, now } = view.seen();
     let targets =
         overview.healthy_deployments + overview.drifted_deployments + overview.unknown_deployments;
     html! {
         ul #tiles .tiles data-live {
             li {
-                a href={ (base) "/artifacts" } {
+                a href=(links.to("/artifacts")) {
                     span.label { "Artifacts" }
                     strong data-fact="artifacts" { (count(overview.artifacts())) }
                 }
                 span.parts {
                     @for (tier, artifacts) in overview.artifacts_by_tier.iter().enumerate() {
-                        a href={ (base) "/artifacts?tier=" (tier) } { "tier " (tier) " " b data-fact={ "tier" (tier) } { (count(*artifacts)) } }
+                        a href=(links.to(format_args!("/artifacts?tier={tier}"))) { "tier " (tier) " " b data-fact={ "tier" (tier) } { (count(*artifacts)) } }
                     }
                 }
             }
             li {
-                a href={ (base) "/deployments" } {
+                a href=(links.to("/deployments")) {
                     span.label { "Deployments" }
                     strong { (count(targets)) }
                 }
                 span.parts {
-                    a href={ (base) "/deployments?health=healthy" } { "healthy " b data-fact="healthy" { (count(overview.healthy_deployments)) } }
-                    a.bad[overview.drifted_deployments > 0] href={ (base) "/deployments?health=drifted&sort=health_since" } { "drifted " b data-fact="drifted" { (count(overview.drifted_deployments)) } }
-                    a.warn[overview.unknown_deployments > 0] href={ (base) "/deployments?health=unknown&sort=health_since" } { "unknown " b data-fact="unknown" { (count(overview.unknown_deployments)) } }
+                    a href=(links.to("/deployments?health=healthy")) { "healthy " b data-fact="healthy" { (count(overview.healthy_deployments)) } }
+                    a.bad[overview.drifted_deployments > 0] href=(links.to("/deployments?health=drifted&sort=health_since")) { "drifted " b data-fact="drifted" { (count(overview.drifted_deployments)) } }
+                    a.warn[overview.unknown_deployments > 0] href=(links.to("/deployments?health=unknown&sort=health_since")) { "unknown " b data-fact="unknown" { (count(overview.unknown_deployments)) } }
                 }
             }
             li {
-                a href={ (base) "/ceremonies" } {
+                a href=(links.to("/ceremonies")) {
                     span.label { "Open ceremonies" }
                     strong data-fact="open" { (count(overview.open_ceremonies)) }
                 }
@@ -269,18 +269,20 @@ fn tiles(Seen { base, now }: Seen<'_>, overview: &Overview, standing: &Standing)
                 }
             }
             li {
-                a href={ (base) "/quarantine" } {
+                a href=(links.to("/quarantine")) {
                     span.label { "Quarantined" }
                     strong data-fact="quarantined" { (count(overview.quarantined)) }
                 }
-                span.parts { span { "of " (plural(standing.position.get(), "entry")) } }
+                span.parts { span { "of " (plural(view.position(standing).get(), "entry")) } }
             }
-            li {
-                span.label { "Projector" }
-                strong.word { (standing.state) }
-                span.parts {
-                    span { "position " b data-fact="position" { (count(standing.position.get())) } }
-                    span.warn[standing.lag > 0] { "lag " b data-fact="lag" { (count(standing.lag)) } }
+            @if let Some(standing) = view.at_present(standing) {
+                li {
+                    span.label { "Projector" }
+                    strong.word { (standing.state) }
+                    span.parts {
+                        span { "position " b data-fact="position" { (count(standing.position.get())) } }
+                        span.warn[standing.lag > 0] { "lag " b data-fact="lag" { (count(standing.lag)) } }
+                    }
                 }
             }
         }
@@ -288,47 +290,47 @@ fn tiles(Seen { base, now }: Seen<'_>, overview: &Overview, standing: &Standing)
 }
 
 fn needs(
-    seen: Seen<'_>,
-    app: &App,
+    view: &View,
     overview: &Overview,
-    standing: &Standing,
+    at_present: Option<&Standing>,
     attention: &Attention,
 ) -> Markup {
-    let Seen { base, now } = seen;
-    let stale = format!("custody_state=deployed&sort=tier&verified_before={}", app.stale_before());
-    let days = app.stale_after.as_secs() / 86_400;
-    let refused: u64 = standing.feeds.iter().map(|feed| feed.refused).sum();
-    let deaf = || standing.feeds.iter().filter_map(FeedStanding::deaf_for);
-    let all = attention.count(overview, standing);
+    let seen = view.seen();
+    let Seen { links, now } = seen;
+    let stale = format!("custody_state=deployed&sort=tier&verified_before={}", view.stale_before());
+    let days = view.app.stale_after.as_secs() / 86_400;
+    let feeds = || at_present.into_iter().flat_map(|standing| &standing.feeds);
+    let refused: u64 = feeds().map(|feed| feed.refused).sum();
+    let all = attention.count(overview, at_present);
     html! {
         section #attention .panel data-live data-count=(all) aria-labelledby="attention-title" {
             h2 #attention-title { "Needs attention" }
             @if all == 0 && overview.artifacts() == 0 { (nothing("Nothing is governed yet.")) }
             @else if all == 0 { (nothing("Nothing is drifted, unknown, failed, quarantined or stale.")) }
-            @if !standing.is_sound() {
+            @if let Some(standing) = at_present.filter(|standing| !standing.is_sound()) {
                 div.group {
                     h3 { (badge(Tone::Bad, "projection")) " What is shown may be old" }
                     p { "The projector is " (standing.state) @if !standing.is_live { "; live updates have stopped" } "."
                         @if let Some(error) = &standing.last_error { " " (text(&error.message)) " (" (ago(error.at, now)) ")" } }
                 }
             }
-            @for (feed, error) in deaf() {
+            @for (feed, error) in feeds().filter_map(FeedStanding::deaf_for) {
                 div.group {
                     h3 { (badge(Tone::Bad, "feed")) " Ceremony feed disconnected" }
                     p { (text(&feed.name)) ": " (text(&error.message)) " (" (ago(error.at, now)) ")" }
                 }
             }
             (group(seen, &attention.drifted, &html! { (badge(Tone::Bad, "drifted")) " Something else runs than was ratified" },
-                &format!("{base}/artifacts?drift=drifted&{STATES}&sort=tier"), "drifted"))
+                &links.to(format_args!("/artifacts?drift=drifted&{STATES}&sort=tier")), "drifted"))
             (group(seen, &attention.unknown, &html! { (badge(Tone::Warn, "unknown")) " A target could not be looked at" },
-                &format!("{base}/artifacts?drift=unknown&{STATES}&sort=tier"), "unknown"))
+                &links.to(format_args!("/artifacts?drift=unknown&{STATES}&sort=tier")), "unknown"))
             @if !attention.failed.rows.is_empty() {
                 div.group {
                     h3 { (badge(Tone::Bad, "failed")) " A verifier found it wrong, and has not found otherwise since" }
                     ul {
                         @for (row, verdicts) in &attention.failed.rows {
                             li id={ "failed-" (row.id) } {
-                                (artifact(base, row.id, &row.name))
+                                (artifact(links, row.id, &row.name))
                                 @if let Some(latest) = verdicts.rows.first() { span { "failed " (ago(latest.verified_at, now)) } }
                                 span.muted {
                                     @for (at, verdict) in verdicts.rows.iter().enumerate() { @if at > 0 { ", " } (verifier(verdict)) }
@@ -338,7 +340,7 @@ fn needs(
                             }
                         }
                     }
-                    (attention.failed.rest(&format!("{base}/artifacts?verdict=failed&{STATES}&sort=tier"), &format!("by the latest {LATEST} failures")))
+                    (attention.failed.rest(&links.to(format_args!("/artifacts?verdict=failed&{STATES}&sort=tier")), &format!("by the latest {LATEST} failures")))
                 }
             }
             @if !attention.overdue.rows.is_empty() {
@@ -346,7 +348,7 @@ fn needs(
                     h3 { (badge(Tone::Bad, "overdue")) " The time that an accord gives has run out" }
                     ul {
                         @for row in &attention.overdue.rows {
-                            li id={ "overdue-" (row.duty) "-" (row.artifact_id) } { (artifact(base, row.artifact_id, &row.name)) span { (format::duty_words(row.duty)) } span.muted { (text(&row.accord)) " · tier " (row.tier.get()) } }
+                            li id={ "overdue-" (row.duty) "-" (row.artifact_id) } { (artifact(links, row.artifact_id, &row.name)) span { (format::duty_words(row.duty)) } span.muted { (text(&row.accord)) " · tier " (row.tier.get()) } }
                         }
                     }
                     @if attention.overdue.count() > attention.overdue.rows.len() as u64 {
@@ -359,10 +361,10 @@ fn needs(
                     h3 { (badge(Tone::Warn, "stale")) " Deployed, and no verdict in the last " (days) " days" }
                     ul {
                         @for (row, ()) in &attention.stale.rows {
-                            li id={ "stale-" (row.id) } { (artifact(base, row.id, &row.name)) span.muted { (format::words(&row.artifact_type)) " · tier " (row.tier.get()) } }
+                            li id={ "stale-" (row.id) } { (artifact(links, row.id, &row.name)) span.muted { (format::words(&row.artifact_type)) " · tier " (row.tier.get()) } }
                         }
                     }
-                    (attention.stale.rest(&format!("{base}/artifacts?{stale}"), AMONG))
+                    (attention.stale.rest(&links.to(format_args!("/artifacts?{stale}")), AMONG))
                 }
             }
             @if !attention.quarantined.rows.is_empty() {
@@ -370,16 +372,16 @@ fn needs(
                     h3 { (badge(Tone::Warn, "quarantined")) " Entries that break an invariant" }
                     ul {
                         @for row in &attention.quarantined.rows {
-                            li id={ "q" (row.position) } { code { (row.code.as_str()) } span { (text(&row.reason)) } span.muted { "position " a href={ (base) "/quarantine/" (row.position) } { (count(row.position.get())) } } }
+                            li id={ "q" (row.position) } { code { (row.code.as_str()) } span { (text(&row.reason)) } span.muted { "position " a href=(links.to(format_args!("/quarantine/{}", row.position))) { (count(row.position.get())) } } }
                         }
                     }
-                    p.more { a href={ (base) "/quarantine" } { "The whole quarantine: " (count(overview.quarantined)) } }
+                    p.more { a href=(links.to("/quarantine")) { "The whole quarantine: " (count(overview.quarantined)) } }
                 }
             }
             @if refused > 0 {
                 div.group {
                     h3 { (badge(Tone::Warn, "reported")) " What feeds of ceremonies could not settle" }
-                    p.more { a href={ (base) "/quarantine#feeds" } { (plural(refused, "report")) " of steps refused and of ceremonies left open" } }
+                    p.more { a href=(links.to("/quarantine#feeds")) { (plural(refused, "report")) " of steps refused and of ceremonies left open" } }
                 }
             }
         }
@@ -387,7 +389,7 @@ fn needs(
 }
 
 fn group(
-    Seen { base, now }: Seen<'_>,
+    Seen { links, now }: Seen<'_>,
     group: &Group<Page<DeploymentState>>,
     title: &Markup,
     all: &str,
@@ -400,7 +402,7 @@ fn group(
                 ul {
                     @for (row, targets) in &group.rows {
                         li id={ (word) "-" (row.id) } {
-                            (artifact(base, row.id, &row.name))
+                            (artifact(links, row.id, &row.name))
                             @if let Some(at) = row.drift_since { span { (word) " " (since(at, now)) } }
                             span.muted {
                                 "on "
@@ -417,7 +419,7 @@ fn group(
     }
 }
 
-fn waiting(Seen { base, now }: Seen<'_>, open: &Page<OpenCeremony>) -> Markup {
+fn waiting(Seen { links, now }: Seen<'_>, open: &Page<OpenCeremony>) -> Markup {
     html! {
         section #waiting .panel data-live aria-labelledby="waiting-title" {
             h2 #waiting-title { "Waiting for a decision" }
@@ -426,28 +428,28 @@ fn waiting(Seen { base, now }: Seen<'_>, open: &Page<OpenCeremony>) -> Markup {
                 ul.list {
                     @for row in &open.rows {
                         li id={ "c" (row.opened.position) } {
-                            (artifact(base, row.opened.artifact_id, &row.name))
-                            span { @match row.ceremony_id { Some(id) => a href={ (base) "/ceremonies/" (id) } { "open " (since(row.opened.occurred_at, now)) }, None => { "open " (since(row.opened.occurred_at, now)) } } }
+                            (artifact(links, row.opened.artifact_id, &row.name))
+                            span { @match row.ceremony_id { Some(id) => a href=(links.to(format_args!("/ceremonies/{id}"))) { "open " (since(row.opened.occurred_at, now)) }, None => { "open " (since(row.opened.occurred_at, now)) } } }
                             span.muted { "by " (text(&row.opened.actor)) " · tier " (row.tier.get()) }
                         }
                     }
                 }
-                @if open.next.is_some() { p.more { a href={ (base) "/ceremonies" } { "All open ceremonies" } } }
+                @if open.next.is_some() { p.more { a href=(links.to("/ceremonies")) { "All open ceremonies" } } }
             }
         }
     }
 }
 
-fn verdicts(Seen { base, now }: Seen<'_>, latest: &[(String, VerificationResult)]) -> Markup {
+fn verdicts(Seen { links, now }: Seen<'_>, latest: &[(String, VerificationResult)]) -> Markup {
     html! {
         section #verdicts .panel data-live aria-labelledby="verdicts-title" {
-            h2 #verdicts-title { a href={ (base) "/verifications" } { "Latest verifications" } }
+            h2 #verdicts-title { a href=(links.to("/verifications")) { "Latest verifications" } }
             @if latest.is_empty() { (nothing("Nothing was verified yet.")) }
             ul.list.verdicts {
                 @for (name, row) in latest {
                     li id={ "v" (row.id) } {
                         (format::outcome(row.outcome))
-                        div { (artifact(base, row.artifact_id, name)) span.kind { (verifier(row)) } }
+                        div { (artifact(links, row.artifact_id, name)) span.kind { (verifier(row)) } }
                         span { (ago(row.verified_at, now)) }
                     }
                 }

@@ -7,6 +7,7 @@ use maud::{Markup, html};
 use super::{Names, nothing, scrolling};
 use crate::format::{self, count};
 use crate::params::Params;
+use crate::view::Links;
 
 /// How far rows are counted.
 pub(crate) const COUNTED: u32 = 10_000;
@@ -14,8 +15,8 @@ pub(crate) const COUNTED: u32 = 10_000;
 /// A list on a page of its own.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct List<'l> {
-    pub(crate) base: &'l str,
-    /// Its path after the base; the API has the same after `/api/v1`.
+    pub(crate) links: Links<'l>,
+    /// Its path under the console; the API has the same after `/api/v1`.
     pub(crate) path: &'static str,
     pub(crate) params: &'l Params,
 }
@@ -63,7 +64,7 @@ impl Chip {
 impl List<'_> {
     /// The list with these changes to its parameters.
     pub(crate) fn link(&self, changes: &[(&str, &str)]) -> String {
-        format!("{}{}?{}", self.base, self.path, self.params.with(changes))
+        self.links.to(format_args!("{}?{}", self.path, self.params.with(changes)))
     }
 
     /// The head of a column that rows can be ordered by.
@@ -89,10 +90,10 @@ impl List<'_> {
         html! {
             ul #chips .chips data-live aria-label="Chosen filters" hidden[chips.is_empty()] {
                 @for Chip { name, value, label } in chips {
-                    @let link = format!("{}{}?{}", self.base, self.path, self.params.without(name, value));
+                    @let link = self.links.to(format_args!("{}?{}", self.path, self.params.without(name, value)));
                     li { a.chip href=(link) { span.hidden { "Remove filter: " } bdi { (label) } span aria-hidden="true" { " ✕" } } }
                 }
-                @if chips.len() > 1 { li { a.clear href={ (self.base) (self.path) } { "Clear all" } } }
+                @if chips.len() > 1 { li { a.clear href=(self.links.to(self.path)) { "Clear all" } } }
             }
         }
     }
@@ -124,28 +125,34 @@ impl List<'_> {
 
     /// Links to the first page, the one before and the next.
     pub(crate) fn paging<T>(&self, page: &Page<T>) -> Markup {
-        paging(&format!("{}{}", self.base, self.path), self.params, "after", page)
+        paging(self.links, self.path, self.params, "after", page)
     }
 
     /// Links to the list in files, with the filters and the order that are chosen.
     pub(crate) fn files(&self) -> Markup {
-        let (base, path) = (self.base, self.path);
+        let (links, path) = (self.links, self.path);
         let all = self.params.with(&[("after", ""), ("limit", "")]);
         let most = MAX_PAGE_ROWS.to_string();
         let page = self.params.with(&[("after", ""), ("limit", &most)]);
         html! {
             p.files {
-                a href={ (base) "/api/v1" (path) ".csv?" (all) } { "CSV" } span.muted { " every row" } " · "
-                a href={ (base) "/api/v1" (path) "?" (page) } { "JSON" } span.muted { " " (most) " rows a page" }
+                a href=(links.to(format_args!("/api/v1{path}.csv?{all}"))) { "CSV" } span.muted { " every row" } " · "
+                a href=(links.to(format_args!("/api/v1{path}?{page}"))) { "JSON" } span.muted { " " (most) " rows a page" }
             }
         }
     }
 }
 
 /// Links to the first page, the one before and the next, of a list that goes on at a parameter.
-pub(crate) fn paging<T>(here: &str, params: &Params, name: &'static str, page: &Page<T>) -> Markup {
+pub(crate) fn paging<T>(
+    links: Links<'_>,
+    path: &str,
+    params: &Params,
+    name: &'static str,
+    page: &Page<T>,
+) -> Markup {
     let is_first = params.first(name).is_none();
-    let to = |cursor: &str| format!("{here}?{}", params.with(&[(name, cursor)]));
+    let to = |cursor: &str| links.to(format_args!("{path}?{}", params.with(&[(name, cursor)])));
     html! {
         @if !is_first || page.next.is_some() {
             nav.paging aria-label="Pages" {

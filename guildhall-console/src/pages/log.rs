@@ -1,6 +1,5 @@
 //! One position of the log, and one entry in quarantine: what was recorded, and what became of it.
 
-use axum::extract::State;
 use axum::response::Response;
 use guildhall_core::event::TYPE_PREFIX;
 use guildhall_core::{
@@ -10,13 +9,13 @@ use guildhall_core::{
 use maud::{Markup, html};
 
 use super::content::readable;
-use super::{Place, Seen, heading, shown, whole};
+use super::{Place, heading, shown, whole};
 use crate::api::Named;
-use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::format::{self, Tone, ago, artifact, badge, count, short, text};
 use crate::proof;
 use crate::standing::Standing;
+use crate::view::{Seen, View};
 
 /// What a stream is about, where there is a page of it.
 enum About {
@@ -31,17 +30,20 @@ struct Found {
     about: About,
     standing: Standing,
     is_applied: bool,
-    head: Position,
+    /// Where the log ends, at the moment.
+    until: Position,
 }
 
-async fn load(app: &App, position: Position) -> Result<Found, RequestError> {
+async fn load(view: &View, position: Position) -> Result<Found, RequestError> {
+    let app = &view.app;
     let head = app.orchestrator.head().await?;
+    let until = view.moment.map_or(head, |moment| moment.position);
     let chronicle = app.orchestrator.chronicle();
     let read = chronicle.read(position.previous(), ReadLimit::entries(1)).await?;
-    let entry = read.into_iter().find(|entry| entry.position == position);
-    let moment = app.ops_db.snapshot().await?;
+    let entry = read.into_iter().find(|entry| entry.position == position && position <= until);
+    let moment = view.ops_db.snapshot().await?;
     let checkpoint: Option<Checkpoint> = moment.checkpoint(OPS_DB).await?;
-    let refused = moment.quarantined_at(position).await?;
+    let refused = moment.quarantined_at(position).await?.filter(|it| it.position <= until);
     let about = match &entry {
         Some(entry) => about(&*moment, entry).await?,
         None => About::Other,
@@ -49,7 +51,7 @@ async fn load(app: &App, position: Position) -> Result<Found, RequestError> {
     drop(moment);
     let is_applied = checkpoint.as_ref().is_some_and(|it| it.position >= position);
     let standing = Standing::at(app, head, checkpoint).await?;
-    Ok(Found { entry, refused, about, standing, is_applied, head })
+    Ok(Found { entry, refused, about, standing, is_applied, until })
 }
 
 async fn about(moment: &dyn OpsDb, entry: &Entry) -> Result<About, StoreError> {
@@ -62,34 +64,34 @@ async fn about(moment: &dyn OpsDb, entry: &Entry) -> Result<About, StoreError> {
 }
 
 pub(crate) async fn position(
-    State(app): State<Shared>,
+    view: View,
     Named(position): Named<Position>,
 ) -> Result<Response, RequestError> {
-    let found = load(&app, position).await?;
+    let found = load(&view, position).await?;
     let entry = found.entry.as_ref().ok_or(RequestError::Missing("position of the log"))?;
-    let seen = Seen { base: &app.base, now: app.now() };
+    let seen = view.seen();
     let title = format!("Position {}", count(position.get()));
-    let (before, after) = (position.previous(), position.next().filter(|it| *it <= found.head));
-    let sealed = proof::of_entry(&app, position).await;
+    let (before, after) = (position.previous(), position.next().filter(|it| *it <= found.until));
+    let sealed = proof::of_entry(&view, position).await;
     let content = html! {
         (heading(&html! { (title) }, &html! {}))
         (recorded(seen, entry, &found))
         (sealed)
         nav.paging aria-label="Positions" {
-            @if before > Position::ZERO { a href={ (app.base) "/log/" (before) } rel="prev" { "‹ Position " (count(before.get())) } }
-            @if let Some(after) = after { a href={ (app.base) "/log/" (after) } rel="next" { "Position " (count(after.get())) " ›" } }
+            @if before > Position::ZERO { a href=(view.links().to(format_args!("/log/{before}"))) rel="prev" { "‹ Position " (count(before.get())) } }
+            @if let Some(after) = after { a href=(view.links().to(format_args!("/log/{after}"))) rel="next" { "Position " (count(after.get())) " ›" } }
         }
     };
-    Ok(shown(whole(&app, Place::Log, &title, Some(&found.standing), &content)))
+    Ok(shown(whole(&view, Place::Log, &title, Some(&found.standing), &content)))
 }
 
 pub(crate) async fn quarantined(
-    State(app): State<Shared>,
+    view: View,
     Named(position): Named<Position>,
 ) -> Result<Response, RequestError> {
-    let found = load(&app, position).await?;
+    let found = load(&view, position).await?;
     let refused = found.refused.as_ref().ok_or(RequestError::Missing("entry in quarantine"))?;
-    let seen = Seen { base: &app.base, now: app.now() };
+    let seen = view.seen();
     let content = html! {
         (heading(&html! { "Quarantined entry" }, &html! { (badge(Tone::Bad, refused.code.as_str())) }))
         section #why .panel data-live aria-labelledby="why-title" {
@@ -102,25 +104,25 @@ pub(crate) async fn quarantined(
             None => section.panel { p { "The log has no entry at position " (count(position.get())) " any more." } },
         }
     };
-    Ok(shown(whole(&app, Place::Quarantine, "Quarantined entry", Some(&found.standing), &content)))
+    Ok(shown(whole(&view, Place::Quarantine, "Quarantined entry", Some(&found.standing), &content)))
 }
 
 /// The entry as it stands in the log.
-fn recorded(Seen { base, now }: Seen<'_>, entry: &Entry, found: &Found) -> Markup {
+fn recorded(Seen { links, now }: Seen<'_>, entry: &Entry, found: &Found) -> Markup {
     let name = entry.event_type.as_str().trim_start_matches(TYPE_PREFIX);
     html! {
         section #entry .panel data-live aria-labelledby="entry-title" {
             h2 #entry-title { bdi { (name) } " "
-                @if let Some(refused) = &found.refused { (badge(Tone::Bad, "quarantined")) " " a href={ (base) "/quarantine/" (refused.position) } { code { (refused.code.as_str()) } } }
+                @if let Some(refused) = &found.refused { (badge(Tone::Bad, "quarantined")) " " a href=(links.to(format_args!("/quarantine/{}", refused.position))) { code { (refused.code.as_str()) } } }
                 @else if found.is_applied { (badge(Tone::Good, "applied")) }
                 @else { (badge(Tone::Busy, "not applied yet")) }
             }
             dl.facts {
-                dt { "Position" } dd { (format::position(base, entry.position)) }
+                dt { "Position" } dd { (format::position(links, entry.position)) }
                 dt { "About" }
                 dd { @match &found.about {
-                    About::Artifact(id, name) => (artifact(base, *id, name)),
-                    About::Accord(id, name) => a.name href={ (base) "/accords/" (id) } { (text(name)) },
+                    About::Artifact(id, name) => (artifact(links, *id, name)),
+                    About::Accord(id, name) => a.name href=(links.to(format_args!("/accords/{id}"))) { (text(name)) },
                     About::Other => span.muted { "nothing that the tables hold" },
                 } }
                 dt { "Stream" } dd { (short("entry", "stream", &entry.stream_id.to_string())) " version " (entry.version) }

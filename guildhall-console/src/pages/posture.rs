@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use guildhall_core::{
     AccordId, DriftSpan, MAX_PAGE_ROWS, MAX_POSTURE_DAYS, OPS_DB, OpsDb, PeriodQuery, PostureBy,
@@ -12,11 +11,11 @@ use guildhall_core::{
 use maud::{Markup, html};
 
 use super::{Names, Place, heading, names_of, nothing, scrolling, shown, whole};
-use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::format::{artifact, cid, count, exact, key, lasted, plural, span, text};
 use crate::params::Params;
 use crate::standing::Standing;
+use crate::view::{Links, Seen, View};
 
 /// How many groups are drawn, those with the most targets.
 const GROUPS: usize = 12;
@@ -74,20 +73,17 @@ impl Group {
     }
 }
 
-pub(crate) async fn page(
-    State(app): State<Shared>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, RequestError> {
-    let params = Params::parse(query.as_deref());
-    let asked = Asked::read(&params, app.now())?;
+pub(crate) async fn page(view: View) -> Result<Response, RequestError> {
+    let params = &view.params;
+    let asked = Asked::read(params, view.now)?;
     let loaded = async {
-        let standing = Standing::load(&app).await?;
-        let moment = app.ops_db.snapshot().await?;
+        let standing = Standing::load(&view.app).await?;
+        let moment = view.ops_db.snapshot().await?;
         let history_from = moment.checkpoints().await?.into_iter();
         let history_from =
             history_from.filter(|row| row.projector == OPS_DB).find_map(|row| row.history_from);
         let found = moment.posture(&asked.query).await?;
-        let (groups, others) = groups(&app, &*moment, &asked, found).await?;
+        let (groups, others) = groups(&view, &*moment, &asked, found).await?;
         let period = asked.period();
         let drifts = moment.drifts(&period).await?;
         let recovery = moment.recovery(&period).await?;
@@ -99,7 +95,7 @@ pub(crate) async fn page(
     let is_cut = drifts.next.is_some();
     let content = html! {
         (heading(&html! { "Posture" }, &html! { span.muted { "share of targets that were healthy at each day's end, UTC" } }))
-        (choices(&app, &params, &asked))
+        (choices(&view, &asked))
         @if let Some(position) = history_from {
             p.note { "The Ops DB has history from position " (count(position.get())) " on: a rebuild brings in what came before." }
         }
@@ -119,15 +115,15 @@ pub(crate) async fn page(
         section.panel aria-labelledby="drifts" {
             h2 #drifts { "Longest drifts" }
             @if is_cut { p.note { "Among the latest " (count(drifts.rows.len() as u64)) " that began in this period." } }
-            (longest(&app, drifts.rows, &names))
+            (longest(view.seen(), drifts.rows, &names))
         }
     };
-    Ok(shown(whole(&app, Place::Posture, "Posture", Some(&standing), &content)))
+    Ok(shown(whole(&view, Place::Posture, "Posture", Some(&standing), &content)))
 }
 
 /// The groups with the most targets in the end, and how many others there are.
 async fn groups(
-    app: &App,
+    view: &View,
     moment: &dyn OpsDb,
     asked: &Asked,
     found: Vec<PostureDay>,
@@ -151,7 +147,7 @@ async fn groups(
     largest.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut groups = Vec::with_capacity(largest.len());
     for (group, days) in largest {
-        let (name, page) = named(app, moment, asked.query.by, &group).await?;
+        let (name, page) = named(view.links(), moment, asked.query.by, &group).await?;
         groups.push(Group { name, page, days });
     }
     Ok((groups, others))
@@ -159,39 +155,42 @@ async fn groups(
 
 /// What people call a group, and the page that has its artifacts.
 async fn named(
-    app: &App,
+    links: Links<'_>,
     moment: &dyn OpsDb,
     by: PostureBy,
     group: &str,
 ) -> Result<(String, Option<String>), StoreError> {
-    let base = &app.base;
     Ok(match by {
-        PostureBy::Estate => ("The whole estate".to_owned(), Some(format!("{base}/artifacts"))),
+        PostureBy::Estate => {
+            ("The whole estate".to_owned(), Some(links.to(format_args!("/artifacts"))))
+        }
         PostureBy::Tier => {
-            (format!("Tier {group}"), Some(format!("{base}/artifacts?tier={group}")))
+            (format!("Tier {group}"), Some(links.to(format_args!("/artifacts?tier={group}"))))
         }
         PostureBy::ArtifactType => {
-            let page = format!("{base}/artifacts?artifact_type={}", key(group));
+            let page = links.to(format_args!("/artifacts?artifact_type={}", key(group)));
             (group.to_owned(), Some(page))
         }
         PostureBy::Accord => {
             let Ok(id) = group.parse::<AccordId>() else { return Ok((group.to_owned(), None)) };
             let name = moment.accord(id).await?.map_or_else(|| group.to_owned(), |row| row.name);
-            (name, Some(format!("{base}/accords/{id}")))
+            (name, Some(links.to(format_args!("/accords/{id}"))))
         }
     })
 }
 
 /// The period and the division, as links that keep each other.
-fn choices(app: &App, params: &Params, asked: &Asked) -> Markup {
-    let here = format!("{}/posture", app.base);
+fn choices(view: &View, asked: &Asked) -> Markup {
+    let params = &view.params;
     let word = |by: PostureBy| match by {
         PostureBy::Estate => "whole",
         PostureBy::Tier => "by tier",
         PostureBy::ArtifactType => "by type",
         PostureBy::Accord => "by accord",
     };
-    let to = |changes: &[(&str, &str)]| format!("{here}?{}", params.with(changes));
+    let to = |changes: &[(&str, &str)]| {
+        view.links().to(format_args!("/posture?{}", params.with(changes)))
+    };
     let first = asked.days.first().copied().unwrap_or(Timestamp::MIN);
     let earlier = Timestamp::from_micros(first.as_micros().saturating_sub(1));
     html! {
@@ -210,7 +209,7 @@ fn choices(app: &App, params: &Params, asked: &Asked) -> Markup {
             }
             ul.choices {
                 @if let Ok(earlier) = earlier { li { a href=(to(&[("until", &earlier.to_string())])) { "‹ Earlier" } } }
-                @if params.first("until").is_some() { li { a href=(to(&[("until", "")])) { "Until today" } } }
+                @if params.first("until").is_some() { li { a href=(to(&[("until", "")])) { @if view.moment.is_some() { "Until then" } @else { "Until today" } } } }
             }
         }
     }
@@ -326,8 +325,7 @@ fn recovered(recovery: Recovery) -> Markup {
 }
 
 /// The drifts that lasted longest, or last still.
-fn longest(app: &App, mut drifts: Vec<DriftSpan>, names: &Names) -> Markup {
-    let now = app.now();
+fn longest(Seen { links, now }: Seen<'_>, mut drifts: Vec<DriftSpan>, names: &Names) -> Markup {
     let micros = |row: &DriftSpan| {
         row.ended_at.unwrap_or(now).as_micros().saturating_sub(row.drifted_at.as_micros())
     };
@@ -336,7 +334,6 @@ fn longest(app: &App, mut drifts: Vec<DriftSpan>, names: &Names) -> Markup {
     if drifts.is_empty() {
         return nothing("No drift began in this period.");
     }
-    let base = &app.base;
     scrolling(
         "Drifts, the longest first",
         &html! {
@@ -349,7 +346,7 @@ fn longest(app: &App, mut drifts: Vec<DriftSpan>, names: &Names) -> Markup {
                     @let id = format!("x{}", row.position);
                     @let name = names.get(&row.artifact_id).map_or("", String::as_str);
                     tr id=(id) {
-                        th scope="row" { (artifact(base, row.artifact_id, name)) }
+                        th scope="row" { (artifact(links, row.artifact_id, name)) }
                         td data-label="on" { (text(&row.target)) }
                         td data-label="for" { (lasted(row.drifted_at, row.ended_at.unwrap_or(now))) }
                         td data-label="began" { (exact(row.drifted_at)) }

@@ -1,30 +1,26 @@
 //! What verifiers found: every verdict.
 
-use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use guildhall_core::{Counted, Outcome, Page, VerificationQuery, VerificationResult};
 use maud::{Markup, html};
 
 use super::content::on_demand;
 use super::lists::{COUNTED, Chip, List, choices, total, words};
-use super::{Names, Place, Seen, heading, names_of, shown, whole};
-use crate::app::{App, Shared};
+use super::{Names, Place, heading, names_of, shown, whole};
 use crate::error::RequestError;
 use crate::format::{self, ago, artifact, exact, text};
 use crate::params::Params;
 use crate::standing::Standing;
+use crate::view::{Seen, View};
 
 const ROWS: u32 = 100;
 
-pub(crate) async fn page(
-    State(app): State<Shared>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, RequestError> {
-    let params = Params::parse(query.as_deref());
+pub(crate) async fn page(view: View) -> Result<Response, RequestError> {
+    let params = &view.params;
     let loaded = async {
         let query = params.verifications(ROWS)?;
-        let standing = Standing::load(&app).await?;
-        let moment = app.ops_db.snapshot().await?;
+        let standing = Standing::load(&view.app).await?;
+        let moment = view.ops_db.snapshot().await?;
         let page = moment.verifications(&query).await?;
         let counted = moment.count(&Counted::Verifications(query.clone()), COUNTED).await?;
         let ids = page.rows.iter().map(|row| row.artifact_id).chain(query.artifact_id);
@@ -32,23 +28,24 @@ pub(crate) async fn page(
         Ok::<_, RequestError>((query, standing, page, counted, names))
     };
     let (query, standing, page, counted, names) = loaded.await?;
-    let list = List { base: &app.base, path: "/verifications", params: &params };
+    let list = List { links: view.links(), path: "/verifications", params };
     let standing_verdicts =
         [("true".to_owned(), "only those that stand".to_owned(), query.is_standing)];
     let content = html! {
         (heading(&html! { "Verifications" }, &total(counted)))
-        form.filters method="get" action={ (app.base) "/verifications" } aria-label="Verifications" {
+        form.filters method="get" action={ (view.app.base) "/verifications" } aria-label="Verifications" {
             (choices("Outcome", "outcome", &words(Outcome::ALL, &query.outcomes, Outcome::as_str)))
             (choices("Standing", "standing", &standing_verdicts))
             @for name in ["artifact", "target", "verifier", "verified_since", "verified_before", "ascending", "limit"] {
                 @for value in params.all(name) { input type="hidden" name=(name) value=(value); }
             }
+            (view.links().kept())
             button type="submit" { "Apply" }
         }
-        (list.chips(&chips(&params, &query, &names)))
-        div #verifications .panel data-live { (table(&app, list, &query, &page, &names)) }
+        (list.chips(&chips(params, &query, &names)))
+        div #verifications .panel data-live { (table(&view, list, &query, &page, &names)) }
     };
-    Ok(shown(whole(&app, Place::Verifications, "Verifications", Some(&standing), &content)))
+    Ok(shown(whole(&view, Place::Verifications, "Verifications", Some(&standing), &content)))
 }
 
 fn chips(params: &Params, query: &VerificationQuery, names: &Names) -> Vec<Chip> {
@@ -71,13 +68,13 @@ fn chips(params: &Params, query: &VerificationQuery, names: &Names) -> Vec<Chip>
 }
 
 fn table(
-    app: &App,
+    view: &View,
     list: List<'_>,
     query: &VerificationQuery,
     page: &Page<VerificationResult>,
     names: &Names,
 ) -> Markup {
-    let seen = Seen { base: &app.base, now: app.now() };
+    let seen = view.seen();
     let (state, sign, turned) =
         if query.is_ascending { ("ascending", "↑", "") } else { ("descending", "↓", "true") };
     let head = html! {
@@ -92,7 +89,7 @@ fn table(
 }
 
 fn line(
-    Seen { base, now }: Seen<'_>,
+    Seen { links, now }: Seen<'_>,
     list: List<'_>,
     row: &VerificationResult,
     names: &Names,
@@ -101,7 +98,7 @@ fn line(
     let name = names.get(&row.artifact_id).map_or("", String::as_str);
     html! {
         tr id=(id) {
-            th scope="row" { (artifact(base, row.artifact_id, name)) }
+            th scope="row" { (artifact(links, row.artifact_id, name)) }
             td { (format::outcome(row.outcome)) (on_demand(&id, &row.evidence, "evidence")) }
             td data-label="by" { a href=(list.link(&[("verifier", &row.verifier), ("after", "")])) { (text(&row.verifier)) } }
             td data-label="on" { @match &row.target { Some(target) => a href=(list.link(&[("target", target), ("after", "")])) { (text(target)) }, None => span.muted { "the artifact itself" } } }

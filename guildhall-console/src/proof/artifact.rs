@@ -10,17 +10,22 @@ use crate::app::App;
 use crate::error::RequestError;
 use crate::format::{Tone, ago, badge, count, position, text};
 use crate::pages::nothing;
+use crate::view::View;
 
-/// The seal that covers an artifact, and where its evidence is. A console without seals has none of it.
-pub(crate) async fn of_artifact(app: &App, id: ArtifactId) -> Markup {
-    let Some(log) = &app.proof.log else { return html! {} };
+/// The seal that covers an artifact, and where its evidence is. A console without seals has none of it, nor has a page
+/// that is not about now.
+pub(crate) async fn of_artifact(view: &View, id: ArtifactId) -> Markup {
+    let (app, links) = (&view.app, view.links());
+    let Some(log) = app.proof.log.as_ref().filter(|_| view.moment.is_none()) else {
+        return html! {};
+    };
     let found = Covered::load(app, &**log, id.into()).await;
-    panel(app, found, |found, now| {
+    panel(view, found, |found, now| {
         html! {
             @match (&found.record, found.newer) {
                 (None, _) => p.verdict { (badge(Tone::Busy, "not sealed yet")) " None of its entries was there when the log was last sealed." },
                 (Some(_), None) => p.verdict { (badge(Tone::Good, "sealed")) " All of its entries, by the last seal." },
-                (Some(_), Some(newer)) => p.verdict { (badge(Tone::Busy, "sealed in part")) " Its entries from position " (position(&app.base, newer)) " on are not sealed yet." },
+                (Some(_), Some(newer)) => p.verdict { (badge(Tone::Busy, "sealed in part")) " Its entries from position " (position(links, newer)) " on are not sealed yet." },
             }
             (seal(&found.seal, now))
             @if found.record.is_some() {
@@ -31,10 +36,13 @@ pub(crate) async fn of_artifact(app: &App, id: ArtifactId) -> Markup {
 }
 
 /// The same of one entry.
-pub(crate) async fn of_entry(app: &App, at: Position) -> Markup {
-    let Some(log) = &app.proof.log else { return html! {} };
+pub(crate) async fn of_entry(view: &View, at: Position) -> Markup {
+    let app = &view.app;
+    let Some(log) = app.proof.log.as_ref().filter(|_| view.moment.is_none()) else {
+        return html! {};
+    };
     let found = last(&app.proof, &**log).await;
-    panel(app, found, |found, now| {
+    panel(view, found, |found, now| {
         html! {
             @if found.size < at { p.verdict { (badge(Tone::Busy, "not sealed yet")) " It came after the last seal, of " (count(found.size.get())) " entries." } }
             @else {
@@ -48,7 +56,7 @@ pub(crate) async fn of_entry(app: &App, at: Position) -> Markup {
 
 /// A panel of what was found. What cannot be read is said, and hides nothing else of the page.
 fn panel<T>(
-    app: &App,
+    view: &View,
     found: Result<Option<T>, RequestError>,
     shown: impl FnOnce(&T, Timestamp) -> Markup,
 ) -> Markup {
@@ -57,9 +65,9 @@ fn panel<T>(
     }
     html! {
         section #sealed .panel data-live aria-labelledby="sealed-title" {
-            h2 #sealed-title { a href={ (app.base) "/proof" } { "Seal" } }
+            h2 #sealed-title { a href=(view.links().to("/proof")) { "Seal" } }
             @match found {
-                Ok(Some(found)) => (shown(&found, app.now())),
+                Ok(Some(found)) => (shown(&found, view.now)),
                 Ok(None) => (nothing("The log was never sealed.")),
                 Err(error) => p.verdict { (badge(Tone::Bad, "unreadable")) " " (text(&error.to_string())) "." },
             }

@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 
-use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use guildhall_core::ops::PositionKey;
 use guildhall_core::{Origin, Timestamp};
@@ -13,25 +12,21 @@ use guildhall_proof::verify::{Known, Verdict, VerifyReport};
 use maud::{Markup, html};
 
 use super::seals::{Listed, SealRow, last, list};
-use crate::app::Shared;
 use crate::error::RequestError;
 use crate::format::{Tone, ago, badge, count, plural, short, text, took};
 use crate::pages::lists::paging;
 use crate::pages::{Place, heading, nothing, scrolling, shown, whole};
-use crate::params::Params;
 use crate::standing::Standing;
+use crate::view::View;
 
 const ROWS: u32 = 25;
 
-pub(crate) async fn page(
-    State(app): State<Shared>,
-    RawQuery(query): RawQuery,
-) -> Result<Response, RequestError> {
-    let params = Params::parse(query.as_deref());
+pub(crate) async fn page(view: View) -> Result<Response, RequestError> {
+    let (app, params) = (&view.app, &view.params);
     let after = params.cursor::<PositionKey>("after")?;
-    let standing = Standing::load(&app).await?;
+    let standing = Standing::load(app).await?;
+    // Seals are looked at as they are, whatever the moment.
     let (proof, now) = (&app.proof, app.now());
-    let here = format!("{}/proof", app.base);
     let content = match &proof.log {
         None => html! {
             div.panel { (nothing("This console was not given the seals of its log, and shows none.")) }
@@ -57,7 +52,7 @@ pub(crate) async fn page(
                         h2 #seals-title { "Seals" }
                         (consistency(&listed))
                         (table(&listed, now))
-                        (paging(&here, &params, "after", &listed.page))
+                        (paging(view.links(), "/proof", params, "after", &listed.page))
                         p.files { a href={ (app.base) "/api/v1/seals" } { "JSON" } span.muted { " each seal whole, to keep it elsewhere" } }
                     }
                 }
@@ -65,7 +60,7 @@ pub(crate) async fn page(
         }
     };
     let content = html! { (heading(&html! { "Proof" }, &html! {})) (content) };
-    Ok(shown(whole(&app, Place::Proof, "Proof", Some(&standing), &content)))
+    Ok(shown(whole(&view, Place::Proof, "Proof", Some(&standing), &content)))
 }
 
 fn last_seal(

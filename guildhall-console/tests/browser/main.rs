@@ -15,6 +15,7 @@ mod keys;
 mod lists;
 mod live;
 mod shown;
+mod then;
 
 use common::Guild;
 use guildhall_console::Access;

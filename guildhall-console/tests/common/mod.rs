@@ -52,9 +52,15 @@ impl Guild {
 
     /// With the bundled story in it.
     pub(crate) async fn with_story() -> Self {
+        Self::with_beginning(usize::MAX).await
+    }
+
+    /// With so many of the story's first entries in it.
+    pub(crate) async fn with_beginning(entries: usize) -> Self {
         let guild = Self::empty().await;
         let options = ImportOptions::default();
-        jsonl::import(&*guild.chronicle, STORY.as_bytes(), &options, |_| {}).await.unwrap();
+        let story: String = STORY.split_inclusive('\n').take(entries).collect();
+        jsonl::import(&*guild.chronicle, story.as_bytes(), &options, |_| {}).await.unwrap();
         let head = guild.chronicle.head().await.unwrap().position;
         guild.applied(head).await;
         guild

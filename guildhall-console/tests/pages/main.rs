@@ -23,6 +23,7 @@ mod posture;
 mod proof;
 mod search;
 mod served;
+mod then;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
