@@ -64,6 +64,11 @@ pub use projecting::{Gathered, HeldBack, News, Projecting};
 /// # assert_eq!(apply(&mut applier, batch)?.entries, 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// [`Folded::changes`]: crate::store::Folded::changes
+/// [`Folded::row`]: crate::store::Folded::row
+/// [`Folded::news`]: crate::store::Folded::news
+/// [`Folded::committed`]: crate::store::Folded::committed
 #[derive(Debug)]
 pub struct Applier {
     settings: ProjectorSettings,

@@ -6,7 +6,7 @@ use crate::ids::Position;
 use crate::projector::{Applied, ApplyError, Batch};
 
 /// A batch that the fold cannot take yet: heads may have to be loaded. `B` is what applies it, a
-/// [projector](Projecting) or a [rebuild](crate::store::Filling).
+/// [projector](crate::store::Projecting) or a [rebuild](crate::store::Filling).
 #[derive(Debug)]
 #[must_use = "load what is missing, then fold"]
 pub struct Loading<B> {
