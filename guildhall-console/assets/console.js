@@ -247,7 +247,7 @@ const search = document.getElementById("search");
 const keys = document.getElementById("keys");
 const moment = document.getElementById("as-of");
 const places = new Map([...document.querySelectorAll(".bar nav [data-key]")].map((one) => [one.dataset.key, one]));
-const rows = () => [...document.querySelectorAll("main tbody tr, main .list li, main .group li")].map((row) => row.querySelector("a")).filter(Boolean);
+const rows = () => [...document.querySelectorAll("main tbody tr, main .list li, main .group li, main .timeline li")].map((row) => row.querySelector("a")).filter(Boolean);
 function go(step) {
   const links = rows();
   const at = links.findIndex((link) => link.closest("tr, li").contains(document.activeElement));

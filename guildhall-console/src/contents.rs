@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use guildhall_core::{
-    ArtifactId, Cid, Decoded, DeploymentState, Event, Json, ReadLimit, StoreError, StreamId,
-    Version,
+    ArtifactId, Cid, Decoded, DeploymentState, Entry, Event, Json, Position, ReadLimit, StoreError,
+    StreamId, Version,
 };
 
 use crate::app::App;
@@ -16,9 +16,26 @@ const MOST_ENTRIES: usize = 20_000;
 /// What an observation saw, where it carries it: the member `content` of its detail, if that has the CID that was
 /// observed.
 pub(crate) fn observed(row: &DeploymentState) -> Option<Json> {
-    let detail = row.detail.to_value();
+    carried(&row.detail, row.observed_cid)
+}
+
+/// The same of the observation that was recorded at this position.
+pub(crate) async fn observed_at(app: &App, position: Position) -> Result<Option<Json>, StoreError> {
+    let chronicle = app.orchestrator.chronicle();
+    let read = chronicle.read(position.previous(), ReadLimit::entries(1)).await?;
+    let decoded = read.first().filter(|entry| entry.position == position).map(Entry::decode);
+    Ok(match decoded {
+        Some(Ok(Decoded::Event(Event::DeploymentObserved(event)))) => {
+            carried(&event.detail, event.observed_cid)
+        }
+        _ => None,
+    })
+}
+
+fn carried(detail: &Json, observed: Option<Cid>) -> Option<Json> {
+    let detail = detail.to_value();
     let content = Json::parse(&detail.get("content")?.to_string()).ok()?;
-    (row.observed_cid == Some(Cid::of(&content))).then_some(content)
+    (observed == Some(Cid::of(&content))).then_some(content)
 }
 
 /// The contents of these CIDs that the artifact had, as far as its stream is read.

@@ -15,11 +15,12 @@ use axum::response::{IntoResponse, Response};
 use futures::future::BoxFuture;
 use futures::stream;
 use guildhall_core::{
-    AccordBinding, ArtifactSummary, Cursor, DeploymentState, MAX_PAGE_ROWS, OpsDb, Page,
-    StoreError, VerificationResult,
+    AccordBinding, ArtifactSummary, Cursor, DeploymentState, Happened, MAX_PAGE_ROWS, OpsDb, Page,
+    StoreError, TimelineEntry, VerificationResult,
 };
 use tokio::sync::mpsc;
 
+use crate::api::{Id, Named};
 use crate::app::{App, Shared};
 use crate::error::RequestError;
 use crate::moment::Then;
@@ -96,6 +97,21 @@ pub(crate) async fn verifications(
         Box::pin(async move { ops_db.verifications(&query).await })
     });
     file(&app, then, "verifications.csv", ask)
+}
+
+pub(crate) async fn timeline(
+    State(app): State<Shared>,
+    then: Then,
+    Named(id): Id,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let query = Params::parse(query.as_deref()).timeline(id, MAX_PAGE_ROWS)?;
+    then.ops_db.artifact(id).await?.ok_or(RequestError::Missing("artifact"))?;
+    let ask: Ask<TimelineEntry> = Box::new(move |ops_db, after| {
+        let query = query.clone().after(after);
+        Box::pin(async move { ops_db.timeline(&query).await })
+    });
+    file(&app, then, "timeline.csv", ask)
 }
 
 fn file<T: Record>(app: &App, then: Then, name: &'static str, ask: Ask<T>) -> Answer {
@@ -253,6 +269,67 @@ impl Record for VerificationResult {
             self.verified_at.to_string(),
             self.position.to_string(),
         ]
+    }
+}
+
+impl Record for TimelineEntry {
+    const COLUMNS: &'static [&'static str] = &[
+        "position",
+        "at",
+        "kind",
+        "revision",
+        "cid",
+        "from_state",
+        "to_state",
+        "ceremony_id",
+        "actor",
+        "reason",
+        "target",
+        "previous_health",
+        "health",
+        "desired_cid",
+        "observed_cid",
+        "verifier",
+        "outcome",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let mut cells = vec![String::new(); Self::COLUMNS.len()];
+        let mut set = |name: &str, value: String| {
+            if let Some(at) = Self::COLUMNS.iter().position(|column| *column == name) {
+                cells[at] = value;
+            }
+        };
+        set("position", self.position.to_string());
+        set("at", self.at.to_string());
+        set("kind", self.what.kind().to_string());
+        match &self.what {
+            Happened::Revision { revision, cid } => {
+                set("revision", revision.to_string());
+                set("cid", cid.to_string());
+            }
+            Happened::Ceremony { transition } | Happened::Transition { transition } => {
+                set("cid", transition.cid.to_string());
+                set("from_state", text_of(transition.from_state));
+                set("to_state", transition.to_state.to_string());
+                set("ceremony_id", text_of(transition.ceremony_id));
+                set("actor", transition.actor.clone());
+                set("reason", transition.reason.clone());
+            }
+            Happened::Target { change, .. } => {
+                set("target", change.target.clone());
+                set("previous_health", text_of(change.previous_health));
+                set("health", change.health.to_string());
+                set("desired_cid", change.desired_cid.to_string());
+                set("observed_cid", text_of(change.observed_cid));
+            }
+            Happened::Verification { verification } => {
+                set("target", verification.target.clone().unwrap_or_default());
+                set("verifier", verification.verifier.clone());
+                set("outcome", verification.outcome.to_string());
+            }
+        }
+        cells
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) mod log;
 pub(crate) mod posture;
 pub(crate) mod quarantine;
 pub(crate) mod search;
+mod timeline;
 mod verdicts;
 pub(crate) mod verifications;
 

@@ -2,11 +2,14 @@
 
 use std::str::FromStr;
 
-use guildhall_core::ops::{AccordKey, ArtifactKey, DeploymentKey, MomentKey, PositionKey};
+use guildhall_core::ops::{
+    AccordKey, ArtifactKey, DeploymentKey, MomentKey, PositionKey, TimelineKey,
+};
 use guildhall_core::{
     AccordId, AccordQuery, AccordSort, ArtifactId, ArtifactQuery, ArtifactSort, AsOf, ChangeQuery,
     Cid, Cursor, CustodyState, DeploymentQuery, DeploymentSort, Drift, Health, Json, MAX_PAGE_ROWS,
-    OPS_DB, Outcome, PeriodQuery, Position, Tier, Timestamp, VerificationQuery,
+    OPS_DB, Outcome, PeriodQuery, Position, Tier, TimelineKind, TimelineQuery, Timestamp,
+    VerificationQuery,
 };
 
 use serde::de::DeserializeOwned;
@@ -175,6 +178,14 @@ impl Params {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(kept).finish()
     }
 
+    /// The same with this value of a name too, and from the first page on.
+    pub(crate) fn plus(&self, name: &str, value: &str) -> String {
+        let kept = self.0.iter().filter(|(found, at)| !at.is_empty() && found != "after");
+        let kept = kept.map(|(name, value)| (name.as_str(), value.as_str()));
+        let added = std::iter::once((name, value));
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(kept.chain(added)).finish()
+    }
+
     pub(crate) fn artifacts(&self, limit: u32) -> Result<ArtifactQuery, RequestError> {
         let query = ArtifactQuery::default()
             .artifact_types(self.parsed::<String>("artifact_type")?)
@@ -231,6 +242,17 @@ impl Params {
             return Err(no_cursor("after"));
         }
         Ok(query)
+    }
+
+    pub(crate) fn timeline(
+        &self,
+        of: ArtifactId,
+        limit: u32,
+    ) -> Result<TimelineQuery, RequestError> {
+        Ok(TimelineQuery::of(of)
+            .kinds(self.parsed::<TimelineKind>("kind")?)
+            .after(self.cursor::<TimelineKey>("after")?)
+            .limit(self.limit(limit)?))
     }
 
     /// Which changes: those since `from`, and as far as the tables go, unless asked otherwise.

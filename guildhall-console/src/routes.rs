@@ -11,7 +11,7 @@ use axum::routing::{MethodRouter, any, get};
 
 use guildhall_core::{
     AccordQuery, ArtifactQuery, ChangeQuery, DeploymentQuery, PeriodQuery, PostureQuery,
-    VerificationQuery,
+    TimelineQuery, VerificationQuery,
 };
 
 use crate::api::past;
@@ -94,7 +94,7 @@ routes! {
     "/ceremonies" ["open_after", "closed_after"], MOMENT => pages::ceremonies::page;
     "/ceremonies/{id}" ["after"], MOMENT => pages::ceremony::page;
     "/artifacts" ArtifactQuery::WORDS, MOMENT => pages::artifacts::page;
-    "/artifacts/{id}" ["links", "targets_after"], MOMENT => pages::artifact::page;
+    "/artifacts/{id}" ["links", "targets_after"], TimelineQuery::WORDS, MOMENT => pages::artifact::page;
     "/artifacts/{id}/evidence.json" [] => proof::evidence;
     "/deployments" DeploymentQuery::WORDS, MOMENT => pages::deployments::page;
     "/verifications" VerificationQuery::WORDS, MOMENT => pages::verifications::page;
@@ -127,6 +127,8 @@ routes! {
     "/api/v1/artifacts/{id}/revisions" PAGE, MOMENT => past::revisions;
     "/api/v1/artifacts/{id}/revisions/{revision}" [] => past::revision;
     "/api/v1/artifacts/{id}/diff" ["before", "after"] => past::diff;
+    "/api/v1/artifacts/{id}/timeline" TimelineQuery::WORDS, MOMENT => past::timeline;
+    "/api/v1/artifacts/{id}/timeline.csv" without_page(&TimelineQuery::WORDS), MOMENT => export::timeline;
     "/api/v1/artifacts/{id}/decided" ["target"], MOMENT => past::decided;
     "/api/v1/changes" ChangeQuery::WORDS => past::changes;
     "/api/v1/accords/{id}" [], MOMENT => api::accord;

@@ -111,6 +111,14 @@ pub(crate) async fn diff(
     Ok(json(&Body { before: before.into(), after: after.into(), operations }))
 }
 
+/// Everything that became of an artifact, the latest entry of the log first.
+pub(crate) async fn timeline(then: Then, Named(id): Id, RawQuery(query): RawQuery) -> Answer {
+    let query = Params::parse(query.as_deref()).timeline(id, ROWS)?;
+    let moment = then.ops_db.snapshot().await?;
+    moment.artifact(id).await?.ok_or(RequestError::Missing("artifact"))?;
+    Ok(json(&moment.timeline(&query).await?))
+}
+
 /// Who decided what runs on a target.
 pub(crate) async fn decided(then: Then, Named(id): Id, RawQuery(query): RawQuery) -> Answer {
     let target = needed(&Params::parse(query.as_deref()), "target")?;

@@ -1,4 +1,4 @@
-//! One artifact: its terms, its chain recomputed, where it runs, what was found, what it says.
+//! One artifact: all that became of it, its terms, its chain recomputed, where it runs, what it says.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +15,14 @@ use maud::{Markup, html};
 
 use super::content::{changed, on_demand, readable};
 use super::lists::paging;
+use super::timeline::Timeline;
 use super::{Place, heading, nothing, scrolling, shown, verdicts, whole};
 use crate::api::{Id, Named};
 use crate::chain::{self, JudgedLink, Kept, MAX_LINKS, Recomputed};
 use crate::contents;
 use crate::error::RequestError;
 use crate::format::{
-    self, Tone, ago, badge, cid, key, linked, plural, position, short, since, text, verifier,
+    self, Tone, ago, badge, cid, key, linked, plural, position, short, since, text,
 };
 use crate::params::Params;
 use crate::proof;
@@ -31,13 +32,13 @@ use crate::view::{Seen, View};
 /// How many links of the chain are shown, unless all are asked for.
 const LINKS: usize = 50;
 const TARGETS: u32 = 50;
-/// How many verdicts the chart shows, and how many of them the list.
+/// How many verdicts the chart shows.
 const CHARTED: u32 = 200;
-const VERDICTS: usize = 8;
 
 pub(crate) async fn page(view: View, Named(id): Id) -> Result<Response, RequestError> {
     let found = load(&view, id).await?;
-    let Found { standing, detail, chain, deployments, verdicts, clocks, desired } = &found;
+    let Found { standing, detail, timeline, chain, deployments, verdicts, clocks, desired } =
+        &found;
     let seen = view.seen();
     let (links, params) = (view.links(), &view.params);
     let here = format!("/artifacts/{id}");
@@ -48,19 +49,20 @@ pub(crate) async fn page(view: View, Named(id): Id) -> Result<Response, RequestE
         }))
         div.columns.detail {
             div.column {
-                (custody(seen, params, &here, chain, standing))
-                section #accord .panel data-live aria-labelledby="accord-title" {
-                    h2 #accord-title { "Accord: " a href=(links.to(format_args!("/accords/{}", detail.accord.id))) { (text(&detail.accord.name)) } }
-                    p.muted { "Bound by " (text(&detail.accord.bound_by)) ", in force since " (ago(detail.accord.effective_at, seen.now)) "." }
-                    (readable(&detail.accord.accord_terms, "Terms of the accord"))
-                }
+                (timeline.section(seen, params, id, &here))
             }
             div.column {
                 (about(seen, detail))
                 (due(seen, clocks))
                 (sealed)
                 (targets(seen, params, &here, deployments, desired))
-                (verified(seen, verdicts))
+                (custody(seen, params, &here, chain, standing))
+                (verified(verdicts))
+                section #accord .panel data-live aria-labelledby="accord-title" {
+                    h2 #accord-title { "Accord: " a href=(links.to(format_args!("/accords/{}", detail.accord.id))) { (text(&detail.accord.name)) } }
+                    p.muted { "Bound by " (text(&detail.accord.bound_by)) ", in force since " (ago(detail.accord.effective_at, seen.now)) "." }
+                    (readable(&detail.accord.accord_terms, "Terms of the accord"))
+                }
                 section #content-json .panel data-live aria-labelledby="json-title" {
                     h2 #json-title { "Content" }
                     p.muted { "Schema " code { (text(&detail.artifact.content_schema)) } }
@@ -76,6 +78,7 @@ pub(crate) async fn page(view: View, Named(id): Id) -> Result<Response, RequestE
 struct Found {
     standing: Standing,
     detail: ArtifactDetail,
+    timeline: Timeline,
     chain: Recomputed,
     deployments: Page<DeploymentState>,
     verdicts: Vec<VerificationResult>,
@@ -104,6 +107,7 @@ async fn load(view: &View, id: ArtifactId) -> Result<Found, RequestError> {
     let chain = chain::recompute(&*moment, &view.app.policy, &detail.artifact, kept).await?;
     let deployments = moment.deployments(&deployments).await?;
     let verdicts = moment.verifications(&verdicts).await?.rows;
+    let timeline = Timeline::load(&*moment, id, params).await?;
     let clocks = detail.clocks(&*moment, view.now).await?;
     drop(moment);
     let standing = Standing::at(&view.app, head, checkpoint).await?;
@@ -111,7 +115,8 @@ async fn load(view: &View, id: ArtifactId) -> Result<Found, RequestError> {
     let elsewhere = carried.map(|row| row.desired_cid).filter(|cid| *cid != detail.artifact.cid);
     let mut desired = contents::of(&view.app, id, elsewhere).await?;
     desired.insert(detail.artifact.cid, detail.artifact.content.clone());
-    Ok(Found { standing, detail, chain, deployments, verdicts, clocks, desired })
+    let timeline = timeline.with_observed(&view.app).await?;
+    Ok(Found { standing, detail, timeline, chain, deployments, verdicts, clocks, desired })
 }
 
 fn about(Seen { links, now }: Seen<'_>, detail: &ArtifactDetail) -> Markup {
@@ -179,11 +184,14 @@ fn custody(
                     }
                     @if found.is_cut { " Later links were not recomputed." }
                 }
-                ol.chain reversed {
-                    @for judged in links.iter().rev() { (link(seen, judged)) }
-                }
-                @if *judged > links.len() as u64 {
-                    p.more { a href=(seen.links.to(format_args!("{here}?{}", params.with(&[("links", "all")])))) { "All " (judged) " links" } }
+                details.links #chain-links {
+                    summary { "What each link says, and its proof" }
+                    ol.chain reversed {
+                        @for judged in links.iter().rev() { (link(seen, judged)) }
+                    }
+                    @if *judged > links.len() as u64 {
+                        p.more { a href=(seen.links.to(format_args!("{here}?{}", params.with(&[("links", "all")])))) { "All " (judged) " links" } }
+                    }
                 }
             }
         }
@@ -257,26 +265,12 @@ fn target(now: Timestamp, row: &DeploymentState, desired: &BTreeMap<Cid, Json>) 
     }
 }
 
-fn verified(Seen { now, .. }: Seen<'_>, rows: &[VerificationResult]) -> Markup {
+fn verified(rows: &[VerificationResult]) -> Markup {
     html! {
         section #verified .panel data-live aria-labelledby="verified-title" {
             h2 #verified-title { "Verifications" }
             @if rows.is_empty() { (nothing("It was never verified.")) }
             (verdicts::chart(rows))
-            ul.list.verdicts {
-                @for row in rows.iter().take(VERDICTS) { (verdict(now, row)) }
-            }
-        }
-    }
-}
-
-fn verdict(now: Timestamp, row: &VerificationResult) -> Markup {
-    let id = format!("v{}", row.id);
-    html! {
-        li id=(id) {
-            (format::outcome(row.outcome))
-            div { (verifier(row)) (on_demand(&id, &row.evidence, "evidence")) }
-            span { (ago(row.verified_at, now)) }
         }
     }
 }

@@ -4,7 +4,7 @@ use guildhall_core::{ArtifactQuery, CustodyState};
 
 use super::chromium::Browser;
 use super::common::{Guild, SOON};
-use super::url;
+use super::{path, url};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_console_is_used_by_keyboard() {
@@ -45,6 +45,33 @@ async fn the_console_is_used_by_keyboard() {
         );
         browser.until(&focused, SOON).await;
     }
+    assert_eq!(browser.errors().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_timeline_is_read_and_narrowed_by_keyboard() {
+    let guild = Guild::with_story().await;
+    let (browser, url) = (Browser::start().await, url(&guild).await);
+    let path = path(&guild, "/artifacts/").await;
+    browser.open(&format!("{url}{path}?limit=3")).await;
+    browser.press("n").await;
+    browser.until_there("#timeline [rel=prev]").await;
+    browser.press("p").await;
+    browser.until("!document.querySelector('#timeline [rel=prev]')", SOON).await;
+    for expected in [0, 1, 0] {
+        browser.press(if expected == 1 { "j" } else { "k" }).await;
+        let focused = format!(
+            "document.querySelectorAll('.timeline li')[{expected}].contains(document.activeElement)"
+        );
+        browser.until(&focused, SOON).await;
+    }
+    browser.run("document.querySelector('#kinds a[href$=\"kind=ceremony\"]').focus()").await;
+    browser.press("\u{e007}").await;
+    browser.until_at("limit=3&kind=ceremony").await;
+    browser.until_there("#kinds [aria-current=true]").await;
+    let kinds = "return [...document.querySelectorAll('.timeline .badge:first-child')]\
+        .every((badge) => badge.innerText.endsWith('ceremony'))";
+    assert_eq!(browser.run(kinds).await, true);
     assert_eq!(browser.errors().await, Vec::<String>::new());
 }
 

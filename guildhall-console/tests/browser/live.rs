@@ -135,7 +135,7 @@ async fn what_is_open_focused_and_scrolled_stays_with_its_row() {
     browser
         .run(
             "const evidence = document.getElementById('link1-evidence'); \
-             evidence.open = true; evidence.querySelector('summary').focus(); \
+             document.getElementById('chain-links').open = evidence.open = true; evidence.querySelector('summary').focus(); \
              const json = evidence.querySelector('pre'); \
              document.styleSheets[0].insertRule('.json { max-height: 20px !important }'); \
              json.scrollTop = 7",
@@ -147,7 +147,7 @@ async fn what_is_open_focused_and_scrolled_stays_with_its_row() {
                  return [[...document.querySelectorAll('#chain details[open]')].map((it) => it.id), \
                  document.activeElement === evidence.querySelector('summary'), \
                  evidence.querySelector('pre').scrollTop].join(' ')";
-    assert_eq!(browser.run(state).await, "link1-evidence true 7");
+    assert_eq!(browser.run(state).await, "chain-links,link1-evidence true 7");
     assert_eq!(browser.errors().await, Vec::<String>::new());
 }
 
@@ -158,6 +158,7 @@ async fn what_somebody_selects_or_presses_is_exchanged_afterwards() {
     let (browser, url) = (Browser::start().await, url(&guild).await);
     browser.open(&format!("{url}/artifacts/{id}")).await;
     browser.until(IS_UP_TO_DATE, common::SOON).await;
+    browser.run("document.getElementById('chain-links').open = true").await;
     let press = "document.getElementById('link1').dispatchEvent(\
                  new PointerEvent('pointerdown', { bubbles: true, buttons: 1 }))";
     let release = "document.dispatchEvent(new PointerEvent('pointerup'))";

@@ -145,7 +145,7 @@ async fn an_artifact_is_what_the_queries_answer() {
     let (browser, url) = (Browser::start().await, url(&guild).await);
     for row in guild.ops_db.artifacts(&ArtifactQuery::default()).await.unwrap().rows {
         let id = Some(row.id);
-        browser.open(&format!("{url}/artifacts/{}", row.id)).await;
+        browser.open(&format!("{url}/artifacts/{}?limit=500", row.id)).await;
         let detail = guild.ops_db.artifact(row.id).await.unwrap().unwrap();
         let (artifact, accord) = (&detail.artifact, &detail.accord);
         let shown = facts(&browser, "#about").await;
@@ -176,8 +176,8 @@ async fn an_artifact_is_what_the_queries_answer() {
         }
         let query = VerificationQuery::default().artifact_id(id);
         let verdicts = guild.ops_db.verifications(&query).await.unwrap().rows;
-        for (at, row) in (1..).zip(verdicts.iter().take(8)) {
-            let shown = facts(&browser, &format!("#verified li:nth-child({at})")).await;
+        for row in verdicts.iter().take(8) {
+            let shown = facts(&browser, &format!("#t{}-verification", row.position)).await;
             let target = row.target.as_deref().unwrap_or_default();
             says(&shown, &[&row.verifier, &target, &row.outcome, &row.verified_at]);
         }

@@ -2,11 +2,11 @@
 
 use super::*;
 
-/// What a page links to.
+/// What a page links to, but for parts of it and other questions to it.
 fn links(page: &str) -> BTreeSet<String> {
     let starts = page.match_indices("href=\"").chain(page.match_indices("src=\""));
     let links = starts.map(|(at, _)| page[at..].split('"').nth(1).unwrap().replace("&amp;", "&"));
-    links.filter(|link| !link.starts_with('#')).collect()
+    links.filter(|link| !link.starts_with(['#', '?'])).collect()
 }
 
 #[tokio::test]

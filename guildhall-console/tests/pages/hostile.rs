@@ -47,6 +47,8 @@ async fn no_text_of_others_becomes_an_element_or_an_attribute_on_any_page() {
             .await;
         asked.push(format!("/artifacts/{id}?links=all"));
         let encoded: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+        asked.push(format!("/artifacts/{id}?kind={encoded}"));
+        asked.push(format!("/artifacts/{id}?kind=target&links={encoded}"));
         for name in [
             "name_contains",
             "artifact_type",

@@ -24,6 +24,7 @@ mod proof;
 mod search;
 mod served;
 mod then;
+mod timeline;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
