@@ -33,6 +33,7 @@ mod doctor;
 #[cfg(feature = "proof")]
 mod evidence;
 mod export;
+mod history;
 mod import;
 #[cfg(feature = "proof")]
 mod key;
@@ -107,7 +108,7 @@ pub enum Command {
     #[allow(missing_docs, reason = "as above")]
     Quarantine(quarantine::Quarantine),
     #[allow(missing_docs, reason = "as above")]
-    History(changes::History),
+    History(history::History),
     #[allow(missing_docs, reason = "as above")]
     Changes(changes::Changes),
     #[allow(missing_docs, reason = "as above")]

@@ -160,8 +160,18 @@ pub fn print_document<T: Serialize>(
 
 /// A line of text: what it is called, and its value, which a terminal does not obey.
 pub(crate) fn field(text: &mut String, name: &str, value: &str) {
+    field_in(text, name, value, str::to_owned);
+}
+
+/// The same in a colour, which is given after what a terminal would obey was taken out of the value.
+pub(crate) fn field_in(
+    text: &mut String,
+    name: &str,
+    value: &str,
+    colour: impl FnOnce(&str) -> String,
+) {
     // Writing into a text cannot fail.
-    let _ = writeln!(text, "{name:<12} {}", escape_for_terminal(value));
+    let _ = writeln!(text, "{name:<12} {}", colour(&escape_for_terminal(value)));
 }
 
 /// The width of the terminal that standard output goes to; none if it goes elsewhere.
@@ -260,6 +270,14 @@ mod tests {
         assert!(whole.contains(&"g".repeat(60)), "{whole}");
         let coloured = table_text(&people(), None, Style { is_coloured: true });
         assert!(coloured.starts_with("\u{1b}[1mFULL NAME"), "{coloured}");
+    }
+
+    #[test]
+    fn a_coloured_field_obeys_its_colour_and_nothing_else() {
+        let mut text = String::new();
+        let coloured = Style { is_coloured: true };
+        field_in(&mut text, "term", "over\u{1b}[2Jdue", |it| coloured.doubtful(it));
+        assert_eq!(text, "term         \u{1b}[33mover\\u{1b}[2Jdue\u{1b}[0m\n");
     }
 
     #[test]

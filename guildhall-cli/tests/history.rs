@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::Folder;
 use serde_json::{Value, json};
 
@@ -47,15 +49,39 @@ fn changes_between_two_positions_are_told_in_the_order_of_the_log() {
 #[test]
 fn an_artifact_has_its_history() {
     let folder = Folder::imported();
-    let all = folder.json(&["changes", "--from", "0", "--limit", "500"]);
-    let of_it: Vec<_> = rows(&all).iter().filter(|row| row["name"] == "quay-core").collect();
     let history = folder.json(&["history", "quay-core", "--limit", "500"]);
-    let same = ["changes", "--from", "0", "--artifact", "quay-core", "--limit", "500"];
-    assert_eq!(folder.json(&same), history);
-    assert_eq!(rows(&history).iter().collect::<Vec<_>>(), of_it);
-    assert_eq!(rows(&history)[0]["kind"], "registered");
+    let positions: Vec<_> =
+        rows(&history).iter().map(|row| row["position"].as_u64().unwrap()).collect();
+    assert!(positions.is_sorted_by(|one, next| one > next), "{positions:?}");
+    let first = rows(&history).last().unwrap();
+    assert_eq!((&first["kind"], &first["revision"]), (&"revision".into(), &1.into()));
+    // Every change of it is there, and every verification.
+    let changes = folder.json(&["changes", "--from", "0", "--artifact", "quay-core"]);
+    for change in rows(&changes) {
+        assert!(rows(&history).iter().any(|row| row["position"] == change["position"]), "{change}");
+    }
+    let judged = folder.json(&["verification", "list", "--artifact", "quay-core"]);
+    let verified = folder.json(&["history", "quay-core", "--kind", "verification"]);
+    let positions = |document: &Value| -> BTreeSet<u64> {
+        rows(document).iter().map(|row| row["position"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(positions(&verified), positions(&judged));
+    assert!(!positions(&judged).is_empty());
+    let two = ["history", "quay-core", "--kind", "ceremony", "--kind", "transition"];
+    let links = folder.json(&two);
+    assert!(rows(&links).iter().all(|row| row["transition"].is_object()));
     let table = folder.succeed(&["history", "quay-core", "-q"]);
     assert!(table.contains("POSITION") && table.contains("registered"), "{table}");
+    // Page by page it is the same.
+    let page = folder.json(&["history", "quay-core", "--limit", "3"]);
+    let next = page["next"].as_str().unwrap();
+    let rest = folder.json(&["history", "quay-core", "--limit", "500", "--after", next]);
+    assert_eq!([&rows(&page)[..], &rows(&rest)[..]].concat(), *rows(&history));
+    let at = rows(&history)[2]["position"].to_string();
+    let then = folder.json(&["history", "quay-core", "--limit", "500", "--as-of", &at]);
+    assert_eq!(rows(&then)[..], rows(&history)[2..]);
+    let error = folder.fail(2, &["history", "quay-core", "--kind", "weather"]);
+    assert!(error.contains("kind of timeline entry"), "{error}");
 }
 
 #[test]
@@ -66,9 +92,9 @@ fn lists_and_artifacts_are_shown_as_of_a_moment() {
     assert_eq!((listed(&[]), listed(&["--as-of", "0"])), (9, 0));
     assert_eq!(listed(&["--as-of", "2000-01-01T00:00:00Z"]), 0);
     let history = folder.json(&["history", "quay-core"]);
-    let registered = rows(&history)[0]["position"].as_u64().unwrap().to_string();
+    let registered = rows(&history).last().unwrap()["position"].as_u64().unwrap().to_string();
     let then = folder.json(&["artifact", "show", "quay-core", "--as-of", &registered]);
-    assert_eq!(then["artifact"]["cid"], rows(&history)[0]["cid"]);
+    assert_eq!(then["artifact"]["cid"], rows(&history).last().unwrap()["cid"]);
     assert_eq!(then["artifact"]["custody_state"], Value::Null);
     assert_eq!(then["drift"], "undeployed");
     for list in ["accord", "ceremony", "verification"] {

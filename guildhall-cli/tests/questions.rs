@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use common::Folder;
 use guildhall_core::{
     AccordQuery, ArtifactQuery, ChangeQuery, DeploymentQuery, PeriodQuery, PostureQuery,
-    VerificationQuery,
+    TimelineQuery, VerificationQuery,
 };
 use serde_json::{Value, json};
 
@@ -273,6 +273,7 @@ fn a_filter_has_the_word_that_it_has_everywhere() {
         (&["verification", "list"], &VerificationQuery::WORDS),
         (&["deployment", "list"], &DeploymentQuery::WORDS),
         (&["changes"], &ChangeQuery::WORDS),
+        (&["history"], &TimelineQuery::WORDS),
         (&["deployment", "health"], &PeriodQuery::WORDS),
         (&["deployment", "drifts"], &PeriodQuery::WORDS),
         (&["posture"], &PostureQuery::WORDS),

@@ -14,7 +14,7 @@ use super::why::ChainVerdict;
 use crate::args::ListForm;
 use crate::asking::{self, Moment, Paging, no_cursor};
 use crate::error::Verdict;
-use crate::output::{Row, Style, field, print_document, print_rows};
+use crate::output::{Row, Style, field, field_in, print_document, print_rows};
 use crate::target::print;
 
 /// What is governed: list it, show one, print what it says
@@ -253,7 +253,9 @@ impl Shown {
         for clock in &self.clocks {
             let overdue = if clock.is_overdue { "overdue since" } else { "due" };
             let told = format!("{} {overdue} {}", clock.duty, clock.due_at);
-            field(&mut text, "term", &if clock.is_overdue { style.doubtful(&told) } else { told });
+            field_in(&mut text, "term", &told, |told| {
+                if clock.is_overdue { style.doubtful(told) } else { told.to_owned() }
+            });
         }
         field(&mut text, "position", &artifact.position.to_string());
         text

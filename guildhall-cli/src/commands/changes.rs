@@ -18,7 +18,7 @@ A time means the last entry that was recorded by then.
 Examples:
   guildhall changes --from 1042                     what came after the entry at position 1042
   guildhall changes --from 2026-11-09T00:00:00Z --to 2026-11-16T00:00:00Z
-  guildhall changes --from 0 --artifact quay-core   all that became of it; `history quay-core` is short for that")]
+  guildhall changes --from 0 --artifact quay-core   all that changed about it; `history quay-core` has the verifications too")]
 pub struct Changes {
     /// After the entry at this position, or the last one recorded by this time
     #[arg(long, value_name = "POSITION|TIME")]
@@ -29,18 +29,6 @@ pub struct Changes {
     /// Of this artifact
     #[arg(long, value_name = "ID|NAME|CID")]
     artifact: Option<String>,
-    #[command(flatten)]
-    paging: Paging,
-    #[command(flatten)]
-    form: ListForm,
-}
-
-/// List what became of one artifact, from its registration on
-#[derive(Debug, Args)]
-pub struct History {
-    /// Its id, its name, or the CID of its content
-    #[arg(value_name = "ID|NAME|CID")]
-    artifact: String,
     #[command(flatten)]
     paging: Paging,
     #[command(flatten)]
@@ -59,21 +47,6 @@ impl Changes {
             let mut query = ChangeQuery::between(from, to).after(after);
             query.artifact_id =
                 asking::artifact_id(&*database.ops_db, self.artifact.as_deref()).await?;
-            Ok(database.ops_db.changes(&query.limit(self.paging.limit)).await?)
-        });
-        let page = asked.await?;
-        print_rows(self.form.listing(&context.global), &page.rows, page.next.as_ref())?;
-        Ok(Verdict::Holds)
-    }
-}
-
-impl History {
-    pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
-        let after = self.paging.after::<PositionKey>()?;
-        let asked = context.reading(async |database| {
-            let found = asking::artifact(&*database.ops_db, &self.artifact).await?;
-            let query = ChangeQuery::between(Position::ZERO, stands(&*database.ops_db).await?);
-            let query = query.artifact_id(found.artifact.id).after(after);
             Ok(database.ops_db.changes(&query.limit(self.paging.limit)).await?)
         });
         let page = asked.await?;
