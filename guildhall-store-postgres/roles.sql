@@ -97,6 +97,7 @@ FROM (
         (:'projector', 'deployment_changes', 'INSERT'),
         (:'projector', 'verification_results', 'INSERT'),
         (:'projector', 'quarantined_entries', 'INSERT'),
+        (:'projector', 'row_counts', 'SELECT, INSERT, UPDATE'),
         (:'projector', 'projector_checkpoints', 'SELECT, INSERT, UPDATE'),
         -- The sealer: reads the log, appends its index and keeps what proves it. It needs the key, too,
         -- which is not in the database.

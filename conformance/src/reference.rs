@@ -4,6 +4,7 @@
 //! read as plain JSON trees, canonical JSON is another library's, hashes and CIDs are put together
 //! here, and every head is looked up in the rows. It is slow, and simple enough to be believed.
 
+mod counts;
 mod data;
 mod hashes;
 
@@ -109,6 +110,7 @@ impl Reference {
             deployment_changes,
             verification_results: self.verifications.values().cloned().collect(),
             quarantined_entries: self.quarantined.values().cloned().collect(),
+            row_counts: self.row_counts(),
             projector_checkpoints: checkpoint.map(|at| (OPS_DB.to_owned(), at.clone())).collect(),
         }
     }

@@ -5,6 +5,7 @@
 pub mod appends;
 pub mod artifacts;
 pub mod chronicle;
+pub mod counts;
 pub mod fixtures;
 pub mod four_eyes;
 pub mod history;
@@ -40,6 +41,7 @@ macro_rules! suite {
         $crate::__timeline!($harness);
         $crate::__together!($harness);
         $crate::__ops!($harness);
+        $crate::__counts!($harness);
         $crate::__artifacts!($harness);
         $crate::__look_ups!($harness);
         $crate::__lists!($harness);

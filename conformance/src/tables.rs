@@ -51,6 +51,7 @@ impl Compare for Tables {
             deployment_changes,
             verification_results,
             quarantined_entries,
+            row_counts,
             projector_checkpoints,
         } = self;
         differs("accord_bindings", accord_bindings, &expected.accord_bindings)
@@ -76,6 +77,7 @@ impl Compare for Tables {
             .or_else(|| {
                 differs("quarantined_entries", quarantined_entries, &expected.quarantined_entries)
             })
+            .or_else(|| differs("row_counts", row_counts, &expected.row_counts))
             .or_else(|| {
                 let found: Vec<_> = projector_checkpoints.iter().collect();
                 let wanted: Vec<_> = expected.projector_checkpoints.iter().collect();

@@ -70,7 +70,7 @@ fn seed() -> u64 {
 
 /// What a table must hold, whatever happened on the way: of the checkpoint, not its clock, its
 /// lease and how often it was rebuilt.
-const TABLES: [(&str, &str); 8] = [
+const TABLES: [(&str, &str); 9] = [
     ("chronicle_entries", "*"),
     ("accord_bindings", "*"),
     ("governed_artifacts", "*"),
@@ -78,6 +78,7 @@ const TABLES: [(&str, &str); 8] = [
     ("deployment_states", "*"),
     ("verification_results", "*"),
     ("quarantined_entries", "*"),
+    ("row_counts", "*"),
     ("projector_checkpoints", "projector, position, leaf_hash, origin"),
 ];
 

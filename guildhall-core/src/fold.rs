@@ -13,7 +13,7 @@ pub use heads::{Heads, Keys, TargetHead};
 pub use violation::{FoldError, OnViolation};
 
 use crate::chronicle::DecodedEntry;
-use crate::custody::CustodyPolicy;
+use crate::custody::{CustodyPolicy, CustodyState};
 use crate::event::{
     AccordBound, ArtifactRegistered, ArtifactRevised, CustodyTransitioned, Decoded,
     DeploymentObserved, Event, VerificationRecorded,
@@ -21,8 +21,8 @@ use crate::event::{
 use crate::ids::{ArtifactId, EventId, Position, Revision};
 use crate::invariant::{ArtifactHead, Violation, check};
 use crate::ops::{
-    AccordBinding, ArtifactRevision, CustodyTransition, DeploymentChange, DeploymentState,
-    GovernedArtifact, Health, QuarantinedEntry, VerificationResult,
+    AccordBinding, ArtifactRevision, CountedRows, CustodyTransition, DeploymentChange,
+    DeploymentState, GovernedArtifact, Health, QuarantinedEntry, VerificationResult,
 };
 use crate::time::Timestamp;
 
@@ -182,6 +182,7 @@ impl Fold {
                 return Ok(Some(Halt { position: entry.position, violation }));
             }
             self.changes.count_final(0);
+            self.changes.count(CountedRows::Quarantined, 1, entry.position);
             self.changes.quarantined.push(QuarantinedEntry {
                 position: entry.position,
                 event_id: entry.event_id,
@@ -209,6 +210,7 @@ impl Fold {
     fn accord_bound(&mut self, event: AccordBound, at: At) {
         self.heads.insert_accord(event.accord_id);
         self.changes.count_final(event.accord_terms.as_str().len());
+        self.changes.count(CountedRows::Accords, 1, at.position);
         self.changes.accords.push(AccordBinding {
             id: event.accord_id,
             name: event.name,
@@ -222,6 +224,7 @@ impl Fold {
     fn artifact_registered(&mut self, event: ArtifactRegistered, at: At) {
         let head = ArtifactHead { cid: event.cid, chain: None, ratified: Vec::new() };
         self.heads.insert_artifact(event.artifact_id, head, self.changes.artifacts.len());
+        self.changes.count(CountedRows::of_tier(event.tier), 1, at.position);
         self.changes.count_final(event.content.as_str().len());
         self.changes.revisions.push(ArtifactRevision {
             artifact_id: event.artifact_id,
@@ -282,6 +285,7 @@ impl Fold {
         self.changes.update_artifact(link.artifact_id, known.slot, at.position, |artifact| {
             artifact.set_custody(custody);
         });
+        self.count_link(&link, at.position);
         self.changes.count_final(link.evidence.as_str().len());
         self.changes.transitions.push(CustodyTransition {
             artifact_id: link.artifact_id,
@@ -298,6 +302,19 @@ impl Fold {
             hash: link.hash,
             position: at.position,
         });
+    }
+
+    fn count_link(&mut self, link: &CustodyTransitioned, position: Position) {
+        self.changes.count(CountedRows::CustodyTransitions, 1, position);
+        let left_open = link.from_state == Some(CustodyState::CeremonyOpen);
+        let is_open = link.to_state == CustodyState::CeremonyOpen;
+        if left_open {
+            self.changes.count(CountedRows::ClosedCeremonies, 1, position);
+        }
+        if left_open != is_open {
+            let opened = if is_open { 1 } else { -1 };
+            self.changes.count(CountedRows::OpenCeremonies, opened, position);
+        }
     }
 
     fn deployment_observed(&mut self, event: DeploymentObserved, at: At) {
@@ -321,6 +338,13 @@ impl Fold {
             observed_at: event.observed_at,
         };
         *known.head = Some(head);
+        let health_before = before.map(|before| before.health);
+        if health_before != Some(health) {
+            if let Some(before) = health_before {
+                self.changes.count(CountedRows::of_health(before), -1, at.position);
+            }
+            self.changes.count(CountedRows::of_health(health), 1, at.position);
+        }
         if before.is_none_or(|before| !before.shows_what(head)) {
             self.changes.count_final(0);
             self.changes.deployment_changes.push(DeploymentChange {
@@ -329,7 +353,7 @@ impl Fold {
                 observed_at: event.observed_at,
                 desired_cid: event.desired_cid,
                 observed_cid: event.observed_cid,
-                previous_health: before.map(|before| before.health),
+                previous_health: health_before,
                 health,
                 health_since,
                 position: at.position,
@@ -351,6 +375,7 @@ impl Fold {
 
     fn verification_recorded(&mut self, event: VerificationRecorded, at: At) {
         self.changes.count_final(event.evidence.as_str().len());
+        self.changes.count(CountedRows::Verifications, 1, at.position);
         self.changes.verifications.push(VerificationResult {
             id: at.event_id,
             artifact_id: event.artifact_id,

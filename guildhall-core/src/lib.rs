@@ -103,13 +103,13 @@ pub use json::{Json, JsonError, MAX_DEPTH, MAX_PAYLOAD_BYTES};
 pub use ops::{
     AccordBinding, AccordQuery, AccordSort, ArtifactDetail, ArtifactQuery, ArtifactRevision,
     ArtifactSort, ArtifactSummary, AsOf, AsOfError, AsOfTextError, Ceremony, Change, ChangeQuery,
-    ClosedCeremony, Counted, Cursor, CustodyTransition, Decided, DeploymentChange, DeploymentQuery,
-    DeploymentSort, DeploymentState, Difference, DifferenceKind, Drift, DriftSpan,
+    ClosedCeremony, Counted, CountedRows, Cursor, CustodyTransition, Decided, DeploymentChange,
+    DeploymentQuery, DeploymentSort, DeploymentState, Difference, DifferenceKind, Drift, DriftSpan,
     GovernedArtifact, Happened, Health, HealthTimes, HeldLease, MAX_PAGE_ROWS, MAX_POSTURE_DAYS,
     Named, OpenCeremony, OpsDb, Overdue, OverdueArtifact, Overview, Page, PeriodQuery, PostureBy,
-    PostureDay, PostureMoves, PostureQuery, ProjectorCheckpoint, QuarantinedEntry, Recovery, Scan,
-    SnapshotEnded, Table, TableRow, Tables, TargetChange, TimelineEntry, TimelineKind,
-    TimelineQuery, Total, VerificationQuery, VerificationResult, Wakeup, What,
+    PostureDay, PostureMoves, PostureQuery, ProjectorCheckpoint, QuarantinedEntry, Recovery,
+    RowCount, Scan, SnapshotEnded, Table, TableRow, Tables, TargetChange, TimelineEntry,
+    TimelineKind, TimelineQuery, Total, VerificationQuery, VerificationResult, Wakeup, What,
 };
 pub use projector::{
     Applied, ApplyError, Batch, Disagreement, Generation, Lease, NotConsecutive, OPS_DB, Projector,

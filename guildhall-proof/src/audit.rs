@@ -215,7 +215,7 @@ impl<'p> Comparing<'p> {
         for row in rows {
             let history = History::from(self.history_from);
             if history.leaves_out(row.table(), || row.position()) {
-                self.uncompared += 1;
+                self.uncompared += u64::from(row.table().is_history());
                 continue;
             }
             self.chains.take(&row);

@@ -58,15 +58,16 @@ impl<'r> AtOnce<'r> {
 
     /// Adds rows.
     pub(crate) fn insert<R: Row>(&mut self, rows: &'r [R]) {
-        self.add_rows(rows, "");
+        self.insert_or(rows, "");
     }
 
     /// Adds rows, or puts each in the place of the one with its key.
     pub(crate) fn upsert<R: Row>(&mut self, rows: &'r [R]) {
-        self.add_rows(rows, &on_conflict(&R::TABLE));
+        self.insert_or(rows, &on_conflict(&R::TABLE));
     }
 
-    fn add_rows<R: Row>(&mut self, rows: &'r [R], ending: &str) {
+    /// Adds rows, or does what `ending` says where one with that key is there.
+    pub(crate) fn insert_or<R: Row>(&mut self, rows: &'r [R], ending: &str) {
         if rows.is_empty() {
             return;
         }

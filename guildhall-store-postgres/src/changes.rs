@@ -5,17 +5,21 @@ use std::borrow::Cow;
 use chrono::{DateTime, Utc};
 use guildhall_core::fold::{ArtifactUpdate, Changes, ContentUpdate, CustodyUpdate};
 use guildhall_core::store::{Deployments, Kind, Row};
-use guildhall_core::{DeploymentState, GovernedArtifact, Table};
+use guildhall_core::{DeploymentState, GovernedArtifact, RowCount, Table};
 use sqlx::{PgConnection, SqlStr};
 
-use crate::arrays::{Array, Arrays, upsert};
+use crate::arrays::{Array, Arrays, insert_from, upsert};
 use crate::at_once::AtOnce;
 use crate::copy::copy_rows;
 use crate::database::Schema;
 use crate::division::division;
 
 /// The tables that a rebuild makes again, referenced ones first.
-pub(crate) const TABLES: [&str; 8] = Table::NAMES;
+pub(crate) const TABLES: [&str; 9] = Table::NAMES;
+
+/// What adds to how many rows there are of a kind, where they are counted already.
+const ADD_TO_COUNT: &str = " ON CONFLICT (counted) DO UPDATE \
+    SET rows = row_counts{next}.rows + excluded.rows, position = excluded.position";
 
 /// The tables of one generation: the live ones, or those of the next.
 #[derive(Debug, Clone)]
@@ -68,7 +72,8 @@ impl OpsTables {
         self.write_deployments(c, &changes.deployments, deployments).await?;
         self.copy(c, &changes.deployment_changes).await?;
         self.copy(c, &changes.verifications).await?;
-        self.copy(c, &changes.quarantined).await
+        self.copy(c, &changes.quarantined).await?;
+        self.write_counts(c, &changes.counts, deployments).await
     }
 
     /// The statement that writes all of it to the live tables at once.
@@ -83,6 +88,7 @@ impl OpsTables {
         all.insert(&changes.deployment_changes);
         all.insert(&changes.verifications);
         all.insert(&changes.quarantined);
+        all.insert_or(&changes.counts, ADD_TO_COUNT);
         all
     }
 
@@ -157,6 +163,22 @@ impl OpsTables {
         }
         let upsert = self.sql(&upsert(&DeploymentState::TABLE));
         Arrays::of(rows).bind(sqlx::query(upsert)).execute(connection).await.map(drop)
+    }
+
+    pub(crate) async fn write_counts(
+        &self,
+        connection: &mut PgConnection,
+        rows: &[RowCount],
+        deployments: Deployments,
+    ) -> Result<(), sqlx::Error> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        if deployments == Deployments::New {
+            return self.copy(connection, rows).await;
+        }
+        let add = self.sql(&(insert_from(&RowCount::TABLE, 1, "") + ADD_TO_COUNT));
+        Arrays::of(rows).bind(sqlx::query(add)).execute(connection).await.map(drop)
     }
 }
 

@@ -121,6 +121,11 @@ const OPS: &[Migration] = &[
         sql: include_str!("../migrations/ops/0015_orders.sql"),
     },
     Migration { number: 16, name: "since", sql: include_str!("../migrations/ops/0016_since.sql") },
+    Migration {
+        number: 17,
+        name: "row_counts",
+        sql: include_str!("../migrations/ops/0017_row_counts.sql"),
+    },
 ];
 
 /// The statements of all migrations, in order.

@@ -120,8 +120,7 @@ impl OpsDb for PostgresOpsDb {
     }
 
     async fn overview(&self) -> Result<Overview, StoreError> {
-        let found = self.load(overview::select(self), overview::read).await?;
-        Ok(found.into_iter().next().unwrap_or_default())
+        overview::load(self).await
     }
 
     async fn artifacts(&self, query: &ArtifactQuery) -> Result<Page<ArtifactSummary>, StoreError> {
@@ -422,6 +421,9 @@ impl OpsDb for PostgresOpsDb {
     }
 
     async fn count(&self, counted: &Counted, bound: u32) -> Result<Total, StoreError> {
+        if let Some(kept) = counted.kept().filter(|_| self.as_of.is_none()) {
+            return Ok(Total::of(overview::load_count(self, kept).await?, bound));
+        }
         let Some(mut select) = count::select(self, counted) else { return Ok(Total::of(0, bound)) };
         select.count_to(bound);
         let found = self.load(select, |columns| columns.count()).await?;

@@ -17,7 +17,7 @@ mod fault;
 pub use self::fault::SchemaFault;
 
 /// The tables and the view that migrations make.
-const TABLES: [&str; 19] = [
+const TABLES: [&str; 20] = [
     "guildhall_migrations",
     "chronicle_entries",
     "chronicle_head",
@@ -35,6 +35,7 @@ const TABLES: [&str; 19] = [
     "deployment_changes",
     "verification_results",
     "quarantined_entries",
+    "row_counts",
     "projector_checkpoints",
     "artifact_drift",
 ];
@@ -182,6 +183,8 @@ const WORK: [&[(&str, &str)]; 4] = [
         ("deployment_changes", "INSERT"),
         ("verification_results", "INSERT"),
         ("quarantined_entries", "INSERT"),
+        ("row_counts", "INSERT"),
+        ("row_counts", "UPDATE"),
         ("projector_checkpoints", "INSERT"),
         ("projector_checkpoints", "UPDATE"),
     ],

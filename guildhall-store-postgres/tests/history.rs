@@ -19,6 +19,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 /// Takes out what the migration to history, and those after it, put in and cannot make again.
 const BEFORE: &str = "DROP TABLE guildhall.artifact_revisions; DROP TABLE guildhall.deployment_changes; \
+    DROP TABLE guildhall.row_counts; \
     DROP FUNCTION guildhall.artifact_revisions_refuse; \
     DROP FUNCTION guildhall.deployment_changes_refuse; \
     DROP FUNCTION guildhall.extend_change_months; \

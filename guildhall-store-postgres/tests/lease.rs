@@ -246,6 +246,7 @@ async fn keep_a_record_of_writes(pool: &PgPool) {
         "deployment_changes",
         "verification_results",
         "quarantined_entries",
+        "row_counts",
     ] {
         let trigger = format!(
             "CREATE TRIGGER record_write AFTER INSERT OR UPDATE OR DELETE ON guildhall.{table}

@@ -4,14 +4,14 @@ use guildhall_core::fold::{ArtifactUpdate, Changes};
 use guildhall_core::store::{Deployments, Row};
 use guildhall_core::{
     AccordBinding, ArtifactRevision, CustodyTransition, DeploymentChange, DeploymentState,
-    GovernedArtifact, QuarantinedEntry, Table, VerificationResult,
+    GovernedArtifact, QuarantinedEntry, RowCount, Table, VerificationResult,
 };
 use rusqlite::{Connection, Params, Statement, params};
 
 use crate::ops_rows::{CidText, TimeText, write_row};
 
 /// The tables that a rebuild makes again, referenced ones first.
-pub(crate) const TABLES: [&str; 8] = Table::NAMES;
+pub(crate) const TABLES: [&str; 9] = Table::NAMES;
 
 /// What the name of a table ends with while a rebuild fills it.
 pub(crate) const NEXT: &str = "_next";
@@ -42,6 +42,8 @@ pub(crate) struct Statements {
     insert_deployment_change: String,
     insert_verification: String,
     insert_quarantined: String,
+    insert_count: String,
+    add_to_count: String,
 }
 
 impl Statements {
@@ -89,6 +91,8 @@ impl Statements {
             insert_deployment_change: name(&insert::<DeploymentChange>()),
             insert_verification: name(&insert::<VerificationResult>()),
             insert_quarantined: name(&insert::<QuarantinedEntry>()),
+            insert_count: name(&insert::<RowCount>()),
+            add_to_count: name(&add_to_count()),
         }
     }
 
@@ -107,7 +111,8 @@ impl Statements {
         self.write_deployments(connection, &changes.deployments, deployments)?;
         write_rows(connection, &self.insert_deployment_change, &changes.deployment_changes)?;
         write_rows(connection, &self.insert_verification, &changes.verifications)?;
-        write_rows(connection, &self.insert_quarantined, &changes.quarantined)
+        write_rows(connection, &self.insert_quarantined, &changes.quarantined)?;
+        self.write_counts(connection, &changes.counts, deployments)
     }
 
     pub(crate) fn write_artifacts(
@@ -127,6 +132,19 @@ impl Statements {
         let write = match deployments {
             Deployments::New => &self.insert_deployment,
             Deployments::Upserted => &self.upsert_deployment,
+        };
+        write_rows(connection, write, rows)
+    }
+
+    pub(crate) fn write_counts(
+        &self,
+        connection: &Connection,
+        rows: &[RowCount],
+        deployments: Deployments,
+    ) -> rusqlite::Result<()> {
+        let write = match deployments {
+            Deployments::New => &self.insert_count,
+            Deployments::Upserted => &self.add_to_count,
         };
         write_rows(connection, write, rows)
     }
@@ -173,6 +191,13 @@ fn upsert<R: Row>() -> String {
         R::TABLE.beside_key().map(|column| format!("{column} = excluded.{column}")).collect();
     let (insert, key, set) = (insert::<R>(), R::TABLE.key.join(", "), set.join(", "));
     format!("{insert} ON CONFLICT ({key}) DO UPDATE SET {set}")
+}
+
+/// A statement that adds to how many rows there are of a kind, or begins to count them.
+fn add_to_count() -> String {
+    insert::<RowCount>()
+        + " ON CONFLICT (counted) DO UPDATE \
+           SET rows = row_counts.rows + excluded.rows, position = excluded.position"
 }
 
 fn write_rows<R: Row>(connection: &Connection, sql: &str, rows: &[R]) -> rusqlite::Result<()> {

@@ -89,4 +89,9 @@ const OPS: &[Migration] = &[
         sql: include_str!("../migrations/ops/0014_orders.sql"),
     },
     Migration { number: 15, name: "since", sql: include_str!("../migrations/ops/0015_since.sql") },
+    Migration {
+        number: 17,
+        name: "row_counts",
+        sql: include_str!("../migrations/ops/0017_row_counts.sql"),
+    },
 ];

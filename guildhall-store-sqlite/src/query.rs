@@ -333,6 +333,9 @@ impl OpsDb for SqliteOpsDb {
     async fn count(&self, counted: &Counted, bound: u32) -> Result<Total, StoreError> {
         let counted = counted.clone();
         self.load(move |asked| {
+            if let Some(kept) = counted.kept().filter(|_| asked.as_of.is_none()) {
+                return Ok(Total::of(overview::load_count(asked, kept)?, bound));
+            }
             let found = match &counted {
                 Counted::Artifacts(query) => artifacts::count(asked, query, bound)?,
                 Counted::Accords(query) => filter_accords(query).count(asked, bound)?,

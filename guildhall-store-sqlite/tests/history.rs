@@ -10,6 +10,7 @@ use ops_support::{append, batch, catch_up, count, dump, log, raw_at, store_with}
 
 /// Takes out what the migration to history, and those after it, put in.
 const BEFORE: &str = "DROP TABLE artifact_revisions; DROP TABLE deployment_changes; \
+    DROP TABLE row_counts; \
     DROP INDEX custody_transitions_by_position; DROP INDEX custody_transitions_by_actor; \
     DROP INDEX custody_transitions_by_time; DROP INDEX verification_results_by_series; \
     DROP INDEX deployment_states_by_target; DROP INDEX deployment_states_by_since; \

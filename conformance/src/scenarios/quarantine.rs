@@ -12,7 +12,7 @@ use crate::log::Log;
 use crate::reference::{Reference, leaf_hash};
 use crate::tables::Compare as _;
 use crate::workload::{Flaw, Hostile, Mix, Workload};
-use guildhall_core::Tables;
+use guildhall_core::{CountedRows, Tables};
 
 super::scenarios! { $ __quarantine = quarantine:
     every_flaw_is_quarantined_under_its_code_and_touches_nothing_else,
@@ -38,6 +38,7 @@ fn flawed_log() -> (Log, Vec<Flaw>) {
 
 fn without_quarantine(mut tables: Tables) -> Tables {
     tables.quarantined_entries.clear();
+    tables.row_counts.retain(|row| row.counted != CountedRows::Quarantined);
     tables.without_checkpoints()
 }
 

@@ -229,6 +229,8 @@ fn all_compared(live: &Tables, next: &Tables) -> Vec<Difference> {
     let wordless = |tables: &Tables| tables.clone().without_reasons().quarantined_entries;
     let tables = (&*wordless(live), &*wordless(next));
     found.extend(compared("quarantined_entries", tables, |row| row.position, |row| row.position));
+    let tables = (&*live.row_counts, &*next.row_counts);
+    found.extend(compared("row_counts", tables, |row| row.counted, |row| row.position));
     found
 }
 

@@ -44,6 +44,7 @@ fn expected(tables: &Tables) -> Vec<TableRow> {
         deployment_changes,
         verification_results,
         quarantined_entries,
+        row_counts,
         projector_checkpoints: _,
     } = tables;
     rows(accord_bindings)
@@ -54,6 +55,7 @@ fn expected(tables: &Tables) -> Vec<TableRow> {
         .chain(rows(deployment_changes))
         .chain(rows(verification_results))
         .chain(rows(quarantined_entries))
+        .chain(rows(row_counts))
         .collect()
 }
 

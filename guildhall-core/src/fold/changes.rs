@@ -6,8 +6,8 @@ use crate::custody::CustodyState;
 use crate::ids::{ArtifactId, Position, Seq};
 use crate::json::Json;
 use crate::ops::{
-    AccordBinding, ArtifactRevision, CustodyTransition, DeploymentChange, DeploymentState,
-    GovernedArtifact, QuarantinedEntry, VerificationResult,
+    AccordBinding, ArtifactRevision, CountedRows, CustodyTransition, DeploymentChange,
+    DeploymentState, GovernedArtifact, QuarantinedEntry, RowCount, VerificationResult,
 };
 use crate::store::Row;
 use crate::time::Timestamp;
@@ -34,6 +34,9 @@ pub struct Changes {
     pub verifications: Vec<VerificationResult>,
     /// To insert.
     pub quarantined: Vec<QuarantinedEntry>,
+    /// To insert, or to add to the `rows` of the row that counts the same, which gets their `position`. They
+    /// go on coalescing, so that a batch writes few.
+    pub counts: Vec<RowCount>,
     /// How many entries have a type that this version does not know.
     pub skipped: u64,
     /// About how many bytes the rows hold that go on coalescing, and those that no later entry changes.
@@ -127,9 +130,11 @@ impl Changes {
             && self.deployment_changes.is_empty()
             && self.verifications.is_empty()
             && self.quarantined.is_empty()
+            && self.counts.is_empty()
     }
 
-    /// Shows every row that is here as a whole: all but `artifact_updates`.
+    /// Shows every row that is here as a whole: all but `artifact_updates`; `counts` are, where the fold began
+    /// with empty tables.
     pub fn visit(&self, visitor: &mut impl RowVisitor) {
         let Self {
             accords,
@@ -141,6 +146,7 @@ impl Changes {
             deployment_changes,
             verifications,
             quarantined,
+            counts,
             skipped: _,
             held_bytes: _,
             final_bytes: _,
@@ -153,6 +159,7 @@ impl Changes {
         deployment_changes.iter().for_each(|row| visitor.row(row));
         verifications.iter().for_each(|row| visitor.row(row));
         quarantined.iter().for_each(|row| visitor.row(row));
+        counts.iter().for_each(|row| visitor.row(row));
     }
 
     /// Puts the rows of each table in the order of its key, or of the artifacts that they are about, so
@@ -178,6 +185,17 @@ impl Changes {
     /// Counts a row that no later entry changes, and what its JSON takes.
     pub(super) fn count_final(&mut self, json_bytes: usize) {
         self.final_bytes += ROW_BYTES + json_bytes;
+    }
+
+    /// Counts rows that came with an entry, or that went where there are fewer.
+    pub(super) fn count(&mut self, counted: CountedRows, rows: i64, position: Position) {
+        match self.counts.iter_mut().find(|count| count.counted == counted) {
+            Some(count) => {
+                count.rows += rows;
+                count.position = position;
+            }
+            None => self.counts.push(RowCount { counted, rows, position }),
+        }
     }
 
     pub(super) fn push_artifact(&mut self, row: &GovernedArtifact) {

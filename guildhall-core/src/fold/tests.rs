@@ -1,6 +1,8 @@
 //! What entries change, and what they leave alone.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod counts;
+
 use super::*;
 use crate::CustodyState::{CeremonyOpen, Deployed, Drafted, Ratified};
 use crate::cid::{Cid, LeafHash, TreeHash};
@@ -387,6 +389,7 @@ fn positions_and_leaf_hashes_do_not_decide() {
         changes.deployments[0].position = Position::ZERO;
         changes.revisions[0].position = Position::ZERO;
         changes.deployment_changes[0].position = Position::ZERO;
+        changes.counts.iter_mut().for_each(|count| count.position = Position::ZERO);
         changes
     };
     assert_eq!(fold(0), fold(100));

@@ -31,6 +31,7 @@ impl MemoryScan {
             deployment_changes,
             verification_results,
             quarantined_entries,
+            row_counts,
         } = rows;
         // In the order of `Table::ALL`.
         let chunks = chunks_of(accord_bindings)
@@ -40,7 +41,8 @@ impl MemoryScan {
             .chain(chunks_of(deployment_states))
             .chain(chunks_of(deployment_changes))
             .chain(chunks_of(verification_results))
-            .chain(chunks_of(quarantined_entries));
+            .chain(chunks_of(quarantined_entries))
+            .chain(chunks_of(row_counts));
         Self { checkpoint, history_from, chunks: chunks.collect() }
     }
 }

@@ -8,8 +8,9 @@ use crate::fold::{Changes, Heads, Keys, TargetHead};
 use crate::ids::{AccordId, ArtifactId, EventId, Position, Revision, Seq};
 use crate::invariant::ArtifactHead;
 use crate::ops::{
-    AccordBinding, ArtifactRevision, CustodyTransition, DeploymentChange, DeploymentState,
-    Difference, DifferenceKind, GovernedArtifact, QuarantinedEntry, Tables, VerificationResult,
+    AccordBinding, ArtifactRevision, CountedRows, CustodyTransition, DeploymentChange,
+    DeploymentState, Difference, DifferenceKind, GovernedArtifact, QuarantinedEntry, RowCount,
+    Tables, VerificationResult,
 };
 use crate::projector::OPS_DB;
 use crate::store::Row;
@@ -29,6 +30,7 @@ pub(crate) struct Rows {
     pub(super) deployment_changes: BTreeMap<ChangeKey, DeploymentChange>,
     pub(super) verification_results: BTreeMap<EventId, VerificationResult>,
     pub(super) quarantined_entries: BTreeMap<Position, QuarantinedEntry>,
+    pub(super) row_counts: BTreeMap<CountedRows, RowCount>,
 }
 
 impl Rows {
@@ -147,6 +149,12 @@ impl Rows {
         self.verification_results.extend(verifications.map(|row| (row.id, row)));
         let quarantined = changes.quarantined.into_iter();
         self.quarantined_entries.extend(quarantined.map(|row| (row.position, row)));
+        for count in changes.counts {
+            let row = self.row_counts.entry(count.counted);
+            let row = row.or_insert(RowCount { rows: 0, ..count });
+            row.rows += count.rows;
+            row.position = count.position;
+        }
     }
 
     /// The greatest position that wrote a row.
@@ -163,6 +171,7 @@ impl Rows {
             greatest(&self.deployment_changes),
             greatest(&self.verification_results),
             greatest(&self.quarantined_entries),
+            greatest(&self.row_counts),
         ];
         of_each.into_iter().flatten().max().unwrap_or(Position::ZERO)
     }
@@ -210,6 +219,7 @@ impl Rows {
             .chain(compare(&self.deployment_changes, &next.deployment_changes, upto))
             .chain(compare(&self.verification_results, &next.verification_results, upto))
             .chain(compare(&quarantined[0], &quarantined[1], upto))
+            .chain(compare(&self.row_counts, &next.row_counts, upto))
             .collect()
     }
 
@@ -224,6 +234,7 @@ impl Rows {
         changes.deployment_changes = tables.deployment_changes;
         changes.verifications = tables.verification_results;
         changes.quarantined = tables.quarantined_entries;
+        changes.counts = tables.row_counts;
         let mut rows = Self::default();
         rows.write(changes);
         rows
@@ -240,6 +251,7 @@ impl Rows {
             deployment_changes: self.deployment_changes.values().cloned().collect(),
             verification_results: self.verification_results.values().cloned().collect(),
             quarantined_entries: self.quarantined_entries.values().cloned().collect(),
+            row_counts: self.row_counts.values().copied().collect(),
             projector_checkpoints: checkpoint
                 .map(|at| (OPS_DB.to_owned(), at.clone()))
                 .into_iter()

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::counts::RowCount;
 use super::health::Health;
 use crate::checkpoint::Checkpoint;
 use crate::cid::{Cid, LinkHash};
@@ -255,7 +256,7 @@ impl ProjectorCheckpoint {
     }
 }
 
-/// Every row of the nine tables, each table in the order of its key: what tells whether two stores
+/// Every row of the ten tables, each table in the order of its key: what tells whether two stores
 /// hold the same. Of a checkpoint, it has neither the clock nor the lease.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Tables {
@@ -275,6 +276,8 @@ pub struct Tables {
     pub verification_results: Vec<VerificationResult>,
     /// `quarantined_entries`, by position.
     pub quarantined_entries: Vec<QuarantinedEntry>,
+    /// `row_counts`, by what is counted.
+    pub row_counts: Vec<RowCount>,
     /// `projector_checkpoints`, by projector.
     pub projector_checkpoints: BTreeMap<String, Checkpoint>,
 }

@@ -103,10 +103,11 @@ impl Filler {
     }
 }
 
-/// Whether the rows of `deployment_states` may be there already. Finding out needs its key.
+/// Whether the rows of `deployment_states` and `row_counts` may be there already. Finding out needs their
+/// keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deployments {
-    /// None of them is: into a table without its key.
+    /// None of them is: into tables without their keys.
     New,
     /// Some may be.
     Upserted,
@@ -137,7 +138,7 @@ impl<'f> Loading<Filling<'f>> {
 }
 
 impl Folded<Filling<'_>> {
-    /// How the rows of `deployment_states` are to be written.
+    /// How the rows of `deployment_states` and `row_counts` are to be written.
     pub fn deployments(&self) -> Deployments {
         if self.by.filler.holds_rows { Deployments::New } else { Deployments::Upserted }
     }
@@ -155,8 +156,8 @@ impl Folded<Filling<'_>> {
     }
 }
 
-/// Rows that were held back while they could change: of `governed_artifacts` and
-/// `deployment_states`, none of which is in the tables.
+/// Rows that were held back while they could change: of `governed_artifacts`, `deployment_states` and
+/// `row_counts`, none of which is in the tables.
 #[derive(Debug)]
 #[must_use = "write the rows, make the keys, and report that"]
 pub struct Held<'f> {

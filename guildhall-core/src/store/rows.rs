@@ -17,8 +17,9 @@ use crate::ids::{
 use crate::invariant::Code;
 use crate::json::Json;
 use crate::ops::{
-    AccordBinding, ArtifactRevision, Column, CustodyTransition, DeploymentChange, DeploymentState,
-    GovernedArtifact, Health, Kind, QuarantinedEntry, Table, VerificationResult,
+    AccordBinding, ArtifactRevision, Column, CountedRows, CustodyTransition, DeploymentChange,
+    DeploymentState, GovernedArtifact, Health, Kind, QuarantinedEntry, RowCount, Table,
+    VerificationResult,
 };
 use crate::origin::Origin;
 use crate::time::Timestamp;
@@ -168,11 +169,17 @@ rows! {
         code: Code,
         reason: String,
     }
+
+    RowCount in "row_counts" by (counted) {
+        counted: CountedRows,
+        rows: i64,
+        position: Position,
+    }
 }
 
 impl Table {
     /// All of them, those first that others refer to.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         AccordBinding::TABLE,
         GovernedArtifact::TABLE,
         ArtifactRevision::TABLE,
@@ -181,11 +188,12 @@ impl Table {
         DeploymentChange::TABLE,
         VerificationResult::TABLE,
         QuarantinedEntry::TABLE,
+        RowCount::TABLE,
     ];
 
     /// Their names, in the same order.
-    pub const NAMES: [&str; 8] = {
-        let mut names = [""; 8];
+    pub const NAMES: [&str; 9] = {
+        let mut names = [""; 9];
         let mut nth = 0;
         while nth < names.len() {
             names[nth] = Self::ALL[nth].name;
@@ -195,10 +203,13 @@ impl Table {
     };
 
     /// Those of which a rebuilt one is compared with the live one, whose history begins at
-    /// `history_from`: without the two that say what was where that is not the log's beginning.
+    /// `history_from`: where that is not the log's beginning, without the two that say what was, and without
+    /// the counts, of which a migration took by which entry they last changed from those two.
     pub fn compared(history_from: Position) -> impl Iterator<Item = Self> {
         let has_all = history_from == Position::ZERO;
-        Self::ALL.into_iter().filter(move |table| has_all || !table.is_history())
+        Self::ALL.into_iter().filter(move |table| {
+            has_all || !(table.is_history() || table.name == RowCount::TABLE.name)
+        })
     }
 
     /// Whether it says what was: rows of entries before a database had such tables came in by no
@@ -355,7 +366,7 @@ macro_rules! hashes {
 
 ids!(AccordId, ArtifactId, CeremonyId, EventId, HolderId, StreamId);
 counters!(Position, Revision, Seq);
-texts!(Code, CustodyState, Health, Origin, Outcome);
+texts!(Code, CountedRows, CustodyState, Health, Origin, Outcome);
 hashes!(LeafHash, LinkHash);
 value! {
     String: Text, |it, to| to.text(it), |from| from.text(|text| Ok(text.to_owned()));

@@ -1,7 +1,7 @@
 //! Tables that say what was, where they do not begin with the log.
 
 use guildhall_core::store::Row as _;
-use guildhall_core::{ArtifactRevision, Position, Table};
+use guildhall_core::{ArtifactRevision, Position, RowCount, Table};
 
 /// From which position on the two tables of history have all that the log makes. A database that was made
 /// before they were has their rows from where it stood, and one for how things stood then.
@@ -15,15 +15,15 @@ impl History {
         Self { from }
     }
 
-    /// Whether a row of this table, by the entry at that position, cannot be compared.
+    /// Whether a row of this table, by the entry at that position, cannot be compared. Of a count it is not
+    /// known then by which entry it last changed.
     pub(super) fn leaves_out(
         self,
         table: &Table,
         position: impl FnOnce() -> Option<Position>,
     ) -> bool {
-        !self.is_whole()
-            && table.is_history()
-            && position().is_some_and(|position| position <= self.from)
+        let is_early = || position().is_some_and(|position| position <= self.from);
+        !self.is_whole() && (table.name == RowCount::TABLE.name || table.is_history() && is_early())
     }
 
     fn is_whole(self) -> bool {

@@ -25,7 +25,7 @@ pub struct AuditReport {
     pub skipped: u64,
     /// From which position on the tables that say what was, `artifact_revisions` and
     /// `deployment_changes`, were compared; none where that is the log's beginning. Of the first, how rows
-    /// are numbered was not compared then.
+    /// are numbered was not compared then, and of the counts, `row_counts`, nothing.
     pub history_from: Option<Position>,
     /// How many of their rows are of entries up to there, and were not compared.
     pub uncompared: u64,

@@ -32,7 +32,8 @@ const ANALYZE: &str = "ANALYZE {schema}.accord_bindings{next} (id, name), \
     {schema}.deployment_states{next} (artifact_id, target, health), \
     {schema}.deployment_changes{next} (artifact_id, target, health, observed_at, position), \
     {schema}.verification_results{next} (id, artifact_id, outcome, verified_at, position), \
-    {schema}.quarantined_entries{next} (position)";
+    {schema}.quarantined_entries{next} (position), \
+    {schema}.row_counts{next} (counted)";
 
 /// How far the tables are from being whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,7 +161,8 @@ impl NextTables {
         rows: &Changes,
     ) -> Result<(), sqlx::Error> {
         self.tables.write_artifacts(connection, &rows.artifacts).await?;
-        self.tables.write_deployments(connection, &rows.deployments, Deployments::New).await
+        self.tables.write_deployments(connection, &rows.deployments, Deployments::New).await?;
+        self.tables.write_counts(connection, &rows.counts, Deployments::New).await
     }
 
     /// Makes the keys by which rows are found from here on.

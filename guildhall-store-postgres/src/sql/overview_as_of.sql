@@ -1,4 +1,4 @@
--- As overview.sql, at $1: what is counted now, and what came after that moment taken back. {after table}
+-- What an overview counts, at $1: what there is now, and what came after that moment taken back. {after table}
 -- lets those rows through that came later, {shown table} those that were there. Of the changes of a target those
 -- that came later are the last ones, so what they went from and to says how it was. A ceremony was open that is
 -- still, or was closed since, if it was opened by then.

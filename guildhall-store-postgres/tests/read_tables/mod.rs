@@ -8,12 +8,13 @@ use std::str::FromStr;
 use guildhall_core::{
     AccordBinding, AccordId, ArtifactId, ArtifactRevision, CeremonyId, Checkpoint,
     CustodyTransition, DeploymentChange, DeploymentState, EventId, EventType, GovernedArtifact,
-    Json, Position, QuarantinedEntry, Revision, Seq, StreamId, Tables, Tier, VerificationResult,
+    Json, Position, QuarantinedEntry, Revision, RowCount, Seq, StreamId, Tables, Tier,
+    VerificationResult,
 };
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection, Row as _};
 
-/// The rows of the nine tables of a schema: what the store's queries answer is not taken for
+/// The rows of the ten tables of a schema: what the store's queries answer is not taken for
 /// granted.
 pub(crate) async fn read_tables(url: &str, schema: &str) -> Tables {
     let mut connection = PgConnection::connect(url).await.unwrap();
@@ -128,6 +129,12 @@ pub(crate) async fn read_tables(url: &str, schema: &str) -> Tables {
                 code: row.parsed("code"),
                 reason: row.text("reason"),
             }
+        })
+        .await,
+        row_counts: rows(c, schema, "row_counts", "counted", |row| RowCount {
+            counted: row.parsed("counted"),
+            rows: row.parsed("rows"),
+            position: row.position(),
         })
         .await,
         projector_checkpoints: rows(c, schema, "projector_checkpoints", "projector", |row| {

@@ -19,7 +19,7 @@ use crate::server::execute;
 use crate::{Guild, LEASE, REFUSED, refusal};
 
 /// What the writer, the projector and the sealer may do beside reading; the reader may do nothing.
-const WRITES: [(&str, &str, &[&str]); 20] = [
+const WRITES: [(&str, &str, &[&str]); 21] = [
     ("writer", "chronicle_entries", &["INSERT"]),
     ("writer", "chronicle_origin", &["INSERT"]),
     ("writer", "chronicle_head", &["UPDATE"]),
@@ -31,6 +31,7 @@ const WRITES: [(&str, &str, &[&str]); 20] = [
     ("projector", "deployment_changes", &["INSERT"]),
     ("projector", "verification_results", &["INSERT"]),
     ("projector", "quarantined_entries", &["INSERT"]),
+    ("projector", "row_counts", &["INSERT", "UPDATE"]),
     ("projector", "projector_checkpoints", &["INSERT", "UPDATE"]),
     ("sealer", "chronicle_entries", &["INSERT"]),
     ("sealer", "chronicle_origin", &["INSERT"]),
@@ -42,7 +43,7 @@ const WRITES: [(&str, &str, &[&str]); 20] = [
     ("sealer", "chronicle_sealer", &["UPDATE"]),
 ];
 
-const OPS_TABLES: [&str; 9] = [
+const OPS_TABLES: [&str; 10] = [
     "accord_bindings",
     "governed_artifacts",
     "artifact_revisions",
@@ -51,6 +52,7 @@ const OPS_TABLES: [&str; 9] = [
     "deployment_changes",
     "verification_results",
     "quarantined_entries",
+    "row_counts",
     "projector_checkpoints",
 ];
 

@@ -27,20 +27,7 @@ impl<'c> Asked<'c> {
         }
     }
 
-    /// One of two statements on the tables as they are: the one about them, or the one about the moment
-    /// ([`AsOf::expand`]).
-    pub(super) fn prepare_one_of(
-        &self,
-        now: &str,
-        then: &str,
-    ) -> rusqlite::Result<CachedStatement<'c>> {
-        match self.as_of {
-            None => self.connection.prepare_cached(now),
-            Some(moment) => self.connection.prepare_cached(&expanded(then, moment)),
-        }
-    }
-
-    /// What such a statement binds.
+    /// What a statement on these tables binds, or one about the moment.
     pub(super) fn values(&self, values: impl IntoIterator<Item = Value>) -> Vec<Value> {
         let moment = self.as_of.map(|moment| match moment {
             AsOf::Position(position) => Value::from(position.as_i64()),

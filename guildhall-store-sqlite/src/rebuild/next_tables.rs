@@ -135,6 +135,10 @@ impl NextTables {
                 statements.write_deployments(transaction, rows, Deployments::New).doing(DOING)
             })?;
         }
+        self.write(DOING, |transaction, statements| {
+            let counts = &held.rows().counts;
+            statements.write_counts(transaction, counts, Deployments::New).doing(DOING)
+        })?;
         self.make_indexes(Stage::Keyed)?;
         held.written();
         Ok(())

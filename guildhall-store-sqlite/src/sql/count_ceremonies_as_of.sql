@@ -1,5 +1,6 @@
--- As count_ceremonies.sql, at ?1: a ceremony was open that is still, or was closed since, if it was opened by
--- then. {shown table} lets those rows through that were there, {after table} those that came later.
+-- How many ceremonies were open at ?1, and since when the oldest: one was open that is still, or was closed
+-- since, if it was opened by then. {shown table} lets those rows through that were there, {after table} those
+-- that came later.
 SELECT count(*), min(opened.occurred_at)
 FROM (
     SELECT link.artifact_id, link.occurred_at

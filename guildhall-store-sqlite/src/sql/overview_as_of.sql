@@ -1,4 +1,4 @@
--- As overview.sql, at ?1: what is counted now, and what came after that moment taken back. {after table}
+-- What an overview counts, at ?1: what there is now, and what came after that moment taken back. {after table}
 -- lets those rows through that came later; of the changes of a target those are the last ones, so what they
 -- went from and to says how it was.
 WITH since AS MATERIALIZED (

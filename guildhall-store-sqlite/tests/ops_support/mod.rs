@@ -195,7 +195,7 @@ pub(crate) async fn catch_up(store: &SqliteStore, projector: &SqliteProjector, m
     }
 }
 
-pub(crate) const TABLES: [(&str, &str); 8] = [
+pub(crate) const TABLES: [(&str, &str); 9] = [
     ("accord_bindings", "id"),
     ("governed_artifacts", "id"),
     ("artifact_revisions", "artifact_id, revision"),
@@ -204,6 +204,7 @@ pub(crate) const TABLES: [(&str, &str); 8] = [
     ("deployment_changes", "artifact_id, target, observed_at, position"),
     ("verification_results", "id"),
     ("quarantined_entries", "position"),
+    ("row_counts", "counted"),
 ];
 
 /// A connection of a stranger's.

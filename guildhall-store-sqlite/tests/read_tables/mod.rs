@@ -3,13 +3,13 @@
 use guildhall_core::{
     AccordBinding, AccordId, ArtifactId, ArtifactRevision, CeremonyId, Checkpoint,
     CustodyTransition, DeploymentChange, DeploymentState, EventId, EventType, GovernedArtifact,
-    Json, LeafHash, LinkHash, Position, QuarantinedEntry, Revision, Seq, StreamId, Tables, Tier,
-    VerificationResult,
+    Json, LeafHash, LinkHash, Position, QuarantinedEntry, Revision, RowCount, Seq, StreamId,
+    Tables, Tier, VerificationResult,
 };
 use guildhall_store_sqlite::rusqlite::{self, Connection, Row};
 use uuid::Uuid;
 
-/// The rows of the nine tables: what the store's queries answer is not taken for granted.
+/// The rows of the ten tables: what the store's queries answer is not taken for granted.
 pub(crate) fn read_tables(connection: &Connection) -> Tables {
     Tables {
         accord_bindings: rows(connection, "accord_bindings", "id", |row| AccordBinding {
@@ -118,6 +118,11 @@ pub(crate) fn read_tables(connection: &Connection) -> Tables {
                 code: parsed(row, "code"),
                 reason: get(row, "reason"),
             }
+        }),
+        row_counts: rows(connection, "row_counts", "counted", |row| RowCount {
+            counted: parsed(row, "counted"),
+            rows: get(row, "rows"),
+            position: position(row),
         }),
         projector_checkpoints: rows(connection, "projector_checkpoints", "projector", |row| {
             let checkpoint = Checkpoint {
