@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use guildhall_core::{Chronicle, Position};
-use guildhall_projector::{RuntimeError, rebuild};
+use guildhall_projector::{RuntimeError, Status, rebuild};
 use guildhall_store_postgres::{DEFAULT_SCHEMA, PostgresOptions, PostgresStore};
 use sqlx::{Connection, PgConnection};
 
@@ -30,10 +30,12 @@ async fn a_connection_cut_at_any_point_of_a_transaction_costs_a_retry() {
         let settings = settings().read_entries(300);
         let runtime = project(&log_store, &store, settings);
         within(runtime.wait_until(Position::new(600))).await.unwrap();
-        let (cuts, status) = (proxy.cuts(), runtime.status());
+        // What is seen may have been committed by a transaction whose answer was cut off.
+        let status = status_where(&runtime, Status::is_healthy).await;
+        let cuts = proxy.cuts();
         assert!(cuts.in_transaction >= 20, "{cut:?}: {cuts:?}");
         assert!(cuts.in_copy >= 3, "{cut:?}: {cuts:?}");
-        assert!(status.restarts >= 20 && status.is_healthy(), "{status:?}");
+        assert!(status.restarts >= 20, "{status:?}");
         assert_projected(database.url(), &log_store.chronicle()).await;
         within(runtime.shutdown()).await.unwrap();
     }

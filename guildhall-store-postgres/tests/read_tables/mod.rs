@@ -11,13 +11,16 @@ use guildhall_core::{
     Json, Position, QuarantinedEntry, Revision, RowCount, Seq, StreamId, Tables, Tier,
     VerificationResult,
 };
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, Connection, Row as _};
 
 /// The rows of the ten tables of a schema: what the store's queries answer is not taken for
 /// granted.
 pub(crate) async fn read_tables(url: &str, schema: &str) -> Tables {
-    let mut connection = PgConnection::connect(url).await.unwrap();
+    // Some tests give the database time-outs that a reader on a busy machine would run into.
+    let patient = [("idle_session_timeout", "0"), ("statement_timeout", "0")];
+    let options = PgConnectOptions::from_str(url).unwrap().options(patient);
+    let mut connection = PgConnection::connect_with(&options).await.unwrap();
     let c = &mut connection;
     let tables = Tables {
         accord_bindings: rows(c, schema, "accord_bindings", "id", |row| AccordBinding {
