@@ -59,14 +59,20 @@ impl Moment {
             Some(moment) => Ok(ops_db.as_of(moment).await?.into()),
         }
     }
+}
 
-    /// The time that is meant where none is given: the moment's, or now.
-    pub(crate) fn time(self) -> Timestamp {
-        match self.as_of {
-            Some(AsOf::Time(at)) => at,
-            Some(AsOf::Position(_)) | None => Timestamp::now(),
-        }
-    }
+/// The time that a moment is: at a position, when the entry there was recorded, so that ages are the same
+/// whenever they are looked at; now where no moment is given.
+///
+/// # Errors
+/// The store's own.
+pub(crate) async fn time(database: &Reading, as_of: Option<AsOf>) -> Result<Timestamp> {
+    let at = match as_of {
+        None => None,
+        Some(AsOf::Time(at)) => Some(at),
+        Some(AsOf::Position(position)) => database.chronicle.time_at(position).await?,
+    };
+    Ok(at.unwrap_or_else(Timestamp::now))
 }
 
 /// The position that a moment is: at a time, of the last entry that was recorded by then.

@@ -6,10 +6,11 @@ use anyhow::Result;
 use guildhall_core::text::escape_for_terminal;
 use guildhall_core::{
     AsOf, Checkpoint, Chronicle, OPS_DB, Origin, Overdue, Overview, Position, ProjectorCheckpoint,
-    ReadLimit, Timestamp,
+    ReadLimit,
 };
 use serde::Serialize;
 
+use crate::asking;
 use crate::database::{Reading, Store};
 use crate::output::Style;
 
@@ -72,11 +73,13 @@ impl Standing {
             problems.push(format!("the tables are {lag} entries behind the log"));
         }
         let projectors = ops_db.checkpoints().await?;
-        let overview = match as_of {
-            None => ops_db.overview().await?,
-            Some(moment) => ops_db.as_of(moment).await?.overview().await?,
+        let then = match as_of {
+            None => ops_db,
+            Some(moment) => ops_db.as_of(moment).await?,
         };
-        let overdue = Overdue::load(&*ops_db, Timestamp::now(), LISTED_OVERDUE).await?;
+        let overview = then.overview().await?;
+        let at = asking::time(database, as_of).await?;
+        let overdue = Overdue::load(&*then, at, LISTED_OVERDUE).await?;
         let (is_healthy, sizes) = (problems.is_empty(), Sizes::of(store).await?);
         Ok(Self {
             is_healthy,

@@ -199,6 +199,9 @@ fn posture_is_told_day_by_day() {
     // By what was known before the drift was seen.
     let then = [&["posture", "--as-of", "122"], &days[..]].concat();
     assert_eq!(rows(&folder.json(&then))[1]["drifted"], 0);
+    // At a position, time has stopped when that entry was recorded.
+    let ends = folder.succeed(&["posture", "--as-of", "119", "--days", "1", "-o", "name"]);
+    assert_eq!(ends, "2026-11-09\n");
     folder.fail(2, &["posture", "--days", "0"]);
     folder.fail(2, &["posture", "--by", "weather"]);
 }

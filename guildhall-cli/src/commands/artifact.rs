@@ -208,7 +208,8 @@ impl Show {
             let moment = self.moment.of(&database.ops_db).await?.snapshot().await?;
             let detail = asking::artifact(&*moment, &self.artifact).await?;
             let chain = ChainVerdict::load(&*moment, &policy, &detail.artifact, |_, _| {}).await?;
-            let clocks = detail.clocks(&*moment, Timestamp::now()).await?;
+            let at = asking::time(database, self.moment.as_of).await?;
+            let clocks = detail.clocks(&*moment, at).await?;
             let mut query = DeploymentQuery::default().artifact_id(detail.artifact.id);
             query.limit = MAX_PAGE_ROWS;
             let mut deployments = Vec::new();

@@ -142,9 +142,8 @@ struct Period {
 }
 
 impl Period {
-    /// What is asked about it.
-    fn query(&self) -> Result<PeriodQuery> {
-        let before = self.before.unwrap_or_else(|| self.moment.time());
+    /// The period that ends then.
+    fn ending(&self, before: Timestamp) -> Result<PeriodQuery> {
         let since = self.since.unwrap_or(PeriodQuery::beginning(before));
         if since >= before {
             let what = format!("--since {since} is not before the end of the period, {before}");
@@ -153,14 +152,21 @@ impl Period {
         Ok(PeriodQuery::between(since, before).target(self.target.clone()))
     }
 
-    /// Asks it, of the artifact that is named.
+    /// Asks about a page of it, of the artifact that is named.
     async fn ask<T>(
         &self,
         context: &mut Context,
-        mut query: PeriodQuery,
+        page: impl FnOnce(PeriodQuery) -> PeriodQuery,
         ask: impl AsyncFnOnce(&dyn OpsDb, &PeriodQuery) -> Result<T, StoreError>,
     ) -> Result<T> {
+        // What can be checked before anything is opened is.
+        let named = self.before.map(|before| self.ending(before)).transpose()?;
         let asked = context.reading(async |database| {
+            let query = match named {
+                Some(query) => query,
+                None => self.ending(asking::time(database, self.moment.as_of).await?)?,
+            };
+            let mut query = page(query);
             let ops_db = self.moment.of(&database.ops_db).await?;
             query.artifact_id = asking::artifact_id(&*ops_db, self.artifact.as_deref()).await?;
             Ok(ask(&*ops_db, &query).await?)
@@ -175,23 +181,25 @@ impl Deployment {
             Command::List(list) => list.run(context).await?,
             Command::Show(show) => show.run(context).await?,
             Command::Health(Times { period, paging, form }) => {
-                let query = period.query()?.after(paging.after::<TargetKey>()?).limit(paging.limit);
+                let after = paging.after::<TargetKey>()?;
+                let page = |query: PeriodQuery| query.after(after).limit(paging.limit);
                 let asked = period
-                    .ask(context, query, async |ops_db, query| ops_db.health_times(query).await);
+                    .ask(context, page, async |ops_db, query| ops_db.health_times(query).await);
                 let page = asked.await?;
                 print_rows(form.listing(&context.global), &page.rows, page.next.as_ref())?;
             }
             Command::Drifts(Drifts { period, paging, form }) => {
-                let query = period.query()?.after(paging.after::<MomentKey>()?).limit(paging.limit);
+                let after = paging.after::<MomentKey>()?;
+                let page = |query: PeriodQuery| query.after(after).limit(paging.limit);
                 let asked =
-                    period.ask(context, query, async |ops_db, query| ops_db.drifts(query).await);
+                    period.ask(context, page, async |ops_db, query| ops_db.drifts(query).await);
                 let page = asked.await?;
                 print_rows(form.listing(&context.global), &page.rows, page.next.as_ref())?;
             }
             Command::Recovery(Recovered { period }) => {
-                let query = period.query()?;
+                let whole = |query| query;
                 let asked =
-                    period.ask(context, query, async |ops_db, query| ops_db.recovery(query).await);
+                    period.ask(context, whole, async |ops_db, query| ops_db.recovery(query).await);
                 let recovery = asked.await?;
                 print_document(context.global.json, &recovery, |_| recovery_text(&recovery))?;
             }

@@ -4,7 +4,7 @@ use guildhall_core::{MAX_POSTURE_DAYS, PostureBy, PostureDay, PostureQuery, Time
 
 use super::Context;
 use crate::args::ListForm;
-use crate::asking::Moment;
+use crate::asking::{self, Moment};
 use crate::error::Verdict;
 use crate::output::{Row, print_rows};
 
@@ -36,9 +36,12 @@ pub struct Posture {
 
 impl Posture {
     pub(crate) async fn run(self, context: &mut Context) -> Result<Verdict> {
-        let until = self.until.unwrap_or_else(|| self.moment.time());
-        let query = PostureQuery::last_days(self.days, until).by(self.by);
         let asked = context.reading(async |database| {
+            let until = match self.until {
+                Some(until) => until,
+                None => asking::time(database, self.moment.as_of).await?,
+            };
+            let query = PostureQuery::last_days(self.days, until).by(self.by);
             Ok(self.moment.of(&database.ops_db).await?.posture(&query).await?)
         });
         let days = asked.await?;
