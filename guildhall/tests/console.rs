@@ -58,7 +58,7 @@ async fn the_console_shows_the_guilds_seals_and_what_its_auditor_finds() {
     let name = origin.as_str().parse().unwrap();
     let key = SigningKey::from_seed(name, KeyType::Ed25519, &[1; 32]).unwrap();
     let keys = LogKeys::single(origin, key.key().clone()).unwrap();
-    let sealed = soon(guild.sealer(Arc::new(key)).seal()).await.unwrap();
+    let sealed = soon(Box::pin(guild.sealer(Arc::new(key)).seal())).await.unwrap();
 
     let known = Known { keys: Some(keys), witnesses: None };
     let auditor = guild.auditor(known.clone(), Duration::from_secs(3600));

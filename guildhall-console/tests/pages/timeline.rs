@@ -98,7 +98,7 @@ async fn a_kind_is_chosen_and_left_out_and_what_else_is_asked_stays() {
     ] {
         assert!(shown.contains(&format!("{here}{rest}")), "{told}: {shown}");
     }
-    assert!(shown.contains(&format!("/timeline.csv?kind=target\"")), "{shown}");
+    assert!(shown.contains("/timeline.csv?kind=target\""), "{shown}");
     assert!(shown.contains("Only of these kinds: target."), "paper says so: {shown}");
     let nobody = ArtifactId::new();
     for (path, status) in [
